@@ -1,0 +1,113 @@
+"""The error tree. Each class makes its own message: what is wrong, where, and what to do next.
+
+HarnessError
+├─ UsageError    what the user wrote or asked for      ScenarioError, UnknownKind
+├─ SubjectError  the daemon under test                 DaemonStartError, DaemonDied
+└─ InfraError    us or the host; never a finding       CommandError, CommandTimeout, CommandMissing,
+                                                      CaptureError, StoreError
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+
+class HarnessError(Exception):
+    """Root of every error that the harness raises on purpose."""
+
+
+class UsageError(HarnessError):
+    """What the user asked for cannot be had as asked."""
+
+
+class UnknownKind(UsageError):
+    """A name that stands in none of our tables."""
+
+    def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
+        self.known = tuple(sorted(known))
+        super().__init__(f"unknown {what} {name!r}{nearest(name, self.known)}; known: {', '.join(self.known)}")
+
+
+@dataclass(frozen=True, order=True)
+class Problem:
+    """One fault in a scenario: its line (from 1), the key path, and what is allowed there."""
+
+    line: int
+    path: str
+    message: str
+
+
+class ScenarioError(UsageError):
+    """A scenario that cannot run, with every problem found and its place."""
+
+    def __init__(self, file: Path, problems: Sequence[Problem]) -> None:
+        self.file = file
+        self.problems = tuple(sorted(problems))
+        super().__init__("\n".join(f"{file}:{p.line}: {p.path}: {p.message}" for p in self.problems))
+
+
+class SubjectError(HarnessError):
+    """The daemon under test misbehaved in a way that is no hang and no stall."""
+
+
+class DaemonStartError(SubjectError):
+    """A daemon that did not come up."""
+
+    def __init__(self, daemon: str, why: str, log: Path, last_lines: Sequence[str] = ()) -> None:
+        told = "".join(f"\n    {line}" for line in last_lines)
+        super().__init__(f"{daemon} did not start: {why}. Its log is {log}{':' if told else '.'}{told}")
+
+
+class DaemonDied(SubjectError):
+    """A daemon that ended although nobody asked it to."""
+
+    def __init__(self, daemon: str, log: Path, last_lines: Sequence[str] = ()) -> None:
+        told = "".join(f"\n    {line}" for line in last_lines)
+        super().__init__(f"{daemon} died during the run. Its log is {log}{':' if told else '.'}{told}")
+
+
+class InfraError(HarnessError):
+    """The harness or the host broke; nothing is said about the daemon."""
+
+
+class CommandMissing(InfraError):
+    """An external program that is not there, or that the kernel will not start."""
+
+    def __init__(self, program: str, hint: str = "install it, or put it on PATH") -> None:
+        super().__init__(f"cannot start {program}: {hint}")
+
+
+class CommandError(InfraError):
+    """An external program that reported failure."""
+
+    def __init__(self, argv: Sequence[str], returncode: int, output: str) -> None:
+        self.argv, self.returncode, self.output = tuple(argv), returncode, output
+        end = f"exit {returncode}" if returncode >= 0 else f"signal {-returncode}"
+        super().__init__(f"`{' '.join(argv)}` failed with {end}:\n{output.strip() or '(no output)'}")
+
+
+class CommandTimeout(InfraError):
+    """An external program that did not end by its deadline, and was killed for it."""
+
+    def __init__(self, argv: Sequence[str], seconds: float, output: str = "") -> None:
+        self.argv, self.seconds, self.output = tuple(argv), seconds, output
+        told = f":\n{output.strip()}" if output.strip() else ""
+        super().__init__(f"`{' '.join(argv)}` did not end within {seconds:g} s and was killed{told}")
+
+
+class CaptureError(InfraError):
+    """Evidence that could not be had."""
+
+
+class StoreError(InfraError):
+    """A run folder or its database that cannot be read or written."""
+
+    def __init__(self, path: Path, why: str) -> None:
+        super().__init__(f"{path}: {why}")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return ``; did you mean 'x'?`` for the known name closest to `name`, or nothing."""
+    close = get_close_matches(name, list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""

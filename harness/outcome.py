@@ -1,0 +1,63 @@
+"""The words for what happened: phases of a build, outcomes of an iteration, verdicts of a run, exit codes."""
+
+from enum import IntEnum, StrEnum
+
+
+class Phase(StrEnum):
+    """Where a build stands, read from its progress stream; declared in the order in which they come."""
+
+    STARTED = "started"
+    SOLVING = "solving"
+    EXPORTING = "exporting"
+    EXPORTED = "exported"
+    EXITED = "exited"
+
+
+class Outcome(StrEnum):
+    """What became of one iteration."""
+
+    OK = "ok"
+    TIMED_OUT = "timed_out"
+    """We killed the client, as the scenario asked."""
+    FAILED = "failed"
+    """The build reported an error."""
+    HANG = "hang"
+    """The export completed and the client did not return."""
+    STALL = "stall"
+    """No progress before the export completed."""
+    INFRA = "infra"
+    """We or the host broke, or the daemon died: never counted."""
+    CUT_OFF = "cut_off"
+    """The run ended while the build was in flight: never counted."""
+
+
+class Verdict(StrEnum):
+    """What a run says of its daemon."""
+
+    HANG = "hang"
+    CLEAN = "clean"
+    INCONCLUSIVE = "inconclusive"
+
+
+class Ending(StrEnum):
+    """Why a run ended."""
+
+    ITERATIONS = "iterations"
+    TIME = "time"
+    FINDINGS = "findings"
+    STALLED = "stalled"
+    """The daemon completes no build any more."""
+    DAEMON_DIED = "daemon_died"
+    INFRA = "infra"
+    INTERRUPTED = "interrupted"
+
+
+class ExitCode(IntEnum):
+    """What `repro` exits with; fit for ``git bisect run``, where 1–127 but 125 is bad and 128 or more aborts."""
+
+    CLEAN = 0
+    HANG = 1
+    INCONCLUSIVE = 125
+    USAGE = 129
+    INTERRUPTED = 130
+    BROKEN = 255

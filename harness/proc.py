@@ -1,0 +1,244 @@
+"""External programs: each in a process group of its own, with a deadline, and never waited for without bound."""
+
+import os
+import signal
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Final
+
+import anyio
+
+from harness.errors import CommandError, CommandMissing, CommandTimeout
+
+REAP_SECONDS: Final = 5.0
+"""How long a killed process may take to be reaped before we go on without it (it is in uninterruptible sleep)."""
+_TOLD_BYTES: Final = 4000
+_READ_BYTES: Final = 65536
+
+
+@dataclass(frozen=True)
+class Command:
+    """A program to start: argv, what its environment has beside ours, and its working folder."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict)
+    cwd: Path | None = None
+
+
+@dataclass(frozen=True)
+class Completed:
+    """What a program that ended left: its exit status (negative: a signal) and what it printed."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@dataclass(frozen=True)
+class Identity:
+    """One process for good: pids come again, a pid with its start time in this boot does not."""
+
+    pid: int
+    start_ticks: int
+    boot: str
+
+    @classmethod
+    def of(cls, pid: int) -> "Identity":
+        """Return the identity of a living process.
+
+        Raises:
+            ProcessLookupError: no such process.
+        """
+        return cls(pid, _start_ticks(pid), boot_id())
+
+    def alive(self) -> bool:
+        """Whether this very process still runs; a zombie does not."""
+        try:
+            return self == Identity.of(self.pid)
+        except ProcessLookupError:
+            return False
+
+
+def boot_id() -> str:
+    """Return the kernel's random id of this boot."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def _start_ticks(pid: int) -> int:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError as error:
+        raise ProcessLookupError(pid) from error
+    after_name = stat[stat.rindex(")") + 2 :].split()
+    if after_name[0] in "ZX":
+        raise ProcessLookupError(pid)
+    return int(after_name[19])  # proc(5): starttime is field 22, the state is field 3
+
+
+class Child:
+    """A running program that we started; signals reach it through its pidfd, so never another process."""
+
+    def __init__(self, popen: subprocess.Popen[bytes], output: int | None) -> None:
+        self._popen = popen
+        self._pidfd = os.pidfd_open(popen.pid)
+        self._output = output
+
+    @property
+    def pid(self) -> int:
+        """Process id, and the id of its process group."""
+        return self._popen.pid
+
+    @property
+    def returncode(self) -> int | None:
+        """Exit status, negative for a signal; None while it runs."""
+        return self._popen.poll()
+
+    async def wait(self) -> int:
+        """Wait until it ends; one waiter at a time."""
+        if self._popen.poll() is None:
+            await anyio.wait_readable(self._pidfd)
+        return self._popen.wait()
+
+    def signal(self, number: signal.Signals, *, group: bool = False) -> None:
+        """Send a signal to it, or to its whole group while it runs; nothing where it has ended."""
+        with suppress(ProcessLookupError):
+            if not group:
+                signal.pidfd_send_signal(self._pidfd, number)
+            elif self.returncode is None:
+                os.killpg(self.pid, number)
+
+    def kill_leftovers(self) -> None:
+        """SIGKILL what is left of its group; only where its output is still held open, so that the group is not empty."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+    async def output(self) -> AsyncIterator[bytes]:
+        """Yield what it prints, as it comes, until every holder of the pipe has closed it."""
+        if self._output is None:
+            return
+        while True:
+            await anyio.wait_readable(self._output)
+            chunk = os.read(self._output, _READ_BYTES)
+            if not chunk:
+                return
+            yield chunk
+
+    async def end(self, grace: float) -> int | None:
+        """SIGTERM the group, SIGKILL it after `grace` seconds; return the status, None if it could not be reaped."""
+        for number, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, REAP_SECONDS)):
+            self.signal(number, group=True)
+            with anyio.move_on_after(seconds, shield=True):
+                return await self.wait()
+        return None
+
+    def close(self) -> None:
+        """Close the descriptors; the process is not touched."""
+        os.close(self._pidfd)
+        if self._output is not None:
+            os.close(self._output)
+
+
+def spawn(
+    command: Command,
+    *,
+    output: IO[bytes] | None = None,
+    stdout: IO[bytes] | None = None,
+    dies_with_us: bool = False,
+) -> Child:
+    """Start a program in a new session, with no standard input.
+
+    Args:
+        command: what to start.
+        output: a file for what it prints; else a pipe that `Child.output` reads.
+        stdout: a file for standard output alone.
+        dies_with_us: have the kernel SIGKILL it when the harness dies, however that dies.
+
+    Raises:
+        CommandMissing: there is no such program, or the kernel will not start it.
+    """
+    argv = [*(("setpriv", "--pdeathsig", "KILL", "--") if dies_with_us else ()), *command.argv]
+    reader, writer = (None, output.fileno()) if output else os.pipe()
+    try:
+        popen = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=stdout or writer,
+            stderr=writer,
+            env={**os.environ, **command.env},
+            cwd=command.cwd,
+            start_new_session=True,
+        )
+    except OSError as error:
+        if reader is not None:
+            os.close(reader)
+        raise CommandMissing(command.argv[0], f"{error.strerror}; install it, or put it on PATH") from error
+    finally:
+        if not output:
+            os.close(writer)
+    return Child(popen, reader)
+
+
+@asynccontextmanager
+async def child(command: Command) -> AsyncIterator[Child]:
+    """Start a program with a pipe to read; on leaving, what of it still runs is SIGKILLed and reaped, in bounded time."""
+    started = spawn(command)
+    try:
+        yield started
+    finally:
+        if started.returncode is None:
+            started.signal(signal.SIGKILL, group=True)
+            with anyio.move_on_after(REAP_SECONDS, shield=True):
+                await started.wait()
+        started.close()
+
+
+async def run(
+    argv: Sequence[str | Path],
+    *,
+    deadline: float,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    check: bool = True,
+) -> Completed:
+    """Run a program to its end and return what it printed.
+
+    Args:
+        argv: program and arguments.
+        deadline: seconds until its group is killed.
+        env: variables beside our own environment.
+        cwd: working folder.
+        check: raise where it reports failure.
+
+    Raises:
+        CommandMissing: it could not be started.
+        CommandTimeout: it did not end by the deadline; the message has what it had printed.
+        CommandError: it ended with another status than 0, and `check`; the message has what it printed.
+    """
+    command = Command(tuple(str(part) for part in argv), env or {}, cwd)
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        started = spawn(command, output=err, stdout=out)
+        try:
+            with anyio.move_on_after(deadline) as scope:
+                await started.wait()
+        finally:
+            if started.returncode is None:
+                started.signal(signal.SIGKILL, group=True)
+                with anyio.move_on_after(REAP_SECONDS, shield=True):
+                    await started.wait()
+            returncode = started.returncode
+            started.close()
+        stdout, stderr = (_text(stream) for stream in (out, err))
+    if scope.cancelled_caught:
+        raise CommandTimeout(command.argv, deadline, (stdout + stderr)[-_TOLD_BYTES:])
+    if returncode is None or (check and returncode != 0):
+        raise CommandError(command.argv, returncode or -signal.SIGKILL, (stdout + stderr)[-_TOLD_BYTES:])
+    return Completed(returncode, stdout, stderr)
+
+
+def _text(stream: IO[bytes]) -> str:
+    stream.seek(0)
+    return stream.read().decode(errors="replace")

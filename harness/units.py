@@ -1,0 +1,87 @@
+"""Durations and sizes as people write them: ``1.5s``, ``2h30m``, ``512MiB``."""
+
+import re
+from typing import Annotated, Final
+
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+
+_SECONDS: Final = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001, "us": 0.000001}
+_BYTES: Final = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12} | {
+    "KiB": 2**10,
+    "MiB": 2**20,
+    "GiB": 2**30,
+    "TiB": 2**40,
+}
+_NUMBER: Final = r"\d+(?:\.\d+)?"
+_DURATION: Final = re.compile(rf"(?:{_NUMBER}(?:ms|us|[dhms]))+")
+_PART: Final = re.compile(rf"({_NUMBER})(ms|us|[dhms])")
+_SIZE: Final = re.compile(rf"({_NUMBER})\s*([KMGT]i?B|B)")
+
+
+def parse_duration(text: object) -> float:
+    """Return seconds for ``500ms``, ``1.5s``, ``2h30m``, or a plain ``0``.
+
+    Raises:
+        ValueError: anything else; a bare number other than 0 has no unit and is refused.
+    """
+    written = str(text).strip()
+    if written in {"0", "0.0"}:
+        return 0.0
+    if isinstance(text, bool) or not _DURATION.fullmatch(written):
+        raise ValueError(f"{text!r} is no duration; write it like 500ms, 10s, 5m, 2h30m or 1d")
+    return sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(written))
+
+
+def format_duration(seconds: float) -> str:
+    """Return `seconds` as `parse_duration` reads it back, to the millisecond: ``2h30m``, ``1.5s``, ``5ms``."""
+    if seconds < 0:
+        return f"-{format_duration(-seconds)}"
+    milliseconds = round(seconds * 1000)
+    if milliseconds == 0:
+        return "0s"
+    if milliseconds < 1000:
+        return f"{milliseconds}ms"
+    if milliseconds < 60_000:
+        return f"{milliseconds / 1000:g}s"
+    parts, rest = [], milliseconds
+    for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000)):
+        count, rest = divmod(rest, size)
+        if count:
+            parts.append(f"{count}{unit}")
+    if rest:
+        parts.append(f"{rest / 1000:g}s")
+    return "".join(parts)
+
+
+def parse_size(text: object) -> int:
+    """Return bytes for ``512MiB`` (2**20), ``4GB`` (10**9) or ``100B``.
+
+    Raises:
+        ValueError: anything else.
+    """
+    match = _SIZE.fullmatch(str(text).strip())
+    if not match:
+        raise ValueError(f"{text!r} is no size; write it like 512MiB, 4GiB or 10GB")
+    return int(float(match[1]) * _BYTES[match[2]])
+
+
+def format_size(count: float) -> str:
+    """Return `count` bytes to a person: ``1.4 GiB``."""
+    for unit in ("TiB", "GiB", "MiB", "KiB"):
+        if count >= _BYTES[unit]:
+            return f"{count / _BYTES[unit]:.1f} {unit}"
+    return f"{count:.0f} B"
+
+
+Duration = Annotated[
+    float,
+    BeforeValidator(parse_duration),
+    PlainSerializer(format_duration, return_type=str),
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "string", "pattern": f"^({_DURATION.pattern}|0)$"}, {"const": 0}],
+            "examples": ["500ms", "10s", "2h30m"],
+        }
+    ),
+]
+"""Seconds in code, ``2h30m`` in YAML."""
