@@ -112,7 +112,7 @@ class Child:
                 os.killpg(self.pid, number)
 
     def kill_leftovers(self) -> None:
-        """SIGKILL what is left of its group; only where its output is still held open, so that the group is not empty."""
+        """SIGKILL what is left of its group; only while its output is held open, so that the group is not empty."""
         with suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
 
@@ -184,7 +184,7 @@ def spawn(
 
 @asynccontextmanager
 async def child(command: Command) -> AsyncIterator[Child]:
-    """Start a program with a pipe to read; on leaving, what of it still runs is SIGKILLed and reaped, in bounded time."""
+    """Start a program with a pipe to read; on leaving, what still runs of it is SIGKILLed and reaped within a bound."""
     started = spawn(command)
     try:
         yield started

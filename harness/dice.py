@@ -1,0 +1,16 @@
+"""Chance that can be had again: everything random in a run comes from its seed, an actor's name and a count."""
+
+from dataclasses import dataclass
+from random import Random
+
+
+@dataclass(frozen=True)
+class Dice:
+    """The chance of one actor in one run. Two throws share nothing, so the order in which they are made is free."""
+
+    seed: int
+    actor: str
+
+    def throw(self, count: int) -> Random:
+        """Return the generator for the actor's `count`-th act."""
+        return Random(f"{self.seed}:{self.actor}:{count}")  # noqa: S311 — a plan of actions, not a secret

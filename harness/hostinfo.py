@@ -1,0 +1,88 @@
+"""Facts of the host: what `run.json` records of it, and what a private daemon needs of it."""
+
+import os
+import platform
+import shutil
+from pathlib import Path
+from typing import Any, Final
+
+import psutil
+
+from harness.errors import InfraError, UsageError
+from harness.units import format_size
+
+DISK_FLOOR: Final = 2 * 2**30
+"""Free bytes below which no daemon is started: a toolchain takes 0.3 GiB, a short run's root less than 1 GiB."""
+
+
+class NotRoot(UsageError):
+    """A private daemon needs root."""
+
+    def __init__(self) -> None:
+        super().__init__("private daemons need root (mounts, cgroups): run `sudo repro …`")
+
+
+class NoOverlayfs(InfraError):
+    """The kernel has no overlayfs."""
+
+    def __init__(self) -> None:
+        super().__init__("this kernel has no overlayfs, which the daemons' snapshots need: try `modprobe overlay`")
+
+
+class NoDisk(InfraError):
+    """Too little room for a daemon's root."""
+
+    def __init__(self, folder: Path, free: int) -> None:
+        super().__init__(
+            f"{folder} has {format_size(free)} free and a daemon's root needs {format_size(DISK_FLOOR)}: "
+            "free some, or set REPRO_CACHE to a folder on a larger disk"
+        )
+
+
+def require_private_daemons(folder: Path) -> None:
+    """Check that this host can run private daemons with their roots below `folder`.
+
+    Raises:
+        NotRoot, NoOverlayfs, NoDisk: what is missing.
+    """
+    if os.geteuid() != 0:
+        raise NotRoot
+    if "overlay" not in Path("/proc/filesystems").read_text().split():
+        raise NoOverlayfs
+    free = shutil.disk_usage(folder).free
+    if free < DISK_FLOOR:
+        raise NoDisk(folder, free)
+
+
+def describe(folder: Path) -> dict[str, Any]:
+    """Return what a maintainer asks of a host; `folder` is where the daemon's root lives."""
+    usage = shutil.disk_usage(folder)
+    release = Path("/etc/os-release")
+    system = platform.freedesktop_os_release().get("PRETTY_NAME", "") if release.exists() else ""
+    return {
+        "kernel": platform.release(),
+        "architecture": platform.machine(),
+        "system": system,
+        "cores": psutil.cpu_count(),
+        "memory_bytes": psutil.virtual_memory().total,
+        "cgroup": 2 if Path("/sys/fs/cgroup/cgroup.controllers").exists() else 1,
+        "psi": Path("/proc/pressure").is_dir(),
+        "disk_free_bytes": usage.free,
+        "filesystem": _filesystem(folder),
+        "python": platform.python_version(),
+    }
+
+
+def memory_stall_seconds() -> float | None:
+    """Return how long, since boot, every task of the host waited for memory (PSI ``full``); None without PSI."""
+    try:
+        lines = Path("/proc/pressure/memory").read_text().splitlines()
+    except OSError:
+        return None
+    totals = [line.rpartition("total=")[2] for line in lines if line.startswith("full")]
+    return int(totals[0]) / 1e6 if totals else None
+
+
+def _filesystem(folder: Path) -> str:
+    parts = [part for part in psutil.disk_partitions(all=True) if folder.is_relative_to(part.mountpoint)]
+    return max(parts, key=lambda part: len(part.mountpoint)).fstype if parts else ""

@@ -1,0 +1,110 @@
+"""The verdict of a run, computed from its records alone, so that it can be computed again from disk."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from harness.outcome import Ending, ExitCode, Outcome, Verdict
+from harness.records import FORMAT, Finding, FirstHang, Iteration, Summary
+from harness.stats import excluded_rate, quantile, rate
+
+_CUT_SHORT: dict[Ending, str] = {
+    Ending.STALLED: "the daemon completed no build any more",
+    Ending.DAEMON_DIED: "the daemon died",
+    Ending.INFRA: "the harness or the host broke",
+    Ending.INTERRUPTED: "it was interrupted",
+}
+_EXIT_CODES: dict[Verdict, ExitCode] = {
+    Verdict.HANG: ExitCode.HANG,
+    Verdict.CLEAN: ExitCode.CLEAN,
+    Verdict.INCONCLUSIVE: ExitCode.INCONCLUSIVE,
+}
+
+
+def judge(
+    iterations: Iterable[Iteration],
+    findings: Iterable[Finding],
+    *,
+    scenario: str,
+    daemon: Mapping[str, Any],
+    seed: int,
+    ending: Ending,
+    detail: str,
+    seconds: float,
+    unattended: float,
+    left_behind: tuple[str, ...] = (),
+) -> Summary:
+    """Return what the records say.
+
+    A trial is a build whose export completed and that nobody killed: only those could have hung and been seen.
+    The verdict is ``hang`` with one hunted finding; else ``inconclusive`` if the run was cut short, a finding
+    that is not hunted came, or no build was a trial; else ``clean``.
+    """
+    outcomes: Counter[Outcome] = Counter()
+    tails: list[float] = []
+    error = ""
+    for iteration in iterations:
+        outcomes[iteration.outcome] += 1
+        if iteration.outcome is Outcome.OK and iteration.tail is not None:
+            tails.append(iteration.tail)
+        error = error or iteration.error
+    found = sorted(findings, key=lambda finding: finding.at)
+    hunted = [finding for finding in found if finding.hunted]
+    hangs = rate(outcomes[Outcome.HANG], outcomes[Outcome.HANG] + outcomes[Outcome.OK])
+    if hunted:
+        verdict, because = Verdict.HANG, _told(hunted[0])
+    elif ending in _CUT_SHORT:
+        because = f"{_CUT_SHORT[ending]}{f': {detail}' if detail else ''}"
+        verdict = Verdict.INCONCLUSIVE
+        if found:
+            because += f"; {_told(found[0])}, which this scenario does not hunt"
+    elif found:
+        verdict, because = Verdict.INCONCLUSIVE, f"{_told(found[0])}, which this scenario does not hunt"
+    elif not hangs.trials:
+        why = f"; the first error: {error}" if error else ""
+        verdict, because = Verdict.INCONCLUSIVE, f"no build came to the end of its export{why}"
+    else:
+        verdict = Verdict.CLEAN
+        excluded = excluded_rate(hangs.trials)
+        because = f"0 hangs in {hangs.trials} trials exclude, at 95 %, a rate above {excluded:.2g} per build"
+    total = outcomes.total()
+    return Summary(
+        format=FORMAT,
+        scenario=scenario,
+        daemon=daemon,
+        seed=seed,
+        verdict=verdict,
+        because=because,
+        ending=ending,
+        exit_code=_exit_code(verdict, ending),
+        iterations=total,
+        outcomes={outcome.value: outcomes[outcome] for outcome in Outcome if outcomes[outcome]},
+        first_hang=_first(found, Outcome.HANG),
+        first_stall=_first(found, Outcome.STALL),
+        rate=hangs,
+        tail_seconds={"p50": quantile(tails, 0.5), "p99": quantile(tails, 0.99), "max": quantile(tails, 1.0)},
+        seconds=seconds,
+        iterations_per_minute=60 * total / seconds if seconds else 0.0,
+        unattended_seconds=unattended,
+        left_behind=left_behind,
+    )
+
+
+def _exit_code(verdict: Verdict, ending: Ending) -> ExitCode:
+    if verdict is Verdict.INCONCLUSIVE and ending is Ending.INTERRUPTED:
+        return ExitCode.INTERRUPTED
+    if verdict is Verdict.INCONCLUSIVE and ending is Ending.INFRA:
+        return ExitCode.BROKEN
+    return _EXIT_CODES[verdict]
+
+
+def _first(found: list[Finding], kind: Outcome) -> FirstHang | None:
+    for finding in found:
+        if finding.kind is kind:
+            return FirstHang(finding.iteration, finding.at, finding.actor, finding.args, kind)
+    return None
+
+
+def _told(finding: Finding) -> str:
+    what = {Outcome.HANG: "export hang", Outcome.STALL: "stall before the export"}[finding.kind]
+    return f"{what} at iteration {finding.iteration}, {finding.at:.1f} s into the run"

@@ -1,0 +1,179 @@
+"""What a run owns on its host, written down before it is made, so that it can be given back whatever happens.
+
+One JSON file a run, below the cache: processes by pid and start time, folders with the mounts below them, and cgroups.
+Nothing else is ever ended, unmounted or removed.
+"""
+
+import json
+import os
+import shutil
+import signal
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import anyio
+import anyio.to_thread
+import psutil
+
+from harness.cache import cache_folder
+from harness.proc import Identity, run
+
+_END_SECONDS: Final = 5.0
+_UNMOUNT_SECONDS: Final = 10.0
+
+
+@dataclass
+class Ledger:
+    """One run's belongings."""
+
+    name: str
+    harness: Identity
+    processes: list[Identity] = field(default_factory=list)
+    folders: list[Path] = field(default_factory=list)
+    cgroups: list[str] = field(default_factory=list)
+
+    @classmethod
+    def open(cls, name: str) -> "Ledger":
+        """Begin the ledger of the run `name`, owned by this process."""
+        ledger = cls(name, Identity.of(os.getpid()))
+        ledger.write()
+        return ledger
+
+    @property
+    def file(self) -> Path:
+        """Where it is written."""
+        return cache_folder("ledgers") / f"{self.name}.json"
+
+    @property
+    def in_use(self) -> bool:
+        """Whether the harness that began it still runs."""
+        return self.harness.alive()
+
+    def own_process(self, pid: int) -> None:
+        """Note a process that we started."""
+        with suppress(ProcessLookupError):  # it has ended already, so there is nothing to give back
+            self.processes.append(Identity.of(pid))
+            self.write()
+
+    def own_folder(self, folder: Path) -> Path:
+        """Note a folder, then make it; what is mounted below it is ours too."""
+        self.folders.append(folder)
+        self.write()
+        folder.mkdir(parents=True, mode=0o700)
+        return folder
+
+    def own_cgroup(self, name: str) -> str:
+        """Note a cgroup, by its name below the root of every hierarchy."""
+        self.cgroups.append(name)
+        self.write()
+        return name
+
+    def write(self) -> None:
+        """Write it, whole or not at all."""
+        draft = self.file.with_suffix(".draft")
+        draft.write_text(json.dumps(asdict(self), default=str, indent=1))
+        draft.replace(self.file)
+
+    async def settle(self) -> list[str]:
+        """End, unmount and remove everything in it; return what could not be, one sentence each.
+
+        The ledger itself goes once nothing is left.
+        """
+        problems = [
+            f"process {process.pid} did not end, even on SIGKILL"
+            for process in self.processes
+            if not await _end_tree(process)
+        ]
+        for folder in reversed(self.folders):
+            for mount in sorted(_mounts_below(folder), reverse=True):
+                await run(["umount", "--lazy", mount], deadline=_UNMOUNT_SECONDS, check=False)
+            left = sorted(_mounts_below(folder))
+            if left:
+                problems.append(f"{left[0]} is still mounted; {folder} was left")
+                continue
+            await anyio.to_thread.run_sync(partial(shutil.rmtree, folder, ignore_errors=True))
+            if folder.exists():
+                problems.append(f"{folder} could not be removed")
+        for name in self.cgroups:
+            problems += await _remove_cgroup(name)
+        if not problems:
+            self.file.unlink(missing_ok=True)
+        return problems
+
+
+def ledgers() -> Iterator[Ledger]:
+    """Yield every ledger that was not settled, also those of runs still going on."""
+    for file in sorted(cache_folder("ledgers").glob("*.json")):
+        try:
+            written = json.loads(file.read_text())
+            yield Ledger(
+                file.stem,
+                Identity(**written["harness"]),
+                [Identity(**process) for process in written["processes"]],
+                [Path(folder) for folder in written["folders"]],
+                list(written["cgroups"]),
+            )
+        except (ValueError, KeyError, TypeError):
+            continue  # not one of ours: nothing in it can be trusted
+
+
+async def _end_tree(root: Identity) -> bool:
+    """SIGKILL a process and all that it started; return whether all have ended."""
+    if not root.alive():
+        return True
+    family = [root]
+    with suppress(psutil.NoSuchProcess):
+        for process in psutil.Process(root.pid).children(recursive=True):
+            with suppress(ProcessLookupError):
+                family.append(Identity.of(process.pid))
+    for member in family:
+        if member.alive():
+            with suppress(ProcessLookupError):
+                os.kill(member.pid, signal.SIGKILL)
+    with anyio.move_on_after(_END_SECONDS, shield=True):
+        while any(member.alive() for member in family):
+            await anyio.sleep(0.02)
+    return not any(member.alive() for member in family)
+
+
+def _mounts_below(folder: Path) -> list[Path]:
+    """Return the mount points at or below `folder`, a point once for each mount on it."""
+    points = []
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        point = Path(line.split()[4].encode().decode("unicode_escape"))  # proc(5): blanks stand as \\040
+        if point.is_relative_to(folder):
+            points.append(point)
+    return points
+
+
+async def _remove_cgroup(name: str) -> list[str]:
+    """Remove the cgroup `name` from every hierarchy; its processes are killed first."""
+    problems = []
+    root = Path("/sys/fs/cgroup")
+    for top in (root / name, *root.glob(f"*/{name}")):
+        if not top.is_dir():
+            continue
+        folders = sorted((path for path in (top, *top.rglob("*")) if path.is_dir()), reverse=True)
+        with anyio.move_on_after(_END_SECONDS, shield=True):
+            while folders:
+                for folder in folders:
+                    _kill_members(folder)
+                    with suppress(OSError):
+                        folder.rmdir()
+                folders = [folder for folder in folders if folder.exists()]
+                if folders:
+                    await anyio.sleep(0.05)
+        if folders:
+            problems.append(f"{folders[-1]} still has processes")
+    return problems
+
+
+def _kill_members(cgroup: Path) -> None:
+    with suppress(OSError):
+        for pid in (cgroup / "cgroup.procs").read_text().split():
+            with suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)

@@ -1,0 +1,121 @@
+"""BuildKit's progress stream: ``--progress=rawjson`` of buildctl and buildx, read into phases with times.
+
+The stream is a sequence of JSON objects (``client.SolveStatus``: vertexes, statuses, logs, warnings). Newer clients
+print one a line, buildx before 0.14 prints each over many lines; other lines are the client's own messages.
+"""
+
+import json
+from collections import deque
+from collections.abc import Iterator
+from typing import Any, Final
+
+from harness.outcome import Phase
+
+EXPORT_NAMES: Final = ("exporting ", "importing to docker")
+"""How the names of export vertexes begin: image, oci, docker, cache; the second is buildx's load from a container."""
+_KEPT_LINES: Final = 40
+
+
+class Progress:
+    """One build's stream as it comes; what the build is doing and since when.
+
+    Times are whatever clock the caller passes; only their order matters here.
+    """
+
+    def __init__(self, started: float) -> None:
+        self.reached: dict[Phase, float] = {Phase.STARTED: started}
+        """The latest time at which each phase was entered; a cache export after an image export re-enters."""
+        self.moved = started
+        """When the stream last said anything."""
+        self.messages: deque[str] = deque(maxlen=_KEPT_LINES)
+        """The client's own lines, such as ``ERROR: failed to build: …``."""
+        self.last: deque[str] = deque(maxlen=_KEPT_LINES)
+        """The stream's last objects, one line each, for the record of a finding."""
+        self.vertex_error = ""
+        """What the last vertex that failed reported."""
+        self._exports: dict[str, bool] = {}
+        self._completed: set[str] = set()
+        self._seen: set[str] = set()
+        self._unread = b""
+
+    @property
+    def phase(self) -> Phase:
+        """Where the build stands now."""
+        if Phase.EXITED in self.reached:
+            return Phase.EXITED
+        if self._exports:
+            return Phase.EXPORTED if all(self._exports.values()) else Phase.EXPORTING
+        return Phase.SOLVING if self._seen else Phase.STARTED
+
+    @property
+    def completed_vertexes(self) -> int:
+        """How many steps have completed."""
+        return len(self._completed)
+
+    def feed(self, chunk: bytes, now: float) -> bool:
+        """Take what the client printed at time `now`; return whether the build entered another phase."""
+        before = self.phase
+        self.moved = now
+        for item in self._split(chunk):
+            if isinstance(item, str):
+                self.messages.append(item)
+            else:
+                self._take(item)
+        after = self.phase
+        if after is before:
+            return False
+        self.reached[after] = now
+        if before is Phase.STARTED:
+            self.reached.setdefault(Phase.SOLVING, now)
+        return True
+
+    def exited(self, now: float) -> None:
+        """Note that the client has ended; a last line without a line feed counts."""
+        if self._unread.strip():
+            self.feed(b"\n", now)
+        self.reached[Phase.EXITED] = now
+
+    def _split(self, chunk: bytes) -> Iterator[dict[str, Any] | str]:
+        """Yield the objects that speak of vertexes, and the client's messages; what is not yet whole waits.
+
+        An object begins at a line that starts with ``{`` and ends at the line that completes it: itself in the
+        compact form (``{"vertexes":[…]}``), a lone ``}`` in the indented form.
+        """
+        self._unread += chunk
+        while (end := self._unread.find(b"\n")) >= 0:
+            if self._unread.startswith(b"{\n"):
+                close = self._unread.find(b"\n}\n")
+                if close < 0:
+                    return
+                end = close + 2
+            text, self._unread = self._unread[:end].decode(errors="replace").strip(), self._unread[end + 1 :]
+            if not text:
+                continue
+            if not text.startswith("{"):
+                yield text
+                continue
+            self.last.append(text)
+            if (
+                '"vertexes"' in text
+            ):  # nine objects in ten are logs and byte counts: decoding those costs CPU for nothing
+                yield _decoded(text)
+
+    def _take(self, status: dict[str, Any]) -> None:
+        for vertex in status.get("vertexes") or ():
+            digest, completed = vertex.get("digest", ""), "completed" in vertex
+            self._seen.add(digest)
+            if vertex.get("name", "").startswith(EXPORT_NAMES):
+                self._exports[digest] = completed and not vertex.get("error")
+            if completed:
+                self._completed.add(digest)
+            else:
+                self._completed.discard(digest)  # a vertex that is entered again
+            self.vertex_error = vertex.get("error") or self.vertex_error
+
+
+def _decoded(text: str) -> dict[str, Any] | str:
+    try:
+        item = json.loads(text)
+    except ValueError:
+        return text
+    return item if isinstance(item, dict) else text

@@ -1,0 +1,193 @@
+"""YAML file → `Scenario`, or one error that lists every problem with file, line and key path."""
+
+import typing
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from harness.errors import Problem, ScenarioError, UnknownKind, nearest
+from harness.scenario.model import ActorSpec, Scenario, Setting, Stop, Vocabulary
+from harness.scenario.places import Document, KeyPath, override, parse
+
+PROJECT: Final = Path(__file__).resolve().parents[2]
+"""The checkout: its `scenarios/` and `dockerfiles/` are found from anywhere."""
+
+
+def load(file: Path, vocabulary: Vocabulary, settings: Sequence[str] = ()) -> Scenario:
+    """Read and check a scenario. The host is not asked for anything but the files that the scenario names.
+
+    Args:
+        file: the YAML file.
+        vocabulary: the kinds of actors and daemons that there are.
+        settings: overrides, ``KEY.PATH=VALUE``.
+
+    Raises:
+        ScenarioError: all problems at once.
+    """
+    try:
+        document = parse(file.read_text())
+        for setting in settings:
+            override(document, setting)
+    except OSError as error:
+        known = ", ".join(sorted(path.name for path in (PROJECT / "scenarios").glob("*.yaml")))
+        raise ScenarioError(file, [Problem(1, "file", f"{error.strerror}; scenarios here: {known}")]) from error
+    except UnicodeDecodeError as error:
+        raise ScenarioError(file, [Problem(1, "file", "is no text in UTF-8")]) from error
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ScenarioError(file, [Problem(line, "yaml", str(error.problem))]) from error
+    except yaml.YAMLError as error:
+        raise ScenarioError(file, [Problem(1, "yaml", str(error).replace("\n", " "))]) from error
+    except ValueError as error:
+        raise ScenarioError(file, [Problem(1, "--set", str(error))]) from error
+    if not isinstance(document.data, dict):
+        raise ScenarioError(file, [Problem(1, "scenario", "is no mapping with the keys name, actors and stop")])
+    return _Reading(file, document, vocabulary).scenario()
+
+
+class _Reading:
+    """One document on its way to a scenario; problems gather until the end."""
+
+    def __init__(self, file: Path, document: Document, vocabulary: Vocabulary) -> None:
+        self.file, self.document, self.vocabulary = file, document, vocabulary
+        self.problems: list[Problem] = []
+
+    def scenario(self) -> Scenario:
+        for path in self.document.repeated:
+            self.say(path, "stands twice")
+        data: dict[str, Any] = dict(self.document.data)
+        actors = self.actors(data.get("actors"))
+        # The actors' place is held by bare ones, so that the rest is checked whether or not they are well-formed.
+        outline = data | {"actors": [ActorSpec(name=f"a{index}") for index in range(len(data.get("actors") or ()))]}
+        rest: Scenario | None = None
+        try:
+            rest = Scenario.model_validate(outline)
+        except ValidationError as error:
+            self.explain(error, (), Scenario)
+        self.daemon(data.get("daemon"))
+        setting = Setting(
+            self.stop(data.get("stop")),
+            frozenset(actor.name for _, actor in actors if actor.builds),
+            self.folders(),
+        )
+        self.repeated_names(actors)
+        for index, actor in actors:
+            for fault in actor.faults(setting):
+                self.say(("actors", index, *fault.path), fault.message)
+        if self.problems or rest is None:
+            raise ScenarioError(self.file, self.problems)
+        return rest.model_copy(update={"actors": tuple(actor for _, actor in actors)})
+
+    def folders(self) -> tuple[Path, ...]:
+        here = self.file.resolve().parent
+        return (here, here / "dockerfiles", here.parent / "dockerfiles", PROJECT / "dockerfiles")
+
+    def actors(self, written: object) -> list[tuple[int, ActorSpec]]:
+        """Return the well-formed actors with their index."""
+        known, result = self.vocabulary.actors, []
+        for index, item in enumerate(written if isinstance(written, list) else ()):
+            path: KeyPath = ("actors", index)
+            kinds = [key for key in item if key in known] if isinstance(item, dict) else []
+            if not isinstance(item, dict) or not item:
+                self.say(
+                    path, f"an actor is a mapping that begins with its kind and name, like `- build: ci`; {item!r}"
+                )
+            elif not kinds:
+                self.say(path, str(UnknownKind("actor", next(iter(item)), known)))
+            elif len(kinds) > 1:
+                self.say(path, f"is two actors in one: {' and '.join(kinds)}; begin each with a dash of its own")
+            else:
+                kind = kinds[0]
+                options = {"name" if key == kind else key: value for key, value in item.items()}
+                try:
+                    result.append((index, known[kind].model_validate(options)))
+                except ValidationError as error:
+                    self.explain(error, path, known[kind], renamed={"name": kind})
+        return result
+
+    def stop(self, written: object) -> Stop | None:
+        try:
+            return Stop.model_validate(written)
+        except ValidationError:
+            return None  # already told with the rest
+
+    def daemon(self, written: object) -> None:
+        kind = written.get("kind") if isinstance(written, dict) else None
+        if isinstance(kind, str) and kind not in self.vocabulary.daemons:
+            self.say(("daemon", "kind"), str(UnknownKind("daemon", kind, self.vocabulary.daemons)))
+
+    def repeated_names(self, actors: list[tuple[int, ActorSpec]]) -> None:
+        first: dict[str, int] = {}
+        for index, actor in actors:
+            if actor.name in first:
+                line = self.document.line(("actors", first[actor.name]))
+                self.say(("actors", index), f"the name {actor.name!r} is taken by the actor in line {line}")
+            first.setdefault(actor.name, index)
+
+    def explain(
+        self, error: ValidationError, base: KeyPath, model: type[BaseModel], renamed: dict[str, str] | None = None
+    ) -> None:
+        """Turn pydantic's errors into problems with places."""
+        for detail in error.errors():
+            loc = tuple((renamed or {}).get(str(part), part) for part in detail["loc"])
+            path = tuple(self.known_parts((*base, *loc)))
+            self.say(path, _message(detail, model))
+
+    def known_parts(self, path: KeyPath) -> Iterator[str | int]:
+        """Leave out what pydantic adds to a path: the tags of unions. The last part may be a missing key."""
+        here: Any = self.document.data
+        for position, part in enumerate(path):
+            in_list = isinstance(here, list) and isinstance(part, int) and part < len(here)
+            if in_list or (isinstance(here, dict) and part in here):
+                here = here[part]
+            elif position + 1 < len(path) or not isinstance(here, dict):
+                continue
+            yield part
+
+    def say(self, path: KeyPath, message: str) -> None:
+        self.problems.append(Problem(self.document.line(path), self.shown(path), message))
+
+    def shown(self, path: KeyPath) -> str:
+        """Return the path as ``--set`` takes it: actors by name where they have one."""
+        parts = [str(part) for part in path]
+        if len(path) > 1 and path[0] == "actors" and isinstance(path[1], int):
+            item = self.document.data["actors"][path[1]]
+            name = next(iter(item.values()), None) if isinstance(item, dict) else None
+            parts[1] = name if isinstance(name, str) else parts[1]
+        return ".".join(parts) or "scenario"
+
+
+def _message(detail: ErrorDetails, model: type[BaseModel]) -> str:
+    """Say what is allowed; pydantic's own words where they already do."""
+    kind, key = detail["type"], str(detail["loc"][-1]) if detail["loc"] else ""
+    if kind == "extra_forbidden":
+        allowed = sorted(_allowed(model, detail["loc"][:-1]))
+        return f"unknown key{nearest(key, allowed)}; allowed: {', '.join(allowed)}"
+    if kind == "missing":
+        return "is missing"
+    given = detail.get("input")
+    told = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    return told if kind == "value_error" or isinstance(given, dict | list) else f"{told}, not {given!r}"
+
+
+def _allowed(model: type[BaseModel], loc: tuple[str | int, ...]) -> set[str]:
+    """Return the keys of the models that stand at `loc` below `model`."""
+    models = {model}
+    for part in loc:
+        fields = [found.model_fields[part] for found in models if isinstance(part, str) and part in found.model_fields]
+        if fields:
+            models = {found for field in fields for found in _models(field.annotation)}
+        elif isinstance(part, str):
+            models = {found for found in models if part in found.model_fields or part == found.__name__} or models
+    return {key for found in models for key in found.model_fields}
+
+
+def _models(annotation: object) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in typing.get_args(annotation):
+        yield from _models(argument)

@@ -1,0 +1,125 @@
+"""The model of a scenario, but for the actors' own options: those stand in the actors' files."""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import Field, SerializeAsAny, model_validator
+
+from harness.outcome import Outcome
+from harness.triggers import When
+from harness.units import Duration, format_duration
+from harness.written import Written
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=60)]
+"""A name fit for files, tags and screens."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with a well-formed part: the key path below that part, and what to do."""
+
+    path: tuple[str | int, ...]
+    message: str
+
+
+class DaemonSpec(Written):
+    """The daemon under test."""
+
+    toolchain: str = "auto"
+    """Whose binaries: `auto`, `path:DIR`, `debian:SUITE`, `docker:VERSION`, `buildkit:VERSION`, `host`."""
+    kind: str | None = None
+    """`dockerd` or `buildkitd`; without it, what the toolchain has, dockerd first."""
+    image_store: Literal["containerd", "graphdriver"] = "containerd"
+    """Where dockerd keeps images; buildkitd has one store only."""
+    config: dict[str, Any] = Field(default_factory=dict)
+    """Merged as it stands into daemon.json, or into buildkitd.toml."""
+
+
+class Stop(Written):
+    """When a run ends: at the first of these."""
+
+    iterations: Annotated[int, Field(ge=1)] | None = None
+    time: Duration | None = None
+    hangs: Annotated[int, Field(ge=1)] = 1
+    """How many findings of a kind in `on` end the run."""
+    on: tuple[Literal["hang", "stall"], ...] = ("hang",)
+    """Which findings the scenario hunts: those decide its verdict."""
+
+    @model_validator(mode="after")
+    def _ends(self) -> Self:
+        if self.iterations is None and self.time is None:
+            raise ValueError("a run needs an end: give `iterations`, `time`, or both")
+        return self
+
+    @property
+    def hunted(self) -> frozenset[Outcome]:
+        """The outcomes that decide the verdict."""
+        return frozenset(Outcome(kind) for kind in self.on)
+
+
+class Detect(Written):
+    """How long nothing may happen before it is a finding, in attended time."""
+
+    export_hang: Duration = 60.0
+    """From the export's completion to the client's exit."""
+    stall: Duration = 600.0
+    """Without any word from the build, before its export has completed."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What an actor's options are held against."""
+
+    stop: Stop | None
+    builds: frozenset[str]
+    """The names of the scenario's build actors."""
+    folders: tuple[Path, ...]
+    """Where Dockerfile folders are looked for, in order."""
+
+
+class ActorSpec(Written):
+    """What every actor has."""
+
+    builds: ClassVar[bool] = False
+    """Whether its acts are iterations."""
+
+    name: Name
+    when: When | None = None
+
+    def faults(self, setting: Setting) -> Iterator[Fault]:
+        """Yield what cannot work although every value is well-formed."""
+        if self.when is None:
+            return
+        listened = self.when.listens_to
+        if listened is not None and listened not in setting.builds:
+            known = ", ".join(sorted(setting.builds)) or "none"
+            yield Fault(("when", "of"), f"never fires: no build is named {listened!r}; builds: {known}")
+        if setting.stop and setting.stop.time is not None and self.when.earliest >= setting.stop.time:
+            yield Fault(
+                ("when",),
+                f"never fires: its first time to act, {format_duration(self.when.earliest)}, is not before "
+                f"the end of the run at stop.time, {format_duration(setting.stop.time)}",
+            )
+
+
+class Scenario(Written):
+    """One scenario: a daemon, the actors that load and disturb it, and when to stop."""
+
+    name: Name
+    about: str = ""
+    daemon: DaemonSpec = DaemonSpec()
+    actors: Annotated[tuple[SerializeAsAny[ActorSpec], ...], Field(min_length=1)]
+    stop: Stop
+    detect: Detect = Detect()
+    seed: int | None = None
+    """The source of all chance in the run; without it, one is drawn and recorded."""
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The kinds that a scenario may name."""
+
+    actors: Mapping[str, type[ActorSpec]]
+    daemons: Collection[str]

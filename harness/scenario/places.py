@@ -1,0 +1,104 @@
+"""YAML with places: a document as plain data, and the line of every key in it."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+KeyPath = tuple[str | int, ...]
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.2's booleans: `on` is a key of ours, and `no` a word like any other."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag not in {"tag:yaml.org,2002:bool"}]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("^(?:true|false)$"), list("tf"))
+
+
+@dataclass
+class Document:
+    """Plain data with the line, from 1, of every key and item; and the keys that stand twice."""
+
+    data: Any = None
+    lines: dict[KeyPath, int] = field(default_factory=dict)
+    repeated: list[KeyPath] = field(default_factory=list)
+
+    def line(self, path: KeyPath) -> int:
+        """Return the line of `path`, or of the nearest part above it that the file has."""
+        while path not in self.lines and path:
+            path = path[:-1]
+        return self.lines.get(path, 1)
+
+
+def parse(text: str) -> Document:
+    """Read one YAML document.
+
+    Raises:
+        yaml.MarkedYAMLError: what is not YAML.
+    """
+    document = Document()
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        document.data = None if node is None else _value(loader, node, (), document)
+    finally:
+        loader.dispose()
+    return document
+
+
+def _value(loader: _Loader, node: yaml.Node, path: KeyPath, document: Document) -> Any:
+    document.lines.setdefault(path, node.start_mark.line + 1)
+    if isinstance(node, yaml.SequenceNode):
+        return [_value(loader, item, (*path, index), document) for index, item in enumerate(node.value)]
+    if not isinstance(node, yaml.MappingNode):
+        return loader.construct_object(node, deep=True)
+    loader.flatten_mapping(node)
+    result: dict[Any, Any] = {}
+    for key_node, value_node in node.value:
+        key = str(loader.construct_object(key_node, deep=True))
+        below = (*path, key)
+        if key in result:
+            document.repeated.append(below)
+        document.lines[below] = key_node.start_mark.line + 1
+        result[key] = _value(loader, value_node, below, document)
+    return result
+
+
+def override(document: Document, setting: str) -> None:
+    """Apply ``KEY.PATH=VALUE`` to the document; actors go by name or by index.
+
+    Raises:
+        ValueError: no ``=``, a value that is no YAML, or a path through something that has no keys.
+    """
+    written, separator, value = setting.partition("=")
+    if not separator or not written:
+        raise ValueError(f"{setting!r} is no setting; write it like stop.iterations=50 or actors.ci.parallel=8")
+    *parents, last = written.split(".")
+    here: Any = document.data
+    path: KeyPath = ()
+    for part in parents:
+        here, path = _step(here, path, part, setting)
+    try:
+        parsed = parse(value).data
+    except yaml.YAMLError as error:
+        raise ValueError(f"{setting!r}: the value is no YAML") from error
+    if not isinstance(here, dict):
+        raise ValueError(f"{setting!r}: {'.'.join(map(str, path)) or 'the scenario'} has no keys")
+    here[last] = parsed
+
+
+def _step(here: Any, path: KeyPath, part: str, setting: str) -> tuple[Any, KeyPath]:
+    if isinstance(here, Sequence) and not isinstance(here, str):
+        for index, item in enumerate(here):
+            if str(index) == part or (isinstance(item, Mapping) and next(iter(item.values()), None) == part):
+                return item, (*path, index)
+        raise ValueError(f"{setting!r}: {'.'.join(map(str, path))} has no {part!r}")
+    if not isinstance(here, dict):
+        raise ValueError(f"{setting!r}: {'.'.join(map(str, path)) or 'the scenario'} has no keys")
+    return here.setdefault(part, {}), (*path, part)

@@ -1,0 +1,61 @@
+"""What every trigger shares: the moments it names, and the signals it may listen to."""
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from anyio.abc import ObjectReceiveStream
+
+from harness.dice import Dice
+from harness.outcome import Phase
+from harness.units import Duration
+from harness.written import Written
+
+
+@dataclass(frozen=True)
+class PhaseReached:
+    """A build of a named actor has entered a phase, at a monotonic time in seconds."""
+
+    actor: str
+    iteration: int
+    phase: Phase
+    at: float
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A time to act: the actor's `count`-th, and the monotonic time of what called for it."""
+
+    count: int
+    due: float
+    iteration: int | None = None
+
+
+class Signals(Protocol):
+    """What happens in a run, to listen to. Who is busy when a signal comes misses it."""
+
+    def phases(self) -> AbstractAsyncContextManager[ObjectReceiveStream[PhaseReached]]:
+        """Listen to the phases of every build."""
+        ...
+
+
+class Trigger(Written):
+    """What every ``when`` may say."""
+
+    lasting: Duration | None = None
+    """How long a disturbance stays before it is healed; for actors whose act has a duration."""
+
+    @property
+    def listens_to(self) -> str | None:
+        """The build actor without which it never fires, or None."""
+        return None
+
+    @property
+    def earliest(self) -> float:
+        """Seconds into the run before which it cannot fire."""
+        return 0.0
+
+    def moments(self, dice: Dice, signals: Signals) -> AsyncIterator[Moment]:
+        """Yield each moment when it comes; while the receiver acts on one, the trigger waits."""
+        raise NotImplementedError

@@ -1,0 +1,28 @@
+"""``interval``: after a pause, again and again; the pause runs from the end of one act to the start of the next."""
+
+from collections.abc import AsyncIterator
+from itertools import count as counting
+
+import anyio
+
+from harness.delay import Delay
+from harness.dice import Dice
+from harness.triggers.base import Moment, Signals, Trigger
+
+
+class IntervalTrigger(Trigger):
+    """Act after a pause, again and again."""
+
+    interval: Delay
+    """The pause before each act."""
+
+    @property
+    def earliest(self) -> float:
+        """Seconds into the run before which it cannot fire."""
+        return self.interval.least
+
+    async def moments(self, dice: Dice, signals: Signals) -> AsyncIterator[Moment]:  # noqa: ARG002 — needs no signal
+        """Yield a moment after each pause."""
+        for count in counting(1):
+            await anyio.sleep(self.interval.draw(dice.throw(count)))
+            yield Moment(count, anyio.current_time())
