@@ -10,7 +10,8 @@ from harness.stats import excluded_rate, quantile, rate
 
 _CUT_SHORT: dict[Ending, str] = {
     Ending.STALLED: "the daemon completed no build any more",
-    Ending.DAEMON_DIED: "the daemon died",
+    Ending.FAILING: "no build succeeded",
+    Ending.DAEMON_DIED: "the daemon is gone",
     Ending.INFRA: "the harness or the host broke",
     Ending.INTERRUPTED: "it was interrupted",
 }
@@ -50,7 +51,7 @@ def judge(
         error = error or iteration.error
     found = sorted(findings, key=lambda finding: finding.at)
     hunted = [finding for finding in found if finding.hunted]
-    hangs = rate(outcomes[Outcome.HANG], outcomes[Outcome.HANG] + outcomes[Outcome.OK])
+    hangs = rate(outcomes[Outcome.HANG], outcomes[Outcome.HANG] + len(tails))
     if hunted:
         verdict, because = Verdict.HANG, _told(hunted[0])
     elif ending in _CUT_SHORT:

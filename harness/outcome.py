@@ -47,6 +47,8 @@ class Ending(StrEnum):
     FINDINGS = "findings"
     STALLED = "stalled"
     """The daemon completes no build any more."""
+    FAILING = "failing"
+    """No build has ever succeeded."""
     DAEMON_DIED = "daemon_died"
     INFRA = "infra"
     INTERRUPTED = "interrupted"

@@ -1,5 +1,6 @@
 """Scenarios: YAML to a frozen model, with every problem and its place."""
 
+from harness.scenario.dump import dump
 from harness.scenario.load import load
 from harness.scenario.model import ActorSpec, DaemonSpec, Detect, Fault, Scenario, Setting, Stop, Vocabulary
 from harness.scenario.schema import json_schema
@@ -13,6 +14,7 @@ __all__ = [
     "Setting",
     "Stop",
     "Vocabulary",
+    "dump",
     "json_schema",
     "load",
 ]

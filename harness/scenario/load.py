@@ -71,16 +71,24 @@ class _Reading:
         self.daemon(data.get("daemon"))
         setting = Setting(
             self.stop(data.get("stop")),
-            frozenset(actor.name for _, actor in actors if actor.builds),
+            frozenset(self.builds()),
             self.folders(),
         )
         self.repeated_names(actors)
+        if data.get("actors") and not self.builds():
+            self.say(("actors",), "nothing is built: a scenario needs at least one `- build: NAME`")
         for index, actor in actors:
             for fault in actor.faults(setting):
                 self.say(("actors", index, *fault.path), fault.message)
         if self.problems or rest is None:
             raise ScenarioError(self.file, self.problems)
-        return rest.model_copy(update={"actors": tuple(actor for _, actor in actors)})
+        return rest.model_copy(update={"actors": tuple(actor.placed(setting) for _, actor in actors)})
+
+    def builds(self) -> list[str]:
+        """Return the names of all build actors, also of those that are not well-formed."""
+        kinds = [kind for kind, spec in self.vocabulary.actors.items() if spec.builds]
+        items = [item for item in self.document.data.get("actors") or () if isinstance(item, dict)]
+        return [str(item[kind]) for item in items for kind in kinds if kind in item]
 
     def folders(self) -> tuple[Path, ...]:
         here = self.file.resolve().parent

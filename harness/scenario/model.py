@@ -103,6 +103,10 @@ class ActorSpec(Written):
                 f"the end of the run at stop.time, {format_duration(setting.stop.time)}",
             )
 
+    def placed(self, setting: Setting) -> Self:  # noqa: ARG002 — for actors that name files
+        """Return it with every file it names as an absolute path."""
+        return self
+
 
 class Scenario(Written):
     """One scenario: a daemon, the actors that load and disturb it, and when to stop."""

@@ -1,6 +1,6 @@
 """What every trigger shares: the moments it names, and the signals it may listen to."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -56,6 +56,6 @@ class Trigger(Written):
         """Seconds into the run before which it cannot fire."""
         return 0.0
 
-    def moments(self, dice: Dice, signals: Signals) -> AsyncIterator[Moment]:
+    def moments(self, dice: Dice, signals: Signals) -> AsyncGenerator[Moment, None]:
         """Yield each moment when it comes; while the receiver acts on one, the trigger waits."""
         raise NotImplementedError

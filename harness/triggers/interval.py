@@ -1,6 +1,6 @@
 """``interval``: after a pause, again and again; the pause runs from the end of one act to the start of the next."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from itertools import count as counting
 
 import anyio
@@ -21,7 +21,7 @@ class IntervalTrigger(Trigger):
         """Seconds into the run before which it cannot fire."""
         return self.interval.least
 
-    async def moments(self, dice: Dice, signals: Signals) -> AsyncIterator[Moment]:  # noqa: ARG002 — needs no signal
+    async def moments(self, dice: Dice, signals: Signals) -> AsyncGenerator[Moment, None]:  # noqa: ARG002 — needs no signal
         """Yield a moment after each pause."""
         for count in counting(1):
             await anyio.sleep(self.interval.draw(dice.throw(count)))

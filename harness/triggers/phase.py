@@ -1,6 +1,6 @@
 """``phase``: when a build of a named actor enters a phase, after a delay, with a chance."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Annotated
 
 import anyio
@@ -29,7 +29,7 @@ class PhaseTrigger(Trigger):
         """The build actor without which it never fires."""
         return self.of
 
-    async def moments(self, dice: Dice, signals: Signals) -> AsyncIterator[Moment]:
+    async def moments(self, dice: Dice, signals: Signals) -> AsyncGenerator[Moment, None]:
         """Yield a moment for each time that a build of `of` enters the phase; chance goes by the iteration."""
         count = 0
         async with signals.phases() as stream:

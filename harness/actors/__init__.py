@@ -1,0 +1,1 @@
+"""What loads and disturbs a daemon: one file per kind; `table` names them."""

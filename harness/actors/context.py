@@ -1,0 +1,52 @@
+"""A build's context on disk: the Dockerfile's folder, under a base image that needs no registry.
+
+Dockerfiles of scenarios build on a stage named ``base``. Here that stage is put in front of their first ``FROM``: from
+a static busybox, which is copied in, or from the image that the scenario names. The file itself never changes; alone
+it builds with ``docker build --build-context base=docker-image://alpine``.
+"""
+
+import re
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+OFFLINE: Final = "busybox"
+"""The base that needs no registry."""
+_FIRST_FROM: Final = re.compile(r"^[ \t]*FROM\s", re.IGNORECASE | re.MULTILINE)
+_BUSYBOX_STAGE: Final = """\
+FROM scratch AS base
+COPY busybox /bin/busybox
+RUN ["/bin/busybox", "--install", "-s", "/bin"]
+"""
+
+
+def find_dockerfile(name: str, folders: Iterable[Path]) -> Path | None:
+    """Return the first folder that has ``name/Dockerfile``, or None."""
+    return next((folder / name for folder in folders if (folder / name / "Dockerfile").is_file()), None)
+
+
+def uses_base(dockerfile: str) -> bool:
+    """Whether a Dockerfile builds on the stage ``base`` without making it itself."""
+    used = re.search(r"^[ \t]*FROM\s+(--\S+\s+)*base(\s|$)|--from=base\b", dockerfile, re.IGNORECASE | re.MULTILINE)
+    made = re.search(r"^[ \t]*FROM\s+.*\sAS\s+base\s*$", dockerfile, re.IGNORECASE | re.MULTILINE)
+    return bool(used) and not made
+
+
+def with_base(dockerfile: str, base: str) -> str:
+    """Return the Dockerfile with the stage ``base`` in front of its first ``FROM``."""
+    stage = _BUSYBOX_STAGE if base == OFFLINE else f"FROM {base} AS base\n"
+    first = _FIRST_FROM.search(dockerfile)
+    position = first.start() if first else len(dockerfile)
+    return dockerfile[:position] + stage + dockerfile[position:]
+
+
+def stage_context(source: Path, target: Path, base: str, busybox: Path | None) -> None:
+    """Copy a Dockerfile's folder to `target`, with its base."""
+    shutil.copytree(source, target)
+    dockerfile = (target / "Dockerfile").read_text()
+    if not uses_base(dockerfile):
+        return
+    (target / "Dockerfile").write_text(with_base(dockerfile, base))
+    if busybox:
+        shutil.copy2(busybox, target / "busybox")

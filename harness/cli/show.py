@@ -1,0 +1,28 @@
+"""`repro show`: a run, from its folder."""
+
+import json
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from harness.cli.options import RESULTS, Results
+from harness.cli.story import tell
+from harness.outcome import ExitCode
+from harness.store import find_run
+
+
+def show(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run folder, the end of its name, or `last`.")] = "last",
+    results: Results = RESULTS,
+    as_json: Annotated[bool, typer.Option("--json", help="The summary as one JSON object.")] = False,
+) -> int:
+    """Show a run; exits with 0, whatever its verdict was."""
+    folder = find_run(run, results)
+    summary = folder.summary()
+    if as_json:
+        print(json.dumps(asdict(summary) if summary else None))  # noqa: T201 — machine lines
+        return ExitCode.CLEAN
+    tell(Console(), folder, summary)
+    return ExitCode.CLEAN

@@ -1,0 +1,288 @@
+"""One run in progress: hands out iterations, hears what actors report, has builds watched, and ends when it should.
+
+It is the `Board` and the `Signals` of the actors' stage. Nothing here judges: it records, and stops.
+"""
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+from typing import Final, Protocol
+
+import anyio
+import psutil
+from anyio.abc import ObjectReceiveStream
+from anyio.streams.memory import MemoryObjectSendStream
+
+from harness.actors.base import Actor, Stage
+from harness.actors.watch import Watch
+from harness.attention import Attention
+from harness.daemons.base import Daemon, Profiled
+from harness.detectors.table import detectors
+from harness.evidence.table import capture_all
+from harness.outcome import Ending, Outcome
+from harness.records import Action, Finding, Iteration, Sample
+from harness.scenario import Scenario
+from harness.store import Database, RunFolder
+from harness.triggers.base import PhaseReached
+
+SAMPLE_SECONDS: Final = 5.0
+_FULL_EVIDENCE: Final = 3
+"""Findings whose evidence is captured: later ones show the same daemon in the same state."""
+_HOPELESS_FAILURES: Final = 10
+"""Failures in a row, with no build that ever succeeded, after which going on would only count failures."""
+_INFRA_IN_A_ROW: Final = 5
+_DEAD_STALLS: Final = 3
+"""Stalls in a row, with no build that got through between them, after which the daemon builds nothing any more."""
+
+
+class Observer(Protocol):
+    """Who looks on: a screen, a log, nobody."""
+
+    def iterated(self, iteration: Iteration) -> None:
+        """An iteration came to its outcome."""
+        ...
+
+    def acted(self, action: Action) -> None:
+        """Another actor has acted."""
+        ...
+
+    def found(self, finding: Finding) -> None:
+        """A hang or a stall was seen, just now."""
+        ...
+
+    def sampled(self, sample: Sample) -> None:
+        """Daemon, host and harness were measured."""
+        ...
+
+
+class Conductor:
+    """The state of a run between its start and its verdict."""
+
+    def __init__(
+        self, scenario: Scenario, daemon: Daemon, folder: RunFolder, database: Database, observer: Observer
+    ) -> None:
+        self.scenario, self.daemon, self.folder = scenario, daemon, folder
+        self.ending: Ending | None = None
+        self.detail = ""
+        self.attention = Attention()
+        self.began = anyio.current_time()
+        self._database, self._observer = database, observer
+        self._detectors = detectors(scenario.detect)
+        self._scope = anyio.CancelScope()
+        self._inflight: dict[int, Watch] = {}
+        self._listeners: list[MemoryObjectSendStream[PhaseReached]] = []
+        self._begun = 0
+        self._hunted = 0
+        self._captured = 0
+        self._succeeded = False
+        self._streak: tuple[Outcome, int] = (Outcome.OK, 0)
+
+    async def conduct(self, actors: Sequence[Actor], staging: Path, seed: int) -> None:
+        """Let every actor act until the run ends.
+
+        Args:
+            actors: the scenario's.
+            staging: a folder for what they stage on disk.
+            seed: the source of all chance.
+        """
+        stage = Stage(self.daemon, staging, seed, self.began, self.attention, self, self)
+        for actor in actors:
+            await actor.prepare(stage)
+        self.began = anyio.current_time()
+        stage = Stage(self.daemon, staging, seed, self.began, self.attention, self, self)
+        with self._scope:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self.attention.keep, self._look)
+                tasks.start_soon(self._sample)
+                tasks.start_soon(self._watch_daemon)
+                tasks.start_soon(self._watch_clock)
+                for actor in actors:
+                    if not actor.builds:
+                        tasks.start_soon(actor.perform, stage)
+                async with anyio.create_task_group() as builds:
+                    for actor in actors:
+                        if actor.builds:
+                            builds.start_soon(actor.perform, stage)
+                self.end(Ending.ITERATIONS)
+                tasks.cancel_scope.cancel()
+
+    def end(self, ending: Ending, detail: str = "") -> None:
+        """End the run. After the last iteration, builds in flight are waited for; at the end of its time, only those
+        whose export has completed; otherwise none are.
+        """
+        if self.ending is not None:
+            return
+        self.ending, self.detail = ending, detail
+        if ending is Ending.TIME:
+            for watch in self._inflight.values():
+                watch.cut_off()
+        elif ending is not Ending.ITERATIONS:
+            self._scope.cancel()
+
+    # Board
+
+    def next_iteration(self) -> int | None:
+        """Return the next iteration's number; None once the run begins no more."""
+        limit = self.scenario.stop.iterations
+        if self.ending is not None or (limit is not None and self._begun >= limit):
+            return None
+        self._begun += 1
+        return self._begun
+
+    @contextmanager
+    def watching(self, watch: Watch) -> Iterator[None]:
+        """Have a running build looked at by every detector, and its phases signalled."""
+        self._inflight[watch.iteration] = watch
+        watch.on_phase = self._signal
+        self._signal(watch)
+        try:
+            yield
+        finally:
+            del self._inflight[watch.iteration]
+
+    def iterated(self, iteration: Iteration) -> None:
+        """Take the record of an iteration, and end the run where it says so."""
+        self._database.add(iteration)
+        self._observer.iterated(iteration)
+        outcome = iteration.outcome
+        count = self._streak[1] + 1 if outcome is self._streak[0] else 1
+        self._streak = (outcome, count)
+        self._succeeded = self._succeeded or outcome is Outcome.OK
+        if self._hunted >= self.scenario.stop.hangs:
+            self.end(Ending.FINDINGS)
+        elif outcome is Outcome.STALL and count >= _DEAD_STALLS:
+            self.end(Ending.STALLED)
+        elif outcome is Outcome.FAILED and count >= _HOPELESS_FAILURES and not self._succeeded:
+            self.end(Ending.FAILING, iteration.error)
+        elif outcome is Outcome.INFRA and count >= _INFRA_IN_A_ROW:
+            self.end(Ending.INFRA, iteration.error)
+
+    def acted(self, action: Action) -> None:
+        """Take the record of another act."""
+        self._database.add(action)
+        self._observer.acted(action)
+
+    async def found(self, watch: Watch) -> None:
+        """Record a finding at once, then capture its evidence while the client still waits."""
+        assert watch.found is not None  # noqa: S101 — what brings a watch here
+        finding = Finding(
+            iteration=watch.iteration,
+            kind=watch.found.outcome,
+            at=anyio.current_time() - self.began,
+            actor=watch.actor,
+            args=watch.args,
+            phase=watch.progress.phase,
+            waited=watch.found.waited,
+            completed_steps=watch.progress.completed_vertexes,
+            last_progress=tuple(watch.progress.last),
+            hunted=watch.found.outcome in self.scenario.stop.hunted,
+        )
+        self._database.add(finding)
+        self._observer.found(finding)
+        self._hunted += finding.hunted
+        folder = self.folder.path / "findings" / str(watch.iteration)
+        folder.mkdir(exist_ok=True)
+        (folder / "progress.jsonl").write_text("\n".join([*watch.progress.last, *watch.progress.messages]) + "\n")
+        if self._captured < _FULL_EVIDENCE:
+            self._captured += 1
+            captured = await capture_all(self.daemon, folder)
+            self.folder.write_json(f"findings/{watch.iteration}/captured.json", captured)
+
+    # Signals
+
+    @asynccontextmanager
+    async def phases(self) -> AsyncIterator[ObjectReceiveStream[PhaseReached]]:
+        """Listen to the phases of every build; who is not listening when one comes misses it."""
+        send, receive = anyio.create_memory_object_stream[PhaseReached](0)
+        self._listeners.append(send)
+        try:
+            with send, receive:
+                yield receive
+        finally:
+            self._listeners.remove(send)
+
+    def _signal(self, watch: Watch) -> None:
+        phase = watch.progress.phase
+        reached = PhaseReached(watch.actor, watch.iteration, phase, watch.progress.reached[phase])
+        for listener in self._listeners:
+            with suppress(anyio.WouldBlock):
+                listener.send_nowait(reached)
+
+    # What goes on beside the actors
+
+    def _look(self) -> None:
+        for watch in self._inflight.values():
+            watch.look(self._detectors)
+
+    async def _watch_daemon(self) -> None:
+        status = await self.daemon.ended()
+        how = f"signal {-status}" if status < 0 else f"status {status}"
+        self.end(
+            Ending.DAEMON_DIED, f"{self.daemon.facts.kind} ended by itself with {how}; see {self.daemon.facts.log}"
+        )
+
+    async def _watch_clock(self) -> None:
+        if self.scenario.stop.time is not None:
+            await anyio.sleep_until(self.began + self.scenario.stop.time)
+            self.end(Ending.TIME)
+
+    async def _sample(self) -> None:
+        us = _Meter([psutil.Process()])
+        daemon = _Meter(_family(self.daemon.facts.pid))
+        while True:
+            await anyio.sleep(SAMPLE_SECONDS)
+            count = await self.daemon.goroutine_count() if isinstance(self.daemon, Profiled) else None
+            own_cpu, own_rss = us.read()
+            cpu, rss = daemon.read() if daemon.processes else (None, None)
+            sample = Sample(
+                at=anyio.current_time() - self.began,
+                cpu=cpu,
+                rss=rss,
+                goroutines=count,
+                running=len(self._inflight),
+                lag=self.attention.worst_lag,
+                unattended=self.attention.unattended,
+                own_cpu=own_cpu,
+                own_rss=own_rss,
+            )
+            self.attention.worst_lag = 0.0
+            self._database.add(sample)
+            self._observer.sampled(sample)
+
+
+class _Meter:
+    """The CPU and memory of some processes, since it was last read."""
+
+    def __init__(self, processes: Sequence[psutil.Process]) -> None:
+        self.processes = processes
+        self._last = (anyio.current_time(), self._seconds())
+
+    def read(self) -> tuple[float, int]:
+        """Return the cores used since the last reading, and the resident bytes now."""
+        now, seconds = anyio.current_time(), self._seconds()
+        cores = max(0.0, seconds - self._last[1]) / max(now - self._last[0], 1e-6)
+        self._last = (now, seconds)
+        rss = 0
+        for process in self.processes:
+            with suppress(psutil.Error):
+                rss += process.memory_info().rss
+        return cores, rss
+
+    def _seconds(self) -> float:
+        total = 0.0
+        for process in self.processes:
+            with suppress(psutil.Error):
+                times = process.cpu_times()
+                total += times.user + times.system
+        return total
+
+
+def _family(pid: int | None) -> list[psutil.Process]:
+    """Return a daemon's process and those that it started with, such as dockerd's containerd."""
+    if pid is None:
+        return []
+    try:
+        daemon = psutil.Process(pid)
+        return [daemon, *daemon.children(recursive=True)]
+    except psutil.Error:
+        return []

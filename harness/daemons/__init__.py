@@ -1,0 +1,1 @@
+"""The daemons under test: one file per kind; `table` names them."""

@@ -1,0 +1,109 @@
+"""What a daemon under test can be asked for, whatever its kind."""
+
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from harness.ledger import Ledger
+from harness.proc import Command
+from harness.scenario import DaemonSpec
+from harness.toolchain import Toolchain
+
+
+@dataclass(frozen=True)
+class BuildRequest:
+    """One build for a client to ask for."""
+
+    iteration: int
+    context: Path
+    """A folder with the Dockerfile in it."""
+    args: Mapping[str, str]
+    tag: str
+    export: str
+    """`load`, `image` or `oci`."""
+    no_cache: bool = False
+    network: str = "none"
+
+
+@dataclass(frozen=True)
+class DaemonFacts:
+    """What is recorded of a daemon."""
+
+    kind: str
+    version: str
+    toolchain: str
+    address: str
+    private: bool
+    """Whether we started it; nothing of another's daemon is ever disturbed unasked."""
+    pid: int | None = None
+    log: Path | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where a daemon is set up."""
+
+    name: str
+    """Unique on the host; the cgroup and the folders are named after it."""
+    records: Path
+    """For its log and its configuration: small, and kept with the run."""
+    ledger: Ledger
+    keep: bool = False
+    """Leave the daemon running when the run ends."""
+
+
+class Daemon(Protocol):
+    """A running daemon and its clients."""
+
+    @property
+    def facts(self) -> DaemonFacts:
+        """What is recorded of it."""
+        ...
+
+    def build(self, request: BuildRequest) -> Command:
+        """Return the client command for one build, which prints its progress as rawjson."""
+        ...
+
+    def prune(self, *, everything: bool) -> Command:
+        """Return the client command that prunes the build cache; `everything`: also what a later build could use."""
+        ...
+
+    async def answers(self) -> bool:
+        """Whether it answers a trivial request within a few seconds."""
+        ...
+
+    async def ended(self) -> int:
+        """Wait until its process ends by itself, and return the exit status; for ever where it is not ours."""
+        ...
+
+
+@runtime_checkable
+class Profiled(Protocol):
+    """A daemon with Go's pprof on."""
+
+    async def goroutine_count(self) -> int | None:
+        """Return how many goroutines it has; None where it does not say so in time."""
+        ...
+
+    async def goroutine_dump(self, deadline: float) -> str:
+        """Return the stacks of all goroutines (``debug=2``).
+
+        Raises:
+            CaptureError: it did not answer by the deadline.
+        """
+        ...
+
+
+class OpenDaemon(Protocol):
+    """How a kind of daemon is had: started and awaited on entering, ended and cleaned up on leaving."""
+
+    def __call__(self, toolchain: Toolchain, spec: DaemonSpec, site: Site) -> AbstractAsyncContextManager[Daemon]:
+        """Return the context manager.
+
+        Raises (on entering):
+            DaemonStartError: it did not come up; what was started of it has been ended.
+        """
+        ...

@@ -1,0 +1,140 @@
+"""A private buildkitd with its OCI worker; builds go through buildctl."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import tomli_w
+
+from harness.daemons.base import BuildRequest, Daemon, DaemonFacts, Site
+from harness.daemons.pprof import Pprof
+from harness.daemons.private import Home, running, settle_in
+from harness.errors import CommandError, CommandTimeout, UsageError
+from harness.proc import Child, Command, run
+from harness.scenario import DaemonSpec
+from harness.toolchain import Toolchain
+
+_ANSWER_SECONDS: Final = 3.0
+
+
+class NotToml(UsageError):
+    """A configuration that TOML has no form for."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"daemon.config cannot be written as buildkitd.toml: {why}")
+
+
+class Buildkitd:
+    """A running private buildkitd."""
+
+    def __init__(self, facts: DaemonFacts, process: Child, home: Home, pprof: Pprof) -> None:
+        self.facts = facts
+        self._process, self._home = process, home
+        self.goroutine_count, self.goroutine_dump = pprof.goroutine_count, pprof.goroutine_dump
+
+    def build(self, request: BuildRequest) -> Command:
+        """Return the command of one build through buildctl."""
+        context = str(request.context)
+        options = {f"build-arg:{key}": value for key, value in request.args.items()}
+        options["force-network-mode"] = request.network
+        export = {
+            "load": f"type=docker,name={request.tag},dest=/dev/null",
+            "image": f"type=image,name={request.tag}",
+            "oci": "type=oci,dest=/dev/null",
+        }[request.export]
+        return self._command(
+            *("build", "--progress", "rawjson", "--frontend", "dockerfile.v0"),
+            *("--local", f"context={context}", "--local", f"dockerfile={context}"),
+            *(["--no-cache"] if request.no_cache else []),
+            *(part for key, value in options.items() for part in ("--opt", f"{key}={value}")),
+            *("--output", export),
+        )
+
+    def prune(self, *, everything: bool) -> Command:
+        """Return the command that prunes the cache."""
+        return self._command("prune", *(["--all"] if everything else []))
+
+    async def answers(self) -> bool:
+        """Whether it lists its workers."""
+        return await _answers(self._home)
+
+    async def ended(self) -> int:
+        """Wait until the process ends."""
+        return await self._process.wait()
+
+    def _command(self, *words: str) -> Command:
+        return _client(self._home, *words)
+
+
+def _client(home: Home, *words: str) -> Command:
+    address = f"unix://{home.run}/buildkitd.sock"
+    return Command((str(home.bin / "buildctl"), "--addr", address, *words), home.environment)
+
+
+async def _answers(home: Home) -> bool:
+    if not (home.run / "buildkitd.sock").exists():
+        return False
+    command = _client(home, "debug", "workers")
+    try:
+        await run(command.argv, deadline=_ANSWER_SECONDS, env=command.env)
+    except (CommandError, CommandTimeout):
+        return False
+    return True
+
+
+@asynccontextmanager
+async def open_buildkitd(toolchain: Toolchain, spec: DaemonSpec, site: Site) -> AsyncIterator[Daemon]:
+    """Start a private buildkitd; see `OpenDaemon`."""
+    home = settle_in(toolchain, site)
+    configuration = home.records / "buildkitd.toml"
+    configuration.write_text(_toml(_configuration(home, spec.config)))
+    command = Command((str(home.bin / "buildkitd"), "--config", str(configuration)), home.environment)
+
+    async def ready() -> bool:
+        return await _answers(home)
+
+    async with running(home, site, command, ready) as process:
+        pprof = Pprof(home.run / "debug.sock")
+        try:
+            facts = DaemonFacts(
+                kind="buildkitd",
+                version=toolchain.binaries["buildkitd"].version,
+                toolchain=toolchain.spec,
+                address=f"unix://{home.run}/buildkitd.sock",
+                private=True,
+                pid=process.pid,
+                log=home.log,
+            )
+            yield Buildkitd(facts, process, home, pprof)
+        finally:
+            await pprof.close()
+
+
+def _configuration(home: Home, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """Return buildkitd.toml as a mapping: the scenario's own over ours, table by table."""
+    ours: dict[str, Any] = {
+        "root": str(home.root),
+        "debug": True,
+        "grpc": {"address": [f"unix://{home.run}/buildkitd.sock"], "debugAddress": f"unix://{home.run}/debug.sock"},
+        "worker": {
+            "oci": {"enabled": True, "networkMode": "host", "defaultCgroupParent": home.cgroup},
+            "containerd": {"enabled": False},
+        },
+    }
+    return _merged(ours, wanted)
+
+
+def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    both = {
+        key: _merged(below[key], value)
+        for key, value in above.items()
+        if isinstance(value, Mapping) and isinstance(below.get(key), Mapping)
+    }
+    return {**below, **above, **both}
+
+
+def _toml(table: Mapping[str, Any]) -> str:
+    try:
+        return tomli_w.dumps(table)
+    except TypeError as error:
+        raise NotToml(str(error)) from error

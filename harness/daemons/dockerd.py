@@ -1,0 +1,158 @@
+"""A private dockerd with its own containerd; builds go through the docker driver of ``docker buildx``."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import anyio.to_thread
+import docker
+from docker.errors import DockerException
+
+from harness.daemons.base import BuildRequest, Daemon, DaemonFacts, Site
+from harness.daemons.pprof import Pprof
+from harness.daemons.private import Home, running, settle_in
+from harness.proc import Child, Command
+from harness.scenario import DaemonSpec
+from harness.toolchain import Toolchain
+
+_ANSWER_SECONDS: Final = 3
+
+
+@dataclass(frozen=True)
+class DockerClient:
+    """The docker command line, pointed at one engine."""
+
+    program: str
+    address: str
+    environment: dict[str, str]
+
+    def build(self, request: BuildRequest) -> Command:
+        """Return the command of one build through ``docker buildx``."""
+        args = [part for key, value in request.args.items() for part in ("--build-arg", f"{key}={value}")]
+        export = {"load": ["--load"], "image": [], "oci": ["--output", "type=oci,dest=/dev/null"]}[request.export]
+        return self._command(
+            *("buildx", "build", "--builder", "default", "--progress", "rawjson", "--network", request.network),
+            *(["--no-cache"] if request.no_cache else []),
+            *(*args, "--tag", request.tag, *export, str(request.context)),
+        )
+
+    def prune(self, *, everything: bool) -> Command:
+        """Return the command that prunes the build cache."""
+        return self._command("buildx", "prune", "--builder", "default", "--force", *(["--all"] if everything else []))
+
+    async def answers(self) -> bool:
+        """Whether the engine answers a ping."""
+        return await anyio.to_thread.run_sync(partial(_ping, self.address), abandon_on_cancel=True)
+
+    async def version(self) -> dict[str, Any]:
+        """Return the engine's answer to ``/version``; empty where it gives none."""
+        return await anyio.to_thread.run_sync(partial(_version, self.address), abandon_on_cancel=True)
+
+    def _command(self, *words: str) -> Command:
+        return Command((self.program, *words), self.environment | {"DOCKER_HOST": self.address})
+
+
+def _ping(address: str) -> bool:
+    try:
+        client = docker.DockerClient(base_url=address, timeout=_ANSWER_SECONDS)
+        try:
+            return bool(client.ping())
+        finally:
+            client.close()
+    except (DockerException, OSError):
+        return False
+
+
+def _version(address: str) -> dict[str, Any]:
+    try:
+        client = docker.DockerClient(base_url=address, timeout=_ANSWER_SECONDS)
+        try:
+            answer: dict[str, Any] = client.version()
+            return answer
+        finally:
+            client.close()
+    except (DockerException, OSError):
+        return {}
+
+
+class Dockerd:
+    """A running private dockerd."""
+
+    def __init__(self, facts: DaemonFacts, process: Child, client: DockerClient, pprof: Pprof) -> None:
+        self.facts = facts
+        self._process, self._client, self._pprof = process, client, pprof
+        self.build, self.prune, self.answers = client.build, client.prune, client.answers
+        self.goroutine_count, self.goroutine_dump = pprof.goroutine_count, pprof.goroutine_dump
+
+    async def ended(self) -> int:
+        """Wait until the process ends."""
+        return await self._process.wait()
+
+
+@asynccontextmanager
+async def open_dockerd(toolchain: Toolchain, spec: DaemonSpec, site: Site) -> AsyncIterator[Daemon]:
+    """Start a private dockerd; see `OpenDaemon`."""
+    home = settle_in(toolchain, site)
+    socket = home.run / "docker.sock"
+    configuration = home.records / "daemon.json"
+    configuration.write_text(json.dumps(_configuration(home, spec, socket), indent=1))
+    client = DockerClient(str(home.bin / "docker"), f"unix://{socket}", _client_environment(home))
+    command = Command((str(home.bin / "dockerd"), "--config-file", str(configuration)), home.environment)
+    async with running(home, site, command, client.answers) as process:
+        pprof = Pprof(socket)
+        try:
+            version = await client.version()
+            facts = DaemonFacts(
+                kind="dockerd",
+                version=version.get("Version", ""),
+                toolchain=toolchain.spec,
+                address=client.address,
+                private=True,
+                pid=process.pid,
+                log=home.log,
+                details={
+                    "image_store": spec.image_store,
+                    "components": {part["Name"]: part["Version"] for part in version.get("Components", ())},
+                },
+            )
+            yield Dockerd(facts, process, client, pprof)
+        finally:
+            await pprof.close()
+
+
+def _configuration(home: Home, spec: DaemonSpec, socket: Path) -> dict[str, Any]:
+    """Return daemon.json: beside any other daemon, no network of the host touched, debug and pprof on."""
+    ours: dict[str, Any] = {
+        "data-root": str(home.root),
+        "exec-root": str(home.run / "exec"),
+        "pidfile": str(home.run / "docker.pid"),
+        "hosts": [f"unix://{socket}"],
+        "cgroup-parent": f"/{home.cgroup}",
+        "bridge": "none",
+        "iptables": False,
+        "ip6tables": False,
+        "ip-forward": False,
+        "userland-proxy": False,
+        "debug": True,
+        "features": {"containerd-snapshotter": spec.image_store == "containerd"},
+    }
+    features = {"features": ours["features"] | spec.config.get("features", {})}
+    return ours | spec.config | features
+
+
+def _client_environment(home: Home) -> dict[str, str]:
+    """Return what keeps docker and buildx off the user's own configuration; it is made here."""
+    plugins = home.bin.parent / "client" / "cli-plugins"
+    plugins.mkdir(parents=True)
+    (plugins / "docker-buildx").symlink_to(home.bin / "docker-buildx")
+    return {
+        "DOCKER_CONFIG": str(plugins.parent),
+        "BUILDX_CONFIG": str(plugins.parent / "buildx"),
+        "DOCKER_CLI_HINTS": "false",
+        "OTEL_SDK_DISABLED": "true",
+        **home.environment,
+    }

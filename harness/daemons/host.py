@@ -1,0 +1,44 @@
+"""The Docker daemon that the user's context points to: it is loaded, and never started, stopped or cleaned up."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+
+from harness.daemons.base import Daemon, DaemonFacts, Site
+from harness.daemons.dockerd import DockerClient
+from harness.errors import UsageError
+from harness.scenario import DaemonSpec
+from harness.toolchain import Toolchain
+
+
+class HostUnreachable(UsageError):
+    """The user's own daemon does not answer."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(f"the host's Docker daemon at {address} does not answer; start it, or leave out --daemon host")
+
+
+class Host:
+    """The user's own daemon, behind its docker command line."""
+
+    def __init__(self, facts: DaemonFacts, client: DockerClient) -> None:
+        self.facts = facts
+        self.build, self.prune, self.answers = client.build, client.prune, client.answers
+
+    async def ended(self) -> int:
+        """Never return: its process is not ours to watch."""
+        await anyio.sleep_forever()
+        raise AssertionError
+
+
+@asynccontextmanager
+async def open_host(toolchain: Toolchain, spec: DaemonSpec, site: Site) -> AsyncIterator[Daemon]:  # noqa: ARG001 — nothing to set up
+    """Reach the user's daemon; see `OpenDaemon`."""
+    address = toolchain.endpoint or ""
+    client = DockerClient(str(toolchain.binaries["docker"].path), address, {})
+    if not await client.answers():
+        raise HostUnreachable(address)
+    version: dict[str, Any] = await client.version()
+    yield Host(DaemonFacts("dockerd", version.get("Version", ""), toolchain.spec, address, private=False), client)

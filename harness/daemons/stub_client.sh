@@ -1,0 +1,22 @@
+# A build client that only pretends. $1: ok, hang, stall, silent, fail, refuse, die, or a number of seconds to take.
+step='{"vertexes":[{"digest":"sha256:1","name":"[1/1] RUN true","started":"2026-01-01T00:00:00Z"'
+export='{"vertexes":[{"digest":"sha256:2","name":"exporting to image","started":"2026-01-01T00:00:00Z"'
+done=',"completed":"2026-01-01T00:00:01Z"'
+
+case $1 in
+silent) exec sleep 1000 ;;
+refuse) echo "ERROR: failed to connect: connection refused"; exit 1 ;;
+esac
+echo "$step}]}"
+case $1 in
+stall) exec sleep 1000 ;;
+fail) echo "$step$done,\"error\":\"process did not complete successfully: exit code: 1\"}]}"
+	echo "ERROR: failed to solve: process did not complete successfully: exit code: 1"; exit 1 ;;
+die) kill -9 $$ ;;
+[0-9]*) sleep "$1" ;;
+esac
+echo "$step$done}]}"
+echo "$export}]}"
+echo "$export$done}]}"
+[ "$1" = hang ] && exec sleep 1000
+exit 0

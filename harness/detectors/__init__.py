@@ -1,0 +1,1 @@
+"""What makes a finding of a build that is still running."""

@@ -1,0 +1,215 @@
+"""A run from its start to its verdict.
+
+1. The host is checked, the toolchain is had, and the kind of daemon is chosen.
+2. The run folder is made; `scenario.yaml` and `run.json` are written.
+3. The daemon is started, and awaited.
+4. The actors set up what they need on disk, and act, until the scenario's end, a finding or an interrupt.
+5. The daemon is ended, and everything in the run's ledger is given back.
+6. The verdict is computed from the records (`judge`), and `summary.json` is written last.
+"""
+
+import os
+import secrets
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import anyio
+
+from harness import __version__
+from harness.actors.base import Actor
+from harness.cache import cache_folder
+from harness.conductor import Conductor, Observer
+from harness.daemons.base import Daemon, OpenDaemon, Site
+from harness.daemons.table import DAEMONS
+from harness.errors import HarnessError, InfraError, SubjectError, UsageError
+from harness.hostinfo import describe, require_private_daemons
+from harness.interrupt import Interrupt, first_of, interruptible
+from harness.judge import judge
+from harness.ledger import Ledger
+from harness.outcome import Ending
+from harness.records import FORMAT, Finding, Iteration, Summary
+from harness.scenario import Scenario, dump
+from harness.store import RunFolder
+from harness.toolchain import NEEDS, Toolchain, resolve
+
+_SEED_BITS: Final = 32
+_STUB: Final = "stub"
+_HOST: Final = "host"
+
+
+class HostInDanger(UsageError):
+    """A scenario that would delete or disturb what is the user's own."""
+
+    def __init__(self, actors: Sequence[str]) -> None:
+        super().__init__(
+            f"{', '.join(actors)} would delete or disturb what belongs to the host's own Docker daemon: leave out "
+            "`--daemon host` for a private daemon, or say --allow-host-damage"
+        )
+
+
+class NothingToRun(UsageError):
+    """A toolchain that runs no daemon at all."""
+
+    def __init__(self, toolchain: Toolchain) -> None:
+        lacking = "; ".join(f"for {kind}: {', '.join(toolchain.missing(kind))}" for kind in NEEDS)
+        super().__init__(f"toolchain {toolchain.spec!r} runs no daemon, for it lacks some programs ({lacking})")
+
+
+class Interrupted(HarnessError):
+    """The user ended it before there was anything to record."""
+
+    def __init__(self) -> None:
+        super().__init__("interrupted before the run began")
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What the command line adds to a scenario."""
+
+    results: Path
+    toolchain: str | None = None
+    seed: int | None = None
+    keep: bool = False
+    allow_host_damage: bool = False
+    argv: tuple[str, ...] = ()
+
+
+class Audience(Observer, Protocol):
+    """An observer that also hears of the run's beginning."""
+
+    def preparing(self, what: str) -> None:
+        """Something that may take a while has begun."""
+        ...
+
+    def started(self, scenario: Scenario, folder: RunFolder, daemon: Daemon, seed: int) -> None:
+        """The daemon is up."""
+        ...
+
+
+async def run_scenario(scenario: Scenario, options: RunOptions, audience: Audience) -> tuple[Summary, RunFolder]:
+    """Run a scenario against a real daemon; see the steps above. SIGINT and SIGTERM end it at once, and cleanly.
+
+    Raises:
+        UsageError, InfraError: before the run folder was made. After that, what goes wrong is in the summary.
+        Interrupted: before the run folder was made.
+    """
+    async with interruptible() as interrupt:
+        with interrupt.heeded():
+            toolchain, kind = await _choose(scenario, options, audience)
+        if interrupt.came:
+            raise Interrupted
+        actors = [actor for actor in scenario.actors if isinstance(actor, Actor)]
+        endangering = [actor.name for actor in actors if actor.disturbs]
+        if toolchain.endpoint and endangering and not options.allow_host_damage:
+            raise HostInDanger(endangering)
+        given = (options.seed, scenario.seed, secrets.randbits(_SEED_BITS))
+        seed = next(seed for seed in given if seed is not None)
+        folder = RunFolder.create(options.results, scenario.name)
+        run = _Run(scenario, actors, folder, _story(options, toolchain, seed), options.keep, audience)
+        audience.preparing(f"{kind} of {toolchain.spec}")
+        summary = await run.through(interrupt, DAEMONS[kind], toolchain)
+    return summary, folder
+
+
+async def _choose(scenario: Scenario, options: RunOptions, audience: Audience) -> tuple[Toolchain, str]:
+    """Return the toolchain, and the kind of daemon to run of it."""
+    wanted = scenario.daemon.kind
+    if wanted == _STUB:
+        return Toolchain(_STUB, {}), _STUB
+    spec = options.toolchain or scenario.daemon.toolchain
+    if spec != _HOST:
+        require_private_daemons(cache_folder("daemons"))
+    audience.preparing(f"toolchain {spec}")
+    toolchain = await resolve(spec)
+    if toolchain.endpoint:
+        return toolchain, _HOST
+    if wanted:
+        toolchain.require(wanted)
+    elif not toolchain.kinds:
+        raise NothingToRun(toolchain)
+    return toolchain, wanted or toolchain.kinds[0]
+
+
+def _story(options: RunOptions, toolchain: Toolchain, seed: int) -> dict[str, Any]:
+    """Return what `run.json` says from the start; the daemon's own facts come once it runs."""
+    return {
+        "format": FORMAT,
+        "harness": __version__,
+        "argv": options.argv,
+        "pid": os.getpid(),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seed": seed,
+        "toolchain": {"spec": toolchain.spec, "binaries": {k: asdict(v) for k, v in toolchain.binaries.items()}},
+        "daemon": None,
+        "host": describe(cache_folder("daemons")),
+    }
+
+
+@dataclass
+class _Run:
+    """Steps 2 to 6, with the daemon as a parameter."""
+
+    scenario: Scenario
+    actors: Sequence[Actor]
+    folder: RunFolder
+    story: dict[str, Any]
+    keep: bool
+    audience: Audience
+    conductor: Conductor | None = None
+
+    async def through(self, interrupt: Interrupt, open_daemon: OpenDaemon, toolchain: Toolchain) -> Summary:
+        """Run it from the folder's first file to the summary."""
+        (self.folder.path / "scenario.yaml").write_text(dump(self.scenario))
+        self.folder.write_json("run.json", self.story)
+        ledger = Ledger.open(self.folder.name)
+        began = anyio.current_time()
+        ending, detail = Ending.INTERRUPTED, ""
+        left: tuple[str, ...] = ()
+        try:
+            with interrupt.heeded():
+                await self._with_daemon(open_daemon, toolchain, ledger)
+            if self.conductor and self.conductor.ending:
+                ending, detail = self.conductor.ending, self.conductor.detail
+        except* SubjectError as group:
+            ending, detail = Ending.DAEMON_DIED, str(first_of(group))
+        except* InfraError as group:
+            ending, detail = Ending.INFRA, str(first_of(group))
+        finally:
+            if not self.keep:
+                with anyio.CancelScope(shield=True):
+                    left = tuple(await ledger.settle())
+        seconds = anyio.current_time() - (self.conductor.began if self.conductor else began)
+        return self._conclude(ending, detail, seconds, left)
+
+    async def _with_daemon(self, open_daemon: OpenDaemon, toolchain: Toolchain, ledger: Ledger) -> None:
+        site = Site(self.folder.name, self.folder.path / "daemon", ledger, self.keep)
+        with self.folder.database() as database:
+            async with open_daemon(toolchain, self.scenario.daemon, site) as daemon:
+                self.story["daemon"] = asdict(daemon.facts)
+                self.folder.write_json("run.json", self.story)
+                self.audience.started(self.scenario, self.folder, daemon, self.story["seed"])
+                self.conductor = Conductor(self.scenario, daemon, self.folder, database, self.audience)
+                staging = ledger.own_folder(cache_folder("staging") / self.folder.name)
+                await self.conductor.conduct(self.actors, staging, self.story["seed"])
+
+    def _conclude(self, ending: Ending, detail: str, seconds: float, left: tuple[str, ...]) -> Summary:
+        """Judge what was recorded, and write the last file."""
+        daemon = self.story["daemon"] or {}
+        summary = judge(
+            self.folder.read(Iteration),
+            self.folder.read(Finding),
+            scenario=self.scenario.name,
+            daemon={key: daemon.get(key) for key in ("kind", "version")}
+            | {"toolchain": self.story["toolchain"]["spec"]},
+            seed=self.story["seed"],
+            ending=ending,
+            detail=detail,
+            seconds=seconds,
+            unattended=self.conductor.attention.unattended if self.conductor else 0.0,
+            left_behind=left,
+        )
+        self.folder.write_json("summary.json", asdict(summary))
+        return summary

@@ -1,0 +1,34 @@
+"""Goroutine dumps, several and some seconds apart: one shows where a daemon stands, two show whether it moves."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+
+from harness.daemons.base import Daemon, Profiled
+from harness.errors import CaptureError
+
+
+@dataclass(frozen=True)
+class GoroutineDumps:
+    """``goroutines-0.txt`` and on, ``debug=2``."""
+
+    count: int = 3
+    apart: float = 3.0
+    each: float = 10.0
+    name: str = "goroutines"
+
+    @property
+    def deadline(self) -> float:
+        """Seconds for all of them."""
+        return self.count * (self.apart + self.each)
+
+    async def capture(self, daemon: Daemon, folder: Path) -> None:
+        """Take the dumps."""
+        if not isinstance(daemon, Profiled):
+            raise CaptureError(f"a {daemon.facts.kind} that we did not start has no pprof that we know of")
+        for number in range(self.count):
+            if number:
+                await anyio.sleep(self.apart)
+            dump = await daemon.goroutine_dump(self.each)
+            (folder / f"goroutines-{number}.txt").write_text(dump)

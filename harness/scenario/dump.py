@@ -1,0 +1,15 @@
+"""`Scenario` → YAML, with every default spelled out: what a run's folder keeps, and what can be run again."""
+
+import yaml
+
+from harness.scenario.model import Scenario
+
+
+def dump(scenario: Scenario) -> str:
+    """Return the scenario as YAML that `load` reads back to an equal one."""
+    written = scenario.model_dump(mode="json", exclude_none=True)
+    written["actors"] = [
+        {type(actor).__name__.lower(): fields.pop("name")} | fields
+        for actor, fields in zip(scenario.actors, written["actors"], strict=True)
+    ]
+    return yaml.safe_dump(written, sort_keys=False, allow_unicode=True, width=120)
