@@ -74,6 +74,7 @@ class Conductor:
         self._begun = 0
         self._hunted = 0
         self._captured = 0
+        self._capturing = anyio.Lock()
         self._succeeded = False
         self._streak: tuple[Outcome, int] = (Outcome.OK, 0)
 
@@ -179,14 +180,15 @@ class Conductor:
         )
         self._database.add(finding)
         self._observer.found(finding)
-        self._hunted += finding.hunted
         folder = self.folder.path / "findings" / str(watch.iteration)
         folder.mkdir(exist_ok=True)
         (folder / "progress.jsonl").write_text("\n".join([*watch.progress.last, *watch.progress.messages]) + "\n")
-        if self._captured < _FULL_EVIDENCE:
-            self._captured += 1
-            captured = await capture_all(self.daemon, folder)
-            self.folder.write_json(f"findings/{watch.iteration}/captured.json", captured)
+        async with self._capturing:  # one at a time; who comes second may find that the run has what it needs
+            if self._captured < _FULL_EVIDENCE and self._hunted < self.scenario.stop.hangs:
+                self._captured += 1
+                captured = await capture_all(self.daemon, folder)
+                self.folder.write_json(f"findings/{watch.iteration}/captured.json", captured)
+            self._hunted += finding.hunted
 
     # Signals
 

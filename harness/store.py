@@ -110,7 +110,7 @@ class RunFolder:
         """Return every record of a kind, in the order in which they were written."""
         source = self.path / "run.db"
         try:
-            with closing(sqlite3.connect(f"{source.as_uri()}?mode=ro", uri=True)) as connection:
+            with closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True)) as connection:
                 connection.row_factory = sqlite3.Row
                 rows = connection.execute(f"SELECT * FROM {_TABLES[kind]} ORDER BY rowid")  # noqa: S608 — our own table names
                 return [_record(kind, row) for row in rows]

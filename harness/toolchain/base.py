@@ -1,0 +1,141 @@
+"""What a toolchain is: the daemon binaries under test, each started once to learn its version, and hashed."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Final, Protocol
+
+import anyio.to_thread
+
+from harness.errors import CommandError, CommandMissing, CommandTimeout, InfraError, UsageError
+from harness.proc import run
+
+NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "dockerd": ("dockerd", "docker", "docker-buildx", "containerd", "containerd-shim-runc-v2", "runc"),
+    "buildkitd": ("buildkitd", "buildctl", "runc"),
+}
+"""The kinds of daemon, and the programs that each needs; the first is the daemon itself."""
+CLIENTS: Final = ("docker", "docker-buildx")
+"""What builds need where the daemon is not ours to start."""
+PROGRAMS: Final = tuple(dict.fromkeys(chain.from_iterable(NEEDS.values())))
+
+_VERSION_ARGUMENT: Final = {"docker-buildx": "version", "containerd-shim-runc-v2": "-v"}
+_START_SECONDS: Final = 30.0
+
+
+class BadSpec(UsageError):
+    """A toolchain that cannot be had as it was named."""
+
+    def __init__(self, spec: str, why: str) -> None:
+        super().__init__(f"toolchain {spec!r}: {why}")
+
+
+class ToolchainIncomplete(UsageError):
+    """A toolchain that cannot run the kind of daemon asked for."""
+
+    def __init__(self, spec: str, kind: str, lacking: tuple[str, ...]) -> None:
+        super().__init__(f"toolchain {spec!r} cannot run {kind}: it lacks {', '.join(lacking)}")
+
+
+class BinaryBroken(InfraError):
+    """A binary that does not start on this host; the message has what the loader or the program said."""
+
+    def __init__(self, path: Path, why: str) -> None:
+        super().__init__(f"{path.name} does not start on this host: {why} (in {path.parent})")
+
+
+@dataclass(frozen=True)
+class Binary:
+    """One program that starts on this host: where it is, what it says it is, and its SHA-256 in hex."""
+
+    path: Path
+    version: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Toolchain:
+    """A set of daemon binaries under test, by program name out of `PROGRAMS`."""
+
+    spec: str
+    """How to name the very same toolchain again."""
+    binaries: Mapping[str, Binary]
+    endpoint: str | None = None
+    """Address of the daemon that runs already; only of the host's own."""
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of daemon that it can run."""
+        return tuple(kind for kind in NEEDS if not self.missing(kind))
+
+    def missing(self, kind: str) -> tuple[str, ...]:
+        """Return the programs that it lacks to run `kind`."""
+        needs = CLIENTS if self.endpoint and kind == "dockerd" else NEEDS[kind]
+        return tuple(name for name in needs if name not in self.binaries)
+
+    def require(self, kind: str) -> None:
+        """Make sure that it can run `kind`.
+
+        Raises:
+            ToolchainIncomplete: it cannot; the message names what it lacks.
+        """
+        if lacking := self.missing(kind):
+            raise ToolchainIncomplete(self.spec, kind, lacking)
+
+
+class Source(Protocol):
+    """Where one kind of toolchain comes from."""
+
+    async def obtain(self, argument: str) -> Toolchain:
+        """Return the toolchain that `argument` names: what stands behind the colon of the spec, or nothing.
+
+        Raises:
+            UsageError: there is no such toolchain.
+            InfraError: it cannot be had here and now.
+        """
+        ...
+
+
+async def inspect(name: str, path: Path) -> Binary:
+    """Return what `path`, a program of that name, is.
+
+    Raises:
+        BinaryBroken: it does not start.
+    """
+    return Binary(path, await version_of(name, path), await sha256_of(path))
+
+
+async def version_of(name: str, path: Path) -> str:
+    """Return the first line in which a program says its version; a heading above it does not count.
+
+    Raises:
+        BinaryBroken: it does not start.
+    """
+    try:
+        told = await run([path, _VERSION_ARGUMENT.get(name, "--version")], deadline=_START_SECONDS)
+    except CommandMissing as error:
+        raise BinaryBroken(path, _kernel_said(error)) from error
+    except CommandError as error:
+        raise BinaryBroken(path, error.output.strip() or f"exit {error.returncode}") from error
+    except CommandTimeout as error:
+        raise BinaryBroken(path, f"it did not tell its version within {error.seconds:g} s") from error
+    lines = (" ".join(line.split()) for line in told.stdout.splitlines())
+    return next((line for line in lines if line and not line.endswith(":")), "unknown")
+
+
+def _kernel_said(error: CommandMissing) -> str:
+    if isinstance(error.__cause__, FileNotFoundError):
+        return "the loader that it names is not there; it is built for another system"
+    return error.__cause__.strerror or str(error) if isinstance(error.__cause__, OSError) else str(error)
+
+
+async def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file, in hex."""
+
+    def digest() -> str:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    return await anyio.to_thread.run_sync(digest)

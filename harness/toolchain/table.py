@@ -1,0 +1,35 @@
+"""The table of toolchain kinds: what may stand before the colon of a spec."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from harness.errors import UnknownKind
+from harness.toolchain.auto import Auto
+from harness.toolchain.base import Source, Toolchain
+from harness.toolchain.debian import Debian
+from harness.toolchain.host import Host
+from harness.toolchain.path import PathFolder
+from harness.toolchain.release import BUILDKIT, DOCKER
+
+PRIVATE: Final[Mapping[str, Source]] = {
+    "path": PathFolder(),
+    "debian": Debian(),
+    "docker": DOCKER,
+    "buildkit": BUILDKIT,
+}
+"""The kinds whose daemons are ours to start and to harm; `auto` chooses among these alone."""
+SOURCES: Final[Mapping[str, Source]] = {"auto": Auto(PRIVATE), **PRIVATE, "host": Host()}
+
+
+async def resolve(spec: str) -> Toolchain:
+    """Return the toolchain that a spec such as ``auto``, ``debian:trixie`` or ``path:DIR`` names.
+
+    Raises:
+        UnknownKind: nothing of that kind; the message lists the known ones.
+        UsageError: there is no such toolchain.
+        InfraError: it cannot be had here and now.
+    """
+    kind, _, argument = spec.partition(":")
+    if kind not in SOURCES:
+        raise UnknownKind("toolchain", kind, SOURCES)
+    return await SOURCES[kind].obtain(argument)
