@@ -18,6 +18,7 @@ from harness.actors.watch import Watch
 from harness.attention import Attention
 from harness.daemons.base import Daemon, Profiled
 from harness.detectors.table import detectors
+from harness.errors import DaemonDied
 from harness.evidence.table import capture_all
 from harness.outcome import Ending, Outcome
 from harness.records import Action, Finding, Iteration, Sample
@@ -218,10 +219,7 @@ class Conductor:
 
     async def _watch_daemon(self) -> None:
         status = await self.daemon.ended()
-        how = f"signal {-status}" if status < 0 else f"status {status}"
-        self.end(
-            Ending.DAEMON_DIED, f"{self.daemon.facts.kind} ended by itself with {how}; see {self.daemon.facts.log}"
-        )
+        raise DaemonDied(self.daemon.facts.kind, status, self.daemon.facts.log)
 
     async def _watch_clock(self) -> None:
         if self.scenario.stop.time is not None:

@@ -23,6 +23,7 @@ from harness.actors.base import Actor
 from harness.cache import cache_folder
 from harness.conductor import Conductor, Observer
 from harness.daemons.base import Daemon, OpenDaemon, Site
+from harness.daemons.host import open_host
 from harness.daemons.table import DAEMONS
 from harness.errors import HarnessError, InfraError, SubjectError, UsageError
 from harness.hostinfo import describe, require_private_daemons
@@ -98,7 +99,7 @@ async def run_scenario(scenario: Scenario, options: RunOptions, audience: Audien
     """
     async with interruptible() as interrupt:
         with interrupt.heeded():
-            toolchain, kind = await _choose(scenario, options, audience)
+            toolchain, open_daemon = await _choose(scenario, options, audience)
         if interrupt.came:
             raise Interrupted
         actors = [actor for actor in scenario.actors if isinstance(actor, Actor)]
@@ -109,28 +110,30 @@ async def run_scenario(scenario: Scenario, options: RunOptions, audience: Audien
         seed = next(seed for seed in given if seed is not None)
         folder = RunFolder.create(options.results, scenario.name)
         run = _Run(scenario, actors, folder, _story(options, toolchain, seed), options.keep, audience)
-        audience.preparing(f"{kind} of {toolchain.spec}")
-        summary = await run.through(interrupt, DAEMONS[kind], toolchain)
+        audience.preparing(f"a daemon of {toolchain.spec}")
+        summary = await run.through(interrupt, open_daemon, toolchain)
     return summary, folder
 
 
-async def _choose(scenario: Scenario, options: RunOptions, audience: Audience) -> tuple[Toolchain, str]:
-    """Return the toolchain, and the kind of daemon to run of it."""
+async def _choose(scenario: Scenario, options: RunOptions, audience: Audience) -> tuple[Toolchain, OpenDaemon]:
+    """Return the toolchain, and how the daemon is had of it."""
     wanted = scenario.daemon.kind
     if wanted == _STUB:
-        return Toolchain(_STUB, {}), _STUB
+        return Toolchain(_STUB, {}), DAEMONS[_STUB]
     spec = options.toolchain or scenario.daemon.toolchain
+    if spec == "auto" and wanted:
+        spec = f"auto:{wanted}"
     if spec != _HOST:
         require_private_daemons(cache_folder("daemons"))
     audience.preparing(f"toolchain {spec}")
     toolchain = await resolve(spec)
     if toolchain.endpoint:
-        return toolchain, _HOST
+        return toolchain, open_host
     if wanted:
         toolchain.require(wanted)
     elif not toolchain.kinds:
         raise NothingToRun(toolchain)
-    return toolchain, wanted or toolchain.kinds[0]
+    return toolchain, DAEMONS[wanted or toolchain.kinds[0]]
 
 
 def _story(options: RunOptions, toolchain: Toolchain, seed: int) -> dict[str, Any]:
@@ -185,7 +188,7 @@ class _Run:
         return self._conclude(ending, detail, seconds, left)
 
     async def _with_daemon(self, open_daemon: OpenDaemon, toolchain: Toolchain, ledger: Ledger) -> None:
-        site = Site(self.folder.name, self.folder.path / "daemon", ledger, self.keep)
+        site = Site(self.folder.name, self.folder.path.absolute() / "daemon", ledger, self.keep)
         with self.folder.database() as database:
             async with open_daemon(toolchain, self.scenario.daemon, site) as daemon:
                 self.story["daemon"] = asdict(daemon.facts)

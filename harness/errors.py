@@ -11,6 +11,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Final
+
+_LOG_LINES: Final = 5
 
 
 class HarnessError(Exception):
@@ -54,17 +57,16 @@ class SubjectError(HarnessError):
 class DaemonStartError(SubjectError):
     """A daemon that did not come up."""
 
-    def __init__(self, daemon: str, why: str, log: Path, last_lines: Sequence[str] = ()) -> None:
-        told = "".join(f"\n    {line}" for line in last_lines)
-        super().__init__(f"{daemon} did not start: {why}. Its log is {log}{':' if told else '.'}{told}")
+    def __init__(self, daemon: str, why: str, log: Path) -> None:
+        super().__init__(f"{daemon} did not start: {why}{_end_of(log)}")
 
 
 class DaemonDied(SubjectError):
     """A daemon that ended although nobody asked it to."""
 
-    def __init__(self, daemon: str, log: Path, last_lines: Sequence[str] = ()) -> None:
-        told = "".join(f"\n    {line}" for line in last_lines)
-        super().__init__(f"{daemon} died during the run. Its log is {log}{':' if told else '.'}{told}")
+    def __init__(self, daemon: str, status: int, log: Path | None) -> None:
+        how = f"signal {-status}" if status < 0 else f"status {status}"
+        super().__init__(f"{daemon} ended by itself with {how}{_end_of(log)}")
 
 
 class InfraError(HarnessError):
@@ -105,6 +107,16 @@ class StoreError(InfraError):
 
     def __init__(self, path: Path, why: str) -> None:
         super().__init__(f"{path}: {why}")
+
+
+def _end_of(log: Path | None) -> str:
+    """Return where a daemon's log is and how it ends, as the tail of a message."""
+    if log is None or not log.exists():
+        return ""
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - 4096))
+        lines = file.read().decode(errors="replace").splitlines()[-_LOG_LINES:]
+    return "".join(f"\n    {line}" for line in (f"; the end of {log}:", *lines)).removeprefix("\n    ")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

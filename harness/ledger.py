@@ -88,18 +88,10 @@ class Ledger:
             for process in self.processes
             if not await _end_tree(process)
         ]
-        for folder in reversed(self.folders):
-            for mount in sorted(_mounts_below(folder), reverse=True):
-                await run(["umount", "--lazy", mount], deadline=_UNMOUNT_SECONDS, check=False)
-            left = sorted(_mounts_below(folder))
-            if left:
-                problems.append(f"{left[0]} is still mounted; {folder} was left")
-                continue
-            await anyio.to_thread.run_sync(partial(shutil.rmtree, folder, ignore_errors=True))
-            if folder.exists():
-                problems.append(f"{folder} could not be removed")
         for name in self.cgroups:
             problems += await _remove_cgroup(name)
+        for folder in reversed(self.folders):
+            problems += await _remove_folder(folder)
         if not problems:
             self.file.unlink(missing_ok=True)
         return problems
@@ -138,6 +130,25 @@ async def _end_tree(root: Identity) -> bool:
         while any(member.alive() for member in family):
             await anyio.sleep(0.02)
     return not any(member.alive() for member in family)
+
+
+async def _remove_folder(folder: Path) -> list[str]:
+    """Unmount what is mounted at or below `folder`, and remove it.
+
+    Tried again for a while: what was killed a moment ago may still be writing, or have a mount in use.
+    """
+    with anyio.move_on_after(_END_SECONDS, shield=True):
+        while folder.exists():
+            for mount in sorted(_mounts_below(folder), reverse=True):
+                await run(["umount", "--lazy", mount], deadline=_UNMOUNT_SECONDS, check=False)
+            if not _mounts_below(folder):  # never remove what shows through a mount
+                await anyio.to_thread.run_sync(partial(shutil.rmtree, folder, ignore_errors=True))
+            if folder.exists():
+                await anyio.sleep(0.1)
+    mounts = _mounts_below(folder)
+    if mounts:
+        return [f"{mounts[0]} is still mounted; {folder} was left"]
+    return [f"{folder} could not be removed"] if folder.exists() else []
 
 
 def _mounts_below(folder: Path) -> list[Path]:

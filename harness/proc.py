@@ -1,6 +1,7 @@
 """External programs: each in a process group of its own, with a deadline, and never waited for without bound."""
 
 import os
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -160,6 +161,9 @@ def spawn(
     Raises:
         CommandMissing: there is no such program, or the kernel will not start it.
     """
+    environment = {**os.environ, **command.env}
+    if shutil.which(command.argv[0], path=environment.get("PATH")) is None:  # setpriv would start, and only then fail
+        raise CommandMissing(command.argv[0])
     argv = [*(("setpriv", "--pdeathsig", "KILL", "--") if dies_with_us else ()), *command.argv]
     reader, writer = (None, output.fileno()) if output else os.pipe()
     try:
@@ -168,7 +172,7 @@ def spawn(
             stdin=subprocess.DEVNULL,
             stdout=stdout or writer,
             stderr=writer,
-            env={**os.environ, **command.env},
+            env=environment,
             cwd=command.cwd,
             start_new_session=True,
         )
@@ -184,8 +188,11 @@ def spawn(
 
 @asynccontextmanager
 async def child(command: Command) -> AsyncIterator[Child]:
-    """Start a program with a pipe to read; on leaving, what still runs of it is SIGKILLed and reaped within a bound."""
-    started = spawn(command)
+    """Start a program with a pipe to read; on leaving, what still runs of it is SIGKILLed and reaped within a bound.
+
+    It dies with the harness, however that dies.
+    """
+    started = spawn(command, dies_with_us=True)
     try:
         yield started
     finally:

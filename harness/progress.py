@@ -13,6 +13,7 @@ from harness.outcome import Phase
 
 EXPORT_NAMES: Final = ("exporting ", "importing to docker")
 """How the names of export vertexes begin: image, oci, docker, cache; the second is buildx's load from a container."""
+_ORDER: Final = tuple(Phase)
 _KEPT_LINES: Final = 40
 
 
@@ -64,16 +65,16 @@ class Progress:
         after = self.phase
         if after is before:
             return False
+        for passed in _ORDER[: _ORDER.index(after)]:  # what came and went within one chunk
+            self.reached.setdefault(passed, now)
         self.reached[after] = now
-        if before is Phase.STARTED:
-            self.reached.setdefault(Phase.SOLVING, now)
         return True
 
     def exited(self, now: float) -> None:
-        """Note that the client has ended; a last line without a line feed counts."""
+        """Note that the client has ended; what is read after that was said before it."""
         if self._unread.strip():
             self.feed(b"\n", now)
-        self.reached[Phase.EXITED] = now
+        self.reached[Phase.EXITED] = max(now, *self.reached.values())
 
     def _split(self, chunk: bytes) -> Iterator[dict[str, Any] | str]:
         """Yield the objects that speak of vertexes, and the client's messages; what is not yet whole waits.
@@ -119,3 +120,27 @@ def _decoded(text: str) -> dict[str, Any] | str:
     except ValueError:
         return text
     return item if isinstance(item, dict) else text
+
+
+def told(item: str) -> list[str]:
+    """Return what one object of a stream says, as a client's plain output would: ``exporting to image DONE``."""
+    status = _decoded(item)
+    if isinstance(status, str):
+        return [status]
+    lines = [
+        f"{vertex.get('name', '')} {_state(vertex)}"
+        for vertex in status.get("vertexes") or ()
+        if "started" in vertex or "completed" in vertex
+    ]
+    lines += [
+        f"  {line.get('id', '')}{' done' if 'completed' in line else ''}" for line in status.get("statuses") or ()
+    ]
+    return lines
+
+
+def _state(vertex: dict[str, Any]) -> str:
+    if vertex.get("error"):
+        return f"ERROR {vertex['error']}"
+    if vertex.get("cached"):
+        return "CACHED"
+    return "DONE" if "completed" in vertex else "started"

@@ -28,12 +28,6 @@ system = pytest.mark.system
 needs_apt = pytest.mark.skipif(not shutil.which("apt-get"), reason="there is no apt-get on this host")
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    """The event loop that the harness runs on."""
-    return "asyncio"
-
-
 @pytest.fixture(autouse=True)
 def told_no_mirror(monkeypatch: pytest.MonkeyPatch) -> None:
     """No mirror in the environment."""

@@ -12,12 +12,6 @@ from harness.base_image import NoStaticBusybox, is_static, static_busybox
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    """The event loop that the harness runs on."""
-    return "asyncio"
-
-
 def elf(*segments: int, bits: int = 64, order: str = "<") -> bytes:
     """Return the headers of an ELF program with segments of these types."""
     wide = bits == 64

@@ -17,7 +17,7 @@ _FIRST_FROM: Final = re.compile(r"^[ \t]*FROM\s", re.IGNORECASE | re.MULTILINE)
 _BUSYBOX_STAGE: Final = """\
 FROM scratch AS base
 COPY busybox /bin/busybox
-RUN ["/bin/busybox", "--install", "-s", "/bin"]
+RUN ["/bin/busybox", "sh", "-c", "/bin/busybox --install -s /bin && mkdir -m 1777 /tmp"]
 """
 
 

@@ -53,4 +53,7 @@ def run(
     with screen(as_json=as_json) as audience:
         summary, folder = anyio.run(run_scenario, written, options, audience)
         audience.finished(summary, folder)
+    if keep and not as_json:
+        facts = folder.read_json("run.json")["daemon"] or {}
+        print(f"kept: {facts.get('kind')} {facts.get('pid')} at {facts.get('address')}; `repro clean` ends it")  # noqa: T201
     return summary.exit_code

@@ -4,35 +4,40 @@ import json
 from collections.abc import Mapping
 
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
 from harness.errors import StoreError
 from harness.outcome import Outcome, Verdict
+from harness.progress import told
 from harness.records import Finding, Sample, Summary
 from harness.stats import Rate
 from harness.store import RunFolder
 from harness.units import format_duration, format_size
 
 _COLOURS: dict[Verdict, str] = {Verdict.HANG: "bold red", Verdict.CLEAN: "bold green", Verdict.INCONCLUSIVE: "yellow"}
-_LAST_STEPS = 3
+_LAST_STEPS = 6
+_FINDINGS_TOLD = 5
 
 
 def tell(console: Console, folder: RunFolder, summary: Summary | None) -> None:
     """Print a run; one that has no summary is told as what it is."""
     story = folder.read_json("run.json")
     if summary is None:
-        console.print(f"[yellow]no verdict[/]: the run still goes on, or died (pid {story['pid']}); {folder.path}")
-        console.print(f"started {story['started']}, seed {story['seed']}, {' '.join(story['argv'])}", highlight=False)
+        _say(console, f"NO VERDICT  the run still goes on, or died (pid {story['pid']}); {folder.path}", "yellow")
+        _say(console, f"started {story['started']}, seed {story['seed']}: {' '.join(story['argv'])}")
         return
-    console.print(f"[{_COLOURS[summary.verdict]}]{summary.verdict.upper()}[/]  {summary.because}", highlight=False)
-    table = Table.grid(padding=(0, 2))
+    console.print(Text(f"{summary.verdict.upper()}  ", _COLOURS[summary.verdict]) + summary.because, soft_wrap=True)
     for name, value in _facts(folder, summary, story).items():
-        table.add_row(name, value)
-    console.print(table, highlight=False)
-    for finding in folder.read(Finding):
+        _say(console, f"{name:<14} {value}")
+    findings = folder.read(Finding)
+    for finding in findings[:1]:
         _tell_finding(console, folder, finding)
+    for finding in findings[1:_FINDINGS_TOLD]:
+        _say(console, finding_line(finding), "red")
+    if len(findings) > _FINDINGS_TOLD:
+        _say(console, f"and {len(findings) - _FINDINGS_TOLD} more findings", "red")
     for problem in summary.left_behind:
-        console.print(f"[red]left behind[/] {problem}; try `repro clean`", highlight=False)
+        _say(console, f"left behind: {problem}; try `repro clean`", "red")
 
 
 def _facts(folder: RunFolder, summary: Summary, story: Mapping[str, object]) -> dict[str, str]:
@@ -62,16 +67,22 @@ def _facts(folder: RunFolder, summary: Summary, story: Mapping[str, object]) -> 
 
 
 def _tell_finding(console: Console, folder: RunFolder, finding: Finding) -> None:
-    console.print(f"[red]{finding_line(finding)}[/]", highlight=False)
-    for line in finding.last_progress[-_LAST_STEPS:]:
-        console.print(f"    {line}", highlight=False, markup=False, overflow="ellipsis", no_wrap=True)
+    _say(console, finding_line(finding), "red")
+    said = [line for item in finding.last_progress for line in told(item)]
+    for line in said[-_LAST_STEPS:]:
+        _say(console, f"    {line}")
+    if finding.kind is Outcome.HANG:
+        _say(console, "    <- here the client should have returned")
     try:
         captured = folder.read_json(f"findings/{finding.iteration}/captured.json")
     except StoreError:
         captured = {}
-    for name, result in captured.items():
-        console.print(f"    evidence: {name} {result}", highlight=False)
-    console.print(f"    {folder.path / 'findings' / str(finding.iteration)}", highlight=False)
+    evidence = ", ".join(f"{name} {result}" for name, result in captured.items()) or "none captured"
+    _say(console, f"    evidence: {evidence}; {folder.path / 'findings' / str(finding.iteration)}")
+
+
+def _say(console: Console, line: str, style: str = "") -> None:
+    console.print(Text(line, style=style), soft_wrap=True)
 
 
 def finding_line(finding: Finding) -> str:

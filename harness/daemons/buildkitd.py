@@ -1,5 +1,6 @@
 """A private buildkitd with its OCI worker; builds go through buildctl."""
 
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -98,7 +99,7 @@ async def open_buildkitd(toolchain: Toolchain, spec: DaemonSpec, site: Site) -> 
         try:
             facts = DaemonFacts(
                 kind="buildkitd",
-                version=toolchain.binaries["buildkitd"].version,
+                version=_version(toolchain.binaries["buildkitd"].version),
                 toolchain=toolchain.spec,
                 address=f"unix://{home.run}/buildkitd.sock",
                 private=True,
@@ -108,6 +109,12 @@ async def open_buildkitd(toolchain: Toolchain, spec: DaemonSpec, site: Site) -> 
             yield Buildkitd(facts, process, home, pprof)
         finally:
             await pprof.close()
+
+
+def _version(told: str) -> str:
+    """Return ``v0.23.2`` out of ``buildkitd github.com/moby/buildkit v0.23.2 40b2ede…``, or all of it."""
+    match = re.search(r"\bv\d+\.\d+\S*", told)
+    return match[0] if match else told
 
 
 def _configuration(home: Home, wanted: Mapping[str, Any]) -> dict[str, Any]:

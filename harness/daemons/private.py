@@ -1,6 +1,7 @@
 """A daemon process of our own: its folders, its start, its end, and what it would leave on the host."""
 
 import os
+import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,7 +20,6 @@ from harness.toolchain import Toolchain
 _READY_SECONDS: Final = 60.0
 _TERM_SECONDS: Final = 10.0
 """How long a daemon may take to stop by itself; an idle one takes under a second, a hung one does not stop at all."""
-_LAST_LINES: Final = 5
 
 
 @dataclass(frozen=True)
@@ -45,20 +45,13 @@ class Home:
         """The daemon's and its clients' environment beside our own."""
         return {"PATH": f"{self.bin}:{os.environ.get('PATH', os.defpath)}"}
 
-    def last_lines(self) -> list[str]:
-        """Return the end of the log."""
-        if not self.log.exists():
-            return []
-        with self.log.open("rb") as log:
-            log.seek(max(0, self.log.stat().st_size - 4096))
-            return log.read().decode(errors="replace").splitlines()[-_LAST_LINES:]
-
 
 def settle_in(toolchain: Toolchain, site: Site) -> Home:
     """Make the folders of a private daemon, and note them and its cgroup in the ledger."""
     name = f"repro-{site.name}"
     base = site.ledger.own_folder(cache_folder("daemons") / site.name)
-    run = site.ledger.own_folder(Path("/run") / name)
+    short = Path("/run") if os.access("/run", os.W_OK) else Path(tempfile.gettempdir())
+    run = site.ledger.own_folder(short / name)
     home = Home(base / "root", run, base / "bin", site.records, site.ledger.own_cgroup(name))
     home.root.mkdir()
     home.bin.mkdir()
@@ -105,6 +98,6 @@ async def _await_ready(kind: str, home: Home, process: Child, ready: Callable[[]
     try:
         await retrying(ready_or_dead)
     except RetryError as error:
-        raise DaemonStartError(kind, f"not ready after {_READY_SECONDS:g} s", home.log, home.last_lines()) from error
+        raise DaemonStartError(kind, f"not ready after {_READY_SECONDS:g} s", home.log) from error
     if process.returncode is not None:
-        raise DaemonStartError(kind, f"it ended with status {process.returncode}", home.log, home.last_lines())
+        raise DaemonStartError(kind, f"it ended with status {process.returncode}", home.log)

@@ -1,4 +1,5 @@
-# A build client that only pretends. $1: ok, hang, stall, silent, fail, refuse, die, or a number of seconds to take.
+# A build client that only pretends. $1: ok, hang, stall, silent, fail, refuse, die, deaf, a number of seconds to build, or
+# `tail` and a number of seconds that pass between the export's end and the client's.
 step='{"vertexes":[{"digest":"sha256:1","name":"[1/1] RUN true","started":"2026-01-01T00:00:00Z"'
 export='{"vertexes":[{"digest":"sha256:2","name":"exporting to image","started":"2026-01-01T00:00:00Z"'
 done=',"completed":"2026-01-01T00:00:01Z"'
@@ -13,10 +14,13 @@ stall) exec sleep 1000 ;;
 fail) echo "$step$done,\"error\":\"process did not complete successfully: exit code: 1\"}]}"
 	echo "ERROR: failed to solve: process did not complete successfully: exit code: 1"; exit 1 ;;
 die) kill -9 $$ ;;
+deaf) trap '' TERM INT HUP; while :; do sleep 1; done ;;
 [0-9]*) sleep "$1" ;;
 esac
 echo "$step$done}]}"
 echo "$export}]}"
 echo "$export$done}]}"
-[ "$1" = hang ] && exec sleep 1000
-exit 0
+case $1 in
+hang) exec sleep 1000 ;;
+tail*) exec sleep "${1#tail }" ;;
+esac

@@ -6,12 +6,10 @@ from typing import Final
 from harness.daemons.base import OpenDaemon
 from harness.daemons.buildkitd import open_buildkitd
 from harness.daemons.dockerd import open_dockerd
-from harness.daemons.host import open_host
 from harness.daemons.stub import open_stub
 
 DAEMONS: Final[Mapping[str, OpenDaemon]] = {
     "dockerd": open_dockerd,
     "buildkitd": open_buildkitd,
-    "host": open_host,
     "stub": open_stub,
 }

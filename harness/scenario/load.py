@@ -2,8 +2,9 @@
 
 import typing
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -12,6 +13,8 @@ from pydantic_core import ErrorDetails
 from harness.errors import Problem, ScenarioError, UnknownKind, nearest
 from harness.scenario.model import ActorSpec, Scenario, Setting, Stop, Vocabulary
 from harness.scenario.places import Document, KeyPath, override, parse
+
+M = TypeVar("M", bound=BaseModel)
 
 PROJECT: Final = Path(__file__).resolve().parents[2]
 """The checkout: its `scenarios/` and `dockerfiles/` are found from anywhere."""
@@ -95,7 +98,7 @@ class _Reading:
         return (here, here / "dockerfiles", here.parent / "dockerfiles", PROJECT / "dockerfiles")
 
     def actors(self, written: object) -> list[tuple[int, ActorSpec]]:
-        """Return the well-formed actors with their index."""
+        """Return the actors with their index; of those that are not well-formed, what can be checked all the same."""
         known, result = self.vocabulary.actors, []
         for index, item in enumerate(written if isinstance(written, list) else ()):
             path: KeyPath = ("actors", index)
@@ -115,13 +118,15 @@ class _Reading:
                     result.append((index, known[kind].model_validate(options)))
                 except ValidationError as error:
                     self.explain(error, path, known[kind], renamed={"name": kind})
+                    result += [(index, actor) for actor in _salvaged(known[kind], options, error)]
         return result
 
     def stop(self, written: object) -> Stop | None:
+        """Return when the run ends; what is wrong with it has been told with the rest."""
         try:
             return Stop.model_validate(written)
-        except ValidationError:
-            return None  # already told with the rest
+        except ValidationError as error:
+            return next(iter(_salvaged(Stop, written, error)), None)
 
     def daemon(self, written: object) -> None:
         kind = written.get("kind") if isinstance(written, dict) else None
@@ -143,7 +148,7 @@ class _Reading:
         for detail in error.errors():
             loc = tuple((renamed or {}).get(str(part), part) for part in detail["loc"])
             path = tuple(self.known_parts((*base, *loc)))
-            self.say(path, _message(detail, model))
+            self.say(path, _message(detail, model, renamed or {}))
 
     def known_parts(self, path: KeyPath) -> Iterator[str | int]:
         """Leave out what pydantic adds to a path: the tags of unions. The last part may be a missing key."""
@@ -169,11 +174,19 @@ class _Reading:
         return ".".join(parts) or "scenario"
 
 
-def _message(detail: ErrorDetails, model: type[BaseModel]) -> str:
+def _salvaged(model: type[M], written: object, error: ValidationError) -> Iterator[M]:
+    """Yield the model without the keys that are wrong, where that can be: so that the rest of it is checked too."""
+    wrong = {detail["loc"][0] for detail in error.errors() if detail["loc"]}
+    if isinstance(written, dict):
+        with suppress(ValidationError):
+            yield model.model_validate({key: value for key, value in written.items() if key not in wrong})
+
+
+def _message(detail: ErrorDetails, model: type[BaseModel], renamed: dict[str, str]) -> str:
     """Say what is allowed; pydantic's own words where they already do."""
     kind, key = detail["type"], str(detail["loc"][-1]) if detail["loc"] else ""
     if kind == "extra_forbidden":
-        allowed = sorted(_allowed(model, detail["loc"][:-1]))
+        allowed = sorted(renamed.get(name, name) for name in _allowed(model, detail["loc"][:-1]))
         return f"unknown key{nearest(key, allowed)}; allowed: {', '.join(allowed)}"
     if kind == "missing":
         return "is missing"

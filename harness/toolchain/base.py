@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 import anyio.to_thread
 
-from harness.errors import CommandError, CommandMissing, CommandTimeout, InfraError, UsageError
+from harness.errors import CommandError, CommandMissing, CommandTimeout, SubjectError, UsageError
 from harness.proc import run
 
 NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -39,7 +39,7 @@ class ToolchainIncomplete(UsageError):
         super().__init__(f"toolchain {spec!r} cannot run {kind}: it lacks {', '.join(lacking)}")
 
 
-class BinaryBroken(InfraError):
+class BinaryBroken(SubjectError):
     """A binary that does not start on this host; the message has what the loader or the program said."""
 
     def __init__(self, path: Path, why: str) -> None:

@@ -9,12 +9,6 @@ from harness.toolchain import NEEDS, programs
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    """The event loop that the harness runs on."""
-    return "asyncio"
-
-
-@pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty cache; the folder of its toolchains."""
     monkeypatch.setenv("REPRO_CACHE", str(tmp_path / "cache"))

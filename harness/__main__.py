@@ -1,0 +1,5 @@
+"""``python -m harness`` is `repro`."""
+
+from harness.cli import main
+
+main()

@@ -1,0 +1,62 @@
+"""What tests of every part share: the event loop, an empty cache, and processes that never outlive their test."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile("shared", deadline=None)  # a busy machine is slow now and then, which is no fault of the code
+settings.load_profile("shared")
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """The event loop that the harness runs on."""
+    return "asyncio"
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache of the harness."""
+    folder = tmp_path / "cache"
+    folder.mkdir()
+    monkeypatch.setenv("REPRO_CACHE", str(folder))
+    return folder
+
+
+@pytest.fixture
+def process() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start a program in a session of its own, its output in a pipe; it and its group end with the test."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*argv: str | Path) -> subprocess.Popen[str]:
+        popen = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, start_new_session=True)
+        started.append(popen)
+        return popen
+
+    yield start
+    for popen in started:
+        with suppress(ProcessLookupError):
+            os.killpg(popen.pid, signal.SIGKILL)
+        popen.communicate()
+
+
+@pytest.fixture
+def eventually() -> Callable[[Callable[[], bool]], bool]:
+    """Ask until the answer is yes, for a while: what the kernel does to other processes takes its time."""
+
+    def ask(question: Callable[[], bool]) -> bool:
+        give_up = time.monotonic() + 20
+        while not question():
+            if time.monotonic() > give_up:
+                return False
+            time.sleep(0.01)
+        return True
+
+    return ask

@@ -1,0 +1,103 @@
+"""Real daemons: started by `repro` itself, from Debian's packages or from the folders that the environment names."""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from harness.cache import cache_folder
+from harness.records import Summary
+from harness.scenario.load import PROJECT
+from harness.store import RunFolder, find_run
+
+SCENARIOS = PROJECT / "scenarios"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is in this folder, and skip it, saying so, where private daemons cannot run."""
+    here = Path(__file__).parent
+    reasons = []
+    if os.geteuid() != 0:
+        reasons.append("private daemons need root")
+    if "overlay" not in Path("/proc/filesystems").read_text().split():
+        reasons.append("this kernel has no overlayfs")
+    if not shutil.which("apt-get"):
+        reasons.append("Debian's packages need apt")
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.system)
+            item.add_marker(pytest.mark.timeout(300))
+            if reasons:
+                item.add_marker(pytest.mark.skip(reason="; ".join(reasons)))
+
+
+def folder_from(variable: str) -> str:
+    """Return the toolchain in the folder that an environment variable names, or skip."""
+    folder = os.environ.get(variable)
+    if not folder:
+        pytest.skip(f"{variable} is not set: a folder with the buildkitd and buildctl that it names")
+    return f"path:{folder}"
+
+
+def left_of(name: str) -> list[str]:
+    """Return what the run `name` has left on this host."""
+    processes = [
+        f"process {process.pid} {process.info['cmdline'][:1]}"
+        for process in psutil.process_iter(["cmdline"])
+        if name in " ".join(process.info["cmdline"] or ())
+    ]
+    mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines() if name in line]
+    cgroups = [str(path) for depth in ("", "*/") for path in Path("/sys/fs/cgroup").glob(f"{depth}repro-{name}")]
+    folders = [cache_folder("daemons") / name, cache_folder("staging") / name, Path(f"/run/repro-{name}")]
+    files = [str(path) for path in folders if path.exists()]
+    ledgers = [str(path) for path in cache_folder("ledgers").glob(f"{name}*")]
+    return processes + mounts + cgroups + files + ledgers
+
+
+@dataclass
+class Repro:
+    """The command line, with results of its own."""
+
+    results: Path
+
+    def start(self, *words: str, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
+        """Start `repro` with words; `run` gets the results folder."""
+        argv = [sys.executable, "-m", "harness", *words]
+        if words[0] in {"run", "show"}:
+            argv += ["--results", str(self.results)]
+        return subprocess.Popen(
+            argv,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, "COLUMNS": "200", **(env or {})},
+        )
+
+    def __call__(self, *words: str, env: dict[str, str] | None = None) -> tuple[int, str]:
+        """Run `repro` to its end; return its exit code and what it printed."""
+        process = self.start(*words, env=env)
+        output, _ = process.communicate(timeout=280)
+        return process.returncode, output
+
+    @property
+    def folder(self) -> RunFolder:
+        """The newest run's folder."""
+        return find_run("last", self.results)
+
+    @property
+    def summary(self) -> Summary:
+        """The newest run's summary."""
+        summary = self.folder.summary()
+        assert summary is not None
+        return summary
+
+
+@pytest.fixture
+def repro(tmp_path: Path) -> Repro:
+    """The command line, with results of its own."""
+    return Repro(tmp_path / "results")

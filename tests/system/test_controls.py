@@ -1,0 +1,77 @@
+"""The controls: what must be found is found, and what is quiet is clean, on every daemon that can be had."""
+
+import pytest
+
+from harness.outcome import Outcome, Verdict
+from harness.records import Action, Finding, Sample
+from tests.system.conftest import SCENARIOS, Repro, folder_from, left_of
+
+DOCKERDS = ["debian:trixie", "debian:forky"]
+
+
+@pytest.mark.parametrize("toolchain", DOCKERDS)
+def test_frozen_dockerd_is_a_hang(repro: Repro, toolchain: str) -> None:
+    """A real dockerd, frozen at the moment an export completes, is found as a hang, with evidence, and healed."""
+    code, output = repro("run", str(SCENARIOS / "control-hang.yaml"), "--daemon", toolchain)
+    summary = repro.summary
+    assert code == 1, output
+    assert summary.verdict is Verdict.HANG
+    assert summary.first_hang is not None
+    first = repro.folder.read(Finding)[0]
+    assert first.kind is Outcome.HANG
+    assert first.iteration == summary.first_hang.iteration
+    assert first.waited - 3.0 < 1.0, "seen within one second of its threshold"
+    evidence = repro.folder.path / "findings" / str(first.iteration)
+    assert "goroutine " in (evidence / "goroutines-0.txt").read_text()
+    assert not left_of(repro.folder.name)
+
+
+@pytest.mark.parametrize("toolchain", DOCKERDS)
+def test_quiet_dockerd_is_clean(repro: Repro, toolchain: str) -> None:
+    """A real dockerd that nobody disturbs is clean, and its version and the hashes of its binaries are recorded."""
+    code, output = repro("run", str(SCENARIOS / "control-clean.yaml"), "--daemon", toolchain)
+    assert code == 0, output
+    assert repro.summary.verdict is Verdict.CLEAN
+    assert repro.summary.outcomes.get("failed", 0) == repro.summary.outcomes.get("infra", 0) == 0
+    story = repro.folder.read_json("run.json")
+    assert story["daemon"]["version"][:2] in {"26", "28"}
+    assert all(len(binary["sha256"]) == 64 for binary in story["toolchain"]["binaries"].values())
+    assert not left_of(repro.folder.name)
+
+
+@pytest.mark.parametrize("variable", ["REPRO_AFFECTED", "REPRO_FIXED"])
+def test_frozen_buildkitd_is_a_hang(repro: Repro, variable: str) -> None:
+    """A real buildkitd, frozen at the moment an export completes, is found as a hang."""
+    code, output = repro("run", str(SCENARIOS / "control-hang.yaml"), "--daemon", folder_from(variable))
+    assert code == 1, output
+    assert repro.summary.first_hang is not None
+    assert not left_of(repro.folder.name)
+
+
+def test_quiet_buildkitd_is_clean(repro: Repro) -> None:
+    """A real buildkitd that nobody disturbs is clean."""
+    code, output = repro("run", str(SCENARIOS / "control-clean.yaml"), "--daemon", folder_from("REPRO_FIXED"))
+    assert code == 0, output
+    assert not left_of(repro.folder.name)
+
+
+def test_affected_buildkitd_hangs(repro: Repro) -> None:
+    """The hang of the report is found on an affected release within a minute, and three dumps show the livelock."""
+    scenario, toolchain = str(SCENARIOS / "prune-race.yaml"), folder_from("REPRO_AFFECTED")
+    code, output = repro("run", scenario, "--daemon", toolchain, "--time", "60s")
+    assert code == 1, output
+    first = repro.summary.first_hang
+    assert first is not None
+    dumps = [repro.folder.path / "findings" / str(first.iteration) / f"goroutines-{number}.txt" for number in range(3)]
+    assert all("solver.(*exporter).ExportTo" in dump.read_text() for dump in dumps)
+    assert not left_of(repro.folder.name), "a hung daemon does not stop on SIGTERM, and is ended all the same"
+
+
+def test_fixed_buildkitd_does_not_hang(repro: Repro) -> None:
+    """The same mix on a fixed release finds no hang; a stall is a finding of its own, and is told as one."""
+    scenario, toolchain = str(SCENARIOS / "prune-race.yaml"), folder_from("REPRO_FIXED")
+    code, output = repro("run", scenario, "--daemon", toolchain, "--iterations", "100")
+    assert repro.summary.first_hang is None, output
+    assert code == (125 if repro.summary.first_stall else 0)
+    assert any(action.succeeded for action in repro.folder.read(Action))
+    assert any(sample.goroutines for sample in repro.folder.read(Sample))

@@ -1,0 +1,147 @@
+"""What a run starts it ends, whatever happens to it; and what is the user's own is not touched."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from harness.records import Iteration
+from tests.system.conftest import SCENARIOS, Repro, left_of
+
+TOOLCHAIN = "debian:forky"
+SLOW = str(SCENARIOS / "kill-every-third.yaml")
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for something that another process does; the test's own time-out bounds it."""
+    while not condition():
+        time.sleep(0.1)
+
+
+def building(repro: Repro) -> bool:
+    """Whether the newest run has a build in its ``RUN sleep 10``."""
+    try:
+        name = repro.folder.name
+    except Exception:
+        return False
+    procs = Path("/sys/fs/cgroup").glob(f"**/repro-{name}/**/cgroup.procs")
+    return any(file.read_text().strip() for file in procs)
+
+
+def test_killed_harness_takes_its_daemon_along(repro: Repro) -> None:
+    """After SIGKILL in mid-build no process of the run is left, and `repro clean` gives back the rest."""
+    process = repro.start("run", SLOW, "--daemon", TOOLCHAIN)
+    until(lambda: building(repro))
+    process.kill()
+    process.communicate()
+    name = repro.folder.name
+    assert repro.folder.summary() is None
+    assert left_of(name)
+    code, output = repro("clean")
+    assert code == 0, output
+    assert name in output
+    assert not left_of(name)
+
+
+def test_interrupt_in_mid_build(repro: Repro) -> None:
+    """Ctrl-C in mid-build exits with 130, records the build as cut off, and leaves nothing."""
+    process = repro.start("run", SLOW, "--daemon", TOOLCHAIN)
+    until(lambda: building(repro))
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    assert repro.summary.outcomes == {"cut_off": 1}
+    assert not left_of(repro.folder.name)
+
+
+def test_daemon_that_dies_in_mid_build(repro: Repro) -> None:
+    """A dockerd that is killed in mid-build ends the run as inconclusive, and that build is no failure."""
+    process = repro.start("run", SLOW, "--daemon", TOOLCHAIN)
+    until(lambda: building(repro))
+    os.kill(repro.folder.read_json("run.json")["daemon"]["pid"], signal.SIGKILL)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 125, output
+    assert "dockerd ended by itself with signal 9" in output
+    assert "failed" not in repro.summary.outcomes
+    assert not left_of(repro.folder.name)
+
+
+def test_two_runs_side_by_side(repro: Repro, tmp_path: Path) -> None:
+    """Two private daemons on one host do not notice each other."""
+    other = Repro(tmp_path / "others")
+    process = other.start("run", str(SCENARIOS / "control-clean.yaml"), "--daemon", "debian:trixie")
+    code, output = repro("run", str(SCENARIOS / "control-clean.yaml"), "--daemon", TOOLCHAIN)
+    output += process.communicate(timeout=120)[0]
+    assert (code, process.returncode) == (0, 0), output
+    assert not left_of(repro.folder.name)
+    assert not left_of(other.folder.name)
+
+
+def test_kept_daemon_runs_on_until_clean(repro: Repro) -> None:
+    """`--keep` leaves the daemon running after the run, says how to reach it, and `repro clean` ends it."""
+    code, output = repro("run", str(SCENARIOS / "control-clean.yaml"), "--daemon", TOOLCHAIN, "--keep")
+    assert code == 0, output
+    daemon = repro.folder.read_json("run.json")["daemon"]
+    assert daemon["address"] in output
+    assert psutil.pid_exists(daemon["pid"])
+    code, _ = repro("clean")
+    assert code == 0
+    assert not left_of(repro.folder.name)
+
+
+@pytest.fixture
+def own_docker(repro: Repro) -> dict[str, str]:
+    """An environment in which a dockerd of ours plays the host's own."""
+    code, output = repro("run", str(SCENARIOS / "control-clean.yaml"), "--daemon", TOOLCHAIN, "--keep")
+    assert code == 0, output
+    story = repro.folder.read_json("run.json")
+    binaries = story["toolchain"]["binaries"]
+    config = repro.results / "docker-config" / "cli-plugins"
+    config.mkdir(parents=True)
+    (config / "docker-buildx").symlink_to(binaries["docker-buildx"]["path"])
+    path = f"{Path(binaries['docker']['path']).parent}:{os.environ['PATH']}"
+    return {"PATH": path, "DOCKER_HOST": story["daemon"]["address"], "DOCKER_CONFIG": str(config.parent)}
+
+
+def test_hosts_daemon_is_loaded_and_left_alone(repro: Repro, own_docker: dict[str, str], tmp_path: Path) -> None:
+    """`--daemon host` builds on the user's daemon, refuses to prune it unasked, and leaves it running."""
+    on_host = Repro(tmp_path / "on-host")
+    kept = repro.folder
+    try:
+        code, output = on_host("run", str(SCENARIOS / "control-clean.yaml"), "--daemon", "host", env=own_docker)
+        assert code == 0, output
+        assert on_host.folder.read_json("run.json")["daemon"]["private"] is False
+        code, output = on_host("run", str(SCENARIOS / "prune-race.yaml"), "--daemon", "host", env=own_docker)
+        assert code == 129
+        assert "--allow-host-damage" in output
+        words = ("--daemon", "host", "--allow-host-damage", "--iterations", "8")
+        code, output = on_host("run", str(SCENARIOS / "concurrent-prune.yaml"), *words, env=own_docker)
+        assert code == 0, output
+        assert len(on_host.folder.read(Iteration)) == 8
+        assert psutil.pid_exists(kept.read_json("run.json")["daemon"]["pid"])
+    finally:
+        repro("clean")
+    assert not left_of(kept.name)
+
+
+def test_graph_driver_store(repro: Repro) -> None:
+    """dockerd's older image store works the same."""
+    settings = ("--set", "daemon.image_store=graphdriver", "--set", "daemon.config.storage-driver=overlay2")
+    code, output = repro("run", str(SCENARIOS / "control-clean.yaml"), "--daemon", TOOLCHAIN, *settings)
+    assert code == 0, output
+    assert repro.folder.read_json("run.json")["daemon"]["details"]["image_store"] == "graphdriver"
+
+
+def test_daemon_that_does_not_start_says_why(repro: Repro) -> None:
+    """A configuration that dockerd refuses: exit 125, its own words on the screen, no traceback, and nothing left."""
+    settings = ("--set", "daemon.config.no-such-option=1")
+    code, output = repro("run", str(SCENARIOS / "control-clean.yaml"), "--daemon", TOOLCHAIN, *settings)
+    assert code == 125, output
+    assert "dockerd did not start" in output
+    assert "no-such-option" in output
+    assert "Traceback" not in output
+    assert not left_of(repro.folder.name)

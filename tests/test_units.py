@@ -1,0 +1,103 @@
+"""Durations and sizes: what is read, what is refused, and that what is printed is read back."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter
+
+from harness.units import Duration, format_duration, format_size, parse_duration, parse_size
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [
+        ("500ms", 0.5),
+        ("250us", 0.00025),
+        ("1.5s", 1.5),
+        ("10m", 600.0),
+        ("2h30m", 9000.0),
+        ("1d", 86400.0),
+        ("1m0.5s", 60.5),
+        (" 3s ", 3.0),
+        ("0", 0.0),
+        (0, 0.0),
+        (0.0, 0.0),
+    ],
+)
+def test_durations(written: object, seconds: float) -> None:
+    """A duration is the sum of its parts, in seconds; zero needs no unit."""
+    assert parse_duration(written) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    "written", ["", "10", 10, 1.5, "-5s", "5 s", "5 minutes", "s", "1h 30m", "5S", "1e3s", ".5s", None, True, False, []]
+)
+def test_what_is_no_duration(written: object) -> None:
+    """A number without a unit, a sign, a blank inside or an unknown unit is refused, and the message shows how."""
+    with pytest.raises(ValueError, match=re.escape(f"{written!r} is no duration; write it like 500ms, 10s")):
+        parse_duration(written)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (0.0, "0s"),
+        (0.005, "5ms"),
+        (0.9996, "1s"),
+        (1.5, "1.5s"),
+        (59.999, "59.999s"),
+        (59.9996, "1m"),
+        (90.0, "1m30s"),
+        (600.0, "10m"),
+        (9000.0, "2h30m"),
+        (90061.25, "1d1h1m1.25s"),
+        (-1.5, "-1.5s"),
+    ],
+)
+def test_durations_as_shown(seconds: float, shown: str) -> None:
+    """A duration is shown in the largest units that it fills, and carried over when it is rounded."""
+    assert format_duration(seconds) == shown
+
+
+@given(st.integers(0, 10**12))
+def test_durations_come_back(milliseconds: int) -> None:
+    """Whatever whole number of milliseconds is shown is read back as itself."""
+    assert round(parse_duration(format_duration(milliseconds / 1000)) * 1000) == milliseconds
+
+
+@pytest.mark.parametrize(
+    ("written", "count"),
+    [("100B", 100), ("512MiB", 512 * 2**20), ("4GB", 4 * 10**9), ("1.5 KiB", 1536), ("2TiB", 2**41), ("0B", 0)],
+)
+def test_sizes(written: str, count: int) -> None:
+    """Sizes with an `i` count by 1024, sizes without it by 1000."""
+    assert parse_size(written) == count
+
+
+@pytest.mark.parametrize("written", ["", "512", 512, "5 miB", "5Gi", "-1B", "80%", "5kB", None])
+def test_what_is_no_size(written: object) -> None:
+    """A number without a unit, or with one that is none, is refused, and the message shows how."""
+    with pytest.raises(ValueError, match=re.escape(f"{written!r} is no size; write it like 512MiB")):
+        parse_size(written)
+
+
+@pytest.mark.parametrize(
+    ("count", "shown"),
+    [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (1536 * 2**20, "1.5 GiB"), (3 * 2**40, "3.0 TiB")],
+)
+def test_sizes_as_shown(count: int, shown: str) -> None:
+    """A size is shown to a person in the largest unit that it fills."""
+    assert format_size(count) == shown
+
+
+def test_a_duration_in_a_model() -> None:
+    """A model's duration is read from text, written as text, and its schema's pattern takes what the parser takes."""
+    adapter: TypeAdapter[float] = TypeAdapter(Duration)
+    assert adapter.validate_python("2h30m") == 9000.0
+    assert adapter.dump_python(9000.0, mode="json") == "2h30m"
+    (text, zero) = adapter.json_schema()["anyOf"]
+    assert zero == {"const": 0}
+    taken = [word for word in ("2h30m", "0", "500ms", "5 s", "10", "-5s", "5s!") if re.search(text["pattern"], word)]
+    assert taken == ["2h30m", "0", "500ms"]
