@@ -36,6 +36,8 @@ class Build(Actor):
     """What the stage `base` is: a static busybox, or an image of a registry such as `alpine:3.22`."""
     args: dict[str, str | int] = Field(default_factory=dict)
     """Build arguments; `{iteration}` and `{iteration % 7}` stand for numbers."""
+    tag: str | None = None
+    """The image's name; without it, one for each line, as clients that tag one name at once make each other fail."""
     export: Literal["load", "image", "oci"] = "load"
     """Where the result goes: into the daemon's images (docker's `--load`), an image, or an OCI archive."""
     no_cache: bool = False
@@ -86,16 +88,16 @@ class Build(Actor):
             iteration = stage.board.next_iteration()
             if iteration is None:
                 return
-            await self._iterate(stage, iteration)
+            await self._iterate(stage, iteration, number)
 
-    async def _iterate(self, stage: Stage, iteration: int) -> None:
+    async def _iterate(self, stage: Stage, iteration: int, line: int) -> None:
         """Run one client from its start to its outcome."""
         args = {key: _filled(str(value), iteration) for key, value in self.args.items()}
         request = BuildRequest(
             iteration=iteration,
             context=stage.folder / self.name,
             args=args,
-            tag=f"repro-{self.name}:latest",
+            tag=self.tag or f"repro-{self.name}-{line}:latest",
             export=self.export,
             no_cache=self.no_cache,
             network=self.network,

@@ -1,0 +1,68 @@
+"""What daemons are configured with, and what their clients are told."""
+
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from harness.daemons.base import BuildRequest
+from harness.daemons.buildkitd import NotToml, _configuration, _toml
+from harness.daemons.dockerd import DockerClient
+from harness.daemons.dockerd import _configuration as dockerd_configuration
+from harness.daemons.private import Home
+from harness.scenario import DaemonSpec
+
+HOME = Home(Path("/data"), Path("/run/x"), Path("/bin-x"), Path("/records"), "repro-x")
+
+
+def test_dockerd_is_private() -> None:
+    """A private dockerd shares no folder, socket, cgroup or network of the host's own, and has debug on."""
+    written = dockerd_configuration(HOME, DaemonSpec(), Path("/run/x/docker.sock"))
+    assert written["hosts"] == ["unix:///run/x/docker.sock"]
+    assert {written["bridge"], written["iptables"], written["ip6tables"], written["ip-forward"]} == {"none", False}
+    assert written["data-root"] == "/data"
+    assert written["exec-root"].startswith("/run/x/")
+    assert written["cgroup-parent"] == "/repro-x"
+    assert written["debug"] is True
+    assert json.dumps(written)
+
+
+def test_scenario_has_the_last_word_on_dockerd() -> None:
+    """`daemon.config` is merged as it stands, and a feature of its own does not switch the image store off."""
+    spec = DaemonSpec(config={"debug": False, "features": {"cdi": True}, "max-concurrent-downloads": 1})
+    written = dockerd_configuration(HOME, spec, Path("/run/x/docker.sock"))
+    assert written["debug"] is False
+    assert written["max-concurrent-downloads"] == 1
+    assert written["features"] == {"containerd-snapshotter": True, "cdi": True}
+
+
+def test_buildkitd_configuration_is_toml() -> None:
+    """The scenario's tables are merged into ours, key by key, also lists of tables."""
+    wanted = {"worker": {"oci": {"gc": True, "gcpolicy": [{"keepBytes": 1000, "all": True}]}}, "debug": False}
+    read = tomllib.loads(_toml(_configuration(HOME, wanted)))
+    assert read["worker"]["oci"]["gcpolicy"] == [{"keepBytes": 1000, "all": True}]
+    assert read["worker"]["oci"]["networkMode"] == "host"
+    assert read["grpc"]["debugAddress"] == "unix:///run/x/debug.sock"
+    assert read["debug"] is False
+
+
+def test_what_toml_cannot_say_is_refused() -> None:
+    """A null in the configuration is a usage error, not a traceback."""
+    with pytest.raises(NotToml, match=r"daemon\.config"):
+        _toml(_configuration(HOME, {"root": None}))
+
+
+@pytest.mark.parametrize(
+    ("export", "words"), [("load", ["--load"]), ("image", []), ("oci", ["--output", "type=oci,dest=/dev/null"])]
+)
+def test_docker_build_command(export: str, words: list[str]) -> None:
+    """The client gets rawjson progress, every argument, and its export."""
+    request = BuildRequest(7, Path("/context"), {"N": "3", "M": "a b"}, "t:latest", export, no_cache=True)
+    argv = DockerClient("docker", "unix:///s", {}).build(request).argv
+    assert argv[:3] == ("docker", "buildx", "build")
+    assert "rawjson" in argv
+    assert "--no-cache" in argv
+    assert [argv[index + 1] for index, word in enumerate(argv) if word == "--build-arg"] == ["N=3", "M=a b"]
+    assert list(argv[argv.index("t:latest") + 1 : -1]) == words
+    assert argv[-1] == "/context"
