@@ -37,21 +37,24 @@ def judge(
 ) -> Summary:
     """Return what the records say.
 
-    A trial is a build whose export completed and that nobody killed: only those could have hung and been seen.
+    A trial is a build whose export completed and that nobody killed: only those could have hung and been seen. A
+    daemon that hung once hangs again, so trials and hangs are counted up to the first hang, and that is one.
     The verdict is ``hang`` with one hunted finding; else ``inconclusive`` if the run was cut short, a finding
     that is not hunted came, or no build was a trial; else ``clean``.
     """
+    found = sorted(findings, key=lambda finding: finding.at)
+    first_hang = _first(found, Outcome.HANG)
     outcomes: Counter[Outcome] = Counter()
     tails: list[float] = []
-    error = ""
+    trials, error = 0, ""
     for iteration in iterations:
         outcomes[iteration.outcome] += 1
         if iteration.outcome is Outcome.OK and iteration.tail is not None:
             tails.append(iteration.tail)
+            trials += first_hang is None or (iteration.exited or 0.0) <= first_hang.seconds
         error = error or iteration.error
-    found = sorted(findings, key=lambda finding: finding.at)
     hunted = [finding for finding in found if finding.hunted]
-    hangs = rate(outcomes[Outcome.HANG], outcomes[Outcome.HANG] + len(tails))
+    hangs = rate(1, trials + 1) if first_hang else rate(0, trials)
     if hunted:
         verdict, because = Verdict.HANG, _told(hunted[0])
     elif ending in _CUT_SHORT:
@@ -80,7 +83,7 @@ def judge(
         exit_code=_exit_code(verdict, ending),
         iterations=total,
         outcomes={outcome.value: outcomes[outcome] for outcome in Outcome if outcomes[outcome]},
-        first_hang=_first(found, Outcome.HANG),
+        first_hang=first_hang,
         first_stall=_first(found, Outcome.STALL),
         rate=hangs,
         tail_seconds={"p50": quantile(tails, 0.5), "p99": quantile(tails, 0.99), "max": quantile(tails, 1.0)},

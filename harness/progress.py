@@ -127,13 +127,11 @@ def told(item: str) -> list[str]:
     status = _decoded(item)
     if isinstance(status, str):
         return [status]
-    lines = [
+    lines = [f"  {line.get('id', '')}{' done' if 'completed' in line else ''}" for line in status.get("statuses") or ()]
+    lines += [
         f"{vertex.get('name', '')} {_state(vertex)}"
         for vertex in status.get("vertexes") or ()
         if "started" in vertex or "completed" in vertex
-    ]
-    lines += [
-        f"  {line.get('id', '')}{' done' if 'completed' in line else ''}" for line in status.get("statuses") or ()
     ]
     return lines
 

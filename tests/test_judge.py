@@ -1,7 +1,7 @@
 """The verdict: a table of runs, and what it says of each."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -207,6 +207,18 @@ def test_the_first_of_each() -> None:
     assert summary.first_hang == FirstHang(7, 3.0, "ci", {"N": "3"}, Outcome.HANG)
     assert summary.first_stall == FirstHang(6, 1.0, "ci", {"N": "3"}, Outcome.STALL)
     assert "iteration 7, 3.0 s" in summary.because
+
+
+def test_trials_end_with_the_first_hang() -> None:
+    """What a daemon does after its first hang, hang again or go on, is in no rate, but in the counts and the tails."""
+    late = [replace(OK, exported=9.0, exited=9.5) for _ in range(10)]
+    findings = [finding(Outcome.HANG, hunted=True, at=at) for at in (8.0, 2.5)]
+    summary = judged([OK, HANG, OK, HANG, *late], findings, Ending.FINDINGS)
+    assert (summary.rate.hangs, summary.rate.trials) == (1, 3)
+    assert summary.outcomes == {"ok": 12, "hang": 2}
+    assert summary.tail_seconds["max"] == 0.5
+    stalled = judged([OK, STALL, *late], [finding(Outcome.STALL, hunted=False, at=2.5)])
+    assert (stalled.rate.hangs, stalled.rate.trials) == (0, 11)
 
 
 def test_a_run_of_no_time() -> None:

@@ -107,6 +107,17 @@ async def test_a_program_that_is_not_there(tmp_path: Path, made: str) -> None:
     assert descriptors() == before
 
 
+async def test_a_program_that_the_kernel_refuses(tmp_path: Path) -> None:
+    """A program that is there and cannot be executed is a CommandMissing that says why; no descriptor is left open."""
+    program = tmp_path / "program"
+    program.write_bytes(b"\x7fELF of another kind")
+    program.chmod(0o755)
+    before = descriptors()
+    with pytest.raises(CommandMissing, match=f"cannot start {program}: Exec format error"):
+        spawn(Command((str(program),)))
+    assert descriptors() == before
+
+
 async def test_a_deadline_ends_the_whole_group(eventually: Eventually) -> None:
     """At its deadline a program is killed with all that it started, deaf to SIGTERM as it is; what it said is told."""
     program = "trap '' TERM; sleep 1000 & echo $!; wait"
@@ -174,7 +185,7 @@ async def test_a_child_leaves_nothing(eventually: Eventually, how: str) -> None:
             pids += [program.pid, int(await first_line(program))]
             assert not any(map(gone, pids))
             if how == "raised":
-                raise LookupError  # noqa: TRY301 — it leaves the block, which is the point
+                raise LookupError
             if how == "cancelled":
                 scope.cancel()
                 await anyio.sleep_forever()

@@ -20,6 +20,7 @@ from harness.records import FORMAT, Action, Finding, FirstHang, Iteration, Sampl
 from harness.stats import Rate
 from harness.store import NoSuchRun, RunFolder, find_run
 
+Process = Callable[..., subprocess.Popen[str]]
 R = TypeVar("R", Iteration, Action, Sample, Finding)
 
 SUMMARY = Summary(
@@ -218,25 +219,54 @@ with RunFolder(Path(sys.argv[1])).database() as database:
 
 
 @pytest.mark.parametrize("after", [1, 40, 400])
-def test_a_killed_writer_loses_nothing(tmp_path: Path, after: int) -> None:
+def test_a_killed_writer_loses_nothing(tmp_path: Path, process: Process, after: int) -> None:
     """A process that is SIGKILLed while it writes leaves every record that it had committed, fit to go on with."""
     folder = RunFolder.create(tmp_path, "s")
-    with subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(folder.path)], stdout=subprocess.PIPE, text=True
-    ) as writer:
-        assert writer.stdout is not None
-        committed = 0
-        while committed < after:
-            committed = int(writer.stdout.readline())
-        writer.kill()
-        for line in writer.stdout:
-            committed = int(line) if line.endswith("\n") else committed
-        assert writer.wait() == -signal.SIGKILL
+    writer = process(sys.executable, "-c", WRITER, folder.path)
+    assert writer.stdout is not None
+    committed = 0
+    while committed < after:
+        committed = int(writer.stdout.readline())
+    writer.kill()
+    for line in writer.stdout:
+        committed = int(line) if line.endswith("\n") else committed
+    assert writer.wait() == -signal.SIGKILL
     left = [iteration.number for iteration in folder.read(Iteration)]
     assert left in ([*range(1, committed + 1)], [*range(1, committed + 2)])
     with folder.database() as database:
         database.add(build(0))
     assert [iteration.number for iteration in folder.read(Iteration)] == [*left, 0]
+
+
+HALF_WRITER = """
+import sys, time
+from pathlib import Path
+from harness.outcome import Outcome
+from harness.records import Iteration
+from harness.store import RunFolder
+
+with RunFolder(Path(sys.argv[1])).database() as database:
+    for number in range(1, 2001):
+        if number == 4:
+            database.connection.execute("BEGIN")  # what comes is one record, larger than SQLite keeps in memory
+        database.add(Iteration(number, "ci", {}, Outcome.OK, 0.0, None, None, None, None, None, None, "x" * 5000))
+    print("half", flush=True)
+    time.sleep(1000)
+"""
+
+
+def test_a_writer_killed_in_the_middle_of_one_record(tmp_path: Path, process: Process) -> None:
+    """What was half written at the SIGKILL is not there, and has not damaged what was."""
+    folder = RunFolder.create(tmp_path, "s")
+    writer = process(sys.executable, "-c", HALF_WRITER, folder.path)
+    assert writer.stdout is not None
+    assert writer.stdout.readline() == "half\n"
+    assert [iteration.number for iteration in folder.read(Iteration)] == [1, 2, 3]  # readers need not wait for it
+    writer.kill()
+    writer.wait()
+    with folder.database() as database:
+        database.add(build(4))
+    assert [iteration.number for iteration in folder.read(Iteration)] == [1, 2, 3, 4]
 
 
 def test_a_database_that_is_none(tmp_path: Path) -> None:

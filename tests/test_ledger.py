@@ -1,0 +1,285 @@
+"""The ledger: what a run owns is given back, whole, and nothing else is touched."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import ledger as ledger_module
+from harness.ledger import Ledger, ledgers
+from harness.proc import Completed, Identity
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("cache")]
+
+Eventually = Callable[[Callable[[], bool]], bool]
+Process = Callable[..., subprocess.Popen[str]]
+
+CGROUPS = Path("/sys/fs/cgroup")
+
+
+def line(process: subprocess.Popen[str]) -> str:
+    """Return the next line that a process prints."""
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+@pytest.fixture
+def mount(tmp_path: Path) -> Iterator[Callable[..., None]]:
+    """Mount, where this host lets us; what is left of it goes with the test."""
+    mounted: list[Path] = []
+
+    def make(point: Path, *options: str | Path) -> None:
+        if os.geteuid() != 0:
+            pytest.skip("mounting needs root")
+        point.mkdir(parents=True, exist_ok=True)
+        done = subprocess.run(["mount", *options, point], capture_output=True, text=True, check=False)  # noqa: S607
+        if done.returncode != 0:
+            pytest.skip(f"this host does not let us mount: {done.stderr.strip()}")
+        mounted.append(point)
+
+    yield make
+    while any(is_mounted(point) for point in mounted):
+        for point in filter(is_mounted, reversed(mounted)):
+            subprocess.run(["umount", "--lazy", point], check=True)  # noqa: S607
+    assert tmp_path.exists()
+
+
+def is_mounted(point: Path) -> bool:
+    """Whether something is mounted at a path that exists."""
+    written = str(point).replace(" ", "\\040")
+    return any(text.split()[4] == written for text in Path("/proc/self/mountinfo").read_text().splitlines())
+
+
+@pytest.fixture
+def cgroup() -> Iterator[str]:
+    """A name for a cgroup of ours, which exists in one hierarchy at least; removed with the test."""
+    if os.geteuid() != 0:
+        pytest.skip("cgroups need root")
+    name = f"repro-test-{os.getpid()}"
+    for parent in (CGROUPS, *sorted(CGROUPS.glob("*/"))):
+        if (parent / "cgroup.procs").exists():
+            with suppress(OSError):
+                (parent / name).mkdir()
+    made = [folder for folder in (CGROUPS / name, *CGROUPS.glob(f"*/{name}")) if folder.is_dir()]
+    if not made:
+        pytest.skip("this host does not let us make cgroups")
+    yield name
+    for folder in made:
+        for path in (*sorted(folder.rglob("*/"), reverse=True), folder):
+            with suppress(OSError):
+                path.rmdir()
+
+
+async def test_a_tree_of_processes(process: Process, eventually: Eventually) -> None:
+    """A process is ended with all that it started, also those that are deaf to SIGTERM or in a session of their own."""
+    root = process("sh", "-c", "trap '' TERM; setsid sleep 1000 & echo $!; sh -c 'sleep 1000 & echo $!; wait' & wait")
+    family = [root.pid, int(line(root)), int(line(root))]
+    members = [Identity.of(pid) for pid in family]
+    ledger = Ledger.open("run")
+    ledger.own_process(root.pid)
+    assert await ledger.settle() == []
+    assert not any(member.alive() for member in members)
+    assert not ledger.file.exists()
+    assert eventually(lambda: root.poll() == -signal.SIGKILL)
+
+
+async def test_a_pid_that_came_again(process: Process) -> None:
+    """Another process that has the pid of one of ours, by start time or by boot, is not touched, nor its children."""
+    parent = process("sh", "-c", "sleep 1000 & echo $!; wait")
+    sleep, below = Identity.of(parent.pid), Identity.of(int(line(parent)))
+    ledger = Ledger.open("run")
+    ledger.processes += [replace(sleep, start_ticks=sleep.start_ticks - 1), replace(sleep, boot="another")]
+    ledger.write()
+    assert await ledger.settle() == []
+    assert sleep.alive()
+    assert below.alive()
+
+
+async def test_a_process_that_has_ended(process: Process) -> None:
+    """A process that is gone already, before it was noted or after, is no problem."""
+    early, late = process("true"), process("sleep", "1000")
+    early.wait()
+    ledger = Ledger.open("run")
+    ledger.own_process(early.pid)
+    ledger.own_process(late.pid)
+    assert [member.pid for member in ledger.processes] == [late.pid]
+    late.kill()
+    late.wait()
+    assert await ledger.settle() == []
+
+
+async def test_folders(tmp_path: Path) -> None:
+    """A folder goes with all that is in it, links are removed and not followed, and one that is gone is no problem."""
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "file").write_text("kept")
+    ledger = Ledger.open("run")
+    folder = ledger.own_folder(tmp_path / "a" / "owned")
+    assert (folder.stat().st_mode & 0o777) == 0o700
+    (folder / "deep" / "er").mkdir(parents=True)
+    (folder / "deep" / "er" / "file").write_text("x")
+    (folder / "link").symlink_to(tmp_path / "mine")
+    ledger.own_folder(tmp_path / "gone").rmdir()
+    assert await ledger.settle() == []
+    assert [*(tmp_path / "a").iterdir()] == []
+    assert (tmp_path / "mine" / "file").read_text() == "kept"
+
+
+async def test_settling_twice(tmp_path: Path, process: Process) -> None:
+    """A second settling does nothing, also where a new folder stands in the old one's parent."""
+    ledger = Ledger.open("run")
+    ledger.own_folder(tmp_path / "owned")
+    ledger.own_process(process("sleep", "1000").pid)
+    assert await ledger.settle() == []
+    (tmp_path / "beside").mkdir()
+    assert await ledger.settle() == []
+    assert (tmp_path / "beside").is_dir()
+
+
+@pytest.mark.parametrize("below", ["m", "deep/er", "a b"], ids=["plain", "deep", "blank"])
+async def test_mounts_below_a_folder(tmp_path: Path, mount: Callable[..., None], below: str) -> None:
+    """What is mounted below a folder is unmounted first: the files of a bind mount's source are not removed."""
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "file").write_text("kept")
+    ledger = Ledger.open("run")
+    folder = ledger.own_folder(tmp_path / "owned")
+    mount(folder / below, "--bind", source)
+    mount(folder / below / "again", "-t", "tmpfs", "tmpfs")
+    mount(folder / below / "again", "-t", "tmpfs", "tmpfs")
+    assert await ledger.settle() == []
+    assert not folder.exists()
+    assert (source / "file").read_text() == "kept"
+
+
+async def test_a_mount_beside_a_folder(tmp_path: Path, mount: Callable[..., None]) -> None:
+    """A mount whose path only begins like the folder's is not ours."""
+    ledger = Ledger.open("run")
+    ledger.own_folder(tmp_path / "owned")
+    mount(tmp_path / "owned-by-another", "-t", "tmpfs", "tmpfs")
+    assert await ledger.settle() == []
+    assert is_mounted(tmp_path / "owned-by-another")
+
+
+async def test_a_mount_that_stays(
+    tmp_path: Path, mount: Callable[..., None], monkeypatch: pytest.MonkeyPatch, process: Process
+) -> None:
+    """Where a mount cannot be undone its folder is left and told of; the rest goes, and the ledger stays for later."""
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "file").write_text("kept")
+    ledger = Ledger.open("run")
+    ledger.own_folder(tmp_path / "free")
+    folder = ledger.own_folder(tmp_path / "owned")
+    ledger.own_process(process("sleep", "1000").pid)
+    mount(folder / "m", "--bind", source)
+
+    async def refuse(argv: Sequence[str | Path], **_: Any) -> Completed:
+        assert argv[0] == "umount"
+        return Completed(32, "", "umount: target is busy.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger_module, "run", refuse)
+        patch.setattr(ledger_module, "_END_SECONDS", 0.3)  # it tries for so long
+        assert await ledger.settle() == [f"{folder}/m is still mounted; {folder} was left"]
+    assert (source / "file").read_text() == "kept"
+    assert not (tmp_path / "free").exists()
+    assert not ledger.processes[0].alive()
+    [again] = ledgers()
+    assert await again.settle() == []
+    assert [*ledgers()] == []
+    assert not folder.exists()
+
+
+async def test_cgroups(cgroup: str, process: Process, eventually: Eventually) -> None:
+    """A cgroup is removed from every hierarchy with those below it, and what runs in it is killed first."""
+    tops = [top for top in (CGROUPS / cgroup, *CGROUPS.glob(f"*/{cgroup}")) if top.is_dir()]
+    beside = [top.parent for top in tops]
+    member = process("sleep", "1000")
+    for top in tops:
+        (top / "below").mkdir()
+        with suppress(OSError):  # an empty cpuset takes no process
+            (top / "below" / "cgroup.procs").write_text(str(member.pid))
+    assert cgroup in Path(f"/proc/{member.pid}/cgroup").read_text()
+    ledger = Ledger.open("run")
+    ledger.own_cgroup(cgroup)
+    ledger.own_cgroup("repro-test-never-made")
+    assert await ledger.settle() == []
+    assert not any(top.exists() for top in tops)
+    assert all(parent.is_dir() for parent in beside)
+    assert eventually(lambda: member.poll() == -signal.SIGKILL)
+
+
+def test_a_ledger_of_a_living_harness(tmp_path: Path, process: Process) -> None:
+    """A ledger is on disk as soon as it has something, in full, and in use as long as its harness lives."""
+    ledger = Ledger.open("run")
+    assert [*ledgers()] == [ledger]
+    ledger.own_folder(tmp_path / "owned")
+    ledger.own_process(process("sleep", "1000").pid)
+    ledger.own_cgroup("repro-x")
+    [read] = ledgers()
+    assert read == ledger
+    assert read.in_use
+    assert (read.processes, read.folders, read.cgroups) == (ledger.processes, [tmp_path / "owned"], ["repro-x"])
+    assert not replace(read, harness=replace(read.harness, start_ticks=1)).in_use
+
+
+def test_noted_before_it_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder stands in the ledger before it is on disk: who dies between the two leaves nothing unknown."""
+    ledger = Ledger.open("run")
+    noted: list[Path] = []
+
+    def look(path: Path, *_: object, **__: object) -> None:
+        noted.extend(Path(folder) for folder in json.loads(ledger.file.read_text())["folders"])
+        assert not path.exists()
+
+    file = ledger.file  # its own folder is made before `mkdir` is watched
+    monkeypatch.setattr(Ledger, "file", file)
+    monkeypatch.setattr(Path, "mkdir", look)
+    ledger.own_folder(tmp_path / "owned")
+    assert noted == [tmp_path / "owned"]
+
+
+DIES = """
+import sys, time
+from pathlib import Path
+from harness.ledger import Ledger
+from harness.proc import Command, spawn
+ledger = Ledger.open("died")
+ledger.own_folder(Path(sys.argv[1]) / "owned")
+ledger.own_process(spawn(Command(("sleep", "1000")), output=sys.stderr.buffer).pid)
+print(ledger.processes[0].pid, flush=True)
+time.sleep(1000)
+"""
+
+
+async def test_what_a_killed_harness_left(tmp_path: Path, process: Process) -> None:
+    """The ledger of a harness that was SIGKILLed is found, is not in use, and gives back what that one had."""
+    harness = process(sys.executable, "-c", DIES, tmp_path)
+    sleep = Identity.of(int(line(harness)))
+    [ledger] = ledgers()
+    living = [(ledger.in_use, sleep.alive())]
+    harness.kill()
+    harness.wait()
+    living.append((ledger.in_use, sleep.alive()))
+    assert await ledger.settle() == []
+    living.append((ledger.in_use, sleep.alive()))
+    assert living == [(True, True), (False, True), (False, False)]
+    assert not (tmp_path / "owned").exists()
+    assert [*ledgers()] == []
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"harness": {"pid": 1}}', '{"harness": 1}'])
+def test_a_file_that_is_no_ledger(cache: Path, text: str) -> None:
+    """A file among the ledgers that is none is passed over, and left."""
+    mine = Ledger.open("run")
+    (cache / "ledgers" / "other.json").write_text(text)
+    assert [*ledgers()] == [mine]
+    assert (cache / "ledgers" / "other.json").exists()
