@@ -60,14 +60,14 @@ class Exponential(Written):
 
 def _kind(value: object) -> str:
     if isinstance(value, Uniform | Exponential):
-        return type(value).__name__.lower()
+        return type(value).__name__
     if isinstance(value, dict):
-        return "uniform" if "uniform" in value else "exponential"
-    return "fixed"
+        return "Uniform" if "uniform" in value else "Exponential"
+    return "Fixed"
 
 
 Delay = Annotated[
-    Annotated[Fixed, Tag("fixed")] | Annotated[Uniform, Tag("uniform")] | Annotated[Exponential, Tag("exponential")],
+    Annotated[Fixed, Tag("Fixed")] | Annotated[Uniform, Tag("Uniform")] | Annotated[Exponential, Tag("Exponential")],
     Discriminator(_kind),
 ]
 """Any of the three."""

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import anyio
+from anyio.abc import TaskStatus
 
 
 class Interrupt:
@@ -18,11 +19,15 @@ class Interrupt:
     @contextmanager
     def heeded(self) -> Iterator[None]:
         """Have what is done inside cancelled by a signal, also by one that came before."""
+        outer = self._scope
         with anyio.CancelScope() as scope:
             self._scope = scope
             if self.came:
                 scope.cancel()
-            yield
+            try:
+                yield
+            finally:
+                self._scope = outer
 
     def come(self) -> None:
         """Cancel what heeds it; a second signal changes nothing, for the end is already under way."""
@@ -36,14 +41,15 @@ async def interruptible() -> AsyncIterator[Interrupt]:
     """Take over SIGINT and SIGTERM until left."""
     interrupt = Interrupt()
 
-    async def listen() -> None:
+    async def listen(*, task_status: TaskStatus[None]) -> None:
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            task_status.started()
             async for _ in signals:
                 interrupt.come()
 
     try:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(listen)
+            await tasks.start(listen)
             yield interrupt
             tasks.cancel_scope.cancel()
     except BaseExceptionGroup as group:

@@ -6,6 +6,7 @@ Nothing else is ever ended, unmounted or removed.
 
 import json
 import os
+import re
 import shutil
 import signal
 from collections.abc import Iterator
@@ -20,10 +21,19 @@ import anyio.to_thread
 import psutil
 
 from harness.cache import cache_folder
+from harness.errors import CommandMissing, CommandTimeout, InfraError
 from harness.proc import Identity, run
 
 _END_SECONDS: Final = 5.0
 _UNMOUNT_SECONDS: Final = 10.0
+_OCTAL: Final = re.compile(r"\\([0-7]{3})")
+
+
+class FolderTaken(InfraError):
+    """A folder that was to be ours alone, and is there already."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(f"{folder} is there already; `repro clean` removes what an earlier run has left")
 
 
 @dataclass
@@ -60,7 +70,14 @@ class Ledger:
             self.write()
 
     def own_folder(self, folder: Path) -> Path:
-        """Note a folder, then make it; what is mounted below it is ours too."""
+        """Note a folder, then make it; what is mounted below it is ours too.
+
+        Raises:
+            FolderTaken: it is there already, and so is not ours.
+        """
+        folder = folder.resolve()  # as the kernel lists mounts
+        if folder.exists():
+            raise FolderTaken(folder)
         self.folders.append(folder)
         self.write()
         folder.mkdir(parents=True, mode=0o700)
@@ -109,8 +126,8 @@ def ledgers() -> Iterator[Ledger]:
                 [Path(folder) for folder in written["folders"]],
                 list(written["cgroups"]),
             )
-        except (ValueError, KeyError, TypeError):
-            continue  # not one of ours: nothing in it can be trusted
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # just settled, or not one of ours: nothing in it can be trusted
 
 
 async def _end_tree(root: Identity) -> bool:
@@ -140,7 +157,8 @@ async def _remove_folder(folder: Path) -> list[str]:
     with anyio.move_on_after(_END_SECONDS, shield=True):
         while folder.exists():
             for mount in sorted(_mounts_below(folder), reverse=True):
-                await run(["umount", "--lazy", mount], deadline=_UNMOUNT_SECONDS, check=False)
+                with suppress(CommandMissing, CommandTimeout):  # it stays mounted, and is told below
+                    await run(["umount", "--lazy", mount], deadline=_UNMOUNT_SECONDS, check=False)
             if not _mounts_below(folder):  # never remove what shows through a mount
                 await anyio.to_thread.run_sync(partial(shutil.rmtree, folder, ignore_errors=True))
             if folder.exists():
@@ -155,7 +173,8 @@ def _mounts_below(folder: Path) -> list[Path]:
     """Return the mount points at or below `folder`, a point once for each mount on it."""
     points = []
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
-        point = Path(line.split()[4].encode().decode("unicode_escape"))  # proc(5): blanks stand as \\040
+        # proc(5): blanks and backslashes stand as three octal digits
+        point = Path(_OCTAL.sub(lambda match: chr(int(match[1], 8)), line.split()[4]))
         if point.is_relative_to(folder):
             points.append(point)
     return points
@@ -186,5 +205,6 @@ async def _remove_cgroup(name: str) -> list[str]:
 def _kill_members(cgroup: Path) -> None:
     with suppress(OSError):
         for pid in (cgroup / "cgroup.procs").read_text().split():
-            with suppress(ProcessLookupError):
-                os.kill(int(pid), signal.SIGKILL)
+            if int(pid):  # 0 is a process of another pid namespace, and to `kill` our own group
+                with suppress(ProcessLookupError):
+                    os.kill(int(pid), signal.SIGKILL)

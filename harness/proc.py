@@ -81,12 +81,17 @@ def _start_ticks(pid: int) -> int:
 
 
 class Child:
-    """A running program that we started; signals reach it through its pidfd, so never another process."""
+    """A running program that we started, at the head of a process group of its own.
+
+    Once it has ended it stays a zombie until `finish`: so its pid, and with it the group's, is never another's, and
+    signals are safe at any time.
+    """
 
     def __init__(self, popen: subprocess.Popen[bytes], output: int | None) -> None:
         self._popen = popen
         self._pidfd = os.pidfd_open(popen.pid)
         self._output = output
+        self._returncode: int | None = None
 
     @property
     def pid(self) -> int:
@@ -96,26 +101,25 @@ class Child:
     @property
     def returncode(self) -> int | None:
         """Exit status, negative for a signal; None while it runs."""
-        return self._popen.poll()
+        if self._returncode is None:
+            ended = os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            if ended is not None:
+                self._returncode = ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
+        return self._returncode
 
     async def wait(self) -> int:
         """Wait until it ends; one waiter at a time."""
-        if self._popen.poll() is None:
+        while (status := self.returncode) is None:
             await anyio.wait_readable(self._pidfd)
-        return self._popen.wait()
+        return status
 
     def signal(self, number: signal.Signals, *, group: bool = False) -> None:
-        """Send a signal to it, or to its whole group while it runs; nothing where it has ended."""
+        """Send a signal to it, or to all of its group that still runs; nothing where there is none."""
         with suppress(ProcessLookupError):
-            if not group:
-                signal.pidfd_send_signal(self._pidfd, number)
-            elif self.returncode is None:
+            if group:
                 os.killpg(self.pid, number)
-
-    def kill_leftovers(self) -> None:
-        """SIGKILL what is left of its group; only while its output is held open, so that the group is not empty."""
-        with suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)
+            else:
+                signal.pidfd_send_signal(self._pidfd, number)
 
     async def output(self) -> AsyncIterator[bytes]:
         """Yield what it prints, as it comes, until every holder of the pipe has closed it."""
@@ -128,15 +132,23 @@ class Child:
                 return
             yield chunk
 
-    async def end(self, grace: float) -> int | None:
-        """SIGTERM the group, SIGKILL it after `grace` seconds; return the status, None if it could not be reaped."""
-        for number, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, REAP_SECONDS)):
-            self.signal(number, group=True)
-            with anyio.move_on_after(seconds, shield=True):
-                return await self.wait()
-        return None
+    async def end(self, grace: float) -> None:
+        """SIGTERM the group, and `finish` after `grace` seconds at most."""
+        self.signal(signal.SIGTERM, group=True)
+        with anyio.move_on_after(grace, shield=True):
+            await self.wait()
+        await self.finish()
 
-    def close(self) -> None:
+    async def finish(self) -> None:
+        """SIGKILL what still runs of the group, and reap it; in bounded time, also in uninterruptible sleep."""
+        self.signal(signal.SIGKILL, group=True)
+        with anyio.move_on_after(REAP_SECONDS, shield=True):
+            await self.wait()
+        if self._returncode is not None:
+            self._popen.wait()
+        self.let_go()
+
+    def let_go(self) -> None:
         """Close the descriptors; the process is not touched."""
         os.close(self._pidfd)
         if self._output is not None:
@@ -188,7 +200,7 @@ def spawn(
 
 @asynccontextmanager
 async def child(command: Command) -> AsyncIterator[Child]:
-    """Start a program with a pipe to read; on leaving, what still runs of it is SIGKILLed and reaped within a bound.
+    """Start a program with a pipe to read; on leaving, what still runs of its group is SIGKILLed.
 
     It dies with the harness, however that dies.
     """
@@ -196,11 +208,7 @@ async def child(command: Command) -> AsyncIterator[Child]:
     try:
         yield started
     finally:
-        if started.returncode is None:
-            started.signal(signal.SIGKILL, group=True)
-            with anyio.move_on_after(REAP_SECONDS, shield=True):
-                await started.wait()
-        started.close()
+        await started.finish()
 
 
 async def run(
@@ -230,19 +238,14 @@ async def run(
         started = spawn(command, output=err, stdout=out)
         try:
             with anyio.move_on_after(deadline) as scope:
-                await started.wait()
+                returncode = await started.wait()
         finally:
-            if started.returncode is None:
-                started.signal(signal.SIGKILL, group=True)
-                with anyio.move_on_after(REAP_SECONDS, shield=True):
-                    await started.wait()
-            returncode = started.returncode
-            started.close()
+            await started.finish()
         stdout, stderr = (_text(stream) for stream in (out, err))
     if scope.cancelled_caught:
         raise CommandTimeout(command.argv, deadline, (stdout + stderr)[-_TOLD_BYTES:])
-    if returncode is None or (check and returncode != 0):
-        raise CommandError(command.argv, returncode or -signal.SIGKILL, (stdout + stderr)[-_TOLD_BYTES:])
+    if check and returncode != 0:
+        raise CommandError(command.argv, returncode, (stdout + stderr)[-_TOLD_BYTES:])
     return Completed(returncode, stdout, stderr)
 
 

@@ -102,10 +102,10 @@ class Progress:
                 yield _decoded(text)
 
     def _take(self, status: dict[str, Any]) -> None:
-        for vertex in status.get("vertexes") or ():
+        for vertex in _dicts(status.get("vertexes")):
             digest, completed = vertex.get("digest", ""), "completed" in vertex
             self._seen.add(digest)
-            if vertex.get("name", "").startswith(EXPORT_NAMES):
+            if str(vertex.get("name")).startswith(EXPORT_NAMES):
                 self._exports[digest] = completed and not vertex.get("error")
             if completed:
                 self._completed.add(digest)
@@ -127,13 +127,19 @@ def told(item: str) -> list[str]:
     status = _decoded(item)
     if isinstance(status, str):
         return [status]
-    lines = [f"  {line.get('id', '')}{' done' if 'completed' in line else ''}" for line in status.get("statuses") or ()]
+    lines = [
+        f"  {line.get('id', '')}{' done' if 'completed' in line else ''}" for line in _dicts(status.get("statuses"))
+    ]
     lines += [
         f"{vertex.get('name', '')} {_state(vertex)}"
-        for vertex in status.get("vertexes") or ()
+        for vertex in _dicts(status.get("vertexes"))
         if "started" in vertex or "completed" in vertex
     ]
     return lines
+
+
+def _dicts(items: object) -> list[dict[str, Any]]:
+    return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
 
 
 def _state(vertex: dict[str, Any]) -> str:

@@ -5,7 +5,7 @@ import secrets
 import sqlite3
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
@@ -34,8 +34,10 @@ _COLUMN_TYPES: Final = {int: "INTEGER", bool: "INTEGER", float: "REAL", str: "TE
 class NoSuchRun(UsageError):
     """A run that is not there."""
 
-    def __init__(self, run: str, results: Path) -> None:
-        super().__init__(f"{run!r} is no run folder, nor the end of the name of one below {results}")
+    def __init__(self, run: str, results: Path, matching: Sequence[Path]) -> None:
+        several = f"it ends the names of {', '.join(path.name for path in matching)}; say more of it"
+        none = f"it is no run folder, nor the end of the name of one below {results}"
+        super().__init__(f"no run {run!r}: {several if matching else none}")
 
 
 class RunFolder:
@@ -82,7 +84,12 @@ class RunFolder:
         """Return what the run came to; None where it has not ended, or died."""
         if not (self.path / "summary.json").exists():
             return None
-        written = self.read_json("summary.json")
+        try:
+            return self._summary(self.read_json("summary.json"))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise StoreError(self.path / "summary.json", f"is damaged: {type(error).__name__} {error}") from error
+
+    def _summary(self, written: dict[str, Any]) -> Summary:
         if written.get("format", 0) > FORMAT:
             raise StoreError(self.path, f"was written by a newer version (format {written['format']}, known: {FORMAT})")
         first = {key: FirstHang(**written[key]) if written[key] else None for key in ("first_hang", "first_stall")}
@@ -114,8 +121,8 @@ class RunFolder:
                 connection.row_factory = sqlite3.Row
                 rows = connection.execute(f"SELECT * FROM {_TABLES[kind]} ORDER BY rowid")  # noqa: S608 — our own table names
                 return [_record(kind, row) for row in rows]
-        except sqlite3.Error as error:
-            raise StoreError(source, str(error)) from error
+        except (sqlite3.Error, IndexError, ValueError) as error:
+            raise StoreError(source, f"cannot be read: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -161,7 +168,7 @@ def find_run(run: str, results: Path) -> RunFolder:
     runs = sorted((path.parent for path in results.glob("*/*/run.json")), key=lambda path: path.name)
     matching = runs[-1:] if run == "last" else [path for path in runs if path.name.endswith(run)]
     if len(matching) != 1:
-        raise NoSuchRun(run, results)
+        raise NoSuchRun(run, results, matching)
     return RunFolder(matching[0])
 
 

@@ -5,14 +5,14 @@ from typing import Annotated, Final
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
-_SECONDS: Final = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001, "us": 0.000001}
+_MICROSECONDS: Final = {"d": 86_400_000_000, "h": 3_600_000_000, "m": 60_000_000, "s": 1_000_000, "ms": 1000, "us": 1}
 _BYTES: Final = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12} | {
     "KiB": 2**10,
     "MiB": 2**20,
     "GiB": 2**30,
     "TiB": 2**40,
 }
-_NUMBER: Final = r"\d+(?:\.\d+)?"
+_NUMBER: Final = r"\d{1,9}(?:\.\d{1,9})?"
 _DURATION: Final = re.compile(rf"(?:{_NUMBER}(?:ms|us|[dhms]))+")
 _PART: Final = re.compile(rf"({_NUMBER})(ms|us|[dhms])")
 _SIZE: Final = re.compile(rf"({_NUMBER})\s*([KMGT]i?B|B)")
@@ -29,27 +29,21 @@ def parse_duration(text: object) -> float:
         return 0.0
     if isinstance(text, bool) or not _DURATION.fullmatch(written):
         raise ValueError(f"{text!r} is no duration; write it like 500ms, 10s, 5m, 2h30m or 1d")
-    return sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(written))
+    return round(sum(float(number) * _MICROSECONDS[unit] for number, unit in _PART.findall(written))) / 1_000_000
 
 
 def format_duration(seconds: float) -> str:
-    """Return `seconds` as `parse_duration` reads it back, to the millisecond: ``2h30m``, ``1.5s``, ``5ms``."""
+    """Return `seconds` as `parse_duration` reads it back, to the microsecond: ``2h30m``, ``1.5s``, ``5ms``."""
     if seconds < 0:
         return f"-{format_duration(-seconds)}"
-    milliseconds = round(seconds * 1000)
-    if milliseconds == 0:
-        return "0s"
-    if milliseconds < 1000:
-        return f"{milliseconds}ms"
-    if milliseconds < 60_000:
-        return f"{milliseconds / 1000:g}s"
-    parts, rest = [], milliseconds
-    for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000)):
-        count, rest = divmod(rest, size)
+    parts, rest = [], round(seconds * 1_000_000)
+    for unit in ("d", "h", "m"):
+        count, rest = divmod(rest, _MICROSECONDS[unit])
         if count:
             parts.append(f"{count}{unit}")
-    if rest:
-        parts.append(f"{rest / 1000:g}s")
+    if rest or not parts:
+        unit = "s" if parts or rest >= _MICROSECONDS["s"] or not rest else "ms" if rest >= _MICROSECONDS["ms"] else "us"
+        parts.append(f"{rest / _MICROSECONDS[unit]:.6f}".rstrip("0").rstrip(".") + unit)
     return "".join(parts)
 
 

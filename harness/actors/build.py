@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, ClassVar, Final, Literal, Self
 
 import anyio
-from pydantic import Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from harness.actors.base import Actor, Stage
 from harness.actors.context import OFFLINE, find_dockerfile, stage_context, uses_base
@@ -25,6 +25,16 @@ _INFRA_PAUSE_SECONDS: Final = 1.0
 """Between a failure that is ours or the host's and the next build, so that thousands do not fail in vain."""
 
 
+def _text(value: object) -> object:
+    """Return what a person means by a bare number or truth in YAML."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, int | float) else value
+
+
+Text = Annotated[str, BeforeValidator(_text), WithJsonSchema({"type": ["string", "number", "boolean"]})]
+
+
 class Build(Actor):
     """Builds, one after the other."""
 
@@ -34,7 +44,7 @@ class Build(Actor):
     """A folder with a Dockerfile: a name in `dockerfiles/`, or a path beside the scenario."""
     base: str = OFFLINE
     """What the stage `base` is: a static busybox, or an image of a registry such as `alpine:3.22`."""
-    args: dict[str, str | int] = Field(default_factory=dict)
+    args: dict[str, Text] = Field(default_factory=dict)
     """Build arguments; `{iteration}` and `{iteration % 7}` stand for numbers."""
     tag: str | None = None
     """The image's name; without it, one for each line, as clients that tag one name at once make each other fail."""
@@ -92,7 +102,7 @@ class Build(Actor):
 
     async def _iterate(self, stage: Stage, iteration: int, line: int) -> None:
         """Run one client from its start to its outcome."""
-        args = {key: _filled(str(value), iteration) for key, value in self.args.items()}
+        args = {key: _filled(value, iteration) for key, value in self.args.items()}
         request = BuildRequest(
             iteration=iteration,
             context=stage.folder / self.name,

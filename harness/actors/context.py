@@ -2,12 +2,14 @@
 
 Dockerfiles of scenarios build on a stage named ``base``. Here that stage is put in front of their first ``FROM``: from
 a static busybox, which is copied in, or from the image that the scenario names. The file itself never changes; alone
-it builds with ``docker build --build-context base=docker-image://alpine``.
+it builds with ``docker build --build-context base=docker-image://alpine``. A stage more shifts the numbers of the
+others, so ``COPY --from`` names stages.
 """
 
 import re
 import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -23,12 +25,16 @@ RUN ["/bin/busybox", "sh", "-c", "/bin/busybox --install -s /bin && mkdir -m 177
 
 def find_dockerfile(name: str, folders: Iterable[Path]) -> Path | None:
     """Return the first folder that has ``name/Dockerfile``, or None."""
-    return next((folder / name for folder in folders if (folder / name / "Dockerfile").is_file()), None)
+    with suppress(OSError):  # a name that no file system takes
+        return next((folder / name for folder in folders if (folder / name / "Dockerfile").is_file()), None)
+    return None
 
 
 def uses_base(dockerfile: str) -> bool:
     """Whether a Dockerfile builds on the stage ``base`` without making it itself."""
-    used = re.search(r"^[ \t]*FROM\s+(--\S+\s+)*base(\s|$)|--from=base\b", dockerfile, re.IGNORECASE | re.MULTILINE)
+    used = re.search(
+        r"^[ \t]*FROM\s+(--\S+\s+)*base(\s|$)|\bfrom=base(?![\w.-])", dockerfile, re.IGNORECASE | re.MULTILINE
+    )
     made = re.search(r"^[ \t]*FROM\s+.*\sAS\s+base\s*$", dockerfile, re.IGNORECASE | re.MULTILINE)
     return bool(used) and not made
 

@@ -1,6 +1,7 @@
 """One running build client, as the rest of the run sees it."""
 
 import re
+import signal
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -64,7 +65,7 @@ class Watch:
         with anyio.move_on_after(_LEFTOVER_SECONDS):
             await self._closed.wait()
         if not self._closed.is_set():
-            self.client.kill_leftovers()
+            self.client.signal(signal.SIGKILL, group=True)
         self.progress.exited(exited)
         self.on_phase(self)
 

@@ -82,10 +82,11 @@ async def running(
         yield process
         kept = site.keep
     finally:
-        if not kept:
+        if kept:
+            process.let_go()
+        else:
             with anyio.CancelScope(shield=True):
                 await process.end(_TERM_SECONDS)
-        process.close()
 
 
 async def _await_ready(kind: str, home: Home, process: Child, ready: Callable[[], Coroutine[Any, Any, bool]]) -> None:

@@ -65,7 +65,7 @@ class _Reading:
         data: dict[str, Any] = dict(self.document.data)
         actors = self.actors(data.get("actors"))
         # The actors' place is held by bare ones, so that the rest is checked whether or not they are well-formed.
-        outline = data | {"actors": [ActorSpec(name=f"a{index}") for index in range(len(data.get("actors") or ()))]}
+        outline = data | {"actors": [ActorSpec(name="any")]}
         rest: Scenario | None = None
         try:
             rest = Scenario.model_validate(outline)
@@ -78,7 +78,9 @@ class _Reading:
             self.folders(),
         )
         self.repeated_names(actors)
-        if data.get("actors") and not self.builds():
+        if not isinstance(data.get("actors"), list):
+            self.say(("actors",), "should be a list, each item of which begins with a kind and a name: `- build: ci`")
+        elif not self.builds():
             self.say(("actors",), "nothing is built: a scenario needs at least one `- build: NAME`")
         for index, actor in actors:
             for fault in actor.faults(setting):
@@ -90,7 +92,8 @@ class _Reading:
     def builds(self) -> list[str]:
         """Return the names of all build actors, also of those that are not well-formed."""
         kinds = [kind for kind, spec in self.vocabulary.actors.items() if spec.builds]
-        items = [item for item in self.document.data.get("actors") or () if isinstance(item, dict)]
+        written = self.document.data.get("actors")
+        items = [item for item in (written if isinstance(written, list) else ()) if isinstance(item, dict)]
         return [str(item[kind]) for item in items for kind in kinds if kind in item]
 
     def folders(self) -> tuple[Path, ...]:
@@ -113,6 +116,8 @@ class _Reading:
                 self.say(path, f"is two actors in one: {' and '.join(kinds)}; begin each with a dash of its own")
             else:
                 kind = kinds[0]
+                if "name" in item:
+                    self.say((*path, "name"), f"unknown key; the name stands behind the kind: `- {kind}: NAME`")
                 options = {"name" if key == kind else key: value for key, value in item.items()}
                 try:
                     result.append((index, known[kind].model_validate(options)))
@@ -151,13 +156,15 @@ class _Reading:
             self.say(path, _message(detail, model, renamed or {}))
 
     def known_parts(self, path: KeyPath) -> Iterator[str | int]:
-        """Leave out what pydantic adds to a path: the tags of unions. The last part may be a missing key."""
+        """Leave out what pydantic adds to a path: the tags of unions, which are names of classes and so begin with a
+        capital, as no key of ours does. The last part may be a missing key.
+        """
         here: Any = self.document.data
         for position, part in enumerate(path):
             in_list = isinstance(here, list) and isinstance(part, int) and part < len(here)
             if in_list or (isinstance(here, dict) and part in here):
                 here = here[part]
-            elif position + 1 < len(path) or not isinstance(here, dict):
+            elif position + 1 < len(path) or not isinstance(here, dict) or str(part)[:1].isupper():
                 continue
             yield part
 

@@ -11,11 +11,15 @@ KeyPath = tuple[str | int, ...]
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.2's booleans: `on` is a key of ours, and `no` a word like any other."""
+    """YAML 1.2's booleans (`on` is a key of ours, `no` a word like any other), and no dates."""
 
 
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag not in {"tag:yaml.org,2002:bool"}]
+    first: [
+        (tag, pattern)
+        for tag, pattern in resolvers
+        if tag not in {"tag:yaml.org,2002:bool", "tag:yaml.org,2002:timestamp"}
+    ]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 _Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("^(?:true|false)$"), list("tf"))
@@ -47,6 +51,8 @@ def parse(text: str) -> Document:
     try:
         node = loader.get_single_node()
         document.data = None if node is None else _value(loader, node, (), document)
+    except RecursionError as error:
+        raise yaml.YAMLError("an alias contains itself") from error
     finally:
         loader.dispose()
     return document
@@ -57,17 +63,26 @@ def _value(loader: _Loader, node: yaml.Node, path: KeyPath, document: Document) 
     if isinstance(node, yaml.SequenceNode):
         return [_value(loader, item, (*path, index), document) for index, item in enumerate(node.value)]
     if not isinstance(node, yaml.MappingNode):
-        return loader.construct_object(node, deep=True)
+        return _scalar(loader, node)
+    own = [_scalar(loader, key) for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
+    document.repeated += [(*path, str(key)) for key in dict.fromkeys(own) if own.count(key) > 1]
     loader.flatten_mapping(node)
     result: dict[Any, Any] = {}
     for key_node, value_node in node.value:
-        key = str(loader.construct_object(key_node, deep=True))
+        key = str(_scalar(loader, key_node))
         below = (*path, key)
-        if key in result:
-            document.repeated.append(below)
         document.lines[below] = key_node.start_mark.line + 1
         result[key] = _value(loader, value_node, below, document)
     return result
+
+
+def _scalar(loader: _Loader, node: yaml.Node) -> Any:
+    try:
+        return loader.construct_object(node, deep=True)
+    except (ValueError, KeyError) as error:
+        raise yaml.MarkedYAMLError(
+            problem=f"is no {node.tag.rpartition(':')[2]}", problem_mark=node.start_mark
+        ) from error
 
 
 def override(document: Document, setting: str) -> None:

@@ -13,12 +13,12 @@ __all__ = ["IntervalTrigger", "Moment", "PhaseTrigger", "Signals", "Trigger", "W
 
 def _kind(value: object) -> str:
     if isinstance(value, dict):
-        return "phase" if "phase" in value else "interval"
-    return "phase" if isinstance(value, PhaseTrigger) else "interval"
+        return "PhaseTrigger" if "phase" in value else "IntervalTrigger"
+    return type(value).__name__
 
 
 When = Annotated[
-    Annotated[IntervalTrigger, Tag("interval")] | Annotated[PhaseTrigger, Tag("phase")],
+    Annotated[IntervalTrigger, Tag("IntervalTrigger")] | Annotated[PhaseTrigger, Tag("PhaseTrigger")],
     Discriminator(_kind),
 ]
 """Any of the triggers, as a scenario writes them under ``when``."""
