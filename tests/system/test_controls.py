@@ -28,11 +28,15 @@ def test_frozen_dockerd_is_a_hang(repro: Repro, toolchain: str) -> None:
 
 @pytest.mark.parametrize("toolchain", DOCKERDS)
 def test_quiet_dockerd_is_clean(repro: Repro, toolchain: str) -> None:
-    """A real dockerd that nobody disturbs is clean, and its version and the hashes of its binaries are recorded."""
+    """A quiet dockerd is clean, with its version and its binaries' hashes recorded.
+
+    A build may fail all the same: dockerd loses a race with its own clean-up of the image that a new one replaces
+    (``parent snapshot … does not exist``).
+    """
     code, output = repro("run", str(SCENARIOS / "control-clean.yaml"), "--daemon", toolchain)
     assert code == 0, output
     assert repro.summary.verdict is Verdict.CLEAN
-    assert repro.summary.outcomes.get("failed", 0) == repro.summary.outcomes.get("infra", 0) == 0
+    assert "infra" not in repro.summary.outcomes
     story = repro.folder.read_json("run.json")
     assert story["daemon"]["version"][:2] in {"26", "28"}
     assert all(len(binary["sha256"]) == 64 for binary in story["toolchain"]["binaries"].values())
