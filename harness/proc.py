@@ -108,10 +108,18 @@ class Child:
         return self._returncode
 
     async def wait(self) -> int:
-        """Wait until it ends; one waiter at a time."""
-        while (status := self.returncode) is None:
-            await anyio.wait_readable(self._pidfd)
-        return status
+        """Wait until it ends."""
+        watched = (
+            os.dup(self._pidfd) if self.returncode is None else None
+        )  # of its own, for a descriptor has one waiter
+        try:
+            while watched is not None and self.returncode is None:
+                await anyio.wait_readable(watched)
+        finally:
+            if watched is not None:
+                os.close(watched)
+        assert self._returncode is not None  # noqa: S101 — what ended the loop
+        return self._returncode
 
     def signal(self, number: signal.Signals, *, group: bool = False) -> None:
         """Send a signal to it, or to all of its group that still runs; nothing where there is none."""
@@ -132,12 +140,13 @@ class Child:
                 return
             yield chunk
 
-    async def end(self, grace: float) -> None:
-        """SIGTERM the group, and `finish` after `grace` seconds at most."""
+    async def end(self, grace: float) -> bool:
+        """SIGTERM the group, and `finish`; return whether it ended within `grace` seconds, before it was killed."""
         self.signal(signal.SIGTERM, group=True)
-        with anyio.move_on_after(grace, shield=True):
+        with anyio.move_on_after(grace, shield=True) as patience:
             await self.wait()
         await self.finish()
+        return not patience.cancelled_caught
 
     async def finish(self) -> None:
         """SIGKILL what still runs of the group, and reap it; in bounded time, also in uninterruptible sleep."""

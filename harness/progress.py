@@ -103,7 +103,7 @@ class Progress:
 
     def _take(self, status: dict[str, Any]) -> None:
         for vertex in _dicts(status.get("vertexes")):
-            digest, completed = vertex.get("digest", ""), "completed" in vertex
+            digest, completed = str(vertex.get("digest")), "completed" in vertex
             self._seen.add(digest)
             if str(vertex.get("name")).startswith(EXPORT_NAMES):
                 self._exports[digest] = completed and not vertex.get("error")
@@ -111,13 +111,13 @@ class Progress:
                 self._completed.add(digest)
             else:
                 self._completed.discard(digest)  # a vertex that is entered again
-            self.vertex_error = vertex.get("error") or self.vertex_error
+            self.vertex_error = str(vertex.get("error") or self.vertex_error)
 
 
 def _decoded(text: str) -> dict[str, Any] | str:
     try:
         item = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
     return item if isinstance(item, dict) else text
 

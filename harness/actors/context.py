@@ -33,7 +33,7 @@ def find_dockerfile(name: str, folders: Iterable[Path]) -> Path | None:
 def uses_base(dockerfile: str) -> bool:
     """Whether a Dockerfile builds on the stage ``base`` without making it itself."""
     used = re.search(
-        r"^[ \t]*FROM\s+(--\S+\s+)*base(\s|$)|\bfrom=base(?![\w.-])", dockerfile, re.IGNORECASE | re.MULTILINE
+        r"^[ \t]*FROM\s+(--\S+\s+)*base(\s|$)|\bfrom=base(?![\w./:@-])", dockerfile, re.IGNORECASE | re.MULTILINE
     )
     made = re.search(r"^[ \t]*FROM\s+.*\sAS\s+base\s*$", dockerfile, re.IGNORECASE | re.MULTILINE)
     return bool(used) and not made

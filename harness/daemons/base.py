@@ -97,6 +97,23 @@ class Profiled(Protocol):
         ...
 
 
+@runtime_checkable
+class Restartable(Protocol):
+    """A daemon that can be stopped, and started again on the same root."""
+
+    async def stop(self, grace: float = ...) -> bool:
+        """SIGTERM it, and SIGKILL it after `grace` seconds; return whether it ended by itself before that."""
+        ...
+
+    async def start(self) -> None:
+        """Start it, and wait until it is ready.
+
+        Raises:
+            DaemonStartError: it did not come up.
+        """
+        ...
+
+
 class OpenDaemon(Protocol):
     """How a kind of daemon is had: started and awaited on entering, ended and cleaned up on leaving."""
 

@@ -3,15 +3,16 @@
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any, Final
 
 import tomli_w
 
 from harness.daemons.base import BuildRequest, Daemon, DaemonFacts, Site
 from harness.daemons.pprof import Pprof
-from harness.daemons.private import Home, running, settle_in
+from harness.daemons.private import Home, Service, running, settle_in
 from harness.errors import CommandError, CommandTimeout, UsageError
-from harness.proc import Child, Command, run
+from harness.proc import Command, run
 from harness.scenario import DaemonSpec
 from harness.toolchain import Toolchain
 
@@ -28,10 +29,15 @@ class NotToml(UsageError):
 class Buildkitd:
     """A running private buildkitd."""
 
-    def __init__(self, facts: DaemonFacts, process: Child, home: Home, pprof: Pprof) -> None:
-        self.facts = facts
-        self._process, self._home = process, home
+    def __init__(self, facts: DaemonFacts, service: Service, home: Home, pprof: Pprof) -> None:
+        self._facts, self._service, self._home = facts, service, home
+        self.ended, self.stop, self.start = service.ended, service.stop, service.start
         self.goroutine_count, self.goroutine_dump = pprof.goroutine_count, pprof.goroutine_dump
+
+    @property
+    def facts(self) -> DaemonFacts:
+        """What is recorded of it, with the process that runs now."""
+        return replace(self._facts, pid=self._service.pid)
 
     def build(self, request: BuildRequest) -> Command:
         """Return the command of one build through buildctl."""
@@ -58,10 +64,6 @@ class Buildkitd:
     async def answers(self) -> bool:
         """Whether it lists its workers."""
         return await _answers(self._home)
-
-    async def ended(self) -> int:
-        """Wait until the process ends."""
-        return await self._process.wait()
 
     def _command(self, *words: str) -> Command:
         return _client(self._home, *words)
@@ -94,7 +96,7 @@ async def open_buildkitd(toolchain: Toolchain, spec: DaemonSpec, site: Site) -> 
     async def ready() -> bool:
         return await _answers(home)
 
-    async with running(home, site, command, ready) as process:
+    async with running(home, site, command, ready) as service:
         pprof = Pprof(home.run / "debug.sock")
         try:
             facts = DaemonFacts(
@@ -103,10 +105,10 @@ async def open_buildkitd(toolchain: Toolchain, spec: DaemonSpec, site: Site) -> 
                 toolchain=toolchain.spec,
                 address=f"unix://{home.run}/buildkitd.sock",
                 private=True,
-                pid=process.pid,
+                pid=service.pid,
                 log=home.log,
             )
-            yield Buildkitd(facts, process, home, pprof)
+            yield Buildkitd(facts, service, home, pprof)
         finally:
             await pprof.close()
 

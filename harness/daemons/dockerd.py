@@ -3,7 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -14,8 +14,8 @@ from docker.errors import DockerException
 
 from harness.daemons.base import BuildRequest, Daemon, DaemonFacts, Site
 from harness.daemons.pprof import Pprof
-from harness.daemons.private import Home, running, settle_in
-from harness.proc import Child, Command
+from harness.daemons.private import Home, Service, running, settle_in
+from harness.proc import Command
 from harness.scenario import DaemonSpec
 from harness.toolchain import Toolchain
 
@@ -82,15 +82,16 @@ def _version(address: str) -> dict[str, Any]:
 class Dockerd:
     """A running private dockerd."""
 
-    def __init__(self, facts: DaemonFacts, process: Child, client: DockerClient, pprof: Pprof) -> None:
-        self.facts = facts
-        self._process, self._client, self._pprof = process, client, pprof
+    def __init__(self, facts: DaemonFacts, service: Service, client: DockerClient, pprof: Pprof) -> None:
+        self._facts, self._service = facts, service
+        self.ended, self.stop, self.start = service.ended, service.stop, service.start
         self.build, self.prune, self.answers = client.build, client.prune, client.answers
         self.goroutine_count, self.goroutine_dump = pprof.goroutine_count, pprof.goroutine_dump
 
-    async def ended(self) -> int:
-        """Wait until the process ends."""
-        return await self._process.wait()
+    @property
+    def facts(self) -> DaemonFacts:
+        """What is recorded of it, with the process that runs now."""
+        return replace(self._facts, pid=self._service.pid)
 
 
 @asynccontextmanager
@@ -102,7 +103,7 @@ async def open_dockerd(toolchain: Toolchain, spec: DaemonSpec, site: Site) -> As
     configuration.write_text(json.dumps(_configuration(home, spec, socket), indent=1))
     client = DockerClient(str(home.bin / "docker"), f"unix://{socket}", _client_environment(home))
     command = Command((str(home.bin / "dockerd"), "--config-file", str(configuration)), home.environment)
-    async with running(home, site, command, client.answers) as process:
+    async with running(home, site, command, client.answers) as service:
         pprof = Pprof(socket)
         try:
             version = await client.version()
@@ -112,14 +113,14 @@ async def open_dockerd(toolchain: Toolchain, spec: DaemonSpec, site: Site) -> As
                 toolchain=toolchain.spec,
                 address=client.address,
                 private=True,
-                pid=process.pid,
+                pid=service.pid,
                 log=home.log,
                 details={
                     "image_store": spec.image_store,
                     "components": {part["Name"]: part["Version"] for part in version.get("Components", ())},
                 },
             )
-            yield Dockerd(facts, process, client, pprof)
+            yield Dockerd(facts, service, client, pprof)
         finally:
             await pprof.close()
 

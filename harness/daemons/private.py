@@ -18,7 +18,7 @@ from harness.proc import Child, Command, spawn
 from harness.toolchain import Toolchain
 
 _READY_SECONDS: Final = 60.0
-_TERM_SECONDS: Final = 10.0
+TERM_SECONDS: Final = 10.0
 """How long a daemon may take to stop by itself; an idle one takes under a second, a hung one does not stop at all."""
 
 
@@ -60,45 +60,88 @@ def settle_in(toolchain: Toolchain, site: Site) -> Home:
     return home
 
 
+class Service:
+    """A private daemon's process: it can be stopped, and started again on the same root."""
+
+    def __init__(
+        self, home: Home, site: Site, command: Command, ready: Callable[[], Coroutine[Any, Any, bool]]
+    ) -> None:
+        self.kind = Path(command.argv[0]).name
+        self._home, self._site, self._command, self._ready = home, site, command, ready
+        self._process: Child | None = None
+        self._runs = anyio.Event()
+
+    @property
+    def pid(self) -> int | None:
+        """Its process; None while it is stopped."""
+        return self._process.pid if self._process else None
+
+    async def start(self) -> None:
+        """Start it, and wait until it is ready.
+
+        Raises:
+            DaemonStartError: it ended, or was not ready in time; the message has the end of its log.
+        """
+        log = self._home.log
+        try:
+            with log.open("ab") as output:
+                process = spawn(self._command, output=output, dies_with_us=not self._site.keep)
+        except CommandMissing as error:
+            raise DaemonStartError(self.kind, str(error), log) from error
+        self._site.ledger.own_process(process.pid)
+        self._process = process
+        retrying = AsyncRetrying(
+            stop=stop_after_delay(_READY_SECONDS), wait=wait_fixed(0.1), retry=retry_if_result(lambda done: not done)
+        )
+        try:
+            await retrying(self._ready_or_dead)
+        except RetryError as error:
+            raise DaemonStartError(self.kind, f"not ready after {_READY_SECONDS:g} s", log) from error
+        if process.returncode is not None:
+            raise DaemonStartError(self.kind, f"it ended with status {process.returncode}", log)
+        self._runs.set()
+
+    async def _ready_or_dead(self) -> bool:
+        return self._process is None or self._process.returncode is not None or await self._ready()
+
+    async def stop(self, grace: float = TERM_SECONDS) -> bool:
+        """SIGTERM it, and SIGKILL it after `grace` seconds; return whether it ended by itself before that."""
+        process, self._process, self._runs = self._process, None, anyio.Event()
+        return await process.end(grace) if process else True
+
+    async def ended(self) -> int:
+        """Wait until it ends although nobody stopped it, and return its status."""
+        while True:
+            await self._runs.wait()
+            process = self._process
+            status = await process.wait() if process else None
+            if process is self._process and status is not None:
+                return status
+
+    def let_go(self) -> None:
+        """Leave it running, and forget it."""
+        if self._process:
+            self._process.let_go()
+
+
 @asynccontextmanager
 async def running(
     home: Home, site: Site, command: Command, ready: Callable[[], Coroutine[Any, Any, bool]]
-) -> AsyncIterator[Child]:
-    """Start a daemon and wait until it is ready; end it and give back all that the ledger names on leaving.
+) -> AsyncIterator[Service]:
+    """Start a daemon and wait until it is ready; end it on leaving, unless the site says to keep it.
 
     Raises:
-        DaemonStartError: it ended, or was not ready in time; the message has the end of its log.
+        DaemonStartError: see `Service.start`.
     """
-    kind = Path(command.argv[0]).name
-    try:
-        with home.log.open("ab") as log:
-            process = spawn(command, output=log, dies_with_us=not site.keep)
-    except CommandMissing as error:
-        raise DaemonStartError(kind, str(error), home.log) from error
-    site.ledger.own_process(process.pid)
+    service = Service(home, site, command, ready)
     kept = False
     try:
-        await _await_ready(kind, home, process, ready)
-        yield process
+        await service.start()
+        yield service
         kept = site.keep
     finally:
         if kept:
-            process.let_go()
+            service.let_go()
         else:
             with anyio.CancelScope(shield=True):
-                await process.end(_TERM_SECONDS)
-
-
-async def _await_ready(kind: str, home: Home, process: Child, ready: Callable[[], Coroutine[Any, Any, bool]]) -> None:
-    async def ready_or_dead() -> bool:
-        return process.returncode is not None or await ready()
-
-    retrying = AsyncRetrying(
-        stop=stop_after_delay(_READY_SECONDS), wait=wait_fixed(0.1), retry=retry_if_result(lambda done: not done)
-    )
-    try:
-        await retrying(ready_or_dead)
-    except RetryError as error:
-        raise DaemonStartError(kind, f"not ready after {_READY_SECONDS:g} s", home.log) from error
-    if process.returncode is not None:
-        raise DaemonStartError(kind, f"it ended with status {process.returncode}", home.log)
+                await service.stop()

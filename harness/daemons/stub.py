@@ -5,12 +5,13 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from harness.daemons.base import BuildRequest, Daemon, DaemonFacts, Site
-from harness.daemons.private import running, settle_in
-from harness.proc import Child, Command
+from harness.daemons.private import Service, running, settle_in
+from harness.proc import Command
 from harness.scenario import DaemonSpec
 from harness.toolchain import Toolchain
 
@@ -20,9 +21,14 @@ _CLIENT: Final = Path(__file__).with_name("stub_client.sh")
 class Stub:
     """A process that does nothing, and clients that only pretend."""
 
-    def __init__(self, facts: DaemonFacts, process: Child, behaviours: Mapping[str, str]) -> None:
-        self.facts = facts
-        self._process, self._behaviours = process, behaviours
+    def __init__(self, facts: DaemonFacts, service: Service, behaviours: Mapping[str, str]) -> None:
+        self._facts, self._service, self._behaviours = facts, service, behaviours
+        self.ended, self.stop, self.start = service.ended, service.stop, service.start
+
+    @property
+    def facts(self) -> DaemonFacts:
+        """What is recorded of it, with the process that runs now."""
+        return replace(self._facts, pid=self._service.pid)
 
     def build(self, request: BuildRequest) -> Command:
         """Return a client that behaves as the configuration says for this iteration."""
@@ -37,10 +43,6 @@ class Stub:
         """It always answers."""
         return True
 
-    async def ended(self) -> int:
-        """Wait until its process ends."""
-        return await self._process.wait()
-
 
 @asynccontextmanager
 async def open_stub(toolchain: Toolchain, spec: DaemonSpec, site: Site) -> AsyncIterator[Daemon]:
@@ -50,6 +52,6 @@ async def open_stub(toolchain: Toolchain, spec: DaemonSpec, site: Site) -> Async
     async def ready() -> bool:
         return True
 
-    async with running(home, site, Command(("sleep", "infinity")), ready) as process:
-        facts = DaemonFacts("stub", "", toolchain.spec, "", private=True, pid=process.pid, log=home.log)
-        yield Stub(facts, process, {str(key): str(value) for key, value in spec.config.items()})
+    async with running(home, site, Command(("sleep", "infinity")), ready) as service:
+        facts = DaemonFacts("stub", "", toolchain.spec, "", private=True, pid=service.pid, log=home.log)
+        yield Stub(facts, service, {str(key): str(value) for key, value in spec.config.items()})

@@ -96,6 +96,9 @@ class ActorSpec(Written):
         if listened is not None and listened not in setting.builds:
             known = ", ".join(sorted(setting.builds)) or "none"
             yield Fault(("when", "of"), f"never fires: no build is named {listened!r}; builds: {known}")
+        limit = setting.stop.iterations if setting.stop else None
+        if limit is not None and self.when.least_iterations > limit:
+            yield Fault(("when",), f"never fires: the run ends after {limit} iterations (stop.iterations)")
         if setting.stop and setting.stop.time is not None and self.when.earliest >= setting.stop.time:
             yield Fault(
                 ("when",),

@@ -13,6 +13,16 @@ KeyPath = tuple[str | int, ...]
 class _Loader(yaml.SafeLoader):
     """YAML 1.2's booleans (`on` is a key of ours, `no` a word like any other), and no dates."""
 
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.own_keys: dict[yaml.MappingNode, list[yaml.Node]] = {}
+        """What stands in each mapping itself: an alias comes to a mapping again when others are merged into it."""
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Merge what ``<<`` names into a mapping."""
+        self.own_keys.setdefault(node, [key for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"])
+        super().flatten_mapping(node)
+
 
 _Loader.yaml_implicit_resolvers = {
     first: [
@@ -64,9 +74,9 @@ def _value(loader: _Loader, node: yaml.Node, path: KeyPath, document: Document) 
         return [_value(loader, item, (*path, index), document) for index, item in enumerate(node.value)]
     if not isinstance(node, yaml.MappingNode):
         return _scalar(loader, node)
-    own = [_scalar(loader, key) for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
-    document.repeated += [(*path, str(key)) for key in dict.fromkeys(own) if own.count(key) > 1]
     loader.flatten_mapping(node)
+    own = [str(_scalar(loader, key)) for key in loader.own_keys[node]]
+    document.repeated += [(*path, key) for key in dict.fromkeys(own) if own.count(key) > 1]
     result: dict[Any, Any] = {}
     for key_node, value_node in node.value:
         key = str(_scalar(loader, key_node))
@@ -79,7 +89,7 @@ def _value(loader: _Loader, node: yaml.Node, path: KeyPath, document: Document) 
 def _scalar(loader: _Loader, node: yaml.Node) -> Any:
     try:
         return loader.construct_object(node, deep=True)
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, AttributeError) as error:  # what PyYAML lets through of a tag that does not fit
         raise yaml.MarkedYAMLError(
             problem=f"is no {node.tag.rpartition(':')[2]}", problem_mark=node.start_mark
         ) from error

@@ -1,24 +1,32 @@
 """When an actor acts: one file per kind of trigger, named by the key that selects it."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Discriminator, Tag
 
+from harness.triggers.at import AtTrigger
 from harness.triggers.base import Moment, Signals, Trigger
+from harness.triggers.every import EveryTrigger
 from harness.triggers.interval import IntervalTrigger
 from harness.triggers.phase import PhaseTrigger
 
-__all__ = ["IntervalTrigger", "Moment", "PhaseTrigger", "Signals", "Trigger", "When"]
+__all__ = ["AtTrigger", "EveryTrigger", "IntervalTrigger", "Moment", "PhaseTrigger", "Signals", "Trigger", "When"]
+
+_KEYS: Final = {"phase": PhaseTrigger, "every": EveryTrigger, "at": AtTrigger, "interval": IntervalTrigger}
+"""The key that tells a trigger from the others; without any, what `interval` lacks is told."""
 
 
 def _kind(value: object) -> str:
     if isinstance(value, dict):
-        return "PhaseTrigger" if "phase" in value else "IntervalTrigger"
+        return next((kind.__name__ for key, kind in _KEYS.items() if key in value), IntervalTrigger.__name__)
     return type(value).__name__
 
 
 When = Annotated[
-    Annotated[IntervalTrigger, Tag("IntervalTrigger")] | Annotated[PhaseTrigger, Tag("PhaseTrigger")],
+    Annotated[IntervalTrigger, Tag("IntervalTrigger")]
+    | Annotated[PhaseTrigger, Tag("PhaseTrigger")]
+    | Annotated[EveryTrigger, Tag("EveryTrigger")]
+    | Annotated[AtTrigger, Tag("AtTrigger")],
     Discriminator(_kind),
 ]
 """Any of the triggers, as a scenario writes them under ``when``."""

@@ -56,6 +56,11 @@ class Trigger(Written):
         """Seconds into the run before which it cannot fire."""
         return 0.0
 
+    @property
+    def least_iterations(self) -> int:
+        """Iterations that a run must reach for it to fire."""
+        return 1
+
     def moments(self, dice: Dice, signals: Signals) -> AsyncGenerator[Moment, None]:
         """Yield each moment when it comes; while the receiver acts on one, the trigger waits."""
         raise NotImplementedError

@@ -24,5 +24,6 @@ class IntervalTrigger(Trigger):
     async def moments(self, dice: Dice, signals: Signals) -> AsyncGenerator[Moment, None]:  # noqa: ARG002 — needs no signal
         """Yield a moment after each pause."""
         for count in counting(1):
-            await anyio.sleep(self.interval.draw(dice.throw(count)))
-            yield Moment(count, anyio.current_time())
+            due = anyio.current_time() + self.interval.draw(dice.throw(count))
+            await anyio.sleep_until(due)
+            yield Moment(count, due)

@@ -1,0 +1,27 @@
+"""``at``: once, so long after the run began."""
+
+from collections.abc import AsyncGenerator
+
+import anyio
+
+from harness.dice import Dice
+from harness.triggers.base import Moment, Signals, Trigger
+from harness.units import Duration
+
+
+class AtTrigger(Trigger):
+    """Act once."""
+
+    at: Duration
+    """How long after the run began."""
+
+    @property
+    def earliest(self) -> float:
+        """Seconds into the run before which it cannot fire."""
+        return self.at
+
+    async def moments(self, dice: Dice, signals: Signals) -> AsyncGenerator[Moment, None]:  # noqa: ARG002 — no chance in it
+        """Yield the one moment."""
+        due = anyio.current_time() + self.at
+        await anyio.sleep_until(due)
+        yield Moment(1, due)
