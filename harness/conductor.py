@@ -3,7 +3,7 @@
 It is the `Board` and the `Signals` of the actors' stage. Nothing here judges: it records, and stops.
 """
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Final, Protocol
@@ -59,19 +59,19 @@ class Observer(Protocol):
 class Conductor:
     """The state of a run between its start and its verdict."""
 
-    def __init__(
-        self, scenario: Scenario, daemon: Daemon, folder: RunFolder, database: Database, observer: Observer
-    ) -> None:
-        self.scenario, self.daemon, self.folder = scenario, daemon, folder
+    def __init__(self, scenario: Scenario, folder: RunFolder, database: Database, observer: Observer) -> None:
+        self.scenario, self.folder = scenario, folder
         self.ending: Ending | None = None
         self.detail = ""
         self.attention = Attention()
         self.began = anyio.current_time()
         self._database, self._observer = database, observer
         self._detectors = detectors(scenario.detect)
+        self._daemon: Daemon | None = None
         self._scope = anyio.CancelScope()
         self._inflight: dict[int, Watch] = {}
-        self._listeners: list[MemoryObjectSendStream[PhaseReached]] = []
+        self._listeners: list[tuple[Callable[[PhaseReached], bool], MemoryObjectSendStream[PhaseReached]]] = []
+        self._generation = 0
         self._begun = 0
         self._hunted = 0
         self._captured = 0
@@ -79,24 +79,23 @@ class Conductor:
         self._succeeded = False
         self._streak: tuple[Outcome, int] = (Outcome.OK, 0)
 
-    async def conduct(self, actors: Sequence[Actor], staging: Path, seed: int) -> None:
-        """Let every actor act until the run ends.
+    async def conduct(self, daemon: Daemon, actors: Sequence[Actor], staging: Path, seed: int) -> None:
+        """Let every actor act on one daemon, until the run ends or the daemon is to be renewed.
 
         Args:
-            actors: the scenario's.
-            staging: a folder for what they stage on disk.
+            daemon: the one under test.
+            actors: the scenario's, prepared.
+            staging: the folder that they were prepared in.
             seed: the source of all chance.
         """
-        stage = Stage(self.daemon, staging, seed, self.began, self.attention, self, self)
-        for actor in actors:
-            await actor.prepare(stage)
-        self.began = anyio.current_time()
-        stage = Stage(self.daemon, staging, seed, self.began, self.attention, self, self)
+        self._daemon, self._scope = daemon, anyio.CancelScope()
+        self._generation += 1
+        stage = Stage(daemon, self._generation, staging, seed, self.began, self.attention, self, self)
         with self._scope:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self.attention.keep, self._look)
-                tasks.start_soon(self._sample)
-                tasks.start_soon(self._watch_daemon)
+                tasks.start_soon(self._sample, daemon)
+                tasks.start_soon(self._watch_daemon, daemon)
                 tasks.start_soon(self._watch_clock)
                 for actor in actors:
                     if not actor.builds:
@@ -105,7 +104,8 @@ class Conductor:
                     for actor in actors:
                         if actor.builds:
                             builds.start_soon(actor.perform, stage)
-                self.end(Ending.ITERATIONS)
+                if self._begun == self.scenario.stop.iterations:
+                    self.end(Ending.ITERATIONS)
                 tasks.cancel_scope.cancel()
 
     def end(self, ending: Ending, detail: str = "") -> None:
@@ -124,9 +124,11 @@ class Conductor:
     # Board
 
     def next_iteration(self) -> int | None:
-        """Return the next iteration's number; None once the run begins no more."""
-        limit = self.scenario.stop.iterations
+        """Return the next iteration's number; None once this daemon gets no more."""
+        limit, renew = self.scenario.stop.iterations, self.scenario.daemon.renew
         if self.ending is not None or (limit is not None and self._begun >= limit):
+            return None
+        if renew and self._begun >= self._generation * renew.every:
             return None
         self._begun += 1
         return self._begun
@@ -167,6 +169,7 @@ class Conductor:
     async def found(self, watch: Watch) -> None:
         """Record a finding at once, then capture its evidence while the client still waits."""
         assert watch.found is not None  # noqa: S101 — what brings a watch here
+        assert self._daemon is not None  # noqa: S101 — what it waits for
         finding = Finding(
             iteration=watch.iteration,
             kind=watch.found.outcome,
@@ -187,29 +190,31 @@ class Conductor:
         async with self._capturing:  # one at a time; who comes second may find that the run has what it needs
             if self._captured < _FULL_EVIDENCE and self._hunted < self.scenario.stop.hangs:
                 self._captured += 1
-                captured = await capture_all(self.daemon, folder)
+                captured = await capture_all(self._daemon, folder)
                 self.folder.write_json(f"findings/{watch.iteration}/captured.json", captured)
             self._hunted += finding.hunted
 
     # Signals
 
     @asynccontextmanager
-    async def phases(self) -> AsyncIterator[ObjectReceiveStream[PhaseReached]]:
-        """Listen to the phases of every build; who is not listening when one comes misses it."""
+    async def phases(self, wanted: Callable[[PhaseReached], bool]) -> AsyncIterator[ObjectReceiveStream[PhaseReached]]:
+        """Listen to the phases that builds enter; who is not waiting when a wanted one comes misses it."""
         send, receive = anyio.create_memory_object_stream[PhaseReached](0)
-        self._listeners.append(send)
+        listener = (wanted, send)
+        self._listeners.append(listener)
         try:
             with send, receive:
                 yield receive
         finally:
-            self._listeners.remove(send)
+            self._listeners.remove(listener)
 
     def _signal(self, watch: Watch) -> None:
         phase = watch.progress.phase
         reached = PhaseReached(watch.actor, watch.iteration, phase, watch.progress.reached[phase])
-        for listener in self._listeners:
-            with suppress(anyio.WouldBlock):
-                listener.send_nowait(reached)
+        for wanted, send in self._listeners:
+            if wanted(reached):
+                with suppress(anyio.WouldBlock):
+                    send.send_nowait(reached)
 
     # What goes on beside the actors
 
@@ -217,23 +222,25 @@ class Conductor:
         for watch in self._inflight.values():
             watch.look(self._detectors)
 
-    async def _watch_daemon(self) -> None:
-        status = await self.daemon.ended()
-        raise DaemonDied(self.daemon.facts.kind, status, self.daemon.facts.log)
+    async def _watch_daemon(self, daemon: Daemon) -> None:
+        status = await daemon.ended()
+        raise DaemonDied(daemon.facts.kind, status, daemon.facts.log)
 
     async def _watch_clock(self) -> None:
         if self.scenario.stop.time is not None:
             await anyio.sleep_until(self.began + self.scenario.stop.time)
             self.end(Ending.TIME)
 
-    async def _sample(self) -> None:
-        us = _Meter([psutil.Process()])
-        daemon = _Meter(_family(self.daemon.facts.pid))
+    async def _sample(self, daemon: Daemon) -> None:
+        us, pid = _Meter([psutil.Process()]), None
         while True:
+            if daemon.facts.pid != pid:
+                pid = daemon.facts.pid
+                meter = _Meter(_family(pid))
             await anyio.sleep(SAMPLE_SECONDS)
-            count = await self.daemon.goroutine_count() if isinstance(self.daemon, Profiled) else None
+            count = await daemon.goroutine_count() if isinstance(daemon, Profiled) else None
             own_cpu, own_rss = us.read()
-            cpu, rss = daemon.read() if daemon.processes else (None, None)
+            cpu, rss = meter.read() if meter.processes else (None, None)
             sample = Sample(
                 at=anyio.current_time() - self.began,
                 cpu=cpu,

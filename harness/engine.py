@@ -2,16 +2,19 @@
 
 1. The host is checked, the toolchain is had, and the kind of daemon is chosen.
 2. The run folder is made; `scenario.yaml` and `run.json` are written.
-3. The daemon is started, and awaited.
-4. The actors set up what they need on disk, and act, until the scenario's end, a finding or an interrupt.
-5. The daemon is ended, and everything in the run's ledger is given back.
+3. The actors set up what they need on disk.
+4. The daemon is started, and awaited; the actors act on it, until the scenario's end, a finding or an interrupt
+   (`Conductor`); it is ended, and everything in its ledger is given back. A scenario that renews its daemon does this
+   again and again.
+5. What was set up on disk is removed.
 6. The verdict is computed from the records (`judge`), and `summary.json` is written last.
 """
 
 import os
 import secrets
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -162,43 +165,70 @@ class _Run:
     keep: bool
     audience: Audience
     conductor: Conductor | None = None
+    left_behind: list[str] = field(default_factory=list)
 
     async def through(self, interrupt: Interrupt, open_daemon: OpenDaemon, toolchain: Toolchain) -> Summary:
         """Run it from the folder's first file to the summary."""
         (self.folder.path / "scenario.yaml").write_text(dump(self.scenario))
         self.folder.write_json("run.json", self.story)
-        ledger = Ledger.open(self.folder.name)
         began = anyio.current_time()
         ending, detail = Ending.INTERRUPTED, ""
-        left: tuple[str, ...] = ()
         try:
             with interrupt.heeded():
-                await self._with_daemon(open_daemon, toolchain, ledger)
+                await self._perform(open_daemon, toolchain)
             if self.conductor and self.conductor.ending:
                 ending, detail = self.conductor.ending, self.conductor.detail
         except* SubjectError as group:
             ending, detail = Ending.DAEMON_DIED, str(first_of(group))
         except* InfraError as group:
             ending, detail = Ending.INFRA, str(first_of(group))
-        finally:
-            if not self.keep:
-                with anyio.CancelScope(shield=True):
-                    left = tuple(await ledger.settle())
         seconds = anyio.current_time() - (self.conductor.began if self.conductor else began)
-        return self._conclude(ending, detail, seconds, left)
+        return self._conclude(ending, detail, seconds)
 
-    async def _with_daemon(self, open_daemon: OpenDaemon, toolchain: Toolchain, ledger: Ledger) -> None:
-        site = Site(self.folder.name, self.folder.path.absolute() / "daemon", ledger, self.keep)
+    @property
+    def _keeps(self) -> bool:
+        """Whether the daemon that runs now is left to the user: the last one of a run that came to its own end."""
+        return self.keep and self.conductor is not None and self.conductor.ending is not None
+
+    async def _perform(self, open_daemon: OpenDaemon, toolchain: Toolchain) -> None:
+        """Let the actors act, on one daemon after the other where the scenario renews it."""
         with self.folder.database() as database:
-            async with open_daemon(toolchain, self.scenario.daemon, site) as daemon:
-                self.story["daemon"] = asdict(daemon.facts)
-                self.folder.write_json("run.json", self.story)
-                self.audience.started(self.scenario, self.folder, daemon, self.story["seed"])
-                self.conductor = Conductor(self.scenario, daemon, self.folder, database, self.audience)
+            async with self._ledger(f"{self.folder.name}-staging") as ledger:
                 staging = ledger.own_folder(cache_folder("staging") / self.folder.name)
-                await self.conductor.conduct(self.actors, staging, self.story["seed"])
+                for actor in self.actors:
+                    await actor.prepare(staging)
+                self.conductor = Conductor(self.scenario, self.folder, database, self.audience)
+                while self.conductor.ending is None:
+                    await self._on_a_daemon(self.conductor, open_daemon, toolchain, staging)
 
-    def _conclude(self, ending: Ending, detail: str, seconds: float, left: tuple[str, ...]) -> Summary:
+    async def _on_a_daemon(
+        self, conductor: Conductor, open_daemon: OpenDaemon, toolchain: Toolchain, staging: Path
+    ) -> None:
+        first = self.story["daemon"] is None
+        name = self.folder.name if first else f"{self.folder.name}-{secrets.token_hex(2)}"
+        async with self._ledger(name) as ledger:
+            site = Site(name, self.folder.path.absolute() / "daemon", ledger, self.keep)
+            async with open_daemon(toolchain, self.scenario.daemon, site) as daemon:
+                if first:
+                    self.story["daemon"] = asdict(daemon.facts)
+                    self.folder.write_json("run.json", self.story)
+                    self.audience.started(self.scenario, self.folder, daemon, self.story["seed"])
+                    conductor.began = anyio.current_time()
+                await conductor.conduct(daemon, self.actors, staging, self.story["seed"])
+                site.keep = self._keeps
+
+    @asynccontextmanager
+    async def _ledger(self, name: str) -> AsyncIterator[Ledger]:
+        """Open a ledger, and give back what is in it on leaving, unless the daemon is kept."""
+        ledger = Ledger.open(name)
+        try:
+            yield ledger
+        finally:
+            if not self._keeps:
+                with anyio.CancelScope(shield=True):
+                    self.left_behind += await ledger.settle()
+
+    def _conclude(self, ending: Ending, detail: str, seconds: float) -> Summary:
         """Judge what was recorded, and write the last file."""
         daemon = self.story["daemon"] or {}
         summary = judge(
@@ -212,7 +242,7 @@ class _Run:
             detail=detail,
             seconds=seconds,
             unattended=self.conductor.attention.unattended if self.conductor else 0.0,
-            left_behind=left,
+            left_behind=tuple(self.left_behind),
         )
         self.folder.write_json("summary.json", asdict(summary))
         return summary

@@ -307,6 +307,52 @@ def test_killed_harness_leaves_a_readable_run_and_clean_removes_the_rest(tmp_pat
     assert not [*(tmp_path / "cache").glob("staging/*")]
 
 
+def test_daemon_is_renewed(tmp_path: Path) -> None:
+    """Every fifth iteration a fresh daemon on a fresh root takes over, iterations are counted on, and none is left."""
+    scenario = write_scenario(
+        tmp_path, build={"parallel": 2}, daemon={"kind": "stub", "renew": {"every": 5}}, stop={"iterations": 12}
+    )
+    code, output, folder = run(scenario)
+    summary = folder.summary()
+    assert code == 0, output
+    assert summary is not None
+    assert (summary.ending, summary.iterations) == (Ending.ITERATIONS, 12)
+    assert sorted(iteration.number for iteration in folder.read(Iteration)) == [*range(1, 13)]
+    assert not [*(tmp_path / "cache").glob("ledgers/*")]
+    assert not [*(tmp_path / "cache").glob("daemons/*")]
+
+
+def test_hang_on_a_later_daemon_ends_the_run(tmp_path: Path) -> None:
+    """A finding on the third daemon of a run is one like any other."""
+    scenario = write_scenario(
+        tmp_path, daemon={"kind": "stub", "renew": {"every": 2}, "config": {"5": "hang"}}, stop={"iterations": 100}
+    )
+    code, _, folder = run(scenario)
+    summary = folder.summary()
+    assert code == 1
+    assert summary is not None
+    assert summary.first_hang is not None
+    assert summary.first_hang.iteration == 5
+
+
+@pytest.mark.parametrize(("when", "counts"), [({"every": 4}, [4, 8, 12]), ({"at": "100ms"}, [None])])
+def test_triggers_fire_when_they_say(tmp_path: Path, when: dict[str, object], counts: list[int | None]) -> None:
+    """`every` acts as each n-th iteration starts, `at` once; each act says how long after its due time it began."""
+    scenario = write_scenario(
+        tmp_path,
+        clients={"default": "0.1"},
+        stop={"iterations": 14},
+        actors=[{"prune": "sometimes", "when": when}],
+    )
+    _, output, folder = run(scenario)
+    actions = folder.read(Action)
+    assert len(actions) == len(counts), output
+    assert all(action.started - action.due >= 0 for action in actions)
+    if counts != [None]:
+        starts = {iteration.number: iteration.started for iteration in folder.read(Iteration)}
+        assert [action.due for action in actions] == [starts[number] for number in counts if number]
+
+
 def test_prunes_and_samples_are_recorded(tmp_path: Path) -> None:
     """What other actors do, and how daemon and harness fare, stands beside the iterations."""
     scenario = write_scenario(

@@ -22,7 +22,7 @@ class Board(Protocol):
     """Where actors take their work from and report it to."""
 
     def next_iteration(self) -> int | None:
-        """Return the next iteration's number; None once the run begins no more."""
+        """Return the next iteration's number; None once this daemon gets no more."""
         ...
 
     def watching(self, watch: Watch) -> AbstractContextManager[None]:
@@ -47,8 +47,10 @@ class Stage:
     """One run, as its actors see it."""
 
     daemon: Daemon
+    generation: int
+    """Which daemon of the run it is, from 1."""
     folder: Path
-    """For what actors stage on disk; removed with the daemon."""
+    """What actors have staged on disk."""
     seed: int
     began: float
     """Monotonic time of the run's start; records count from it."""
@@ -71,12 +73,12 @@ class Actor(ActorSpec):
     disturbs: ClassVar[bool] = False
     """Whether it deletes or disturbs what a daemon's owner would miss."""
 
-    async def prepare(self, stage: Stage) -> None:
-        """Set up on disk what it needs, before the first build begins."""
+    async def prepare(self, folder: Path) -> None:
+        """Set up below `folder` what it needs on disk, before the first build begins."""
 
     @abstractmethod
     async def perform(self, stage: Stage) -> None:
-        """Act until cancelled, or until the run begins no more iterations."""
+        """Act until cancelled, or until this daemon gets no more iterations."""
 
 
 class Disturbance(Actor):
@@ -88,7 +90,7 @@ class Disturbance(Actor):
     async def perform(self, stage: Stage) -> None:
         """Act at every moment of the trigger, and record each act."""
         kind = type(self).__name__.lower()
-        moments = self.when.moments(stage.dice(self.name), stage.signals)
+        moments = self.when.moments(stage.dice(f"{self.name}/{stage.generation}"), stage.signals)
         async with contextlib.aclosing(moments):
             async for moment in moments:
                 started = stage.now()

@@ -75,21 +75,21 @@ class Build(Actor):
         source = find_dockerfile(self.dockerfile, setting.folders)
         return self.model_copy(update={"dockerfile": str(source.resolve())}) if source else self
 
-    async def prepare(self, stage: Stage) -> None:
+    async def prepare(self, folder: Path) -> None:
         """Stage the context."""
         source = Path(self.dockerfile)
         needs_busybox = self.base == OFFLINE and uses_base((source / "Dockerfile").read_text())
         busybox = await static_busybox() if needs_busybox else None
-        stage_context(source, stage.folder / self.name, self.base, busybox)
+        stage_context(source, folder / self.name, self.base, busybox)
 
     async def perform(self, stage: Stage) -> None:
-        """Build in every line until the run begins no more iterations."""
+        """Build in every line until this daemon gets no more iterations."""
         async with anyio.create_task_group() as lines:
             for number in range(self.parallel):
                 lines.start_soon(self._line, stage, number)
 
     async def _line(self, stage: Stage, number: int) -> None:
-        pauses = stage.dice(f"{self.name}/{number}")
+        pauses = stage.dice(f"{self.name}/{stage.generation}/{number}")
         turn = 0
         while True:
             turn += 1

@@ -42,7 +42,7 @@ class DaemonFacts:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Site:
     """Where a daemon is set up."""
 
@@ -52,7 +52,7 @@ class Site:
     """For its log and its configuration: small, and kept with the run."""
     ledger: Ledger
     keep: bool = False
-    """Leave the daemon running when the run ends."""
+    """Leave the daemon running on leaving; what was not started so dies with the harness."""
 
 
 class Daemon(Protocol):

@@ -24,6 +24,13 @@ class Fault:
     message: str
 
 
+class Renew(Written):
+    """Some races live only in a daemon's first seconds."""
+
+    every: Annotated[int, Field(ge=1)]
+    """How many iterations a daemon lives, before a fresh one on a fresh root takes its place."""
+
+
 class DaemonSpec(Written):
     """The daemon under test."""
 
@@ -35,6 +42,8 @@ class DaemonSpec(Written):
     """Where dockerd keeps images; buildkitd has one store only."""
     config: dict[str, Any] = Field(default_factory=dict)
     """Merged as it stands into daemon.json, or into buildkitd.toml."""
+    renew: Renew | None = None
+    """Without it, one daemon serves the whole run."""
 
 
 class Stop(Written):

@@ -1,6 +1,6 @@
 """What every trigger shares: the moments it names, and the signals it may listen to."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -33,10 +33,12 @@ class Moment:
 
 
 class Signals(Protocol):
-    """What happens in a run, to listen to. Who is busy when a signal comes misses it."""
+    """What happens in a run, to listen to. Who is busy when a signal that it wants comes misses it."""
 
-    def phases(self) -> AbstractAsyncContextManager[ObjectReceiveStream[PhaseReached]]:
-        """Listen to the phases of every build."""
+    def phases(
+        self, wanted: Callable[[PhaseReached], bool]
+    ) -> AbstractAsyncContextManager[ObjectReceiveStream[PhaseReached]]:
+        """Listen to the phases that builds enter, as far as they are wanted."""
         ...
 
 

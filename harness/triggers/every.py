@@ -7,7 +7,7 @@ from pydantic import Field
 
 from harness.dice import Dice
 from harness.outcome import Phase
-from harness.triggers.base import Moment, Signals, Trigger
+from harness.triggers.base import Moment, PhaseReached, Signals, Trigger
 
 
 class EveryTrigger(Trigger):
@@ -24,8 +24,10 @@ class EveryTrigger(Trigger):
     async def moments(self, dice: Dice, signals: Signals) -> AsyncGenerator[Moment, None]:  # noqa: ARG002 — no chance in it
         """Yield a moment as each n-th iteration starts."""
         count = 0
-        async with signals.phases() as stream:
+        async with signals.phases(self._wants) as stream:
             async for signal in stream:
-                if signal.phase is Phase.STARTED and signal.iteration % self.every == 0:
-                    count += 1
-                    yield Moment(count, signal.at, signal.iteration)
+                count += 1
+                yield Moment(count, signal.at, signal.iteration)
+
+    def _wants(self, signal: PhaseReached) -> bool:
+        return signal.phase is Phase.STARTED and signal.iteration % self.every == 0

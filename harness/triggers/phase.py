@@ -9,7 +9,7 @@ from pydantic import Field
 from harness.delay import NO_DELAY, Delay
 from harness.dice import Dice
 from harness.outcome import Phase
-from harness.triggers.base import Moment, Signals, Trigger
+from harness.triggers.base import Moment, PhaseReached, Signals, Trigger
 
 
 class PhaseTrigger(Trigger):
@@ -32,10 +32,8 @@ class PhaseTrigger(Trigger):
     async def moments(self, dice: Dice, signals: Signals) -> AsyncGenerator[Moment, None]:
         """Yield a moment for each time that a build of `of` enters the phase; chance goes by the iteration."""
         count = 0
-        async with signals.phases() as stream:
+        async with signals.phases(self._wants) as stream:
             async for signal in stream:
-                if signal.actor != self.of or signal.phase is not self.phase:
-                    continue
                 random = dice.throw(signal.iteration)
                 if random.random() >= self.chance:
                     continue
@@ -43,3 +41,6 @@ class PhaseTrigger(Trigger):
                 await anyio.sleep_until(signal.at + delay)
                 count += 1
                 yield Moment(count, signal.at + delay, signal.iteration)
+
+    def _wants(self, signal: PhaseReached) -> bool:
+        return signal.actor == self.of and signal.phase is self.phase
