@@ -71,6 +71,8 @@ class Conductor:
         self._scope = anyio.CancelScope()
         self._inflight: dict[int, Watch] = {}
         self._listeners: list[tuple[Callable[[PhaseReached], bool], MemoryObjectSendStream[PhaseReached]]] = []
+        self._up = anyio.Event()
+        self._up.set()
         self._generation = 0
         self._begun = 0
         self._hunted = 0
@@ -123,8 +125,9 @@ class Conductor:
 
     # Board
 
-    def next_iteration(self) -> int | None:
-        """Return the next iteration's number; None once this daemon gets no more."""
+    async def next_iteration(self) -> int | None:
+        """Return the next iteration's number, once the daemon is up; None if it gets no more."""
+        await self._up.wait()
         limit, renew = self.scenario.stop.iterations, self.scenario.daemon.renew
         if self.ending is not None or (limit is not None and self._begun >= limit):
             return None
@@ -144,10 +147,27 @@ class Conductor:
         finally:
             del self._inflight[watch.iteration]
 
-    def iterated(self, iteration: Iteration) -> None:
-        """Take the record of an iteration, and end the run where it says so."""
-        self._database.add(iteration)
-        self._observer.iterated(iteration)
+    @contextmanager
+    def outage(self, why: str) -> Iterator[None]:
+        """Have no build begin while the daemon is down on purpose; those in flight are cut off by it, not failed."""
+        self._up = anyio.Event()
+        for watch in self._inflight.values():
+            watch.excuse = why
+        try:
+            yield
+        finally:
+            self._up.set()
+
+    def record(self, record: Iteration | Action) -> None:
+        """Take the record of what was done, and end the run where an iteration's outcome says so."""
+        self._database.add(record)
+        if isinstance(record, Action):
+            self._observer.acted(record)
+        else:
+            self._observer.iterated(record)
+            self._weigh(record)
+
+    def _weigh(self, iteration: Iteration) -> None:
         outcome = iteration.outcome
         count = self._streak[1] + 1 if outcome is self._streak[0] else 1
         self._streak = (outcome, count)
@@ -160,11 +180,6 @@ class Conductor:
             self.end(Ending.FAILING, iteration.error)
         elif outcome is Outcome.INFRA and count >= _INFRA_IN_A_ROW:
             self.end(Ending.INFRA, iteration.error)
-
-    def acted(self, action: Action) -> None:
-        """Take the record of another act."""
-        self._database.add(action)
-        self._observer.acted(action)
 
     async def found(self, watch: Watch) -> None:
         """Record a finding at once, then capture its evidence while the client still waits."""
@@ -240,7 +255,8 @@ class Conductor:
             await anyio.sleep(SAMPLE_SECONDS)
             count = await daemon.goroutine_count() if isinstance(daemon, Profiled) else None
             own_cpu, own_rss = us.read()
-            cpu, rss = meter.read() if meter.processes else (None, None)
+            known = meter.processes and daemon.facts.pid == pid
+            cpu, rss = meter.read() if known else (None, None)
             sample = Sample(
                 at=anyio.current_time() - self.began,
                 cpu=cpu,

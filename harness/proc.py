@@ -141,8 +141,12 @@ class Child:
             yield chunk
 
     async def end(self, grace: float) -> bool:
-        """SIGTERM the group, and `finish`; return whether it ended within `grace` seconds, before it was killed."""
-        self.signal(signal.SIGTERM, group=True)
+        """SIGTERM the group, and `finish`; return whether it ended within `grace` seconds, before it was killed.
+
+        Without any grace it is killed at once.
+        """
+        if grace > 0:
+            self.signal(signal.SIGTERM, group=True)
         with anyio.move_on_after(grace, shield=True) as patience:
             await self.wait()
         await self.finish()

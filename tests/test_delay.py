@@ -35,17 +35,17 @@ def test_each_kind(written: object, kind: type, least: float, dumped: object) ->
 @pytest.mark.parametrize(
     ("written", "place", "said"),
     [
-        ("2", ("fixed",), "is no duration"),
-        ({"uniform": ["2s", "1s"]}, ("uniform",), "the first bound of `uniform` is the lower one"),
-        ({"uniform": ["2s"]}, ("uniform", "uniform", 1), "Field required"),
-        ({"uniform": ["1s", "2s"], "chance": 1}, ("uniform", "chance"), "not permitted"),
-        ({"exponential": -1}, ("exponential", "exponential"), "is no duration"),
-        ({}, ("exponential", "exponential"), "Field required"),
+        ("2", ("Fixed",), "is no duration"),
+        ({"uniform": ["2s", "1s"]}, ("Uniform",), "the first bound of `uniform` is the lower one"),
+        ({"uniform": ["2s"]}, ("Uniform", "uniform", 1), "Field required"),
+        ({"uniform": ["1s", "2s"], "chance": 1}, ("Uniform", "chance"), "not permitted"),
+        ({"exponential": -1}, ("Exponential", "exponential"), "is no duration"),
+        ({}, ("Exponential", "exponential"), "Field required"),
     ],
     ids=["unit", "order", "one-bound", "unknown", "negative", "empty"],
 )
 def test_what_is_no_delay(written: object, place: tuple[str | int, ...], said: str) -> None:
-    """A delay that is malformed is one error at its own place."""
+    """A delay that is malformed is one error at its own place, below the class that its kind is read as."""
     with pytest.raises(ValidationError) as caught:
         ADAPTER.validate_python(written)
     [error] = caught.value.errors()

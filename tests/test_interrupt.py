@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 
 import anyio
 import pytest
@@ -104,6 +105,33 @@ async def test_each_heeding_by_itself() -> None:
             await strike(signal.SIGTERM)
             await anyio.sleep_forever()
     assert interrupt.came
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+async def test_a_signal_right_after_entering(number: signal.Signals) -> None:
+    """Signals are taken over as soon as the block is entered: one that comes before its first wait is not lost."""
+    async with interruptible() as interrupt:
+        os.kill(os.getpid(), number)
+        with anyio.fail_after(60), interrupt.heeded():
+            await anyio.sleep_forever()
+    assert interrupt.came
+
+
+@pytest.mark.parametrize("raises", [False, True])
+async def test_heeding_within_heeding(raises: bool) -> None:
+    """What heeded before goes on to heed once an inner part is over, and nothing heeds after the outer one."""
+    after = False
+    async with interruptible() as interrupt:
+        with anyio.fail_after(60), interrupt.heeded():
+            with suppress(LookupError), interrupt.heeded():
+                await checkpoint()
+                if raises:
+                    raise LookupError
+            await strike(signal.SIGTERM)
+            await anyio.sleep_forever()
+        after = await asleep(signal.SIGTERM)
+    assert interrupt.came
+    assert after
 
 
 async def test_signals_are_given_back() -> None:

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from harness import ledger as ledger_module
-from harness.ledger import Ledger, ledgers
+from harness.errors import InfraError
+from harness.ledger import FolderTaken, Ledger, ledgers
 from harness.proc import Completed, Identity
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("cache")]
@@ -54,7 +55,7 @@ def mount(tmp_path: Path) -> Iterator[Callable[..., None]]:
 
 def is_mounted(point: Path) -> bool:
     """Whether something is mounted at a path that exists."""
-    written = str(point).replace(" ", "\\040")
+    written = str(point).replace("\\", "\\134").replace(" ", "\\040")
     return any(text.split()[4] == written for text in Path("/proc/self/mountinfo").read_text().splitlines())
 
 
@@ -143,20 +144,62 @@ async def test_settling_twice(tmp_path: Path, process: Process) -> None:
     assert (tmp_path / "beside").is_dir()
 
 
-@pytest.mark.parametrize("below", ["m", "deep/er", "a b"], ids=["plain", "deep", "blank"])
-async def test_mounts_below_a_folder(tmp_path: Path, mount: Callable[..., None], below: str) -> None:
+@pytest.mark.parametrize("below", ["m", "deep/er", "a b", "é→", "a\\040"], ids=["plain", "deep", "blank", "é", "octal"])
+@pytest.mark.parametrize("name", ["owned", "ownéd", "own ed"], ids=["", "é-folder", "blank-folder"])
+async def test_mounts_below_a_folder(tmp_path: Path, mount: Callable[..., None], name: str, below: str) -> None:
     """What is mounted below a folder is unmounted first: the files of a bind mount's source are not removed."""
     source = tmp_path / "source"
     source.mkdir()
     (source / "file").write_text("kept")
     ledger = Ledger.open("run")
-    folder = ledger.own_folder(tmp_path / "owned")
+    folder = ledger.own_folder(tmp_path / name)
     mount(folder / below, "--bind", source)
     mount(folder / below / "again", "-t", "tmpfs", "tmpfs")
     mount(folder / below / "again", "-t", "tmpfs", "tmpfs")
     assert await ledger.settle() == []
     assert not folder.exists()
     assert (source / "file").read_text() == "kept"
+
+
+async def test_a_mount_below_a_folder_behind_a_link(tmp_path: Path, mount: Callable[..., None]) -> None:
+    """A folder that is reached through a symbolic link is noted as the kernel names it, and so are mounts below it."""
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "file").write_text("kept")
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    ledger = Ledger.open("run")
+    folder = ledger.own_folder(tmp_path / "link" / "owned")
+    assert folder == tmp_path.resolve() / "real" / "owned"
+    mount(folder / "m", "--bind", source)
+    [read] = ledgers()  # as `repro clean` does it, in another process
+    assert await read.settle() == []
+    assert [*(tmp_path / "real").iterdir()] == []
+    assert (tmp_path / "link").is_symlink()
+    assert (source / "file").read_text() == "kept"
+
+
+@pytest.mark.parametrize("made", ["folder", "file", "link", "owned"])
+async def test_a_folder_that_is_there_already(tmp_path: Path, made: str) -> None:
+    """What is there already is refused, and settling leaves it as it is, also where it is of another run."""
+    ledger, taken = Ledger.open("run"), tmp_path / "taken"
+    if made == "file":
+        taken.write_text("kept")
+    elif made == "owned":
+        ledger.own_folder(taken)
+        ledger = Ledger.open("another")
+    else:
+        (tmp_path / "real").mkdir()
+        (tmp_path / "real" / "file").write_text("kept")
+        (tmp_path / "real").rename(taken) if made == "folder" else taken.symlink_to("real")
+    with pytest.raises(FolderTaken, match=r"/(taken|real) is there already") as caught:
+        ledger.own_folder(taken)
+    assert isinstance(caught.value, InfraError)
+    assert json.loads(ledger.file.read_text())["folders"] == []
+    assert await ledger.settle() == []
+    assert taken.exists()
+    if made in {"folder", "link"}:
+        assert (taken / "file").read_text() == "kept"
 
 
 async def test_a_mount_beside_a_folder(tmp_path: Path, mount: Callable[..., None]) -> None:
@@ -196,6 +239,54 @@ async def test_a_mount_that_stays(
     assert await again.settle() == []
     assert [*ledgers()] == []
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("how", ["missing", "slow"])
+async def test_a_mount_that_nothing_undoes(
+    tmp_path: Path, mount: Callable[..., None], monkeypatch: pytest.MonkeyPatch, process: Process, how: str
+) -> None:
+    """Where `umount` cannot be started or does not end, its folder is told of and the others go all the same."""
+    source, programs = tmp_path / "source", tmp_path / "programs"
+    source.mkdir()
+    programs.mkdir()
+    (source / "file").write_text("kept")
+    if how == "slow":
+        (programs / "umount").write_text("#!/bin/sh\nwhile :; do :; done\n")
+        (programs / "umount").chmod(0o755)
+    ledger = Ledger.open("run")
+    ledger.own_folder(tmp_path / "first")
+    folder = ledger.own_folder(tmp_path / "owned")
+    ledger.own_folder(tmp_path / "last")
+    ledger.own_process(process("sleep", "1000").pid)
+    mount(folder / "m", "--bind", source)
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", str(programs))
+        patch.setattr(ledger_module, "_END_SECONDS", 0.3)
+        patch.setattr(ledger_module, "_UNMOUNT_SECONDS", 0.1)
+        assert await ledger.settle() == [f"{folder}/m is still mounted; {folder} was left"]
+    assert (source / "file").read_text() == "kept"
+    assert not (tmp_path / "first").exists()
+    assert not (tmp_path / "last").exists()
+    assert not ledger.processes[0].alive()
+    assert await ledger.settle() == []
+    assert not folder.exists()
+
+
+KILLS = """
+import sys
+from pathlib import Path
+from harness.ledger import _kill_members
+_kill_members(Path(sys.argv[1]))
+print("alive", flush=True)
+"""
+
+
+def test_a_member_of_another_pid_namespace(tmp_path: Path, process: Process, eventually: Eventually) -> None:
+    """A member that has no pid here, listed as 0, is passed over, and does not stand for our own process group."""
+    member = process("sleep", "1000")
+    (tmp_path / "cgroup.procs").write_text(f"0\n{member.pid}\n0\n")
+    assert line(process(sys.executable, "-c", KILLS, tmp_path)) == "alive"
+    assert eventually(lambda: member.poll() == -signal.SIGKILL)
 
 
 async def test_cgroups(cgroup: str, process: Process, eventually: Eventually) -> None:

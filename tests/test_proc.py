@@ -35,6 +35,11 @@ def gone(pid: int) -> bool:
     return False
 
 
+def zombie(pid: int) -> bool:
+    """Whether a process has ended and waits for its parent."""
+    return ") Z " in Path(f"/proc/{pid}/stat").read_text()
+
+
 async def first_line(program: Child) -> str:
     """Return the first line that a program prints."""
     text = b""
@@ -143,15 +148,17 @@ async def test_cancelling_ends_the_whole_group(tmp_path: Path, eventually: Event
     assert descriptors() == before
 
 
-async def test_a_grandchild_that_holds_the_output_delays_nobody() -> None:
-    """A program that has ended has ended, also while another still holds what it printed to."""
-    done = await run(["sh", "-c", "sleep 1000 & echo $!"], deadline=600)
-    assert not gone(int(done.stdout))
-    os.kill(int(done.stdout), signal.SIGKILL)
+async def test_a_call_leaves_nothing_of_the_group(eventually: Eventually) -> None:
+    """A program that has ended has ended, also while another holds what it printed to; that one is killed then."""
+    with anyio.fail_after(60):
+        done = await run(["sh", "-c", "sleep 1000 & echo $!"], deadline=600)
+    assert done.returncode == 0
+    assert eventually(lambda: gone(int(done.stdout)))
 
 
 async def test_output_that_a_grandchild_holds_open(eventually: Eventually) -> None:
-    """A pipe ends only with its last holder; that one is ended by killing what is left of the group."""
+    """A pipe ends only with its last holder, whom a signal to the group reaches although its leader has ended."""
+    before = descriptors()
     program = spawn(Command(("sh", "-c", "sleep 1000 & echo $!")))
     output = b""
 
@@ -165,15 +172,42 @@ async def test_output_that_a_grandchild_holds_open(eventually: Eventually) -> No
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(listen)
         assert await program.wait() == 0
-        assert eventually(lambda: program.returncode == 0)
         await anyio.sleep(0.05)
         assert not ended.is_set()
-        program.kill_leftovers()
+        assert zombie(program.pid)  # so the group's id is nobody else's
+        program.signal(signal.SIGKILL, group=True)
         with anyio.fail_after(60):
             await ended.wait()
     assert eventually(lambda: gone(int(output)))
-    program.kill_leftovers()  # where none are left it does nothing
-    program.close()
+    program.signal(signal.SIGKILL, group=True)  # where none are left it does nothing
+    await program.finish()
+    assert not Path(f"/proc/{program.pid}").exists()
+    assert program.returncode == 0
+    assert descriptors() == before
+
+
+async def test_a_child_whose_leader_ended_first(eventually: Eventually) -> None:
+    """What a child leaves running in its group when it ends is killed when its block is left."""
+    async with child(Command(("sh", "-c", "sleep 1000 & echo $!"))) as program:
+        left = int(await first_line(program))
+        assert await program.wait() == 0
+        assert not gone(left)
+    assert eventually(lambda: gone(left))
+    assert not Path(f"/proc/{program.pid}").exists()
+
+
+async def test_letting_go(eventually: Eventually) -> None:
+    """A program that is let go runs on with its group, and no descriptor of it stays."""
+    before = descriptors()
+    program = spawn(Command(("sh", "-c", "sleep 1000 & echo $!; wait")))
+    below = int(await first_line(program))
+    program.let_go()
+    assert descriptors() == before
+    assert not gone(program.pid)
+    assert not gone(below)
+    os.killpg(program.pid, signal.SIGKILL)
+    assert program._popen.wait() == -signal.SIGKILL
+    assert eventually(lambda: gone(below))
 
 
 @pytest.mark.parametrize("how", ["left", "raised", "cancelled"])
@@ -209,27 +243,31 @@ async def test_a_daemon_dies_with_the_harness(process: Process, eventually: Even
     harness = process(sys.executable, "-c", DIES)
     assert harness.stdout is not None
     pid = int(harness.stdout.readline())
+    assert eventually(lambda: Path(f"/proc/{pid}/comm").read_text() == "sleep\n")  # setpriv has done its part
     assert not gone(pid)
     os.kill(harness.pid, signal.SIGKILL)
     assert eventually(lambda: gone(pid))
 
 
 @pytest.mark.parametrize(
-    ("program", "grace", "status"),
+    ("program", "grace", "status", "by_itself"),
     [
-        ("echo ready; exec sleep 1000", 600, -signal.SIGTERM),
-        ("trap 'exit 7' TERM; echo ready; while :; do sleep 0.05; done", 600, 7),
-        ("trap '' TERM; echo ready; while :; do sleep 0.05; done", 0.2, -signal.SIGKILL),
+        ("echo ready; exec sleep 1000", 600, -signal.SIGTERM, True),
+        ("trap 'exit 7' TERM; echo ready; while :; do sleep 0.05; done", 600, 7, True),
+        ("trap '' TERM; echo ready; while :; do sleep 0.05; done", 0.2, -signal.SIGKILL, False),
+        ("echo ready; exec sleep 1000", 0, -signal.SIGKILL, False),
     ],
-    ids=["heeds", "tidies", "deaf"],
+    ids=["heeds", "tidies", "deaf", "at-once"],
 )
-async def test_the_end_of_a_program(program: str, grace: float, status: int) -> None:
-    """SIGTERM first; who does not end on it within the grace is killed, and its own status is kept."""
+async def test_the_end_of_a_program(program: str, grace: float, status: int, by_itself: bool) -> None:
+    """SIGTERM first; who does not end on it within the grace is killed, and that is told. All are reaped."""
+    before = descriptors()
     started = spawn(Command(("sh", "-c", program)))
     assert await first_line(started) == "ready"
-    assert await started.end(grace) == status
-    assert await started.end(grace) == status  # a second time does nothing
-    started.close()
+    assert await started.end(grace) is by_itself
+    assert started.returncode == status
+    assert not Path(f"/proc/{started.pid}").exists()
+    assert descriptors() == before
 
 
 async def test_the_end_of_a_frozen_program(eventually: Eventually) -> None:
@@ -237,8 +275,8 @@ async def test_the_end_of_a_frozen_program(eventually: Eventually) -> None:
     started = spawn(Command(("sleep", "1000")))
     started.signal(signal.SIGSTOP)
     assert eventually(lambda: ") T " in Path(f"/proc/{started.pid}/stat").read_text())
-    assert await started.end(0.2) == -signal.SIGKILL
-    started.close()
+    assert not await started.end(0.2)
+    assert started.returncode == -signal.SIGKILL
 
 
 async def test_signals_reach_whom_they_are_for(eventually: Eventually) -> None:
@@ -254,7 +292,7 @@ async def test_signals_reach_whom_they_are_for(eventually: Eventually) -> None:
             assert not gone(grandchild)
             os.kill(grandchild, signal.SIGKILL)
         program.signal(signal.SIGTERM, group=group)
-        program.close()
+        await program.finish()
 
 
 async def test_a_session_of_its_own() -> None:

@@ -163,6 +163,40 @@ def test_the_clients_own_lines(chunk: bytes, messages: list[str]) -> None:
     assert [*fed(chunk).messages] == messages
 
 
+@pytest.mark.parametrize(
+    ("item", "phase"),
+    [
+        ('{"vertexes":[1]}', Phase.STARTED),
+        ('{"vertexes":1}', Phase.STARTED),
+        ('{"vertexes":null}', Phase.STARTED),
+        ('{"vertexes":{"digest":"a"}}', Phase.STARTED),
+        ('["vertexes"]', Phase.STARTED),
+        ('{"vertexes":' + "[" * 100_000, Phase.STARTED),
+        ('{"vertexes":[{"digest":"a","name":null}]}', Phase.SOLVING),
+        ('{"vertexes":[{"digest":"a","name":5,"completed":"x"}]}', Phase.SOLVING),
+        ('{"vertexes":[{"digest":[],"name":"exporting to image"}]}', Phase.EXPORTING),
+        ('{"vertexes":[null,{"digest":{},"name":"exporting to image","completed":"x"}]}', Phase.EXPORTED),
+        ('{"vertexes":[{"digest":"a","name":"a"}],"statuses":[1]}', Phase.SOLVING),
+        ('{"vertexes":[{"digest":"a","name":"a"}],"statuses":1}', Phase.SOLVING),
+    ],
+    ids=[
+        *("number", "vertexes-number", "vertexes-null", "vertexes-object", "list", "deep", "name-null", "name-number"),
+        *("digest-list", "digest-object", "status-number", "statuses-number"),
+    ],
+)
+def test_objects_of_another_shape(item: str, phase: Phase) -> None:
+    """JSON that is not what BuildKit sends tells what can be read of it, to a person too, and is no exception."""
+    progress = fed(item.encode() + b"\n")
+    assert progress.phase is phase
+    assert all(isinstance(text, str) for text in told(item))
+    assert progress.feed(line(vertex("exporting to oci image format")), 2.0) is (phase is not Phase.EXPORTING)
+
+
+def test_an_error_that_is_no_text() -> None:
+    """What a vertex reports is text, whatever the client printed: the outcome is judged by its words."""
+    assert fed(line(vertex("a", completed=True, error={"code": 13}))).vertex_error == "{'code': 13}"
+
+
 def test_the_last_line_without_its_end() -> None:
     """What a client printed last counts when it ends, also without a line feed, and not before."""
     progress = fed(b"ERROR: context canceled")

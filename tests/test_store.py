@@ -1,5 +1,6 @@
 """The run folder: what is written is read back, also after a SIGKILL; what is newer or broken is refused."""
 
+import json
 import shutil
 import signal
 import sqlite3
@@ -195,6 +196,30 @@ def test_a_newer_format_is_refused(tmp_path: Path) -> None:
         folder.summary()
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        "{}",
+        "[]",
+        "null",
+        '"text"',
+        '{"format": "new"}',
+        json.dumps(asdict(SUMMARY) | {"rate": 5}),
+        json.dumps(asdict(SUMMARY) | {"rate": {}}),
+        json.dumps(asdict(SUMMARY) | {"verdict": "maybe"}),
+        json.dumps(asdict(SUMMARY) | {"first_hang": [1]}),
+        json.dumps({key: value for key, value in asdict(SUMMARY).items() if key != "seconds"}),
+    ],
+    ids=["empty", "list", "null", "text", "format", "rate", "bare-rate", "verdict", "first-hang", "key-less"],
+)
+def test_a_damaged_summary(tmp_path: Path, written: str) -> None:
+    """A summary that is JSON and no summary is an error that names the file, and no crash."""
+    folder = RunFolder.create(tmp_path, "s")
+    (folder.path / "summary.json").write_text(written)
+    with pytest.raises(StoreError, match=r"summary\.json: is damaged: \w+Error "):
+        folder.summary()
+
+
 def test_a_key_that_is_not_known_is_left_out(tmp_path: Path) -> None:
     """What a later version adds to the same format does not keep this one from reading it."""
     folder = RunFolder.create(tmp_path, "s")
@@ -272,14 +297,35 @@ def test_a_writer_killed_in_the_middle_of_one_record(tmp_path: Path, process: Pr
 def test_a_database_that_is_none(tmp_path: Path) -> None:
     """A run without a database, or with another file in its place, is an error that names the file."""
     folder = RunFolder.create(tmp_path, "s")
-    with pytest.raises(StoreError, match=r"run\.db: unable to open"):
+    with pytest.raises(StoreError, match=r"run\.db: cannot be read: unable to open"):
         folder.read(Iteration)
     assert not (folder.path / "run.db").exists()
     (folder.path / "run.db").write_text("no database " * 100)
-    with pytest.raises(StoreError, match=r"run\.db: file is not a database"):
+    with pytest.raises(StoreError, match=r"run\.db: cannot be read: file is not a database"):
         folder.read(Iteration)
     with pytest.raises(StoreError, match=r"run\.db: file is not a database"), folder.database():
         pass
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        ("ALTER TABLE iterations DROP COLUMN error", "No item with that key"),
+        ("UPDATE iterations SET outcome = 'maybe'", "'maybe' is not a valid Outcome"),
+        ("UPDATE iterations SET args = '{'", "Expecting property name"),
+        ("UPDATE iterations SET args = x'00'", ""),
+        ("DROP TABLE iterations", "no such table"),
+    ],
+    ids=["column", "outcome", "half-args", "bytes", "table"],
+)
+def test_a_damaged_database(tmp_path: Path, damage: str, said: str) -> None:
+    """A database that another version or accident changed is an error that names the file, and no crash."""
+    folder = RunFolder.create(tmp_path, "s")
+    with folder.database() as database:
+        database.add(build(1))
+        database.connection.execute(damage)
+    with pytest.raises(StoreError, match=rf"run\.db: cannot be read: .*{said}"):
+        folder.read(Iteration)
 
 
 def test_a_record_that_cannot_be_written(tmp_path: Path) -> None:
@@ -368,12 +414,19 @@ def test_a_run_by_its_name(runs: Callable[..., Path], told: str, found: str) -> 
     assert find_run(told.format(results), results).path == results / found
 
 
-@pytest.mark.parametrize("told", ["", "0000", "a", "nosuch"], ids=["empty", "absent", "several", "unlike"])
-def test_no_run_by_that_name(runs: Callable[..., Path], told: str) -> None:
-    """A name that fits no run, or several, is a usage error that names it."""
+@pytest.mark.parametrize(
+    ("told", "several"),
+    [("", True), ("a", True), ("0000", False), ("nosuch", False)],
+    ids=["empty", "several", "absent", "unlike"],
+)
+def test_no_run_by_that_name(runs: Callable[..., Path], told: str, several: bool) -> None:
+    """A name that fits no run is a usage error that says where was looked; one that fits several lists them."""
     results = runs("b/20260101T000000Z-aaaa", "a/20260301T000000Z-bbba")
-    with pytest.raises(NoSuchRun, match=f"'{told}' is no run folder"):
+    both = "it ends the names of 20260101T000000Z-aaaa, 20260301T000000Z-bbba; say more of it"
+    none = f"it is no run folder, nor the end of the name of one below {results}"
+    with pytest.raises(NoSuchRun) as caught:
         find_run(told, results)
+    assert str(caught.value) == f"no run {told!r}: {both if several else none}"
 
 
 def test_no_run_at_all(tmp_path: Path) -> None:

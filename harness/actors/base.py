@@ -21,20 +21,20 @@ from harness.triggers import Moment, Signals, When
 class Board(Protocol):
     """Where actors take their work from and report it to."""
 
-    def next_iteration(self) -> int | None:
-        """Return the next iteration's number; None once this daemon gets no more."""
+    async def next_iteration(self) -> int | None:
+        """Return the next iteration's number, once the daemon is up; None if it gets no more."""
         ...
 
     def watching(self, watch: Watch) -> AbstractContextManager[None]:
         """Have a running build looked at by every detector, and its phases signalled."""
         ...
 
-    def iterated(self, iteration: Iteration) -> None:
-        """Take the record of an iteration."""
+    def outage(self, why: str) -> AbstractContextManager[None]:
+        """Have no build begin while the daemon is down on purpose; those in flight are cut off by it, not failed."""
         ...
 
-    def acted(self, action: Action) -> None:
-        """Take the record of another act."""
+    def record(self, record: Iteration | Action) -> None:
+        """Take the record of what was done."""
         ...
 
     async def found(self, watch: Watch) -> None:
@@ -96,7 +96,7 @@ class Disturbance(Actor):
                 started = stage.now()
                 succeeded, detail = await self.act(stage, moment)
                 due = moment.due - stage.began
-                stage.board.acted(
+                stage.board.record(
                     Action(self.name, kind, moment.count, due, started, stage.now(), succeeded, detail),
                 )
 

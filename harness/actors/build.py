@@ -95,7 +95,7 @@ class Build(Actor):
             turn += 1
             if self.when:
                 await anyio.sleep(self.when.interval.draw(pauses.throw(turn)))
-            iteration = stage.board.next_iteration()
+            iteration = await stage.board.next_iteration()
             if iteration is None:
                 return
             await self._iterate(stage, iteration, number)
@@ -120,7 +120,7 @@ class Build(Actor):
                     await self._accompany(stage, watch, delay)
             finally:  # a build in flight when the run ends is recorded too
                 verdict = judge_client(watch, stage.daemon.facts.pid)
-                stage.board.iterated(_record(watch, verdict, stage.began))
+                stage.board.record(_record(watch, verdict, stage.began))
         if verdict.outcome is Outcome.INFRA:
             await anyio.sleep(_INFRA_PAUSE_SECONDS)
 

@@ -7,9 +7,11 @@ from harness.actors.base import Actor
 from harness.actors.build import Build
 from harness.actors.freeze import Freeze
 from harness.actors.prune import Prune
+from harness.actors.restart import Restart
 
 ACTORS: Final[Mapping[str, type[Actor]]] = {
     "build": Build,
     "freeze": Freeze,
     "prune": Prune,
+    "restart": Restart,
 }

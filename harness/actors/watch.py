@@ -44,6 +44,8 @@ class Watch:
         self.found: Found | None = None
         self.killed: float | None = None
         """Monotonic time of our signal, where the scenario times this build out."""
+        self.excuse = ""
+        """Why it may fail without fault of its own: the daemon is taken down on purpose."""
         self.on_phase: Callable[[Watch], None] = lambda _: None
         self._attention = attention
         self._phase_since = self._heard_at = attention.attended
@@ -110,6 +112,8 @@ def judge_client(watch: Watch, daemon: int | None) -> ClientVerdict:
         return ClientVerdict(Outcome.CUT_OFF)
     if returncode == 0:
         return ClientVerdict(Outcome.OK)
+    if watch.excuse:
+        return ClientVerdict(Outcome.CUT_OFF, watch.excuse)
     if watch.killed is not None:
         return ClientVerdict(Outcome.TIMED_OUT)
     return _judge_failure(progress, returncode, daemon_died=daemon is not None and not _alive(daemon))

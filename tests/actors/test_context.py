@@ -1,5 +1,6 @@
 """The context on disk: where a Dockerfile is found, when it needs a base, and what is put in front of it."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -21,8 +22,17 @@ PLAIN = "FROM base\nRUN true\n"
         ("FROM scratch\nCOPY --from=base /a /a\n", True),
         ("FROM scratch\nCOPY --link --from=base /a /a\n", True),
         ("FROM scratch AS a\nFROM base\n", True),
+        ("FROM scratch\nRUN --mount=from=base,target=/b true\n", True),
+        ("FROM scratch\nRUN --mount=type=bind,target=/b,from=base true\n", True),
+        ("FROM scratch\nCOPY --from=base\t/a /a\n", True),
         ("FROM alpine\n", False),
         ("FROM base-image\n", False),
+        ("FROM scratch\nCOPY --from=base-image /a /a\n", False),
+        ("FROM scratch\nCOPY --from=base.old /a /a\n", False),
+        ("FROM scratch\nCOPY --from=base:1.2 /a /a\n", False),
+        ("FROM scratch\nCOPY --from=base/image /a /a\n", False),
+        ("FROM scratch\nCOPY --from=base@sha256:00 /a /a\n", False),
+        ("FROM scratch\nRUN --mount=from=base-image,target=/b true\n", False),
         ("FROM my/base\n", False),
         ("FROM base:1.2\n", False),
         ("# FROM base\nFROM scratch\n", False),
@@ -33,7 +43,7 @@ PLAIN = "FROM base\nRUN true\n"
     ],
 )
 def test_who_uses_the_base(dockerfile: str, used: bool) -> None:
-    """A Dockerfile needs our base where a stage or a copy names it, and it does not make that stage itself."""
+    """A Dockerfile needs our base where a stage, a copy or a mount names it, and it does not make that stage itself."""
     assert uses_base(dockerfile) is used
 
 
@@ -113,7 +123,20 @@ def test_where_it_is_found(tmp_path: Path) -> None:
     assert find_dockerfile("b", folders) is None
 
 
+@pytest.mark.parametrize("name", ["d" * 300, "d/" * 3000, "a\0b"], ids=["long", "deep", "null"])
+def test_a_name_that_no_file_system_takes(tmp_path: Path, name: str) -> None:
+    """A name that cannot be looked for is not found, and no error of the operating system."""
+    assert find_dockerfile(name, [tmp_path]) is None
+
+
 @pytest.mark.parametrize("file", sorted(PROJECT.glob("dockerfiles/*/Dockerfile")), ids=lambda file: file.parent.name)
 def test_shipped_dockerfiles(file: Path) -> None:
-    """Every Dockerfile that we ship builds on our base, so that it needs no registry."""
-    assert uses_base(file.read_text())
+    """Every Dockerfile that we ship builds on our base, on nothing or on its own stages: so it needs no registry."""
+    text = file.read_text()
+    sources = re.findall(r"^FROM (\S+)|\bfrom=([^\s,]+)", text, re.MULTILINE)
+    assert sources
+    assert {stage or copied for stage, copied in sources} <= {
+        "base",
+        "scratch",
+        *re.findall(r" AS (\S+)$", text, re.MULTILINE),
+    }

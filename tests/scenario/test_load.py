@@ -40,7 +40,7 @@ actors:
   - build: ci
     dockerfile: mine
     base: alpine:3.22
-    args: {N: "{iteration % 7}", FLAG: "on", M: 3}
+    args: {N: "{iteration % 7}", FLAG: "on", M: 3, T: true, F: 1.5}
     export: oci
     no_cache: true
     network: host
@@ -82,6 +82,11 @@ def problems(read: Read, text: str, *settings: str) -> Sequence[tuple[int, str, 
     return [(problem.line, problem.path, problem.message) for problem in caught.value.problems]
 
 
+def prune(when: str) -> str:
+    """Return a scenario with a second actor, `p`, whose trigger stands in line 6."""
+    return GOOD.replace("stop", f"  - prune: p\n    when: {when}\nstop")
+
+
 BAD: dict[str, tuple[str, int, str, str]] = {
     "empty": ("", 1, "scenario", "is no mapping with the keys name, actors and stop"),
     "list": ("- a\n", 1, "scenario", "is no mapping"),
@@ -117,7 +122,32 @@ BAD: dict[str, tuple[str, int, str, str]] = {
         "unknown daemon 'dockerdd'; did you mean 'dockerd'?; known: buildkitd, dockerd",
     ),
     "unknown-store": (GOOD + "daemon: {image_store: zfs}\n", 6, "daemon.image_store", "'containerd' or 'graphdriver'"),
-    "no-actors": ("name: x\nactors: []\nstop: {time: 1s}\n", 2, "actors", "should have at least 1 item"),
+    "no-actors": ("name: x\nactors: []\nstop: {time: 1s}\n", 2, "actors", "nothing is built: a scenario needs"),
+    "number-of-actors": ("name: x\nactors: 5\nstop: {time: 1s}\n", 2, "actors", "should be a list, each item of"),
+    "actors-are-text": ("name: x\nactors: abc\nstop: {time: 1s}\n", 2, "actors", "should be a list, each item of"),
+    "actors-are-a-mapping": (
+        "name: x\nactors: {build: ci, dockerfile: mine}\nstop: {time: 1s}\n",
+        2,
+        "actors",
+        "begins with a kind and a name: `- build: ci`",
+    ),
+    "actors-of-nothing": ("name: x\nactors:\nstop: {time: 1s}\n", 2, "actors", "should be a list, each item of which"),
+    "actors-missing": ("name: x\nstop: {time: 1s}\n", 1, "actors", "should be a list, each item of which"),
+    "name-beside-the-kind": (
+        GOOD.replace("mine\n", "mine\n    name: other\n"),
+        5,
+        "actors.ci.name",
+        "unknown key; the name stands behind the kind: `- build: NAME`",
+    ),
+    "alias-in-itself": ("name: x\nactors: &a\n  - *a\nstop: {time: 1s}\n", 1, "yaml", "an alias contains itself"),
+    "alias-in-its-mapping": (GOOD + "daemon: {config: &c {a: *c}}\n", 1, "yaml", "an alias contains itself"),
+    "no-bool": (GOOD + "about: !!bool maybe\n", 6, "yaml", "is no bool"),
+    "no-int": (GOOD + "seed: !!int many\n", 6, "yaml", "is no int"),
+    "no-timestamp": (GOOD + "about: !!timestamp x\n", 6, "yaml", "is no timestamp"),
+    "int-without-end": (GOOD + f"seed: {'9' * 5000}\n", 6, "yaml", "is no int"),
+    "time-without-end": (GOOD.replace("iterations: 5", f"time: {'9' * 400}s"), 5, "stop.time", "is no duration"),
+    "key-is-a-list": (GOOD + "? [a, b]\n: 1\n", 6, "['a', 'b']", "unknown key; allowed: about, actors"),
+    "key-is-a-mapping": (GOOD + "? {a: b}\n: 1\n", 6, "{'a': 'b'}", "unknown key; allowed: about, actors"),
     "unknown-actor": (
         GOOD.replace("stop", "  - prun: p\nstop"),
         5,
@@ -134,6 +164,12 @@ BAD: dict[str, tuple[str, int, str, str]] = {
     "no-dockerfile": (GOOD.replace("    dockerfile: mine\n", ""), 3, "actors.ci.dockerfile", "is missing"),
     "absent-dockerfile": (
         GOOD.replace(": mine", ": nosuch"),
+        4,
+        "actors.ci.dockerfile",
+        "there is no Dockerfile in any of",
+    ),
+    "long-dockerfile": (
+        GOOD.replace(": mine", f": {'d' * 300}"),
         4,
         "actors.ci.dockerfile",
         "there is no Dockerfile in any of",
@@ -177,11 +213,57 @@ BAD: dict[str, tuple[str, int, str, str]] = {
     ),
     "no-trigger": (GOOD.replace("stop", "  - prune: p\nstop"), 5, "actors.p.when", "is missing"),
     "text-trigger": (GOOD.replace("stop", "  - prune: p\n    when: 5m\nstop"), 6, "actors.p.when", "not '5m'"),
+    "trigger-of-nothing": (prune("null"), 6, "actors.p.when", "should be a mapping, not None; allowed: "),
+    "trigger-is-a-list": (prune("[5m]"), 6, "actors.p.when", "should be a mapping, not ['5m']; allowed: "),
     "unordered-bounds": (
         GOOD.replace("stop", "  - prune: p\n    when:\n      interval:\n        uniform: [2s, 1s]\nstop"),
-        8,
-        "actors.p.when.interval.uniform",
+        7,
+        "actors.p.when.interval",
         "the first bound of `uniform` is the lower one",
+    ),
+    "bare-bound": (
+        GOOD.replace("stop", "  - prune: p\n    when:\n      interval:\n        uniform: [1s, 2]\nstop"),
+        8,
+        "actors.p.when.interval.uniform.1",
+        "2 is no duration",
+    ),
+    "too-likely": (
+        prune("{phase: exited, of: ci, chance: 2}"),
+        6,
+        "actors.p.when.chance",
+        "should be less than or equal to 1, not 2",
+    ),
+    "trigger-of-no-build": (prune("{phase: exited}"), 6, "actors.p.when.of", "is missing"),
+    "option-of-a-phase": (
+        prune("{phase: exited, of: ci, color: red}"),
+        6,
+        "actors.p.when.color",
+        "unknown key; allowed: after, chance, lasting, of, phase",
+    ),
+    "option-of-an-interval": (
+        prune("{interval: 2s, chance: 0.5}"),
+        6,
+        "actors.p.when.chance",
+        "unknown key; allowed: interval, lasting",
+    ),
+    "option-of-a-delay": (
+        prune("{phase: exited, of: ci, after: {uniform: [0s, 1s], mean: 1s}}"),
+        6,
+        "actors.p.when.after.mean",
+        "unknown key; allowed: uniform",
+    ),
+    "delay-of-a-kill": (
+        GOOD.replace("mine\n", "mine\n    kill: {every: 3, after: {exponential: often}}\n"),
+        5,
+        "actors.ci.kill.after.exponential",
+        "'often' is no duration",
+    ),
+    "args-are-text": (GOOD.replace("mine\n", "mine\n    args: N=3\n"), 5, "actors.ci.args", "valid dictionary"),
+    "arg-is-a-list": (
+        GOOD.replace("mine\n", "mine\n    args:\n      OK: 1\n      Name: [1]\n"),
+        7,
+        "actors.ci.args.Name",
+        "should be a valid string",
     ),
     "unknown-phase": (
         GOOD.replace("stop", "  - prune: p\n    when: {phase: export, of: ci}\nstop"),
@@ -232,6 +314,13 @@ BAD: dict[str, tuple[str, int, str, str]] = {
         "actors.ci.base",
         "stands twice",
     ),
+    "key-twice-beside-a-merged-one": (
+        GOOD + "daemon:\n  config:\n    a: &a {x: 1}\n    b:\n      <<: *a\n      x: 2\n      x: 3\n",
+        12,
+        "daemon.config.b.x",
+        "stands twice",
+    ),
+    "key-twice-as-number-and-text": (GOOD + "daemon: {config: {1: a, '1': b}}\n", 6, "daemon.config.1", "stands twice"),
 }
 
 
@@ -242,6 +331,22 @@ def test_one_problem(read: Read, name: str) -> None:
     [problem] = problems(read, text)
     assert problem[:2] == (line, path)
     assert said in problem[2]
+
+
+def test_a_kind_of_delay_that_there_is_not(read: Read) -> None:
+    """A key that no delay has is told where it stands, with what is allowed there."""
+    found = problems(read, prune("{interval: {unifrm: [0s, 1s]}}"))
+    assert {line for line, _, _ in found} == {6}
+    [said] = [message for _, path, message in found if path == "actors.p.when.interval.unifrm"]
+    assert said.startswith("unknown key")
+    assert "allowed: " in said
+
+
+def test_actors_that_are_none(read: Read) -> None:
+    """An item of the list that is no mapping is told at its index, whatever it is."""
+    found = problems(read, GOOD.replace("stop", "  - 5\n  -\n  - []\n  - {}\nstop"))
+    assert [(line, path) for line, path, _ in found] == [(5 + index, f"actors.{1 + index}") for index in range(4)]
+    assert all("an actor is a mapping that begins with its kind and name" in message for _, _, message in found)
 
 
 def test_every_problem_at_once(read: Read) -> None:
@@ -307,7 +412,7 @@ def test_a_whole_scenario(read: Read, tmp_path: Path) -> None:
     assert isinstance(build, Build)
     assert isinstance(prune, Prune)
     assert (build.name, build.dockerfile, build.parallel) == ("ci", str(tmp_path.resolve() / "mine"), 4)
-    assert build.args == {"N": "{iteration % 7}", "FLAG": "on", "M": 3}
+    assert build.args == {"N": "{iteration % 7}", "FLAG": "on", "M": "3", "T": "true", "F": "1.5"}
     assert build.kill is not None
     assert (build.kill.every, build.kill.chance, build.kill.grace) == (None, 0.3, 2.0)
     assert isinstance(prune.when, PhaseTrigger)
@@ -339,6 +444,48 @@ def test_the_booleans_there_are(read: Read) -> None:
     assert scenario.daemon.config["a"] is False
     assert isinstance(scenario.actors[0], Build)
     assert scenario.actors[0].no_cache
+
+
+@pytest.mark.parametrize("date", ["2024-13-45", "2024-01-02", "2024-01-02 03:04:05"])
+def test_dates_are_text(read: Read, date: str) -> None:
+    """What looks like a date, and is one or not, is text like any other."""
+    scenario = read(f"{GOOD}about: {date}\ndaemon: {{config: {{since: {date}}}}}\n".replace(" 03:", "T03:"))
+    assert scenario.about == date.replace(" ", "T")
+    assert scenario.daemon.config == {"since": date.replace(" ", "T")}
+
+
+def test_merged_keys(read: Read) -> None:
+    """What stands in a mapping goes before what is merged into it, and is no key that stands twice; aliases neither."""
+    config = dedent("""\
+        daemon:
+          config:
+            one: &one {size: 1, color: red}
+            other: &other {<<: *one, size: 2}
+            again: *other
+            third: {<<: *other, size: 3}
+            both: {<<: [*other, {weight: 5}], color: blue}
+        """)
+    assert read(GOOD + config).daemon.config == {
+        "one": {"size": 1, "color": "red"},
+        "other": {"size": 2, "color": "red"},
+        "again": {"size": 2, "color": "red"},
+        "third": {"size": 3, "color": "red"},
+        "both": {"size": 2, "color": "blue", "weight": 5},
+    }
+
+
+def test_merged_actors(read: Read) -> None:
+    """An actor may be another one with some of it changed, its name among that."""
+    scenario = read(
+        GOOD.replace("- build", "- &ci\n    build").replace("mine\n", "mine\n  - {<<: *ci, build: two, parallel: 2}\n")
+    )
+    assert [(actor.name, actor.model_dump()["parallel"]) for actor in scenario.actors] == [("ci", 1), ("two", 2)]
+
+
+def test_two_keys_that_stand_twice(read: Read) -> None:
+    """Every key that stands twice is told once, with the line of the last, also if it stands there three times."""
+    text = GOOD + "about: a\nseed: 1\nabout: b\nseed: 2\nabout: c\n"
+    assert problems(read, text) == [(9, "seed", "stands twice"), (10, "about", "stands twice")]
 
 
 @pytest.mark.parametrize(
