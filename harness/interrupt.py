@@ -28,6 +28,8 @@ class Interrupt:
                 yield
             finally:
                 self._scope = outer
+                if self.came and outer:
+                    outer.cancel()
 
     def come(self) -> None:
         """Cancel what heeds it; a second signal changes nothing, for the end is already under way."""

@@ -26,7 +26,7 @@ from harness.proc import Identity, run
 
 _END_SECONDS: Final = 5.0
 _UNMOUNT_SECONDS: Final = 10.0
-_OCTAL: Final = re.compile(r"\\([0-7]{3})")
+_OCTAL: Final = re.compile(rb"\\([0-7]{3})")
 
 
 class FolderTaken(InfraError):
@@ -172,9 +172,9 @@ async def _remove_folder(folder: Path) -> list[str]:
 def _mounts_below(folder: Path) -> list[Path]:
     """Return the mount points at or below `folder`, a point once for each mount on it."""
     points = []
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
-        # proc(5): blanks and backslashes stand as three octal digits
-        point = Path(_OCTAL.sub(lambda match: chr(int(match[1], 8)), line.split()[4]))
+    for line in Path("/proc/self/mountinfo").read_bytes().split(b"\n")[:-1]:
+        # proc(5): blanks and backslashes stand as three octal digits; names are bytes, and need not be text
+        point = Path(os.fsdecode(_OCTAL.sub(lambda match: bytes([int(match[1], 8)]), line.split(b" ")[4])))
         if point.is_relative_to(folder):
             points.append(point)
     return points

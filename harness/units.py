@@ -1,4 +1,4 @@
-"""Durations and sizes as people write them: ``1.5s``, ``2h30m``, ``512MiB``."""
+"""Durations and sizes as people write them: ``1.5s``, ``2h30m``, ``512.0 MiB``."""
 
 import re
 from typing import Annotated, Final
@@ -6,16 +6,10 @@ from typing import Annotated, Final
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 _MICROSECONDS: Final = {"d": 86_400_000_000, "h": 3_600_000_000, "m": 60_000_000, "s": 1_000_000, "ms": 1000, "us": 1}
-_BYTES: Final = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12} | {
-    "KiB": 2**10,
-    "MiB": 2**20,
-    "GiB": 2**30,
-    "TiB": 2**40,
-}
+_BYTES: Final = {"TiB": 2**40, "GiB": 2**30, "MiB": 2**20, "KiB": 2**10}
 _NUMBER: Final = r"\d{1,9}(?:\.\d{1,9})?"
 _DURATION: Final = re.compile(rf"(?:{_NUMBER}(?:ms|us|[dhms]))+")
 _PART: Final = re.compile(rf"({_NUMBER})(ms|us|[dhms])")
-_SIZE: Final = re.compile(rf"({_NUMBER})\s*([KMGT]i?B|B)")
 
 
 def parse_duration(text: object) -> float:
@@ -47,23 +41,11 @@ def format_duration(seconds: float) -> str:
     return "".join(parts)
 
 
-def parse_size(text: object) -> int:
-    """Return bytes for ``512MiB`` (2**20), ``4GB`` (10**9) or ``100B``.
-
-    Raises:
-        ValueError: anything else.
-    """
-    match = _SIZE.fullmatch(str(text).strip())
-    if not match:
-        raise ValueError(f"{text!r} is no size; write it like 512MiB, 4GiB or 10GB")
-    return int(float(match[1]) * _BYTES[match[2]])
-
-
 def format_size(count: float) -> str:
     """Return `count` bytes to a person: ``1.4 GiB``."""
-    for unit in ("TiB", "GiB", "MiB", "KiB"):
-        if count >= _BYTES[unit]:
-            return f"{count / _BYTES[unit]:.1f} {unit}"
+    for unit, size in _BYTES.items():
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
     return f"{count:.0f} B"
 
 

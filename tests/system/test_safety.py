@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from harness.records import Iteration
+from harness.records import Action, Iteration
 from tests.system.conftest import SCENARIOS, Repro, left_of
 
 TOOLCHAIN = "debian:forky"
@@ -126,6 +126,19 @@ def test_hosts_daemon_is_loaded_and_left_alone(repro: Repro, own_docker: dict[st
     finally:
         repro("clean")
     assert not left_of(kept.name)
+
+
+def test_restarted_daemon_builds_on(repro: Repro) -> None:
+    """A dockerd that is killed in mid-build, and started again on its root: no build fails, and later ones return."""
+    code, output = repro("run", str(SCENARIOS / "restart-midbuild.yaml"), "--daemon", TOOLCHAIN, "--time", "25s")
+    assert code == 0, output
+    restarts = [action for action in repro.folder.read(Action) if action.kind == "restart"]
+    assert restarts
+    assert all(action.succeeded for action in restarts)
+    last = max(action.ended for action in restarts)
+    assert any(it.outcome == "ok" and it.started > last for it in repro.folder.read(Iteration))
+    assert "infra" not in repro.summary.outcomes
+    assert not left_of(repro.folder.name)
 
 
 def test_graph_driver_store(repro: Repro) -> None:

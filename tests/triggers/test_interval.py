@@ -28,11 +28,11 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """A clock that only sleeping moves: the time of each waking, the last one being now."""
     wakings = [100.0]
 
-    async def sleep(seconds: float) -> None:
-        assert seconds >= 0.0
-        wakings.append(wakings[-1] + seconds)
+    async def sleep_until(deadline: float) -> None:
+        assert deadline >= wakings[-1]
+        wakings.append(deadline)
 
-    monkeypatch.setattr(anyio, "sleep", sleep)
+    monkeypatch.setattr(anyio, "sleep_until", sleep_until)
     monkeypatch.setattr(anyio, "current_time", lambda: wakings[-1])
     return wakings
 

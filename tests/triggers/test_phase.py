@@ -1,6 +1,6 @@
 """``phase``: acts when a build of a named actor enters a phase; who is busy misses what comes meanwhile."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import aclosing, asynccontextmanager, suppress
 
 import anyio
@@ -30,26 +30,28 @@ class Run:
     """A run that signals what a test says, to those who listen just then."""
 
     def __init__(self) -> None:
-        self.listeners: list[MemoryObjectSendStream[PhaseReached]] = []
+        self.listeners: list[tuple[Callable[[PhaseReached], bool], MemoryObjectSendStream[PhaseReached]]] = []
 
     @asynccontextmanager
-    async def phases(self) -> AsyncIterator[ObjectReceiveStream[PhaseReached]]:
-        """Listen."""
+    async def phases(self, wanted: Callable[[PhaseReached], bool]) -> AsyncIterator[ObjectReceiveStream[PhaseReached]]:
+        """Listen to what is wanted."""
         send, receive = anyio.create_memory_object_stream[PhaseReached](0)
-        self.listeners.append(send)
+        listener = (wanted, send)
+        self.listeners.append(listener)
         try:
             with send, receive:
                 yield receive
         finally:
-            self.listeners.remove(send)
+            self.listeners.remove(listener)
 
     async def signal(self, iteration: int, phase: Phase, *, actor: str = "ci", at: float | None = None) -> None:
         """Have a build enter a phase, now or at another time, and let who listens take note."""
         await settled()
         reached = PhaseReached(actor, iteration, phase, anyio.current_time() if at is None else at)
-        for listener in self.listeners:
-            with suppress(anyio.WouldBlock):
-                listener.send_nowait(reached)
+        for wanted, send in self.listeners:
+            if wanted(reached):
+                with suppress(anyio.WouldBlock):
+                    send.send_nowait(reached)
         await settled()
 
 
