@@ -1,5 +1,7 @@
 """Durations and sizes: what is read, what is refused, and that what is printed is read back."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
