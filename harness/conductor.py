@@ -65,8 +65,12 @@ class Conductor:
         self.detail = ""
         self.attention = Attention()
         self.began = anyio.current_time()
+        self.ended: float | None = None
+        """Monotonic time at which the run was over; what follows is cleaning up."""
         self._database, self._observer = database, observer
         self._detectors = detectors(scenario.detect)
+        self.first_hang: Finding | None = None
+        """What the run was after."""
         self._daemon: Daemon | None = None
         self._scope = anyio.CancelScope()
         self._inflight: dict[int, Watch] = {}
@@ -116,7 +120,7 @@ class Conductor:
         """
         if self.ending is not None:
             return
-        self.ending, self.detail = ending, detail
+        self.ending, self.detail, self.ended = ending, detail, anyio.current_time()
         if ending is Ending.TIME:
             for watch in self._inflight.values():
                 watch.cut_off()
@@ -199,6 +203,8 @@ class Conductor:
         )
         self._database.add(finding)
         self._observer.found(finding)
+        if finding.kind is Outcome.HANG and self.first_hang is None:
+            self.first_hang = finding
         folder = self.folder.path / "findings" / str(watch.iteration)
         folder.mkdir(exist_ok=True)
         (folder / "progress.jsonl").write_text("\n".join([*watch.progress.last, *watch.progress.messages]) + "\n")
@@ -247,16 +253,18 @@ class Conductor:
             self.end(Ending.TIME)
 
     async def _sample(self, daemon: Daemon) -> None:
-        us, pid = _Meter([psutil.Process()]), None
+        us, pid = _Meter([psutil.Process()]), daemon.facts.pid
+        meter = _Meter(_family(pid))
         while True:
-            if daemon.facts.pid != pid:
-                pid = daemon.facts.pid
-                meter = _Meter(_family(pid))
             await anyio.sleep(SAMPLE_SECONDS)
             count = await daemon.goroutine_count() if isinstance(daemon, Profiled) else None
             own_cpu, own_rss = us.read()
-            known = meter.processes and daemon.facts.pid == pid
-            cpu, rss = meter.read() if known else (None, None)
+            cpu, rss = None, None
+            if daemon.facts.pid != pid:  # restarted since, so that there is nothing to compare with
+                pid = daemon.facts.pid
+                meter = _Meter(_family(pid))
+            elif meter.processes:
+                cpu, rss = meter.read()
             sample = Sample(
                 at=anyio.current_time() - self.began,
                 cpu=cpu,

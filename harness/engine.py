@@ -4,15 +4,15 @@
 2. The run folder is made; `scenario.yaml` and `run.json` are written.
 3. The actors set up what they need on disk.
 4. The daemon is started, and awaited; the actors act on it, until the scenario's end, a finding or an interrupt
-   (`Conductor`); it is ended, and everything in its ledger is given back. A scenario that renews its daemon does this
-   again and again.
+   (`Conductor`); one that hung is asked what it still does (`aftermath`); it is ended, and everything in its ledger is
+   given back. A scenario that renews its daemon does this again and again.
 5. What was set up on disk is removed.
 6. The verdict is computed from the records (`judge`), and `summary.json` is written last.
 """
 
 import os
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -23,6 +23,9 @@ import anyio
 
 from harness import __version__
 from harness.actors.base import Actor
+from harness.actors.build import Build
+from harness.actors.context import OFFLINE, stage_context
+from harness.aftermath import Probes, examine
 from harness.cache import cache_folder
 from harness.conductor import Conductor, Observer
 from harness.daemons.base import Daemon, OpenDaemon, Site
@@ -34,14 +37,17 @@ from harness.interrupt import Interrupt, first_of, interruptible
 from harness.judge import judge
 from harness.ledger import Ledger
 from harness.outcome import Ending
-from harness.records import FORMAT, Finding, Iteration, Summary
+from harness.records import FORMAT, Answer, Finding, Iteration, Summary
 from harness.scenario import Scenario, dump
+from harness.scenario.load import PROJECT
 from harness.store import RunFolder
 from harness.toolchain import NEEDS, Toolchain, resolve
 
 _SEED_BITS: Final = 32
 _STUB: Final = "stub"
 _HOST: Final = "host"
+_OTHER: Final = "copies"
+"""The Dockerfile of the aftermath's other build: it copies two files, and has no base."""
 
 
 class HostInDanger(UsageError):
@@ -165,6 +171,7 @@ class _Run:
     keep: bool
     audience: Audience
     conductor: Conductor | None = None
+    aftermath: Mapping[str, Answer] = field(default_factory=dict)
     left_behind: list[str] = field(default_factory=list)
 
     async def through(self, interrupt: Interrupt, open_daemon: OpenDaemon, toolchain: Toolchain) -> Summary:
@@ -182,7 +189,10 @@ class _Run:
             ending, detail = Ending.DAEMON_DIED, str(first_of(group))
         except* InfraError as group:
             ending, detail = Ending.INFRA, str(first_of(group))
-        seconds = anyio.current_time() - (self.conductor.began if self.conductor else began)
+        if self.conductor:
+            seconds = (self.conductor.ended or anyio.current_time()) - self.conductor.began
+        else:
+            seconds = anyio.current_time() - began
         return self._conclude(ending, detail, seconds)
 
     @property
@@ -215,7 +225,20 @@ class _Run:
                     self.audience.started(self.scenario, self.folder, daemon, self.story["seed"])
                     conductor.began = anyio.current_time()
                 await conductor.conduct(daemon, self.actors, staging, self.story["seed"])
+                await self._probe(conductor, daemon, staging)
                 site.keep = self._keeps
+
+    async def _probe(self, conductor: Conductor, daemon: Daemon, staging: Path) -> None:
+        """Ask a daemon that hung what it still does, unless the scenario wants it left as it is."""
+        hang = conductor.first_hang
+        if hang is None or conductor.ending is not Ending.FINDINGS or self.keep or not self.scenario.on_hang.probe:
+            return
+        build = next(actor for actor in self.actors if isinstance(actor, Build) and actor.name == hang.actor)
+        other = staging / "aftermath"
+        stage_context(PROJECT / "dockerfiles" / _OTHER, other, OFFLINE, None)
+        self.audience.preparing("the aftermath: what the daemon still does")
+        probes = Probes(build.request(staging, hang.iteration), other)
+        self.aftermath = await examine(daemon, probes, self.scenario.detect)
 
     @asynccontextmanager
     async def _ledger(self, name: str) -> AsyncIterator[Ledger]:
@@ -242,6 +265,7 @@ class _Run:
             detail=detail,
             seconds=seconds,
             unattended=self.conductor.attention.unattended if self.conductor else 0.0,
+            aftermath=self.aftermath,
             left_behind=tuple(self.left_behind),
         )
         self.folder.write_json("summary.json", asdict(summary))

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from harness.outcome import Ending, ExitCode, Outcome, Verdict
-from harness.records import FORMAT, Finding, FirstHang, Iteration, Summary
+from harness.records import FORMAT, Answer, Finding, FirstHang, Iteration, Summary
 from harness.stats import excluded_rate, quantile, rate
 
 _CUT_SHORT: dict[Ending, str] = {
@@ -33,6 +33,7 @@ def judge(
     detail: str,
     seconds: float,
     unattended: float,
+    aftermath: Mapping[str, Answer] | None = None,
     left_behind: tuple[str, ...] = (),
 ) -> Summary:
     """Return what the records say.
@@ -90,6 +91,7 @@ def judge(
         seconds=seconds,
         iterations_per_minute=60 * total / seconds if seconds else 0.0,
         unattended_seconds=unattended,
+        aftermath=aftermath or {},
         left_behind=left_behind,
     )
 

@@ -4,8 +4,8 @@ Times are seconds since the run began, on the monotonic clock, unless a name say
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
 
 from harness.outcome import Ending, ExitCode, Outcome, Phase, Verdict
 from harness.stats import Rate
@@ -103,6 +103,18 @@ class FirstHang:
     kind: Outcome
 
 
+Said = Literal["yes", "no", "not asked"]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a hung daemon did when it was asked."""
+
+    said: Said
+    seconds: float
+    detail: str = ""
+
+
 @dataclass(frozen=True)
 class Summary:
     """A finished run, in one object; `summary.json`."""
@@ -124,5 +136,7 @@ class Summary:
     seconds: float
     iterations_per_minute: float
     unattended_seconds: float
+    aftermath: Mapping[str, Answer] = field(default_factory=dict)
+    """The answers of a daemon that hung, by question."""
     left_behind: tuple[str, ...] = ()
     """What could not be ended or removed; `repro clean` tries again."""

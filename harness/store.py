@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 
 from harness.errors import StoreError, UsageError
 from harness.outcome import Ending, ExitCode, Outcome, Phase, Verdict
-from harness.records import FORMAT, Action, Finding, FirstHang, Iteration, Sample, Summary
+from harness.records import FORMAT, Action, Answer, Finding, FirstHang, Iteration, Sample, Summary
 from harness.stats import Rate
 
 Record = Iteration | Action | Sample | Finding
@@ -100,6 +100,7 @@ class RunFolder:
             "verdict": Verdict(written["verdict"]),
             "ending": Ending(written["ending"]),
             "exit_code": ExitCode(written["exit_code"]),
+            "aftermath": {name: Answer(**answer) for name, answer in written.get("aftermath", {}).items()},
             "left_behind": tuple(written["left_behind"]),
         }
         return Summary(**values)

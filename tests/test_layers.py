@@ -20,7 +20,7 @@ LAYERS: Final[Mapping[str, tuple[str, ...]]] = {
     "host": ("proc", "cache", "hostinfo", "attention", "ledger", "interrupt", "apt"),
     "files": ("triggers", "scenario", "store"),
     "parts": ("toolchain", "base_image", "daemons", "detectors", "actors", "evidence"),
-    "engine": ("conductor", "engine"),
+    "engine": ("aftermath", "conductor", "engine"),
     "edge": ("cli", "__main__"),
 }
 """The rows, low to high, with the modules and packages of each; ``harness`` is the root package's own file."""

@@ -102,19 +102,10 @@ class Build(Actor):
 
     async def _iterate(self, stage: Stage, iteration: int, line: int) -> None:
         """Run one client from its start to its outcome."""
-        args = {key: _filled(value, iteration) for key, value in self.args.items()}
-        request = BuildRequest(
-            iteration=iteration,
-            context=stage.folder / self.name,
-            args=args,
-            tag=self.tag or f"repro-{self.name}-{line}:latest",
-            export=self.export,
-            no_cache=self.no_cache,
-            network=self.network,
-        )
+        request = self.request(stage.folder, iteration, line)
         delay = self.kill.delay(iteration, stage.dice(self.name).throw(iteration)) if self.kill else None
         async with child(stage.daemon.build(request)) as client:
-            watch = Watch(iteration, self.name, args, client, stage.attention)
+            watch = Watch(iteration, self.name, request.args, client, stage.attention)
             try:
                 with stage.board.watching(watch):
                     await self._accompany(stage, watch, delay)
@@ -123,6 +114,18 @@ class Build(Actor):
                 stage.board.record(_record(watch, verdict, stage.began))
         if verdict.outcome is Outcome.INFRA:
             await anyio.sleep(_INFRA_PAUSE_SECONDS)
+
+    def request(self, folder: Path, iteration: int, line: int = 0) -> BuildRequest:
+        """Return the build that an iteration asks for; `folder` is what `prepare` got."""
+        return BuildRequest(
+            iteration=iteration,
+            context=folder / self.name,
+            args={key: _filled(value, iteration) for key, value in self.args.items()},
+            tag=self.tag or f"repro-{self.name}-{line}:latest",
+            export=self.export,
+            no_cache=self.no_cache,
+            network=self.network,
+        )
 
     async def _accompany(self, stage: Stage, watch: Watch, kill_after: float | None) -> None:
         """Stay with a client until it has ended, is found to hang or to stall, or is cut off."""

@@ -210,6 +210,9 @@ class LiveView:
 
     def preparing(self, what: str) -> None:
         """Show that something takes a while."""
+        if self._live:
+            self._say(what, "dim")
+            return
         self._status.update(f"preparing {what}")
         self._status.start()
 

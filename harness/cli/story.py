@@ -36,6 +36,12 @@ def tell(console: Console, folder: RunFolder, summary: Summary | None) -> None:
         _say(console, finding_line(finding), "red")
     if len(findings) > _FINDINGS_TOLD:
         _say(console, f"and {len(findings) - _FINDINGS_TOLD} more findings", "red")
+    if summary.aftermath:
+        _say(console, "aftermath: what the daemon did after the hang")
+    for question, answer in summary.aftermath.items():
+        seconds = "" if answer.said == "not asked" else f"  after {answer.seconds:.1f} s"
+        detail = f"  ({answer.detail.splitlines()[0]})" if answer.detail else ""
+        _say(console, f"    {question.replace('_', ' '):<24} {answer.said}{seconds}{detail}")
     for problem in summary.left_behind:
         _say(console, f"left behind: {problem}; try `repro clean`", "red")
 

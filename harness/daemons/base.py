@@ -98,6 +98,19 @@ class Profiled(Protocol):
 
 
 @runtime_checkable
+class KeepsHistory(Protocol):
+    """A daemon whose client can list the records of its builds."""
+
+    async def running_records(self) -> int:
+        """Return how many builds the daemon holds to be running.
+
+        Raises:
+            CaptureError: it did not say.
+        """
+        ...
+
+
+@runtime_checkable
 class Restartable(Protocol):
     """A daemon that can be stopped, and started again on the same root."""
 

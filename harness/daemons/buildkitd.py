@@ -11,12 +11,13 @@ import tomli_w
 from harness.daemons.base import BuildRequest, Daemon, DaemonFacts, Site
 from harness.daemons.pprof import Pprof
 from harness.daemons.private import Home, Service, running, settle_in
-from harness.errors import CommandError, CommandTimeout, UsageError
+from harness.errors import CaptureError, CommandError, CommandTimeout, UsageError
 from harness.proc import Command, run
 from harness.scenario import DaemonSpec
 from harness.toolchain import Toolchain
 
 _ANSWER_SECONDS: Final = 3.0
+_LIST_SECONDS: Final = 10.0
 
 
 class NotToml(UsageError):
@@ -64,6 +65,15 @@ class Buildkitd:
     async def answers(self) -> bool:
         """Whether it lists its workers."""
         return await _answers(self._home)
+
+    async def running_records(self) -> int:
+        """Return how many build records are ``STARTED`` (``buildctl debug histories``)."""
+        command = self._command("debug", "histories")
+        try:
+            told = await run(command.argv, deadline=_LIST_SECONDS, env=command.env)
+        except (CommandError, CommandTimeout) as error:
+            raise CaptureError(str(error)) from error
+        return sum(line.startswith("STARTED") for line in told.stdout.splitlines())
 
     def _command(self, *words: str) -> Command:
         return _client(self._home, *words)

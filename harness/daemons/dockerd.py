@@ -15,11 +15,13 @@ from docker.errors import DockerException
 from harness.daemons.base import BuildRequest, Daemon, DaemonFacts, Site
 from harness.daemons.pprof import Pprof
 from harness.daemons.private import Home, Service, running, settle_in
-from harness.proc import Command
+from harness.errors import CaptureError, CommandError, CommandTimeout
+from harness.proc import Command, run
 from harness.scenario import DaemonSpec
 from harness.toolchain import Toolchain
 
 _ANSWER_SECONDS: Final = 3
+_LIST_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,15 @@ class DockerClient:
     def prune(self, *, everything: bool) -> Command:
         """Return the command that prunes the build cache."""
         return self._command("buildx", "prune", "--builder", "default", "--force", *(["--all"] if everything else []))
+
+    async def running_records(self) -> int:
+        """Return how many build records are running (``docker buildx history ls``, in buildx 0.20 and later)."""
+        command = self._command("buildx", "history", "ls", "--builder", "default", "--filter", "status=running")
+        try:
+            told = await run(command.argv, deadline=_LIST_SECONDS, env=command.env)
+        except (CommandError, CommandTimeout) as error:
+            raise CaptureError(" ".join(str(error).split())) from error
+        return len(told.stdout.splitlines()[1:])
 
     async def answers(self) -> bool:
         """Whether the engine answers a ping."""
@@ -86,6 +97,7 @@ class Dockerd:
         self._facts, self._service = facts, service
         self.ended, self.stop, self.start = service.ended, service.stop, service.start
         self.build, self.prune, self.answers = client.build, client.prune, client.answers
+        self.running_records = client.running_records
         self.goroutine_count, self.goroutine_dump = pprof.goroutine_count, pprof.goroutine_dump
 
     @property

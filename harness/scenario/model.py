@@ -77,6 +77,13 @@ class Detect(Written):
     """Without any word from the build, before its export has completed."""
 
 
+class OnHang(Written):
+    """What is done with a daemon that hung, once its evidence is captured."""
+
+    probe: bool = True
+    """Ask it what it still does: build the same, another, stop, restart."""
+
+
 @dataclass(frozen=True)
 class Setting:
     """What an actor's options are held against."""
@@ -129,6 +136,7 @@ class Scenario(Written):
     actors: Annotated[tuple[SerializeAsAny[ActorSpec], ...], Field(min_length=1)]
     stop: Stop
     detect: Detect = Detect()
+    on_hang: OnHang = OnHang()
     seed: int | None = None
     """The source of all chance in the run; without it, one is drawn and recorded."""
 

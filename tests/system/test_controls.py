@@ -21,6 +21,8 @@ def test_frozen_dockerd_is_a_hang(repro: Repro, toolchain: str) -> None:
     assert first.kind is Outcome.HANG
     assert first.iteration == summary.first_hang.iteration
     assert first.waited - 3.0 < 1.0, "seen within one second of its threshold"
+    assert summary.aftermath["same_build_hangs"].said == "no", "it was frozen, and goes on"
+    assert summary.aftermath["stops_on_sigterm"].said == summary.aftermath["same_build_works_after"].said == "yes"
     evidence = repro.folder.path / "findings" / str(first.iteration)
     assert "goroutine " in (evidence / "goroutines-0.txt").read_text()
     assert not left_of(repro.folder.name)
@@ -68,6 +70,16 @@ def test_affected_buildkitd_hangs(repro: Repro) -> None:
     assert first is not None
     dumps = [repro.folder.path / "findings" / str(first.iteration) / f"goroutines-{number}.txt" for number in range(3)]
     assert all("solver.(*exporter).ExportTo" in dump.read_text() for dump in dumps)
+    said = {question: answer.said for question, answer in repro.summary.aftermath.items()}
+    assert said == {
+        "same_build_hangs": "yes",
+        "new_argument_hangs": "yes",
+        "other_dockerfile_hangs": "no",
+        "records_stay_running": "yes",
+        "stops_on_sigterm": "no",
+        "restart_heals": "yes",
+        "same_build_works_after": "yes",
+    }
     assert not left_of(repro.folder.name), "a hung daemon does not stop on SIGTERM, and is ended all the same"
 
 
