@@ -19,7 +19,6 @@ from tenacity import retry, retry_if_exception, stop_after_attempt, wait_exponen
 from harness.errors import CommandError, HarnessError, InfraError, UsageError
 from harness.proc import Completed, run
 
-DEFAULT_MIRROR: Final = "http://debian.example/debian"
 NEWEST_STABLE: Final = "trixie"
 SUITE_NAME: Final = re.compile(r"[a-z][a-z0-9-]*")
 KEYRINGS: Final = tuple(Path(f"/usr/share/keyrings/debian-archive-keyring.{kind}") for kind in ("gpg", "pgp"))
@@ -53,6 +52,16 @@ class AptMissing(InfraError):
 
     def __init__(self, program: str) -> None:
         super().__init__(f"no {program} on this host, so Debian's packages cannot be fetched; use another toolchain")
+
+
+class MirrorUnknown(InfraError):
+    """A host whose own apt does not fetch from Debian."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this host's apt sources name no mirror of Debian's archive: set REPRO_DEBIAN_MIRROR to the address of one "
+            "(https://www.debian.org/mirror/list), or use another toolchain"
+        )
 
 
 class KeyringMissing(InfraError):
@@ -115,10 +124,13 @@ def suites_to_try() -> tuple[str, ...]:
 
 
 def debian_mirror(etc: Path = Path("/etc/apt")) -> str:
-    """Return the archive to fetch from: ``$REPRO_DEBIAN_MIRROR``, else the host's own, else Debian's.
+    """Return the archive to fetch from: ``$REPRO_DEBIAN_MIRROR``, else the host's own.
 
     The host's own is the first http source that ends in ``/debian``, has ``main`` and is signed by Debian's key;
     other vendors' archives have such addresses too, but say which key is theirs.
+
+    Raises:
+        MirrorUnknown: there is none.
     """
     if told := os.environ.get("REPRO_DEBIAN_MIRROR"):
         return told.rstrip("/")
@@ -128,7 +140,7 @@ def debian_mirror(etc: Path = Path("/etc/apt")) -> str:
             for address in options.get("uris", "").split():
                 if re.fullmatch(r"https?://.+/debian/?", address):
                     return address.rstrip("/")
-    return DEFAULT_MIRROR
+    raise MirrorUnknown
 
 
 def _sources(etc: Path) -> Iterator[Mapping[str, str]]:

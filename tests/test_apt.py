@@ -11,6 +11,7 @@ from harness.apt import (
     ArchiveUnreachable,
     ArchiveUnusable,
     KeyringMissing,
+    MirrorUnknown,
     PackageMissing,
     SignatureUnverified,
     UnknownSuite,
@@ -69,7 +70,11 @@ def test_the_hosts_own_mirror(tmp_path: Path, file: str, text: str, mirror: str 
     """The host's own source of Debian's packages is found in either format; no other source is taken for it."""
     (tmp_path / file).parent.mkdir(exist_ok=True)
     (tmp_path / file).write_text(text)
-    assert debian_mirror(tmp_path) == (mirror or apt.DEFAULT_MIRROR)
+    if mirror:
+        assert debian_mirror(tmp_path) == mirror
+    else:
+        with pytest.raises(MirrorUnknown, match="REPRO_DEBIAN_MIRROR"):
+            debian_mirror(tmp_path)
 
 
 def test_the_environment_goes_before_the_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
