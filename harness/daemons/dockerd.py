@@ -1,12 +1,11 @@
 """A private dockerd with its own containerd; builds go through the docker driver of ``docker buildx``."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import anyio.to_thread
 import docker
@@ -19,6 +18,8 @@ from harness.errors import CaptureError, CommandError, CommandTimeout
 from harness.proc import Command, run
 from harness.scenario import DaemonSpec
 from harness.toolchain import Toolchain
+
+T = TypeVar("T")
 
 _ANSWER_SECONDS: Final = 3
 _LIST_SECONDS: Final = 10.0
@@ -57,37 +58,30 @@ class DockerClient:
 
     async def answers(self) -> bool:
         """Whether the engine answers a ping."""
-        return await anyio.to_thread.run_sync(partial(_ping, self.address), abandon_on_cancel=True)
+        return await self._asked(lambda engine: bool(engine.ping()), silent=False)
 
     async def version(self) -> dict[str, Any]:
         """Return the engine's answer to ``/version``; empty where it gives none."""
-        return await anyio.to_thread.run_sync(partial(_version, self.address), abandon_on_cancel=True)
+        silent: dict[str, Any] = {}
+        return await self._asked(lambda engine: engine.version(), silent=silent)
+
+    async def _asked(self, question: Callable[[docker.DockerClient], T], silent: T) -> T:
+        return await anyio.to_thread.run_sync(_ask, self.address, question, silent, abandon_on_cancel=True)
 
     def _command(self, *words: str) -> Command:
         return Command((self.program, *words), self.environment | {"DOCKER_HOST": self.address})
 
 
-def _ping(address: str) -> bool:
+def _ask(address: str, question: Callable[[docker.DockerClient], T], silent: T) -> T:
+    """Return the engine's answer to one request, or `silent` where it gives none in time."""
     try:
         client = docker.DockerClient(base_url=address, timeout=_ANSWER_SECONDS)
         try:
-            return bool(client.ping())
+            return question(client)
         finally:
             client.close()
     except (DockerException, OSError):
-        return False
-
-
-def _version(address: str) -> dict[str, Any]:
-    try:
-        client = docker.DockerClient(base_url=address, timeout=_ANSWER_SECONDS)
-        try:
-            answer: dict[str, Any] = client.version()
-            return answer
-        finally:
-            client.close()
-    except (DockerException, OSError):
-        return {}
+        return silent
 
 
 class Dockerd:
