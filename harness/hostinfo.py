@@ -3,6 +3,8 @@
 import os
 import platform
 import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +15,9 @@ from harness.units import format_size
 
 DISK_FLOOR: Final = 2 * 2**30
 """Free bytes below which no daemon is started: a toolchain takes 0.3 GiB, a short run's root less than 1 GiB."""
+
+MEMORY_FLOOR: Final = 2**29
+"""Free bytes of memory that no pressure may take: the harness itself uses a sixth of it."""
 
 
 class NotRoot(UsageError):
@@ -37,6 +42,47 @@ class NoDisk(InfraError):
             f"{folder} has {format_size(free)} free and a daemon's root needs {format_size(DISK_FLOOR)}: "
             "free some, or set REPRO_CACHE to a folder on a larger disk"
         )
+
+
+@dataclass(frozen=True)
+class Burden:
+    """What a part of a scenario would take of this host, in bytes."""
+
+    what: str
+    memory: int = 0
+    disk: int = 0
+
+
+class Unbearable(UsageError):
+    """More than this host has."""
+
+    def __init__(self, burdens: Sequence[tuple[str, int]], of: str, free: int, floor: int) -> None:
+        told = ", ".join(f"{what} {format_size(count)}" for what, count in burdens)
+        total = sum(count for _, count in burdens)
+        super().__init__(
+            f"the scenario would take {format_size(total)} of {of} ({told}); {format_size(free)} are free, and "
+            f"{format_size(floor)} of them must stay so: make it less"
+        )
+
+
+def require_bearable(burdens: Sequence[Burden], folder: Path) -> None:
+    """Check that this host has what a scenario takes, all of it at once.
+
+    Args:
+        burdens: what each part takes.
+        folder: where daemons' roots live.
+
+    Raises:
+        Unbearable: it has not; the message has the figures.
+    """
+    memory = [(burden.what, burden.memory) for burden in burdens if burden.memory]
+    available = psutil.virtual_memory().available
+    if sum(count for _, count in memory) > available - MEMORY_FLOOR:
+        raise Unbearable(memory, "this host's memory", available, MEMORY_FLOOR)
+    disk = [(burden.what, burden.disk) for burden in burdens if burden.disk]
+    free = shutil.disk_usage(folder).free
+    if sum(count for _, count in disk) > free - DISK_FLOOR:
+        raise Unbearable(disk, f"the disk of {folder}", free, DISK_FLOOR)
 
 
 def require_private_daemons(folder: Path) -> None:

@@ -1,14 +1,17 @@
-"""Durations and sizes as people write them: ``1.5s``, ``2h30m``, ``512.0 MiB``."""
+"""Durations, sizes and shares as people write them: ``1.5s``, ``2h30m``, ``512MiB``, ``80%``."""
 
 import re
 from typing import Annotated, Final
 
-from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic import BeforeValidator, PlainSerializer, RootModel, WithJsonSchema, field_validator
 
 _MICROSECONDS: Final = {"d": 86_400_000_000, "h": 3_600_000_000, "m": 60_000_000, "s": 1_000_000, "ms": 1000, "us": 1}
 _BYTES: Final = {"TiB": 2**40, "GiB": 2**30, "MiB": 2**20, "KiB": 2**10}
+_DECIMAL_BYTES: Final = {"TB": 10**12, "GB": 10**9, "MB": 10**6, "kB": 10**3, "B": 1}
 _NUMBER: Final = r"\d{1,9}(?:\.\d{1,9})?"
 _DURATION: Final = re.compile(rf"(?:{_NUMBER}(?:ms|us|[dhms]))+")
+_SIZE: Final = re.compile(rf"({_NUMBER})\s?({'|'.join((*_BYTES, *_DECIMAL_BYTES))})")
+_SHARE: Final = re.compile(rf"({_NUMBER})\s?%")
 _PART: Final = re.compile(rf"({_NUMBER})(ms|us|[dhms])")
 
 
@@ -41,6 +44,27 @@ def format_duration(seconds: float) -> str:
     return "".join(parts)
 
 
+def parse_size(text: object) -> int:
+    """Return bytes for ``4GiB``, ``953.7MB`` or a plain ``0``.
+
+    Raises:
+        ValueError: anything else; a bare number other than 0 has no unit and is refused.
+    """
+    written = str(text).strip()
+    if written == "0":
+        return 0
+    match = _SIZE.fullmatch(written)
+    if isinstance(text, bool) or not match:
+        raise ValueError(f"{text!r} is no size; write it like 512MiB, 4GiB or 10MB")
+    return round(float(match[1]) * (_BYTES | _DECIMAL_BYTES)[match[2]])
+
+
+def spell_size(count: int) -> str:
+    """Return `count` bytes as `parse_size` reads it back, to the byte."""
+    unit = next((unit for unit, size in _BYTES.items() if count and count % size == 0), "B")
+    return f"{count // _BYTES.get(unit, 1)}{unit}"
+
+
 def format_size(count: float) -> str:
     """Return `count` bytes to a person: ``1.4 GiB``."""
     for unit, size in _BYTES.items():
@@ -61,3 +85,38 @@ Duration = Annotated[
     ),
 ]
 """Seconds in code, ``2h30m`` in YAML."""
+
+Size = Annotated[
+    int,
+    BeforeValidator(parse_size),
+    PlainSerializer(spell_size, return_type=str),
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "string", "pattern": f"^({_SIZE.pattern}|0)$"}, {"const": 0}],
+            "examples": ["512MiB", "4GiB"],
+        }
+    ),
+]
+"""Bytes in code, ``512MiB`` in YAML."""
+
+
+class Amount(RootModel[str]):
+    """A share of something, or a size: ``80%``, ``512MiB``."""
+
+    @field_validator("root")
+    @classmethod
+    def _readable(cls, text: str) -> str:
+        share = _SHARE.fullmatch(text.strip())
+        if share and not 0 < float(share[1]) <= 100:
+            raise ValueError(f"{text!r} is no share; it is above 0% and at most 100%")
+        if not share:
+            try:
+                parse_size(text)
+            except ValueError as error:
+                raise ValueError(f"{text!r} is no share and no size; write it like 80% or 512MiB") from error
+        return text
+
+    def of(self, total: int) -> int:
+        """Return bytes; a share is one of `total` bytes."""
+        share = _SHARE.fullmatch(self.root.strip())
+        return round(total * float(share[1]) / 100) if share else parse_size(self.root)
