@@ -20,11 +20,12 @@ from harness.daemons.base import Daemon, Profiled
 from harness.detectors.table import detectors
 from harness.errors import DaemonDied
 from harness.evidence.table import capture_all
-from harness.outcome import Ending, Outcome
+from harness.outcome import Ending, Outcome, Phase
+from harness.progress import News, Step
 from harness.records import Action, Finding, Iteration, Sample
 from harness.scenario import Scenario
 from harness.store import Database, RunFolder
-from harness.triggers.base import PhaseReached
+from harness.triggers.base import Reached
 
 SAMPLE_SECONDS: Final = 5.0
 _FULL_EVIDENCE: Final = 3
@@ -74,7 +75,7 @@ class Conductor:
         self._daemon: Daemon | None = None
         self._scope = anyio.CancelScope()
         self._inflight: dict[int, Watch] = {}
-        self._listeners: list[tuple[Callable[[PhaseReached], bool], MemoryObjectSendStream[PhaseReached]]] = []
+        self._listeners: list[tuple[Callable[[Reached], bool], MemoryObjectSendStream[Reached]]] = []
         self._up = anyio.Event()
         self._up.set()
         self._generation = 0
@@ -96,7 +97,7 @@ class Conductor:
         """
         self._daemon, self._scope = daemon, anyio.CancelScope()
         self._generation += 1
-        stage = Stage(daemon, self._generation, staging, seed, self.began, self.attention, self, self)
+        stage = Stage(daemon, self._generation, staging, seed, self.began, self.attention, self, self, self._inflight)
         with self._scope:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self.attention.keep, self._look)
@@ -144,8 +145,8 @@ class Conductor:
     def watching(self, watch: Watch) -> Iterator[None]:
         """Have a running build looked at by every detector, and its phases signalled."""
         self._inflight[watch.iteration] = watch
-        watch.on_phase = self._signal
-        self._signal(watch)
+        watch.on_news = self._signal
+        self._signal(watch, News((Phase.STARTED,)))
         try:
             yield
         finally:
@@ -194,7 +195,7 @@ class Conductor:
             kind=watch.found.outcome,
             at=anyio.current_time() - self.began,
             actor=watch.actor,
-            args=watch.args,
+            args=watch.request.args,
             phase=watch.progress.phase,
             waited=watch.found.waited,
             completed_steps=watch.progress.completed_vertexes,
@@ -218,9 +219,9 @@ class Conductor:
     # Signals
 
     @asynccontextmanager
-    async def phases(self, wanted: Callable[[PhaseReached], bool]) -> AsyncIterator[ObjectReceiveStream[PhaseReached]]:
-        """Listen to the phases that builds enter; who is not waiting when a wanted one comes misses it."""
-        send, receive = anyio.create_memory_object_stream[PhaseReached](0)
+    async def listening(self, wanted: Callable[[Reached], bool]) -> AsyncIterator[ObjectReceiveStream[Reached]]:
+        """Listen to what builds reach; who is not waiting when something wanted comes misses it."""
+        send, receive = anyio.create_memory_object_stream[Reached](0)
         listener = (wanted, send)
         self._listeners.append(listener)
         try:
@@ -229,13 +230,15 @@ class Conductor:
         finally:
             self._listeners.remove(listener)
 
-    def _signal(self, watch: Watch) -> None:
-        phase = watch.progress.phase
-        reached = PhaseReached(watch.actor, watch.iteration, phase, watch.progress.reached[phase])
-        for wanted, send in self._listeners:
-            if wanted(reached):
-                with suppress(anyio.WouldBlock):
-                    send.send_nowait(reached)
+    def _signal(self, watch: Watch, news: News) -> None:
+        reached_now: tuple[Phase | Step, ...] = (*news.steps, *news.phases)
+        for what in reached_now:
+            at = watch.progress.reached[what] if isinstance(what, Phase) else watch.progress.moved
+            reached = Reached(watch.actor, watch.iteration, watch.request.tag, what, at)
+            for wanted, send in self._listeners:
+                if wanted(reached):
+                    with suppress(anyio.WouldBlock):
+                        send.send_nowait(reached)
 
     # What goes on beside the actors
 

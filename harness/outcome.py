@@ -13,6 +13,13 @@ class Phase(StrEnum):
     EXITED = "exited"
 
 
+class StepState(StrEnum):
+    """What has just become of a step of a build."""
+
+    STARTED = "started"
+    COMPLETED = "completed"
+
+
 class Outcome(StrEnum):
     """What became of one iteration."""
 

@@ -5,25 +5,49 @@ print one a line, buildx before 0.14 prints each over many lines; other lines ar
 """
 
 import json
+import re
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Final
 
-from harness.outcome import Phase
+from harness.outcome import Phase, StepState
 
-EXPORT_NAMES: Final = ("exporting ", "importing to docker")
-"""How the names of export vertexes begin: image, oci, docker, cache; the second is buildx's load from a container."""
+EXPORT_NAME: Final = re.compile(r"(\[[^]]+\] )?(exporting |importing to docker)")
+"""How the names of export vertexes begin: image, oci, docker, cache; ``bake`` puts the target in front. The second is
+buildx's load from a container.
+"""
 _ORDER: Final = tuple(Phase)
 _KEPT_LINES: Final = 40
+
+
+@dataclass(frozen=True)
+class Step:
+    """A vertex of the build that has just started or completed."""
+
+    name: str
+    state: StepState
+
+
+@dataclass(frozen=True)
+class News:
+    """What a piece of the stream brought: the phases entered, in order, and the steps that started or completed."""
+
+    phases: tuple[Phase, ...] = ()
+    steps: tuple[Step, ...] = ()
 
 
 class Progress:
     """One build's stream as it comes; what the build is doing and since when.
 
     Times are whatever clock the caller passes; only their order matters here.
+
+    Args:
+        started: the time at which the client started.
+        exports: how many results it exports; only once that many have completed has the build exported.
     """
 
-    def __init__(self, started: float) -> None:
+    def __init__(self, started: float, exports: int = 1) -> None:
         self.reached: dict[Phase, float] = {Phase.STARTED: started}
         """The latest time at which each phase was entered; a cache export after an image export re-enters."""
         self.moved = started
@@ -34,7 +58,9 @@ class Progress:
         """The stream's last objects, one line each, for the record of a finding."""
         self.vertex_error = ""
         """What the last vertex that failed reported."""
+        self._wanted = exports
         self._exports: dict[str, bool] = {}
+        self._started: set[str] = set()
         self._completed: set[str] = set()
         self._seen: set[str] = set()
         self._unread = b""
@@ -45,7 +71,8 @@ class Progress:
         if Phase.EXITED in self.reached:
             return Phase.EXITED
         if self._exports:
-            return Phase.EXPORTED if all(self._exports.values()) else Phase.EXPORTING
+            done = len(self._exports) >= self._wanted and all(self._exports.values())
+            return Phase.EXPORTED if done else Phase.EXPORTING
         return Phase.SOLVING if self._seen else Phase.STARTED
 
     @property
@@ -53,22 +80,24 @@ class Progress:
         """How many steps have completed."""
         return len(self._completed)
 
-    def feed(self, chunk: bytes, now: float) -> bool:
-        """Take what the client printed at time `now`; return whether the build entered another phase."""
+    def feed(self, chunk: bytes, now: float) -> News:
+        """Take what the client printed at time `now`; return what it brought."""
         before = self.phase
         self.moved = now
+        steps: list[Step] = []
         for item in self._split(chunk):
             if isinstance(item, str):
                 self.messages.append(item)
             else:
-                self._take(item)
+                steps += self._take(item)
         after = self.phase
         if after is before:
-            return False
+            return News(steps=tuple(steps))
         for passed in _ORDER[: _ORDER.index(after)]:  # what came and went within one chunk
             self.reached.setdefault(passed, now)
         self.reached[after] = now
-        return True
+        entered = _ORDER[_ORDER.index(before) + 1 : _ORDER.index(after) + 1]
+        return News(entered or (after,), tuple(steps))
 
     def exited(self, now: float) -> None:
         """Note that the client has ended; what is read after that was said before it."""
@@ -101,15 +130,19 @@ class Progress:
             ):  # nine objects in ten are logs and byte counts: decoding those costs CPU for nothing
                 yield _decoded(text)
 
-    def _take(self, status: dict[str, Any]) -> None:
+    def _take(self, status: dict[str, Any]) -> Iterator[Step]:
         for vertex in _dicts(status.get("vertexes")):
-            digest, completed = str(vertex.get("digest")), "completed" in vertex
+            digest, name, completed = str(vertex.get("digest")), str(vertex.get("name")), "completed" in vertex
             self._seen.add(digest)
-            if str(vertex.get("name")).startswith(EXPORT_NAMES):
+            if "started" in vertex and digest not in self._started:
+                self._started.add(digest)
+                yield Step(name, StepState.STARTED)
+            if EXPORT_NAME.match(name):
                 self._exports[digest] = completed and not vertex.get("error")
-            if completed:
+            if completed and digest not in self._completed:
                 self._completed.add(digest)
-            else:
+                yield Step(name, StepState.COMPLETED)
+            elif not completed:
                 self._completed.discard(digest)  # a vertex that is entered again
             self.vertex_error = str(vertex.get("error") or self.vertex_error)
 

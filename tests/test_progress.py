@@ -60,7 +60,7 @@ def test_a_build_from_end_to_end(indent: int | None) -> None:
         (line(vertex("exporting to image", completed=True), indent=indent), Phase.EXPORTED, True),
     ]
     for second, (chunk, phase, entered) in enumerate(steps, 11):
-        assert progress.feed(chunk, float(second)) is entered
+        assert bool(progress.feed(chunk, float(second)).phases) is entered
         assert progress.phase is phase
         assert progress.moved == float(second)
     progress.exited(20.0)
@@ -91,7 +91,7 @@ def test_an_export_of_the_cache_after_that_of_the_image() -> None:
     image, cache = "exporting to image", "exporting cache to client directory"
     progress = fed(line(vertex(image)), line(vertex(image, completed=True)), line(vertex(cache)))
     assert (progress.phase, progress.reached[progress.phase]) == (Phase.EXPORTING, 3.0)
-    assert progress.feed(line(vertex(cache, completed=True)), 4.0)
+    assert progress.feed(line(vertex(cache, completed=True)), 4.0).phases
     assert (progress.phase, progress.reached[progress.phase]) == (Phase.EXPORTED, 4.0)
 
 
@@ -139,7 +139,7 @@ def test_whatever_comes_is_progress() -> None:
     """Statuses, logs and the client's own lines move the build without taking it to another phase."""
     progress = fed(line(vertex("[1/1] RUN a")))
     for second, chunk in enumerate((b'{"statuses":[{"id":"x","vertex":"v"}]}\n', b'{"logs":[]}\n', b"hello\n"), 2):
-        assert not progress.feed(chunk, float(second))
+        assert not progress.feed(chunk, float(second)).phases
         assert progress.moved == float(second)
     assert progress.phase is Phase.SOLVING
 
@@ -189,7 +189,9 @@ def test_objects_of_another_shape(item: str, phase: Phase) -> None:
     progress = fed(item.encode() + b"\n")
     assert progress.phase is phase
     assert all(isinstance(text, str) for text in told(item))
-    assert progress.feed(line(vertex("exporting to oci image format")), 2.0) is (phase is not Phase.EXPORTING)
+    assert bool(progress.feed(line(vertex("exporting to oci image format")), 2.0).phases) is (
+        phase is not Phase.EXPORTING
+    )
 
 
 def test_an_error_that_is_no_text() -> None:
@@ -223,7 +225,7 @@ def test_real_streams(file: Path, steps: int, export: str) -> None:
     """A real stream, fed line by line, goes through every phase in order and ends with its completed export."""
     progress, phases = Progress(0.0), [Phase.STARTED]
     for second, text in enumerate(file.read_bytes().splitlines(keepends=True), 1):
-        if progress.feed(text, float(second)):
+        if progress.feed(text, float(second)).phases:
             phases.append(progress.phase)
     assert phases == [Phase.STARTED, Phase.SOLVING, Phase.EXPORTING, Phase.EXPORTED]
     assert list(progress.reached.values()) == sorted(progress.reached.values())
@@ -307,3 +309,37 @@ def test_both_forms_say_the_same(parts: list[bytes]) -> None:
 def test_told_to_a_person(item: bytes, lines: list[str]) -> None:
     """An object is told as a client's plain output would tell it."""
     assert told(item.decode().strip()) == lines
+
+
+def test_steps_are_told_once() -> None:
+    """Each step is told as it starts and as it completes, once each; a cached one does both at once."""
+    progress = Progress(0.0)
+    first = progress.feed(line(vertex("[1/2] RUN a"), vertex("[2/2] COPY b", completed=True)), 1.0)
+    assert [(step.name, step.state) for step in first.steps] == [
+        ("[1/2] RUN a", "started"),
+        ("[2/2] COPY b", "started"),
+        ("[2/2] COPY b", "completed"),
+    ]
+    assert progress.feed(line(vertex("[1/2] RUN a")), 2.0).steps == ()
+    last = progress.feed(line(vertex("[1/2] RUN a", completed=True)), 3.0)
+    assert [(step.name, step.state) for step in last.steps] == [("[1/2] RUN a", "completed")]
+    assert progress.feed(line(vertex("[1/2] RUN a", completed=True)), 4.0).steps == ()
+
+
+def test_phases_that_pass_within_one_piece() -> None:
+    """What was entered and left within one piece of the stream is told too, in order."""
+    whole = line(vertex("[1/1] RUN a", completed=True)) + line(vertex("exporting to image", completed=True))
+    assert Progress(0.0).feed(whole, 1.0).phases == (Phase.SOLVING, Phase.EXPORTING, Phase.EXPORTED)
+
+
+def test_several_exports() -> None:
+    """A client that exports several results has exported once all have completed, not when the first one has."""
+    progress = Progress(0.0, exports=2)
+    stream = [
+        (vertex("[app] exporting to image", completed=True), Phase.EXPORTING),
+        (vertex("[web] exporting to image"), Phase.EXPORTING),
+        (vertex("[web] exporting to image", completed=True), Phase.EXPORTED),
+    ]
+    for second, (item, phase) in enumerate(stream, 1):
+        progress.feed(line(item), float(second))
+        assert progress.phase is phase

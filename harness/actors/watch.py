@@ -2,17 +2,19 @@
 
 import re
 import signal
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
 import anyio
 
 from harness.attention import Attention
+from harness.daemons.base import BuildRequest
 from harness.detectors.base import Detector, Stillness
 from harness.outcome import Outcome, Phase
 from harness.proc import Child, Identity
-from harness.progress import Progress
+from harness.progress import News, Progress
 
 _LEFTOVER_SECONDS: Final = 5.0
 """How long what a client started may outlive it, before it is killed."""
@@ -34,11 +36,9 @@ class Found:
 class Watch:
     """A client, its progress, and the attended time since either last moved."""
 
-    def __init__(
-        self, iteration: int, actor: str, args: Mapping[str, str], client: Child, attention: Attention
-    ) -> None:
-        self.iteration, self.actor, self.args, self.client = iteration, actor, args, client
-        self.progress = Progress(anyio.current_time())
+    def __init__(self, actor: str, request: BuildRequest, client: Child, attention: Attention) -> None:
+        self.actor, self.request, self.client = actor, request, client
+        self.progress = Progress(anyio.current_time(), request.exports)
         self.patience = anyio.CancelScope()
         """The wait for the client; cancelled at a finding, or when the run ends."""
         self.found: Found | None = None
@@ -46,18 +46,35 @@ class Watch:
         """Monotonic time of our signal, where the scenario times this build out."""
         self.excuse = ""
         """Why it may fail without fault of its own: the daemon is taken down on purpose."""
-        self.on_phase: Callable[[Watch], None] = lambda _: None
+        self.on_news: Callable[[Watch, News], None] = lambda _watch, _news: None
         self._attention = attention
         self._phase_since = self._heard_at = attention.attended
         self._closed = anyio.Event()
+        self._holders = 0
+
+    @property
+    def iteration(self) -> int:
+        """Which build it is."""
+        return self.request.iteration
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Have it not looked at while we keep the client itself from going on; then all waits begin anew."""
+        self._holders += 1
+        try:
+            yield
+        finally:
+            self._holders -= 1
+            self._phase_since = self._heard_at = self._attention.attended
 
     async def listen(self) -> None:
         """Read what the client prints until every holder of the pipe has closed it."""
         async for chunk in self.client.output():
             self._heard_at = self._attention.attended
-            if self.progress.feed(chunk, anyio.current_time()):
+            news = self.progress.feed(chunk, anyio.current_time())
+            if news.phases:
                 self._phase_since = self._heard_at
-                self.on_phase(self)
+            self.on_news(self, news)
         self._closed.set()
 
     async def wait(self) -> None:
@@ -69,11 +86,11 @@ class Watch:
         if not self._closed.is_set():
             self.client.signal(signal.SIGKILL, group=True)
         self.progress.exited(exited)
-        self.on_phase(self)
+        self.on_news(self, News((Phase.EXITED,)))
 
     def look(self, detectors: Iterable[Detector]) -> None:
         """Ask every detector; at the first that finds something, stop waiting for the client."""
-        if self.found or self.client.returncode is not None:
+        if self.found or self._holders or self.client.returncode is not None:
             return
         now = self._attention.attended
         still = Stillness(self.progress.phase, now - self._phase_since, now - self._heard_at)

@@ -9,10 +9,27 @@ from harness.triggers.base import Moment, Signals, Trigger
 from harness.triggers.every import EveryTrigger
 from harness.triggers.interval import IntervalTrigger
 from harness.triggers.phase import PhaseTrigger
+from harness.triggers.step import StepTrigger
 
-__all__ = ["AtTrigger", "EveryTrigger", "IntervalTrigger", "Moment", "PhaseTrigger", "Signals", "Trigger", "When"]
+__all__ = [
+    "AtTrigger",
+    "EveryTrigger",
+    "IntervalTrigger",
+    "Moment",
+    "PhaseTrigger",
+    "Signals",
+    "StepTrigger",
+    "Trigger",
+    "When",
+]
 
-_KEYS: Final = {"phase": PhaseTrigger, "every": EveryTrigger, "at": AtTrigger, "interval": IntervalTrigger}
+_KEYS: Final = {
+    "phase": PhaseTrigger,
+    "step": StepTrigger,
+    "every": EveryTrigger,
+    "at": AtTrigger,
+    "interval": IntervalTrigger,
+}
 """The key that tells a trigger from the others; without any, what `interval` lacks is told."""
 
 
@@ -25,6 +42,7 @@ def _kind(value: object) -> str:
 When = Annotated[
     Annotated[IntervalTrigger, Tag("IntervalTrigger")]
     | Annotated[PhaseTrigger, Tag("PhaseTrigger")]
+    | Annotated[StepTrigger, Tag("StepTrigger")]
     | Annotated[EveryTrigger, Tag("EveryTrigger")]
     | Annotated[AtTrigger, Tag("AtTrigger")],
     Discriminator(_kind),

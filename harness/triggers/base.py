@@ -9,36 +9,38 @@ from anyio.abc import ObjectReceiveStream
 
 from harness.dice import Dice
 from harness.outcome import Phase
+from harness.progress import Step
 from harness.units import Duration
 from harness.written import Written
 
 
 @dataclass(frozen=True)
-class PhaseReached:
-    """A build of a named actor has entered a phase, at a monotonic time in seconds."""
+class Reached:
+    """A build of a named actor has entered a phase, or one of its steps has started or completed."""
 
     actor: str
     iteration: int
-    phase: Phase
+    tag: str
+    """The image that it makes."""
+    what: Phase | Step
     at: float
+    """Monotonic time in seconds."""
 
 
 @dataclass(frozen=True)
 class Moment:
-    """A time to act: the actor's `count`-th, and the monotonic time of what called for it."""
+    """A time to act: the actor's `count`-th, the monotonic time of what called for it, and the build that did."""
 
     count: int
     due: float
-    iteration: int | None = None
+    build: Reached | None = None
 
 
 class Signals(Protocol):
     """What happens in a run, to listen to. Who is busy when a signal that it wants comes misses it."""
 
-    def phases(
-        self, wanted: Callable[[PhaseReached], bool]
-    ) -> AbstractAsyncContextManager[ObjectReceiveStream[PhaseReached]]:
-        """Listen to the phases that builds enter, as far as they are wanted."""
+    def listening(self, wanted: Callable[[Reached], bool]) -> AbstractAsyncContextManager[ObjectReceiveStream[Reached]]:
+        """Listen to what builds reach, as far as it is wanted."""
         ...
 
 

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from harness.dice import Dice
 from harness.outcome import Phase
-from harness.triggers.base import Moment, PhaseReached, Signals, Trigger
+from harness.triggers.base import Moment, Reached, Signals, Trigger
 
 
 class EveryTrigger(Trigger):
@@ -24,10 +24,10 @@ class EveryTrigger(Trigger):
     async def moments(self, dice: Dice, signals: Signals) -> AsyncGenerator[Moment, None]:  # noqa: ARG002 — no chance in it
         """Yield a moment as each n-th iteration starts."""
         count = 0
-        async with signals.phases(self._wants) as stream:
+        async with signals.listening(self._wants) as stream:
             async for signal in stream:
                 count += 1
-                yield Moment(count, signal.at, signal.iteration)
+                yield Moment(count, signal.at, signal)
 
-    def _wants(self, signal: PhaseReached) -> bool:
-        return signal.phase is Phase.STARTED and signal.iteration % self.every == 0
+    def _wants(self, signal: Reached) -> bool:
+        return signal.what is Phase.STARTED and signal.iteration % self.every == 0

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from harness.dice import Dice
 from harness.outcome import Phase
 from harness.triggers import Moment, PhaseTrigger, When
-from harness.triggers.base import PhaseReached
+from harness.triggers.base import Reached
 
 pytestmark = pytest.mark.anyio
 
@@ -30,12 +30,12 @@ class Run:
     """A run that signals what a test says, to those who listen just then."""
 
     def __init__(self) -> None:
-        self.listeners: list[tuple[Callable[[PhaseReached], bool], MemoryObjectSendStream[PhaseReached]]] = []
+        self.listeners: list[tuple[Callable[[Reached], bool], MemoryObjectSendStream[Reached]]] = []
 
     @asynccontextmanager
-    async def phases(self, wanted: Callable[[PhaseReached], bool]) -> AsyncIterator[ObjectReceiveStream[PhaseReached]]:
+    async def listening(self, wanted: Callable[[Reached], bool]) -> AsyncIterator[ObjectReceiveStream[Reached]]:
         """Listen to what is wanted."""
-        send, receive = anyio.create_memory_object_stream[PhaseReached](0)
+        send, receive = anyio.create_memory_object_stream[Reached](0)
         listener = (wanted, send)
         self.listeners.append(listener)
         try:
@@ -47,7 +47,7 @@ class Run:
     async def signal(self, iteration: int, phase: Phase, *, actor: str = "ci", at: float | None = None) -> None:
         """Have a build enter a phase, now or at another time, and let who listens take note."""
         await settled()
-        reached = PhaseReached(actor, iteration, phase, anyio.current_time() if at is None else at)
+        reached = Reached(actor, iteration, f"{actor}:latest", phase, anyio.current_time() if at is None else at)
         for wanted, send in self.listeners:
             if wanted(reached):
                 with suppress(anyio.WouldBlock):
@@ -84,9 +84,9 @@ async def listening(run: Run, dice: Dice | None = None, **written: object) -> As
         tasks.cancel_scope.cancel()
 
 
-def iterations(listener: Listener) -> list[int | None]:
+def iterations(listener: Listener) -> list[int]:
     """Return the builds that were acted on."""
-    return [moment.iteration for moment in listener.taken]
+    return [moment.build.iteration for moment in listener.taken if moment.build]
 
 
 async def test_only_its_phase_of_its_build() -> None:
@@ -97,7 +97,10 @@ async def test_only_its_phase_of_its_build() -> None:
             await run.signal(1, phase, at=50.0)
             await run.signal(2, phase, actor="other")
         await run.signal(3, Phase.EXPORTING, at=60.0)
-        assert listener.taken == [Moment(1, 50.0, 1), Moment(2, 60.0, 3)]
+        assert listener.taken == [
+            Moment(1, 50.0, Reached("ci", 1, "ci:latest", Phase.EXPORTING, 50.0)),
+            Moment(2, 60.0, Reached("ci", 3, "ci:latest", Phase.EXPORTING, 60.0)),
+        ]
 
 
 async def test_nobody_listens_afterwards() -> None:
@@ -149,7 +152,7 @@ async def test_the_delay_counts_from_the_phase() -> None:
         assert listener.taken[1].due == pytest.approx(entered - 3600 + 0.05)
 
 
-async def chosen(order: Iterable[int], dice: Dice, chance: float) -> list[int | None]:
+async def chosen(order: Iterable[int], dice: Dice, chance: float) -> list[int]:
     """Return the builds that are acted on, of those that come in an order."""
     run = Run()
     async with listening(run, dice, chance=chance) as listener:
@@ -176,12 +179,12 @@ async def test_without_chance_every_one() -> None:
 async def test_delays_come_again() -> None:
     """A build's random delay is the same for the same seed, whatever builds came before it."""
 
-    async def delays(order: Iterable[int]) -> dict[int | None, float]:
+    async def delays(order: Iterable[int]) -> dict[int, float]:
         run = Run()
         async with listening(run, after={"uniform": ["0s", "1h"]}) as listener:
             for iteration in order:  # all long ago, so that no delay is waited for
                 await run.signal(iteration, Phase.EXPORTING, at=-10_000.0)
-            return {moment.iteration: moment.due + 10_000.0 for moment in listener.taken}
+            return {moment.build.iteration: moment.due + 10_000.0 for moment in listener.taken if moment.build}
 
     forwards = await delays(range(1, 21))
     assert await delays(range(20, 0, -1)) == pytest.approx(forwards)
