@@ -12,7 +12,7 @@
 
 import os
 import secrets
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -32,7 +32,7 @@ from harness.daemons.base import Daemon, OpenDaemon, Site
 from harness.daemons.host import open_host
 from harness.daemons.table import DAEMONS
 from harness.errors import HarnessError, InfraError, SubjectError, UsageError
-from harness.hostinfo import describe, require_private_daemons
+from harness.hostinfo import Burden, describe, require_bearable, require_private_daemons
 from harness.interrupt import Interrupt, first_of, interruptible
 from harness.judge import judge
 from harness.ledger import Ledger
@@ -115,6 +115,8 @@ async def run_scenario(scenario: Scenario, options: RunOptions, audience: Audien
         endangering = [actor.name for actor in actors if actor.disturbs]
         if toolchain.endpoint and endangering and not options.allow_host_damage:
             raise HostInDanger(endangering)
+        if not toolchain.endpoint:
+            require_bearable([*_burdens(scenario, actors)], cache_folder("daemons"))
         given = (options.seed, scenario.seed, secrets.randbits(_SEED_BITS))
         seed = next(seed for seed in given if seed is not None)
         folder = RunFolder.create(options.results, scenario.name)
@@ -143,6 +145,14 @@ async def _choose(scenario: Scenario, options: RunOptions, audience: Audience) -
     elif not toolchain.kinds:
         raise NothingToRun(toolchain)
     return toolchain, DAEMONS[wanted or toolchain.kinds[0]]
+
+
+def _burdens(scenario: Scenario, actors: Sequence[Actor]) -> Iterator[Burden]:
+    """Yield what a scenario would take of this host."""
+    if scenario.daemon.limits.disk is not None:
+        yield Burden("daemon.limits.disk", disk=scenario.daemon.limits.disk)
+    for actor in actors:
+        yield from actor.burdens(scenario.daemon)
 
 
 def _story(options: RunOptions, toolchain: Toolchain, seed: int) -> dict[str, Any]:

@@ -17,7 +17,7 @@ LAYERS: Final[Mapping[str, tuple[str, ...]]] = {
     "version": ("harness",),
     "names": ("errors", "outcome", "units", "written", "delay", "dice", "stats", "records"),
     "pure": ("progress", "judge"),
-    "host": ("proc", "cache", "hostinfo", "attention", "ledger", "interrupt", "apt"),
+    "host": ("proc", "cache", "cgroup", "hostinfo", "attention", "ledger", "interrupt", "apt"),
     "files": ("triggers", "scenario", "store"),
     "parts": ("toolchain", "base_image", "daemons", "detectors", "actors", "evidence"),
     "engine": ("aftermath", "conductor", "engine"),

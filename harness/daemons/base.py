@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from harness.ledger import Ledger
 from harness.proc import Command
@@ -25,6 +25,23 @@ class BuildRequest:
     """`load`, `image` or `oci`."""
     no_cache: bool = False
     network: str = "none"
+    exports: int = 1
+    """How many results the client exports."""
+
+
+@dataclass(frozen=True)
+class PruneRequest:
+    """What a client is to have removed."""
+
+    what: Literal["cache", "images", "everything", "tag"] = "cache"
+    all: bool = False
+    """Also what a later build could still use, not only what is dangling."""
+    filters: tuple[str, ...] = ()
+    """In the client's own form, such as ``until=24h`` or ``type=regular``."""
+    keep: int | None = None
+    """Bytes of build cache to leave."""
+    tag: str = ""
+    """The image to remove."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +56,10 @@ class DaemonFacts:
     """Whether we started it; nothing of another's daemon is ever disturbed unasked."""
     pid: int | None = None
     log: Path | None = None
+    cgroup: str | None = None
+    """The daemon's own, by its name below the root of every hierarchy."""
+    disk: Path | None = None
+    """A folder of ours on the file system that its root is on."""
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -67,8 +88,8 @@ class Daemon(Protocol):
         """Return the client command for one build, which prints its progress as rawjson."""
         ...
 
-    def prune(self, *, everything: bool) -> Command:
-        """Return the client command that prunes the build cache; `everything`: also what a later build could use."""
+    def prune(self, request: PruneRequest) -> Command | None:
+        """Return the client command that prunes; None where this daemon keeps nothing of the kind."""
         ...
 
     async def answers(self) -> bool:

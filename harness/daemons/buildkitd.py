@@ -8,7 +8,8 @@ from typing import Any, Final
 
 import tomli_w
 
-from harness.daemons.base import BuildRequest, Daemon, DaemonFacts, Site
+from harness.daemons.base import BuildRequest, Daemon, DaemonFacts, PruneRequest, Site
+from harness.daemons.gc import for_buildkitd
 from harness.daemons.pprof import Pprof
 from harness.daemons.private import Home, Service, running, settle_in
 from harness.errors import CaptureError, CommandError, CommandTimeout, UsageError
@@ -58,9 +59,15 @@ class Buildkitd:
             *("--output", export),
         )
 
-    def prune(self, *, everything: bool) -> Command:
-        """Return the command that prunes the cache."""
-        return self._command("prune", *(["--all"] if everything else []))
+    def prune(self, request: PruneRequest) -> Command | None:
+        """Return the command that prunes the cache, which is everything that it keeps; it has no images."""
+        if request.what in {"images", "tag"}:
+            return None
+        return self._command(
+            *("prune", *(["--all"] if request.all else [])),
+            *(part for text in request.filters for part in ("--filter", text)),
+            *(["--keep-storage", f"{request.keep / 1e6:f}"] if request.keep is not None else []),
+        )
 
     async def answers(self) -> bool:
         """Whether it lists its workers."""
@@ -98,9 +105,9 @@ async def _answers(home: Home) -> bool:
 @asynccontextmanager
 async def open_buildkitd(toolchain: Toolchain, spec: DaemonSpec, site: Site) -> AsyncIterator[Daemon]:
     """Start a private buildkitd; see `OpenDaemon`."""
-    home = settle_in(toolchain, site)
+    home = await settle_in(toolchain, spec, site)
     configuration = home.records / "buildkitd.toml"
-    configuration.write_text(_toml(_configuration(home, spec.config)))
+    configuration.write_text(_toml(_configuration(home, spec)))
     command = Command((str(home.bin / "buildkitd"), "--config", str(configuration)), home.environment)
 
     async def ready() -> bool:
@@ -117,6 +124,8 @@ async def open_buildkitd(toolchain: Toolchain, spec: DaemonSpec, site: Site) -> 
                 private=True,
                 pid=service.pid,
                 log=home.log,
+                cgroup=service.cgroup,
+                disk=home.disk,
             )
             yield Buildkitd(facts, service, home, pprof)
         finally:
@@ -129,18 +138,20 @@ def _version(told: str) -> str:
     return match[0] if match else told
 
 
-def _configuration(home: Home, wanted: Mapping[str, Any]) -> dict[str, Any]:
+def _configuration(home: Home, spec: DaemonSpec) -> dict[str, Any]:
     """Return buildkitd.toml as a mapping: the scenario's own over ours, table by table."""
     ours: dict[str, Any] = {
         "root": str(home.root),
         "debug": True,
         "grpc": {"address": [f"unix://{home.run}/buildkitd.sock"], "debugAddress": f"unix://{home.run}/debug.sock"},
         "worker": {
-            "oci": {"enabled": True, "networkMode": "host", "defaultCgroupParent": home.cgroup},
+            "oci": {"enabled": True, "networkMode": "host", "defaultCgroupParent": home.cgroup.name},
             "containerd": {"enabled": False},
         },
     }
-    return _merged(ours, wanted)
+    if spec.gc:
+        ours["worker"]["oci"] |= for_buildkitd(spec.gc)
+    return _merged(ours, spec.config)
 
 
 def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

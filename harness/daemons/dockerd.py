@@ -11,7 +11,8 @@ import anyio.to_thread
 import docker
 from docker.errors import DockerException
 
-from harness.daemons.base import BuildRequest, Daemon, DaemonFacts, Site
+from harness.daemons.base import BuildRequest, Daemon, DaemonFacts, PruneRequest, Site
+from harness.daemons.gc import for_dockerd
 from harness.daemons.pprof import Pprof
 from harness.daemons.private import Home, Service, running, settle_in
 from harness.errors import CaptureError, CommandError, CommandTimeout
@@ -43,9 +44,21 @@ class DockerClient:
             *(*args, "--tag", request.tag, *export, str(request.context)),
         )
 
-    def prune(self, *, everything: bool) -> Command:
-        """Return the command that prunes the build cache."""
-        return self._command("buildx", "prune", "--builder", "default", "--force", *(["--all"] if everything else []))
+    def prune(self, request: PruneRequest) -> Command:
+        """Return the command that prunes the build cache or the images."""
+        words = {
+            "cache": ["buildx", "prune", "--builder", "default"],
+            "images": ["image", "prune"],
+            "everything": ["system", "prune", "--volumes"],
+            "tag": ["image", "rm"],
+        }[request.what]
+        if request.what == "tag":
+            return self._command(*words, "--force", request.tag)
+        return self._command(
+            *(*words, "--force", *(["--all"] if request.all else [])),
+            *(part for text in request.filters for part in ("--filter", text)),
+            *(["--keep-storage", f"{request.keep}B"] if request.keep is not None else []),
+        )
 
     async def running_records(self) -> int:
         """Return how many build records are running (``docker buildx history ls``, in buildx 0.20 and later)."""
@@ -103,7 +116,7 @@ class Dockerd:
 @asynccontextmanager
 async def open_dockerd(toolchain: Toolchain, spec: DaemonSpec, site: Site) -> AsyncIterator[Daemon]:
     """Start a private dockerd; see `OpenDaemon`."""
-    home = settle_in(toolchain, site)
+    home = await settle_in(toolchain, spec, site)
     socket = home.run / "docker.sock"
     configuration = home.records / "daemon.json"
     configuration.write_text(json.dumps(_configuration(home, spec, socket), indent=1))
@@ -121,6 +134,8 @@ async def open_dockerd(toolchain: Toolchain, spec: DaemonSpec, site: Site) -> As
                 private=True,
                 pid=service.pid,
                 log=home.log,
+                cgroup=service.cgroup,
+                disk=home.disk,
                 details={
                     "image_store": spec.image_store,
                     "components": {part["Name"]: part["Version"] for part in version.get("Components", ())},
@@ -138,7 +153,7 @@ def _configuration(home: Home, spec: DaemonSpec, socket: Path) -> dict[str, Any]
         "exec-root": str(home.run / "exec"),
         "pidfile": str(home.run / "docker.pid"),
         "hosts": [f"unix://{socket}"],
-        "cgroup-parent": f"/{home.cgroup}",
+        "cgroup-parent": f"/{home.cgroup.name}",
         "bridge": "none",
         "iptables": False,
         "ip6tables": False,
@@ -147,6 +162,8 @@ def _configuration(home: Home, spec: DaemonSpec, socket: Path) -> dict[str, Any]
         "debug": True,
         "features": {"containerd-snapshotter": spec.image_store == "containerd"},
     }
+    if spec.gc:
+        ours["builder"] = {"gc": for_dockerd(spec.gc)}
     features = {"features": ours["features"] | spec.config.get("features", {})}
     return ours | spec.config | features
 

@@ -12,12 +12,15 @@ import anyio
 from tenacity import AsyncRetrying, RetryError, retry_if_result, stop_after_delay, wait_fixed
 
 from harness.cache import cache_folder
+from harness.cgroup import Cgroup, CgroupUnavailable
 from harness.daemons.base import Site
 from harness.errors import CommandMissing, DaemonStartError
-from harness.proc import Child, Command, spawn
+from harness.proc import Child, Command, run, spawn
+from harness.scenario import DaemonSpec, Limits
 from harness.toolchain import Toolchain
 
 _READY_SECONDS: Final = 60.0
+_MOUNT_SECONDS: Final = 60.0
 TERM_SECONDS: Final = 10.0
 """How long a daemon may take to stop by itself; an idle one takes under a second, a hung one does not stop at all."""
 
@@ -26,14 +29,20 @@ TERM_SECONDS: Final = 10.0
 class Home:
     """The folders of one private daemon; all but `records` go when it ends."""
 
-    root: Path
-    """Its data, which may grow large; below the cache."""
+    disk: Path
+    """The file system that it lives on: a folder below the cache, or one of a size of its own mounted there."""
     run: Path
     """Its sockets; short, for a socket's path is at most 107 bytes long."""
     bin: Path
     """Links to the toolchain's programs: the daemon's PATH begins with it."""
     records: Path
-    cgroup: str
+    cgroup: Cgroup
+    limits: Limits
+
+    @property
+    def root(self) -> Path:
+        """Its data, which may grow large."""
+        return self.disk / "root"
 
     @property
     def log(self) -> Path:
@@ -46,18 +55,36 @@ class Home:
         return {"PATH": f"{self.bin}:{os.environ.get('PATH', os.defpath)}"}
 
 
-def settle_in(toolchain: Toolchain, site: Site) -> Home:
-    """Make the folders of a private daemon, and note them and its cgroup in the ledger."""
+async def settle_in(toolchain: Toolchain, spec: DaemonSpec, site: Site) -> Home:
+    """Make the folders of a private daemon, its disk and its cgroup, and note all of them in the ledger.
+
+    Raises:
+        CgroupUnavailable, CommandError: this host cannot limit it as the scenario wants.
+    """
     name = f"repro-{site.name}"
     base = site.ledger.own_folder(cache_folder("daemons") / site.name)
     short = Path("/run") if os.access("/run", os.W_OK) else Path(tempfile.gettempdir())
-    run = site.ledger.own_folder(short / name)
-    home = Home(base / "root", run, base / "bin", site.records, site.ledger.own_cgroup(name))
+    sockets = site.ledger.own_folder(short / name)
+    cgroup = Cgroup(site.ledger.own_cgroup(name))
+    home = Home(base / "disk", sockets, base / "bin", site.records, cgroup, spec.limits)
+    home.disk.mkdir()
+    if spec.limits.disk is not None:
+        await _mount(base / "disk.img", home.disk, spec.limits.disk)
     home.root.mkdir()
     home.bin.mkdir()
     for program, binary in toolchain.binaries.items():
         (home.bin / program).symlink_to(binary.path)
+    if spec.limits.memory is not None or spec.limits.cpus is not None:
+        cgroup.limit(memory=spec.limits.memory, cpus=spec.limits.cpus)
     return home
+
+
+async def _mount(image: Path, folder: Path, size: int) -> None:
+    """Mount a new file system of `size` bytes, held in a sparse file; its loop device goes with the mount."""
+    with image.open("wb") as file:
+        file.truncate(size)
+    await run(["mkfs.ext4", "-q", "-F", "-m", "0", image], deadline=_MOUNT_SECONDS)
+    await run(["mount", "-o", "loop", image, folder], deadline=_MOUNT_SECONDS)
 
 
 class Service:
@@ -70,6 +97,8 @@ class Service:
         self._home, self._site, self._command, self._ready = home, site, command, ready
         self._process: Child | None = None
         self._runs = anyio.Event()
+        self.cgroup: str | None = home.cgroup.name
+        """The one that it lives in; None where this host has none to give."""
 
     @property
     def pid(self) -> int | None:
@@ -90,6 +119,7 @@ class Service:
             raise DaemonStartError(self.kind, str(error), log) from error
         self._site.ledger.own_process(process.pid)
         self._process = process
+        self._confine(process.pid)
         retrying = AsyncRetrying(
             stop=stop_after_delay(_READY_SECONDS), wait=wait_fixed(0.1), retry=retry_if_result(lambda done: not done)
         )
@@ -100,6 +130,15 @@ class Service:
         if process.returncode is not None:
             raise DaemonStartError(self.kind, f"it ended with status {process.returncode}", log)
         self._runs.set()
+
+    def _confine(self, pid: int) -> None:
+        """Have it live in its cgroup; where this host has none to give, it does without, unless limits are wanted."""
+        try:
+            self._home.cgroup.adopt(pid)
+        except CgroupUnavailable:
+            if self._home.limits.memory is not None or self._home.limits.cpus is not None:
+                raise
+            self.cgroup = None
 
     async def _ready_or_dead(self) -> bool:
         return self._process is None or self._process.returncode is not None or await self._ready()

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from harness.daemons.base import BuildRequest, Daemon, DaemonFacts, Site
+from harness.daemons.base import BuildRequest, Daemon, DaemonFacts, PruneRequest, Site
 from harness.daemons.private import Service, running, settle_in
 from harness.proc import Command
 from harness.scenario import DaemonSpec
@@ -35,7 +35,7 @@ class Stub:
         behaviour = self._behaviours.get(str(request.iteration), self._behaviours.get("default", "ok"))
         return Command(("sh", str(_CLIENT), behaviour))
 
-    def prune(self, *, everything: bool) -> Command:  # noqa: ARG002 — nothing to prune
+    def prune(self, request: PruneRequest) -> Command:  # noqa: ARG002 — nothing to prune
         """Return a command that does nothing."""
         return Command(("true",))
 
@@ -47,11 +47,21 @@ class Stub:
 @asynccontextmanager
 async def open_stub(toolchain: Toolchain, spec: DaemonSpec, site: Site) -> AsyncIterator[Daemon]:
     """Start a process in the daemon's place; see `OpenDaemon`."""
-    home = settle_in(toolchain, site)
+    home = await settle_in(toolchain, spec, site)
 
     async def ready() -> bool:
         return True
 
     async with running(home, site, Command(("sleep", "infinity")), ready) as service:
-        facts = DaemonFacts("stub", "", toolchain.spec, "", private=True, pid=service.pid, log=home.log)
+        facts = DaemonFacts(
+            "stub",
+            "",
+            toolchain.spec,
+            "",
+            private=True,
+            pid=service.pid,
+            log=home.log,
+            cgroup=service.cgroup,
+            disk=home.disk,
+        )
         yield Stub(facts, service, {str(key): str(value) for key, value in spec.config.items()})

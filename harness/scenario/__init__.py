@@ -2,7 +2,7 @@
 
 from harness.scenario.dump import dump
 from harness.scenario.load import load
-from harness.scenario.model import ActorSpec, DaemonSpec, Detect, Fault, Scenario, Setting, Stop, Vocabulary
+from harness.scenario.model import ActorSpec, DaemonSpec, Detect, Fault, Limits, Scenario, Setting, Stop, Vocabulary
 from harness.scenario.schema import json_schema
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "DaemonSpec",
     "Detect",
     "Fault",
+    "Limits",
     "Scenario",
     "Setting",
     "Stop",

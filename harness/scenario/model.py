@@ -9,7 +9,7 @@ from pydantic import Field, SerializeAsAny, model_validator
 
 from harness.outcome import Outcome
 from harness.triggers import When
-from harness.units import Duration, format_duration
+from harness.units import Duration, Size, format_duration
 from harness.written import Written
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=60)]
@@ -31,6 +31,16 @@ class Renew(Written):
     """How many iterations a daemon lives, before a fresh one on a fresh root takes its place."""
 
 
+class Limits(Written):
+    """What the daemon, its steps and what they start may use together."""
+
+    memory: Annotated[Size, Field(ge=2**26)] | None = None
+    """At least 64MiB; swap is not given."""
+    cpus: Annotated[float, Field(ge=0.05)] | None = None
+    disk: Annotated[Size, Field(ge=2**26)] | None = None
+    """At least 64MiB: the daemon's root lives on a file system of its own of that size, so that it can be full."""
+
+
 class DaemonSpec(Written):
     """The daemon under test."""
 
@@ -42,6 +52,9 @@ class DaemonSpec(Written):
     """Where dockerd keeps images; buildkitd has one store only."""
     config: dict[str, Any] = Field(default_factory=dict)
     """Merged as it stands into daemon.json, or into buildkitd.toml."""
+    gc: Literal["report", "tiny"] | None = None
+    """A policy of garbage collection: the one of the report (953.7 MiB, 48 h), or one that keeps next to nothing."""
+    limits: Limits = Limits()
     renew: Renew | None = None
     """Without it, one daemon serves the whole run."""
 

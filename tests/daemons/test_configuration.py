@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from harness.cgroup import Cgroup
 from harness.daemons.base import BuildRequest
 from harness.daemons.buildkitd import NotToml, _configuration, _toml
 from harness.daemons.dockerd import DockerClient
 from harness.daemons.dockerd import _configuration as dockerd_configuration
 from harness.daemons.private import Home
-from harness.scenario import DaemonSpec
+from harness.scenario import DaemonSpec, Limits
 
-HOME = Home(Path("/data"), Path("/run/x"), Path("/bin-x"), Path("/records"), "repro-x")
+HOME = Home(Path("/data"), Path("/run/x"), Path("/bin-x"), Path("/records"), Cgroup("repro-x"), Limits())
 
 
 def test_dockerd_is_private() -> None:
@@ -21,7 +22,7 @@ def test_dockerd_is_private() -> None:
     written = dockerd_configuration(HOME, DaemonSpec(), Path("/run/x/docker.sock"))
     assert written["hosts"] == ["unix:///run/x/docker.sock"]
     assert {written["bridge"], written["iptables"], written["ip6tables"], written["ip-forward"]} == {"none", False}
-    assert written["data-root"] == "/data"
+    assert written["data-root"] == "/data/root"
     assert written["exec-root"].startswith("/run/x/")
     assert written["cgroup-parent"] == "/repro-x"
     assert written["debug"] is True
@@ -40,7 +41,7 @@ def test_scenario_has_the_last_word_on_dockerd() -> None:
 def test_buildkitd_configuration_is_toml() -> None:
     """The scenario's tables are merged into ours, key by key, also lists of tables."""
     wanted = {"worker": {"oci": {"gc": True, "gcpolicy": [{"keepBytes": 1000, "all": True}]}}, "debug": False}
-    read = tomllib.loads(_toml(_configuration(HOME, wanted)))
+    read = tomllib.loads(_toml(_configuration(HOME, DaemonSpec(config=wanted))))
     assert read["worker"]["oci"]["gcpolicy"] == [{"keepBytes": 1000, "all": True}]
     assert read["worker"]["oci"]["networkMode"] == "host"
     assert read["grpc"]["debugAddress"] == "unix:///run/x/debug.sock"
@@ -50,7 +51,7 @@ def test_buildkitd_configuration_is_toml() -> None:
 def test_what_toml_cannot_say_is_refused() -> None:
     """A null in the configuration is a usage error, not a traceback."""
     with pytest.raises(NotToml, match=r"daemon\.config"):
-        _toml(_configuration(HOME, {"root": None}))
+        _toml(_configuration(HOME, DaemonSpec(config={"root": None})))
 
 
 @pytest.mark.parametrize(
