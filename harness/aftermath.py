@@ -66,7 +66,7 @@ async def _build(daemon: Daemon, request: BuildRequest, thresholds: Detect, aske
     """Run one build, watched like any other; say whether it came to the outcome that is asked for."""
     began, attention, rules = anyio.current_time(), Attention(), detectors(thresholds)
     async with child(daemon.build(request)) as client:
-        watch = Watch(request.iteration, "aftermath", request.args, client, attention)
+        watch = Watch("aftermath", request, client, attention)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(attention.keep, lambda: watch.look(rules))
             tasks.start_soon(watch.listen)

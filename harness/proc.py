@@ -92,6 +92,7 @@ class Child:
         self._pidfd = os.pidfd_open(popen.pid)
         self._output = output
         self._returncode: int | None = None
+        self._finished = False
 
     @property
     def pid(self) -> int:
@@ -153,7 +154,13 @@ class Child:
         return not patience.cancelled_caught
 
     async def finish(self) -> None:
-        """SIGKILL what still runs of the group, and reap it; in bounded time, also in uninterruptible sleep."""
+        """SIGKILL what still runs of the group, and reap it; in bounded time, also in uninterruptible sleep.
+
+        Nothing is done the second time.
+        """
+        if self._finished:
+            return
+        self._finished = True
         self.signal(signal.SIGKILL, group=True)
         with anyio.move_on_after(REAP_SECONDS, shield=True):
             await self.wait()
@@ -224,6 +231,53 @@ async def child(command: Command) -> AsyncIterator[Child]:
         await started.finish()
 
 
+@dataclass(frozen=True)
+class Running:
+    """A program on its way to its end, what it prints going to files."""
+
+    command: Command
+    child: Child
+    out: IO[bytes]
+    err: IO[bytes]
+
+    async def completed(self, deadline: float, *, check: bool = True) -> Completed:
+        """Wait until it ends, and return what it printed.
+
+        Args:
+            deadline: seconds until its group is killed.
+            check: raise where it reports failure.
+
+        Raises:
+            CommandTimeout: it did not end by the deadline; the message has what it had printed.
+            CommandError: it ended with another status than 0, and `check`; the message has what it printed.
+        """
+        status = None
+        with anyio.move_on_after(deadline):
+            status = await self.child.wait()
+        await self.child.finish()
+        stdout, stderr = _text(self.out), _text(self.err)
+        if status is None:
+            raise CommandTimeout(self.command.argv, deadline, (stdout + stderr)[-_TOLD_BYTES:])
+        if check and status != 0:
+            raise CommandError(self.command.argv, status, (stdout + stderr)[-_TOLD_BYTES:])
+        return Completed(status, stdout, stderr)
+
+
+@asynccontextmanager
+async def running(command: Command) -> AsyncIterator[Running]:
+    """Start a program; on leaving, what still runs of its group is SIGKILLed.
+
+    Raises:
+        CommandMissing: it could not be started.
+    """
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        started = spawn(command, output=err, stdout=out)
+        try:
+            yield Running(command, started, out, err)
+        finally:
+            await started.finish()
+
+
 async def run(
     argv: Sequence[str | Path],
     *,
@@ -243,23 +297,11 @@ async def run(
 
     Raises:
         CommandMissing: it could not be started.
-        CommandTimeout: it did not end by the deadline; the message has what it had printed.
-        CommandError: it ended with another status than 0, and `check`; the message has what it printed.
+        CommandTimeout, CommandError: see `Running.completed`.
     """
     command = Command(tuple(str(part) for part in argv), env or {}, cwd)
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        started = spawn(command, output=err, stdout=out)
-        try:
-            with anyio.move_on_after(deadline) as scope:
-                returncode = await started.wait()
-        finally:
-            await started.finish()
-        stdout, stderr = (_text(stream) for stream in (out, err))
-    if scope.cancelled_caught:
-        raise CommandTimeout(command.argv, deadline, (stdout + stderr)[-_TOLD_BYTES:])
-    if check and returncode != 0:
-        raise CommandError(command.argv, returncode, (stdout + stderr)[-_TOLD_BYTES:])
-    return Completed(returncode, stdout, stderr)
+    async with running(command) as program:
+        return await program.completed(deadline, check=check)
 
 
 def _text(stream: IO[bytes]) -> str:

@@ -47,8 +47,12 @@ class Action:
     kind: str
     count: int
     due: float
+    """When what called for it came, and its delay had passed."""
     started: float
+    acted: float | None
+    """When it took effect, such as the signal sent or the client started; None where it could not be done."""
     ended: float
+    """When it was done, and healed."""
     succeeded: bool
     detail: str
 

@@ -74,6 +74,7 @@ ACTIONS = st.builds(
     count=numbers,
     due=times,
     started=times,
+    acted=maybe_times,
     ended=times,
     succeeded=st.booleans(),
     detail=texts,

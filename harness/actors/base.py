@@ -1,11 +1,11 @@
 """What every actor does, and the stage on which it does it."""
 
-import contextlib
 from abc import abstractmethod
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, aclosing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 import anyio
 
@@ -13,8 +13,10 @@ from harness.actors.watch import Watch
 from harness.attention import Attention
 from harness.daemons.base import Daemon
 from harness.dice import Dice
+from harness.errors import InfraError
+from harness.hostinfo import Burden
 from harness.records import Action, Iteration
-from harness.scenario import ActorSpec
+from harness.scenario import ActorSpec, DaemonSpec
 from harness.triggers import Moment, Signals, When
 
 
@@ -57,6 +59,8 @@ class Stage:
     attention: Attention
     signals: Signals
     board: Board
+    inflight: Mapping[int, Watch]
+    """The builds that run now, by iteration."""
 
     def dice(self, actor: str) -> Dice:
         """Return the chance of one actor."""
@@ -70,8 +74,14 @@ class Stage:
 class Actor(ActorSpec):
     """One line of activity: it acts, and is done acting, before it acts again."""
 
-    disturbs: ClassVar[bool] = False
-    """Whether it deletes or disturbs what a daemon's owner would miss."""
+    @property
+    def disturbs(self) -> bool:
+        """Whether it deletes or disturbs what a daemon's owner would miss."""
+        return False
+
+    def burdens(self, daemon: DaemonSpec) -> Iterator[Burden]:  # noqa: ARG002 — of those that press
+        """Yield what it would take of this host beside a daemon of that kind, at most."""
+        yield from ()
 
     async def prepare(self, folder: Path) -> None:
         """Set up below `folder` what it needs on disk, before the first build begins."""
@@ -81,25 +91,62 @@ class Actor(ActorSpec):
         """Act until cancelled, or until this daemon gets no more iterations."""
 
 
+class CouldNot(InfraError):
+    """An act that cannot be done here and now: its record says why, and the run goes on."""
+
+
+@dataclass
+class Deed:
+    """What an act came to; filled in while it goes on."""
+
+    detail: str = ""
+
+
 class Disturbance(Actor):
-    """An actor whose acts are no builds; its trigger says when."""
+    """An actor whose acts are no builds; its trigger says when, and for how long."""
 
     when: When
-    """When it acts."""
+    """When it acts; `lasting`: how long what it did stays, before it is healed."""
+
+    @property
+    def disturbs(self) -> bool:
+        """Whether it deletes or disturbs what a daemon's owner would miss."""
+        return True
 
     async def perform(self, stage: Stage) -> None:
-        """Act at every moment of the trigger, and record each act."""
-        kind = type(self).__name__.lower()
+        """Act at every moment of the trigger."""
         moments = self.when.moments(stage.dice(f"{self.name}/{stage.generation}"), stage.signals)
-        async with contextlib.aclosing(moments):
+        async with aclosing(moments):
             async for moment in moments:
-                started = stage.now()
-                succeeded, detail = await self.act(stage, moment)
-                due = moment.due - stage.began
-                stage.board.record(
-                    Action(self.name, kind, moment.count, due, started, stage.now(), succeeded, detail),
-                )
+                await self._act_and_heal(stage, moment)
+
+    async def _act_and_heal(self, stage: Stage, moment: Moment) -> None:
+        """Act once, heal it after its time or when the run ends, and record it."""
+        started, acted, deed = stage.now(), None, Deed("the run ended before it was done")
+        try:
+            async with self.act(stage, moment) as deed:
+                acted = stage.now()
+                await anyio.sleep(self.when.lasting or 0.0)
+        except CouldNot as error:
+            acted, deed = None, Deed(" ".join(str(error).split()))
+        finally:
+            action = Action(
+                actor=self.name,
+                kind=type(self).__name__.lower(),
+                count=moment.count,
+                due=moment.due - stage.began,
+                started=started,
+                acted=acted,
+                ended=stage.now(),
+                succeeded=acted is not None,
+                detail=deed.detail,
+            )
+            stage.board.record(action)
 
     @abstractmethod
-    async def act(self, stage: Stage, moment: Moment) -> tuple[bool, str]:
-        """Act once, and heal it; return whether it could, and what is worth noting."""
+    def act(self, stage: Stage, moment: Moment) -> AbstractAsyncContextManager[Deed]:
+        """Act once: done on entering, healed on leaving, also when that is by cancellation.
+
+        Raises (on entering or leaving):
+            CouldNot: it cannot be done here and now.
+        """

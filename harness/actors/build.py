@@ -105,7 +105,7 @@ class Build(Actor):
         request = self.request(stage.folder, iteration, line)
         delay = self.kill.delay(iteration, stage.dice(self.name).throw(iteration)) if self.kill else None
         async with child(stage.daemon.build(request)) as client:
-            watch = Watch(iteration, self.name, request.args, client, stage.attention)
+            watch = Watch(self.name, request, client, stage.attention)
             try:
                 with stage.board.watching(watch):
                     await self._accompany(stage, watch, delay)
@@ -155,7 +155,7 @@ def _record(watch: Watch, verdict: ClientVerdict, began: float) -> Iteration:
     return Iteration(
         number=watch.iteration,
         actor=watch.actor,
-        args=watch.args,
+        args=watch.request.args,
         outcome=verdict.outcome,
         started=reached[Phase.STARTED] - began,
         solving=at(reached.get(Phase.SOLVING)),

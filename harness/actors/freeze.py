@@ -1,42 +1,113 @@
-"""``freeze``: stops the daemon's process for a while (SIGSTOP), and lets it go on (SIGCONT)."""
+"""``freeze``: stops processes for a while (SIGSTOP), and lets them go on (SIGCONT)."""
 
 import os
 import signal
-from collections.abc import Iterator
-from contextlib import suppress
-from typing import ClassVar
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, suppress
+from typing import Literal
 
-import anyio
+import psutil
 
-from harness.actors.base import Disturbance, Stage
+from harness.actors.base import CouldNot, Deed, Disturbance, Stage
+from harness.actors.watch import Watch
 from harness.proc import Identity
 from harness.scenario import Fault, Setting
 from harness.triggers import Moment
 
+RUNTIMES = frozenset({"runc", "buildkit-runc"})
+
 
 class Freeze(Disturbance):
-    """Freeze the daemon; `when.lasting` says for how long."""
+    """Freeze the daemon or a part of it; `when.lasting` says for how long.
 
-    disturbs: ClassVar[bool] = True
+    What is frozen can be killed all the same, so nothing of it outlives a harness that dies.
+    """
+
+    target: Literal["daemon", "containerd", "client", "runc"] = "daemon"
+    """The daemon's process; dockerd's containerd; the client of the build that `when` follows, or of every build; the
+    steps that run now, with their runtime.
+    """
+
+    @property
+    def disturbs(self) -> bool:
+        """A client is our own."""
+        return self.target != "client"
 
     def faults(self, setting: Setting) -> Iterator[Fault]:
         """Yield what cannot work although every value is well-formed."""
         yield from super().faults(setting)
         if self.when.lasting is None:
-            yield Fault(("when",), "a freeze needs `lasting`: how long until the daemon goes on")
+            yield Fault(("when",), "a freeze needs `lasting`: how long until what was frozen goes on")
 
-    async def act(self, stage: Stage, moment: Moment) -> tuple[bool, str]:  # noqa: ARG002 — every moment alike
-        """Freeze, wait, heal. The kernel kills even a frozen daemon of ours when the harness dies."""
-        pid = stage.daemon.facts.pid
-        if pid is None:
-            return False, "the daemon is not ours, so its process is not known"
-        with suppress(ProcessLookupError):
-            daemon = Identity.of(pid)
-            try:
-                os.kill(pid, signal.SIGSTOP)
-                await anyio.sleep(self.when.lasting or 0.0)
-            finally:
-                if daemon.alive():
-                    os.kill(pid, signal.SIGCONT)
-            return True, f"froze process {pid}"
-        return False, "the daemon has ended"
+    @asynccontextmanager
+    async def act(self, stage: Stage, moment: Moment) -> AsyncIterator[Deed]:
+        """Freeze, and heal.
+
+        Raises:
+            CouldNot: there is no such process now, or it is not ours.
+        """
+        with ExitStack() as healing:
+            if self.target == "client":
+                clients = _clients(stage, moment)
+                for watch in clients:
+                    healing.enter_context(watch.held())
+                frozen = [*self._freeze([watch.client.pid for watch in clients], healing, group=True)]
+            else:
+                frozen = [*self._freeze(_processes(self.target, stage.daemon.facts.pid), healing, group=False)]
+            if not frozen:
+                raise CouldNot(f"no {self.target} runs now")
+            yield Deed(f"froze {self.target} {', '.join(str(pid) for pid in frozen)}")
+
+    def _freeze(self, pids: list[int], healing: ExitStack, *, group: bool) -> Iterator[int]:
+        """Stop processes or their groups, and have each go on when `healing` is left; yield those that were there."""
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                process = Identity.of(pid)
+                healing.callback(_thaw, process, group=group)
+                _send(pid, signal.SIGSTOP, group=group)
+                yield pid
+
+
+def _thaw(process: Identity, *, group: bool) -> None:
+    with suppress(ProcessLookupError):
+        if process.alive():
+            _send(process.pid, signal.SIGCONT, group=group)
+
+
+def _send(pid: int, number: signal.Signals, *, group: bool) -> None:
+    if group:
+        os.killpg(pid, number)
+    else:
+        os.kill(pid, number)
+
+
+def _clients(stage: Stage, moment: Moment) -> list[Watch]:
+    """Return the client that the moment speaks of, else all."""
+    if moment.build is None:
+        return [*stage.inflight.values()]
+    watch = stage.inflight.get(moment.build.iteration)
+    return [watch] if watch else []
+
+
+def _processes(target: str, daemon: int | None) -> list[int]:
+    """Return the daemon's process, or those of a part of it.
+
+    Raises:
+        CouldNot: they are not ours to stop.
+    """
+    if daemon is None:
+        raise CouldNot("the daemon is not ours, or is down, so its processes are not known")
+    if target == "daemon":
+        return [daemon]
+    found: dict[int, None] = {}
+    with suppress(psutil.NoSuchProcess):
+        for process in psutil.Process(daemon).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                name = process.name()
+                if target == "containerd" and name == "containerd":
+                    found[process.pid] = None
+                elif target == "runc" and name in RUNTIMES:
+                    found |= {process.pid: None} | dict.fromkeys(
+                        below.pid for below in process.children(recursive=True)
+                    )
+    return [*found]

@@ -1,30 +1,58 @@
-"""``prune``: releases build cache while builds are in flight."""
+"""``prune``: has the daemon remove what it keeps, while builds are in flight."""
 
-from typing import ClassVar, Final
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Final, Literal
 
-from harness.actors.base import Disturbance, Stage
+from harness.actors.base import CouldNot, Deed, Disturbance, Stage
+from harness.daemons.base import PruneRequest
 from harness.errors import CommandError, CommandTimeout
-from harness.proc import run
+from harness.proc import running
+from harness.scenario import Fault, Setting
 from harness.triggers import Moment
+from harness.units import Size
 
 _DEADLINE_SECONDS: Final = 60.0
 
 
 class Prune(Disturbance):
-    """Prune the build cache."""
+    """Prune the build cache, the images, or everything; or remove the image that a build has just made."""
 
-    disturbs: ClassVar[bool] = True
-
+    what: Literal["cache", "images", "everything", "tag"] = "cache"
+    """`tag`: the image of the build that `when` follows."""
     all: bool = False
     """Also what later builds could still use, not only what is dangling."""
+    filters: tuple[str, ...] = ()
+    """In the client's own form, such as `type=regular` or `until=1h`."""
+    keep_storage: Size | None = None
+    """How much of the build cache is left."""
 
-    async def act(self, stage: Stage, moment: Moment) -> tuple[bool, str]:  # noqa: ARG002 — every moment alike
-        """Prune once; what was reclaimed is the last line that the client prints."""
-        command = stage.daemon.prune(everything=self.all)
-        try:
-            done = await run(command.argv, deadline=_DEADLINE_SECONDS, env=command.env)
-        except CommandTimeout:
-            return False, f"did not end within {_DEADLINE_SECONDS:g} s"
-        except CommandError as error:
-            return False, " ".join(error.output.split())[-200:]
-        return True, " ".join((done.stdout.strip().splitlines() or [""])[-1].split())
+    def faults(self, setting: Setting) -> Iterator[Fault]:
+        """Yield what cannot work although every value is well-formed."""
+        yield from super().faults(setting)
+        if self.what == "tag" and self.when.listens_to is None:
+            yield Fault(("what",), "`tag` removes what a build has just made, so `when` has to follow one (`of`)")
+        if self.keep_storage is not None and self.what != "cache":
+            yield Fault(("keep_storage",), "only of the build cache (`what: cache`) can a part be kept")
+
+    @asynccontextmanager
+    async def act(self, stage: Stage, moment: Moment) -> AsyncIterator[Deed]:
+        """Start the client, and wait for it; what was reclaimed is the last line that it prints.
+
+        Raises:
+            CouldNot: the daemon keeps nothing of the kind, or its client said no.
+        """
+        tag = moment.build.tag if moment.build else ""
+        command = stage.daemon.prune(PruneRequest(self.what, self.all, self.filters, self.keep_storage, tag))
+        if command is None:
+            raise CouldNot("this daemon keeps no images")
+        async with running(command) as client:
+            deed = Deed()
+            yield deed
+            try:
+                done = await client.completed(_DEADLINE_SECONDS)
+            except CommandTimeout as error:
+                raise CouldNot(f"did not end within {_DEADLINE_SECONDS:g} s") from error
+            except CommandError as error:
+                raise CouldNot(" ".join(error.output.split())[-200:]) from error
+            deed.detail = " ".join((done.stdout.strip().splitlines() or [""])[-1].split())

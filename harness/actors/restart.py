@@ -1,38 +1,36 @@
 """``restart``: stops the daemon, gently or not, and starts it again on the same root."""
 
-from typing import ClassVar
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
-import anyio
-
-from harness.actors.base import Disturbance, Stage
+from harness.actors.base import CouldNot, Deed, Disturbance, Stage
 from harness.daemons.base import Restartable
 from harness.triggers import Moment
 from harness.units import Duration
 
 
 class Restart(Disturbance):
-    """Restart the daemon; builds in flight are cut off, and the next ones wait until it is up."""
+    """Restart the daemon; builds in flight are cut off, and the next ones wait until it is up.
 
-    disturbs: ClassVar[bool] = True
+    `when.lasting` is how long it stays down.
+    """
 
     gently: bool = True
     """SIGTERM, and SIGKILL after `grace`; otherwise SIGKILL at once, as a crash would be."""
     grace: Duration = 10.0
     """How long a daemon may take to stop by itself."""
-    down: Duration = 0.0
-    """How long it stays down."""
 
-    async def act(self, stage: Stage, moment: Moment) -> tuple[bool, str]:  # noqa: ARG002 — every moment alike
-        """Restart it once.
+    @asynccontextmanager
+    async def act(self, stage: Stage, moment: Moment) -> AsyncIterator[Deed]:  # noqa: ARG002 — every moment alike
+        """Stop it, and start it again, but not when the run has ended meanwhile.
 
         Raises:
             DaemonStartError: it did not come up again.
         """
         daemon = stage.daemon
         if not isinstance(daemon, Restartable):
-            return False, "the daemon is not ours to restart"
+            raise CouldNot("the daemon is not ours to restart")
         with stage.board.outage(f"{self.name} restarted the daemon"):
             by_itself = await daemon.stop(self.grace if self.gently else 0.0)
-            await anyio.sleep(self.down)
+            yield Deed("ended by itself" if by_itself else "was killed")
             await daemon.start()
-        return True, "ended by itself" if by_itself else "was killed"
