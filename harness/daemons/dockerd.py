@@ -1,7 +1,7 @@
 """A private dockerd with its own containerd; builds go through the docker driver of ``docker buildx``."""
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,19 +11,18 @@ import anyio.to_thread
 import docker
 from docker.errors import DockerException
 
-from harness.daemons.base import BuildRequest, Daemon, DaemonFacts, PruneRequest, Site
+from harness.daemons.base import Daemon, DaemonFacts, PruneRequest, Site
+from harness.daemons.buildx import Buildx
 from harness.daemons.gc import for_dockerd
 from harness.daemons.pprof import Pprof
 from harness.daemons.private import Home, Service, running, settle_in
-from harness.errors import CaptureError, CommandError, CommandTimeout
-from harness.proc import Command, run
+from harness.proc import Command
 from harness.scenario import DaemonSpec
 from harness.toolchain import Toolchain
 
 T = TypeVar("T")
 
 _ANSWER_SECONDS: Final = 3
-_LIST_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True)
@@ -32,42 +31,24 @@ class DockerClient:
 
     program: str
     address: str
-    environment: dict[str, str]
+    environment: Mapping[str, str]
 
-    def build(self, request: BuildRequest) -> Command:
-        """Return the command of one build through ``docker buildx``."""
-        args = [part for key, value in request.args.items() for part in ("--build-arg", f"{key}={value}")]
-        export = {"load": ["--load"], "image": [], "oci": ["--output", "type=oci,dest=/dev/null"]}[request.export]
-        return self._command(
-            *("buildx", "build", "--builder", "default", "--progress", "rawjson", "--network", request.network),
-            *(["--no-cache"] if request.no_cache else []),
-            *(*args, "--tag", request.tag, *export, str(request.context)),
-        )
+    @property
+    def buildx(self) -> Buildx:
+        """The engine's own builder (the docker driver)."""
+        return Buildx((self.program, "buildx"), self._environment)
 
     def prune(self, request: PruneRequest) -> Command:
         """Return the command that prunes the build cache or the images."""
-        words = {
-            "cache": ["buildx", "prune", "--builder", "default"],
-            "images": ["image", "prune"],
-            "everything": ["system", "prune", "--volumes"],
-            "tag": ["image", "rm"],
-        }[request.what]
+        if request.what == "cache":
+            return self.buildx.prune(request)
         if request.what == "tag":
-            return self._command(*words, "--force", request.tag)
-        return self._command(
+            return self.command("image", "rm", "--force", request.tag)
+        words = ["image", "prune"] if request.what == "images" else ["system", "prune", "--volumes"]
+        return self.command(
             *(*words, "--force", *(["--all"] if request.all else [])),
             *(part for text in request.filters for part in ("--filter", text)),
-            *(["--keep-storage", f"{request.keep}B"] if request.keep is not None else []),
         )
-
-    async def running_records(self) -> int:
-        """Return how many build records are running (``docker buildx history ls``, in buildx 0.20 and later)."""
-        command = self._command("buildx", "history", "ls", "--builder", "default", "--filter", "status=running")
-        try:
-            told = await run(command.argv, deadline=_LIST_SECONDS, env=command.env)
-        except (CommandError, CommandTimeout) as error:
-            raise CaptureError(" ".join(str(error).split())) from error
-        return len(told.stdout.splitlines()[1:])
 
     async def answers(self) -> bool:
         """Whether the engine answers a ping."""
@@ -81,8 +62,13 @@ class DockerClient:
     async def _asked(self, question: Callable[[docker.DockerClient], T], silent: T) -> T:
         return await anyio.to_thread.run_sync(_ask, self.address, question, silent, abandon_on_cancel=True)
 
-    def _command(self, *words: str) -> Command:
-        return Command((self.program, *words), self.environment | {"DOCKER_HOST": self.address})
+    def command(self, *words: str) -> Command:
+        """Return a command of the docker command line."""
+        return Command((self.program, *words), self._environment)
+
+    @property
+    def _environment(self) -> Mapping[str, str]:
+        return {**self.environment, "DOCKER_HOST": self.address}
 
 
 def _ask(address: str, question: Callable[[docker.DockerClient], T], silent: T) -> T:
@@ -103,8 +89,8 @@ class Dockerd:
     def __init__(self, facts: DaemonFacts, service: Service, client: DockerClient, pprof: Pprof) -> None:
         self._facts, self._service = facts, service
         self.ended, self.stop, self.start = service.ended, service.stop, service.start
-        self.build, self.prune, self.answers = client.build, client.prune, client.answers
-        self.running_records = client.running_records
+        self.build, self.running_records = client.buildx.build, client.buildx.running_records
+        self.prune, self.answers = client.prune, client.answers
         self.goroutine_count, self.goroutine_dump = pprof.goroutine_count, pprof.goroutine_dump
 
     @property

@@ -25,7 +25,8 @@ class Host:
 
     def __init__(self, facts: DaemonFacts, client: DockerClient) -> None:
         self.facts = facts
-        self.build, self.prune, self.answers = client.build, client.prune, client.answers
+        self.build, self.running_records = client.buildx.build, client.buildx.running_records
+        self.prune, self.answers = client.prune, client.answers
 
     async def ended(self) -> int:
         """Never return: its process is not ours to watch."""
