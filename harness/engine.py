@@ -1,6 +1,7 @@
 """A run from its start to its verdict.
 
-1. The host is checked, the toolchain is had, and the kind of daemon is chosen.
+1. The host is checked, the toolchain is had, and the kind of daemon is chosen. Of a scenario with several daemons,
+   this is done for each; then the other steps are gone through side by side.
 2. The run folder is made; `scenario.yaml` and `run.json` are written.
 3. The actors set up what they need on disk.
 4. The daemon is started, and awaited; the actors act on it, until the scenario's end, a finding or an interrupt
@@ -12,7 +13,7 @@
 
 import os
 import secrets
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -60,6 +61,16 @@ class HostInDanger(UsageError):
         )
 
 
+class WhichDaemon(UsageError):
+    """One toolchain for a scenario that names several."""
+
+    def __init__(self, daemons: Iterable[str]) -> None:
+        super().__init__(
+            f"--daemon says one toolchain, and the scenario has {', '.join(daemons)}: "
+            f"say --set daemons.{next(iter(daemons))}.toolchain=SPEC"
+        )
+
+
 class NothingToRun(UsageError):
     """A toolchain that runs no daemon at all."""
 
@@ -99,31 +110,58 @@ class Audience(Observer, Protocol):
         ...
 
 
-async def run_scenario(scenario: Scenario, options: RunOptions, audience: Audience) -> tuple[Summary, RunFolder]:
-    """Run a scenario against a real daemon; see the steps above. SIGINT and SIGTERM end it at once, and cleanly.
+async def run_scenario(
+    scenario: Scenario, options: RunOptions, audience_of: Callable[[str], Audience]
+) -> list[tuple[Summary, RunFolder]]:
+    """Run a scenario against each of its daemons, side by side; see the steps above.
+
+    SIGINT and SIGTERM end it at once, and cleanly.
+
+    Args:
+        scenario: with one daemon, or with several by name.
+        options: what the command line adds.
+        audience_of: who looks on, by the daemon's name; a single one has none.
+
+    Returns:
+        What each run came to, and its folder, in the order of the daemons.
 
     Raises:
-        UsageError, InfraError: before the run folder was made. After that, what goes wrong is in the summary.
-        Interrupted: before the run folder was made.
+        UsageError, InfraError: before the run folders were made. After that, what goes wrong is in the summaries.
+        Interrupted: before the run folders were made.
     """
+    if scenario.daemons and options.toolchain:
+        raise WhichDaemon(scenario.daemons)
     async with interruptible() as interrupt:
+        plans = []
         with interrupt.heeded():
-            toolchain, open_daemon = await _choose(scenario, options, audience)
+            for name, each in scenario.by_daemon().items():
+                plans.append(await _plan(name, each, options, audience_of(name)))
         if interrupt.came:
             raise Interrupted
-        actors = [actor for actor in scenario.actors if isinstance(actor, Actor)]
-        endangering = [actor.name for actor in actors if actor.disturbs]
-        if toolchain.endpoint and endangering and not options.allow_host_damage:
-            raise HostInDanger(endangering)
-        if not toolchain.endpoint:
-            require_bearable([*_burdens(scenario, actors)], cache_folder("daemons"))
+        require_bearable([burden for plan in plans for burden in plan.burdens()], cache_folder("daemons"))
         given = (options.seed, scenario.seed, secrets.randbits(_SEED_BITS))
         seed = next(seed for seed in given if seed is not None)
-        folder = RunFolder.create(options.results, scenario.name)
-        run = _Run(scenario, actors, folder, _story(options, toolchain, seed), options.keep, audience)
-        audience.preparing(f"a daemon of {toolchain.spec}")
-        summary = await run.through(interrupt, open_daemon, toolchain)
-    return summary, folder
+        folders = [RunFolder.create(options.results, scenario.name) for _ in plans]
+        summaries: dict[Path, Summary] = {}
+
+        async def go(plan: _Plan, folder: RunFolder) -> None:
+            run = _Run(plan, folder, _story(options, plan.toolchain, seed), options.keep)
+            summaries[folder.path] = await run.through(interrupt)
+
+        async with anyio.create_task_group() as tasks:
+            for plan, folder in zip(plans, folders, strict=True):
+                tasks.start_soon(go, plan, folder)
+    return [(summaries[folder.path], folder) for folder in folders]
+
+
+async def _plan(name: str, scenario: Scenario, options: RunOptions, audience: Audience) -> "_Plan":
+    """Have what a run against one daemon needs, and refuse what would harm the host's own."""
+    toolchain, open_daemon = await _choose(scenario, options, audience)
+    plan = _Plan(name, scenario, toolchain, open_daemon, audience)
+    endangering = [actor.name for actor in plan.actors if actor.disturbs]
+    if toolchain.endpoint and endangering and not options.allow_host_damage:
+        raise HostInDanger(endangering)
+    return plan
 
 
 async def _choose(scenario: Scenario, options: RunOptions, audience: Audience) -> tuple[Toolchain, OpenDaemon]:
@@ -147,14 +185,6 @@ async def _choose(scenario: Scenario, options: RunOptions, audience: Audience) -
     return toolchain, DAEMONS[wanted or toolchain.kinds[0]]
 
 
-def _burdens(scenario: Scenario, actors: Sequence[Actor]) -> Iterator[Burden]:
-    """Yield what a scenario would take of this host."""
-    if scenario.daemon.limits.disk is not None:
-        yield Burden("daemon.limits.disk", disk=scenario.daemon.limits.disk)
-    for actor in actors:
-        yield from actor.burdens(scenario.daemon)
-
-
 def _story(options: RunOptions, toolchain: Toolchain, seed: int) -> dict[str, Any]:
     """Return what `run.json` says from the start; the daemon's own facts come once it runs."""
     return {
@@ -170,29 +200,59 @@ def _story(options: RunOptions, toolchain: Toolchain, seed: int) -> dict[str, An
     }
 
 
+@dataclass(frozen=True)
+class _Plan:
+    """A run that can begin."""
+
+    name: str
+    """The daemon's, of several."""
+    scenario: Scenario
+    toolchain: Toolchain
+    open_daemon: OpenDaemon
+    audience: Audience
+
+    @property
+    def actors(self) -> list[Actor]:
+        """The scenario's, as what they are."""
+        return [actor for actor in self.scenario.actors if isinstance(actor, Actor)]
+
+    def burdens(self) -> Iterator[Burden]:
+        """Yield what the run would take of this host."""
+        daemon = self.scenario.daemon
+        if daemon.limits.disk is not None:
+            yield Burden("daemon.limits.disk", disk=daemon.limits.disk)
+        if not self.toolchain.endpoint:
+            for actor in self.actors:
+                yield from actor.burdens(daemon)
+
+
 @dataclass
 class _Run:
-    """Steps 2 to 6, with the daemon as a parameter."""
+    """Steps 2 to 6."""
 
-    scenario: Scenario
-    actors: Sequence[Actor]
+    plan: _Plan
     folder: RunFolder
     story: dict[str, Any]
     keep: bool
-    audience: Audience
     conductor: Conductor | None = None
     aftermath: Mapping[str, Answer] = field(default_factory=dict)
     left_behind: list[str] = field(default_factory=list)
 
-    async def through(self, interrupt: Interrupt, open_daemon: OpenDaemon, toolchain: Toolchain) -> Summary:
+    @property
+    def scenario(self) -> Scenario:
+        """What is run."""
+        return self.plan.scenario
+
+    async def through(self, interrupt: Interrupt) -> Summary:
         """Run it from the folder's first file to the summary."""
+        self.plan.audience.preparing(f"a daemon of {self.plan.toolchain.spec}")
         (self.folder.path / "scenario.yaml").write_text(dump(self.scenario))
         self.folder.write_json("run.json", self.story)
         began = anyio.current_time()
         ending, detail = Ending.INTERRUPTED, ""
         try:
             with interrupt.heeded():
-                await self._perform(open_daemon, toolchain)
+                await self._perform()
             if self.conductor and self.conductor.ending:
                 ending, detail = self.conductor.ending, self.conductor.detail
         except* SubjectError as group:
@@ -210,31 +270,29 @@ class _Run:
         """Whether the daemon that runs now is left to the user: the last one of a run that came to its own end."""
         return self.keep and self.conductor is not None and self.conductor.ending is not None
 
-    async def _perform(self, open_daemon: OpenDaemon, toolchain: Toolchain) -> None:
+    async def _perform(self) -> None:
         """Let the actors act, on one daemon after the other where the scenario renews it."""
         with self.folder.database() as database:
             async with self._ledger(f"{self.folder.name}-staging") as ledger:
                 staging = ledger.own_folder(cache_folder("staging") / self.folder.name)
-                for actor in self.actors:
+                for actor in self.plan.actors:
                     await actor.prepare(staging)
-                self.conductor = Conductor(self.scenario, self.folder, database, self.audience)
+                self.conductor = Conductor(self.scenario, self.folder, database, self.plan.audience)
                 while self.conductor.ending is None:
-                    await self._on_a_daemon(self.conductor, open_daemon, toolchain, staging)
+                    await self._on_a_daemon(self.conductor, staging)
 
-    async def _on_a_daemon(
-        self, conductor: Conductor, open_daemon: OpenDaemon, toolchain: Toolchain, staging: Path
-    ) -> None:
+    async def _on_a_daemon(self, conductor: Conductor, staging: Path) -> None:
         first = self.story["daemon"] is None
         name = self.folder.name if first else f"{self.folder.name}-{secrets.token_hex(2)}"
         async with self._ledger(name) as ledger:
             site = Site(name, self.folder.path.absolute() / "daemon", ledger, self.keep)
-            async with open_daemon(toolchain, self.scenario.daemon, site) as daemon:
+            async with self.plan.open_daemon(self.plan.toolchain, self.scenario.daemon, site) as daemon:
                 if first:
                     self.story["daemon"] = asdict(daemon.facts)
                     self.folder.write_json("run.json", self.story)
-                    self.audience.started(self.scenario, self.folder, daemon, self.story["seed"])
+                    self.plan.audience.started(self.scenario, self.folder, daemon, self.story["seed"])
                     conductor.began = anyio.current_time()
-                await conductor.conduct(daemon, self.actors, staging, self.story["seed"])
+                await conductor.conduct(daemon, self.plan.actors, staging, self.story["seed"])
                 await self._probe(conductor, daemon, staging)
                 site.keep = self._keeps
 
@@ -243,10 +301,10 @@ class _Run:
         hang = conductor.first_hang
         if hang is None or conductor.ending is not Ending.FINDINGS or self.keep or not self.scenario.on_hang.probe:
             return
-        build = next(actor for actor in self.actors if isinstance(actor, Build) and actor.name == hang.actor)
+        build = next(actor for actor in self.plan.actors if isinstance(actor, Build) and actor.name == hang.actor)
         other = staging / "aftermath"
         stage_context(PROJECT / "dockerfiles" / _OTHER, other, OFFLINE, None)
-        self.audience.preparing("the aftermath: what the daemon still does")
+        self.plan.audience.preparing("the aftermath: what the daemon still does")
         probes = Probes(build.request(staging, hang.iteration), other)
         self.aftermath = await examine(daemon, probes, self.scenario.detect)
 
@@ -263,12 +321,12 @@ class _Run:
 
     def _conclude(self, ending: Ending, detail: str, seconds: float) -> Summary:
         """Judge what was recorded, and write the last file."""
-        daemon = self.story["daemon"] or {}
+        daemon = {"name": self.plan.name, **(self.story["daemon"] or {})}
         summary = judge(
             self.folder.read(Iteration),
             self.folder.read(Finding),
             scenario=self.scenario.name,
-            daemon={key: daemon.get(key) for key in ("kind", "version")}
+            daemon={key: daemon.get(key) for key in ("name", "kind", "version")}
             | {"toolchain": self.story["toolchain"]["spec"]},
             seed=self.story["seed"],
             ending=ending,

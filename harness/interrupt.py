@@ -10,32 +10,29 @@ from anyio.abc import TaskStatus
 
 
 class Interrupt:
-    """Whether a signal came, and the scope that it cancels."""
+    """Whether a signal came, and the scopes that it cancels."""
 
     def __init__(self) -> None:
         self.came = False
-        self._scope: anyio.CancelScope | None = None
+        self._scopes: list[anyio.CancelScope] = []
 
     @contextmanager
     def heeded(self) -> Iterator[None]:
         """Have what is done inside cancelled by a signal, also by one that came before."""
-        outer = self._scope
         with anyio.CancelScope() as scope:
-            self._scope = scope
+            self._scopes.append(scope)
             if self.came:
                 scope.cancel()
             try:
                 yield
             finally:
-                self._scope = outer
-                if self.came and outer:
-                    outer.cancel()
+                self._scopes.remove(scope)
 
     def come(self) -> None:
         """Cancel what heeds it; a second signal changes nothing, for the end is already under way."""
         self.came = True
-        if self._scope:
-            self._scope.cancel()
+        for scope in self._scopes:
+            scope.cancel()
 
 
 @asynccontextmanager

@@ -56,6 +56,11 @@ class Action:
     succeeded: bool
     detail: str
 
+    @property
+    def lag(self) -> float | None:
+        """Seconds from what called for it to its taking effect."""
+        return None if self.acted is None else self.acted - self.due
+
 
 @dataclass(frozen=True)
 class Sample:

@@ -5,12 +5,15 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
+import yaml
 
 from harness.outcome import Ending, Outcome, Verdict
 from harness.records import Action, Finding, Iteration, Sample
+from harness.store import RunFolder
 from tests.stub_runs import interrupt, last_run, run, start, write_scenario
 
 pytestmark = pytest.mark.usefixtures("cache")
@@ -369,3 +372,46 @@ def test_prunes_and_samples_are_recorded(tmp_path: Path) -> None:
     assert [action.count for action in actions] == [*range(1, len(actions) + 1)]
     assert samples
     assert samples[0].own_rss > 0
+
+
+def several(folder: Path, clients: dict[str, dict[str, str]], **parts: Any) -> Path:
+    """Write a scenario with a stub daemon for each of some ways in which clients behave."""
+    file = write_scenario(folder, **parts)
+    scenario = yaml.safe_load(file.read_text())
+    del scenario["daemon"]
+    scenario["daemons"] = {name: {"kind": "stub", "config": config} for name, config in clients.items()}
+    file.write_text(yaml.safe_dump(scenario))
+    return file
+
+
+def test_several_daemons_side_by_side(tmp_path: Path) -> None:
+    """Each daemon has a run of its own, with the same seed and actors; one that hangs makes the command say so."""
+    scenario = several(tmp_path, {"good": {}, "bad": {"4": "hang"}})
+    code, output, _ = run(scenario, "--seed", "7")
+    summaries = [RunFolder(folder).summary() for folder in (tmp_path / "results" / "stubbed").iterdir()]
+    verdicts = {summary.daemon["name"]: summary.verdict for summary in summaries if summary}
+    assert verdicts == {"good": Verdict.CLEAN, "bad": Verdict.HANG}, output
+    assert {summary.seed for summary in summaries if summary} == {7}
+    assert code == 1
+    assert "[bad] iteration 4" in output
+    assert "[good] iteration 4" not in output
+
+
+def test_interrupt_ends_every_daemon(tmp_path: Path) -> None:
+    """Ctrl-C ends all runs that go on side by side, and each has its summary."""
+    scenario = several(tmp_path, {"one": {"default": "1"}, "two": {"default": "1"}}, stop={"time": "1h"})
+    process = start(scenario)
+    while len([*(tmp_path / "results").glob("*/*/run.db")]) < 2:
+        time.sleep(0.05)
+    code, output = interrupt(process)
+    assert code == 130, output
+    assert all(RunFolder(folder).summary() for folder in (tmp_path / "results" / "stubbed").iterdir())
+
+
+def test_one_toolchain_for_several_daemons(tmp_path: Path) -> None:
+    """`--daemon` is refused where it is not said which daemon it means."""
+    scenario = several(tmp_path, {"one": {}, "two": {}})
+    process = start(scenario, "--daemon", "debian:trixie")
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 129
+    assert "daemons.one.toolchain" in output

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import anyio
 import typer
@@ -10,7 +10,17 @@ import typer
 from harness.cli.options import RESULTS, VOCABULARY, Results
 from harness.cli.screen import screen
 from harness.engine import RunOptions, run_scenario
+from harness.outcome import ExitCode
 from harness.scenario import load
+
+_GRAVITY: Final = (
+    ExitCode.HANG,
+    ExitCode.BROKEN,
+    ExitCode.INTERRUPTED,
+    ExitCode.INCONCLUSIVE,
+    ExitCode.CLEAN,
+)
+"""Of several runs side by side, the first of these that one came to is what the command exits with."""
 
 
 def run(
@@ -50,10 +60,12 @@ def run(
         allow_host_damage=allow_host_damage,
         argv=tuple(sys.argv),
     )
-    with screen(as_json=as_json) as audience:
-        summary, folder = anyio.run(run_scenario, written, options, audience)
-        audience.finished(summary, folder)
+    with screen(as_json=as_json, several=bool(written.daemons)) as audience_of:
+        results_of = anyio.run(run_scenario, written, options, audience_of)
+        for name, (summary, folder) in zip(written.by_daemon(), results_of, strict=True):
+            audience_of(name).finished(summary, folder)
     if keep and not as_json:
-        facts = folder.read_json("run.json")["daemon"] or {}
-        print(f"kept: {facts.get('kind')} {facts.get('pid')} at {facts.get('address')}; `repro clean` ends it")  # noqa: T201
-    return summary.exit_code
+        for _, folder in results_of:
+            facts = folder.read_json("run.json")["daemon"] or {}
+            print(f"kept: {facts.get('kind')} {facts.get('pid')} at {facts.get('address')}; `repro clean` ends it")  # noqa: T201
+    return min((summary.exit_code for summary, _ in results_of), key=_GRAVITY.index)

@@ -3,9 +3,10 @@
 import json
 import sys
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import cache
 from time import monotonic
 from typing import Any, Final, Protocol
 
@@ -38,19 +39,22 @@ class Screen(Audience, Protocol):
 
 
 @contextmanager
-def screen(*, as_json: bool) -> Iterator[Screen]:
-    """Yield what suits the user: machine lines, a live view on a terminal, plain lines elsewhere."""
+def screen(*, as_json: bool, several: bool) -> Iterator[Callable[[str], Screen]]:
+    """Yield what shows a run to the user, by its daemon's name: machine lines, a live view, or plain lines.
+
+    The live view is for a terminal; several runs side by side share it in plain lines.
+    """
     console = Console()
     if as_json:
-        yield JsonLines()
-    elif console.is_terminal:
+        yield cache(JsonLines)
+    elif console.is_terminal and not several:
         view = LiveView(console)
         try:
-            yield view
+            yield lambda _: view
         finally:
             view.stop()
     else:
-        yield PlainLines(console)
+        yield cache(lambda name: PlainLines(console, name))
 
 
 class Totals:
@@ -116,8 +120,9 @@ def time_left(scenario: Scenario, totals: Totals) -> str:
 class PlainLines:
     """A line for what matters, and one every ten seconds for the rest."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, name: str) -> None:
         self._console, self._totals = console, Totals()
+        self._before = f"[{name}] " if name else ""
         self._said = 0.0
 
     def preparing(self, what: str) -> None:
@@ -155,14 +160,19 @@ class PlainLines:
 
     def finished(self, summary: Summary, folder: RunFolder) -> None:
         """Tell the verdict."""
+        if self._before:
+            self._console.print()
         tell(self._console, folder, summary)
 
     def _say(self, line: str) -> None:
-        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+        self._console.print(f"{self._before}{line}", highlight=False, markup=False, soft_wrap=True)
 
 
 class JsonLines:
-    """Every event as one JSON object a line, told apart by its key ``event``."""
+    """Every event as one JSON object a line, told apart by its key ``event``; of several daemons, by ``of`` too."""
+
+    def __init__(self, name: str) -> None:
+        self._of = {"of": name} if name else {}
 
     def preparing(self, what: str) -> None:
         """Write it."""
@@ -194,7 +204,7 @@ class JsonLines:
         self._write("summary", asdict(summary) | {"folder": str(folder.path)})
 
     def _write(self, event: str, content: dict[str, Any]) -> None:
-        sys.stdout.write(json.dumps({"event": event, **content}, default=str) + "\n")
+        sys.stdout.write(json.dumps({"event": event, **self._of, **content}, default=str) + "\n")
         sys.stdout.flush()
 
 

@@ -1,7 +1,7 @@
 """A run told to a person: verdict first, then what it rests on."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 from rich.text import Text
@@ -9,8 +9,8 @@ from rich.text import Text
 from harness.errors import StoreError
 from harness.outcome import Outcome, Verdict
 from harness.progress import told
-from harness.records import Finding, Sample, Summary
-from harness.stats import Rate
+from harness.records import Action, Finding, Sample, Summary
+from harness.stats import Rate, quantile
 from harness.store import RunFolder
 from harness.units import format_duration, format_size
 
@@ -50,14 +50,18 @@ def _facts(folder: RunFolder, summary: Summary, story: Mapping[str, object]) -> 
     rate: Rate = summary.rate
     minute = f"{summary.iterations_per_minute:.0f} a minute"
     daemon = summary.daemon
+    named = f"{daemon['name']}: " if daemon.get("name") else ""
     facts = {
         "scenario": f"{summary.scenario}, seed {summary.seed}, started {story['started']}",
-        "daemon": f"{daemon['kind'] or 'none'} {daemon['version'] or ''}, {daemon['toolchain']}",
+        "daemon": f"{named}{daemon['kind'] or 'none'} {daemon['version'] or ''}, {daemon['toolchain']}",
         "iterations": f"{summary.iterations} in {format_duration(round(summary.seconds, 1))}, {minute}",
         "outcomes": ", ".join(f"{name} {count}" for name, count in summary.outcomes.items()) or "none",
         "hang rate": f"{rate.hangs} in {rate.trials} trials; 95 % interval {rate.low95:.2g} to {rate.high95:.2g}",
         "tail": "  ".join(f"{name} {shown_seconds(value)}" for name, value in summary.tail_seconds.items()),
     }
+    actions = _told_actions(folder.read(Action))
+    if actions:
+        facts["actions"] = actions
     samples = folder.read(Sample)
     counts = [sample.goroutines for sample in samples if sample.goroutines is not None]
     if counts:
@@ -70,6 +74,18 @@ def _facts(folder: RunFolder, summary: Summary, story: Mapping[str, object]) -> 
             f"{format_duration(round(summary.unattended_seconds, 1))} did not count: the host was held up"
         )
     return facts | {"folder": str(folder.path)}
+
+
+def _told_actions(actions: Sequence[Action]) -> str:
+    """Return how often each actor acted, how often it could not, and how late it was once it was called for."""
+    told = []
+    for name in dict.fromkeys(action.actor for action in actions):
+        lags = [action.lag for action in actions if action.actor == name]
+        done = [lag for lag in lags if lag is not None]
+        could_not = f", {len(lags) - len(done)} times it could not" if len(done) < len(lags) else ""
+        late = f" (p99 {shown_seconds(quantile(done, 0.99))} late)" if done else ""
+        told.append(f"{name} {len(done)}{late}{could_not}")
+    return "; ".join(told)
 
 
 def _tell_finding(console: Console, folder: RunFolder, finding: Finding) -> None:

@@ -12,4 +12,5 @@ def dump(scenario: Scenario) -> str:
         {type(actor).__name__.lower(): fields.pop("name")} | fields
         for actor, fields in zip(scenario.actors, written["actors"], strict=True)
     ]
+    del written["daemon" if scenario.daemons else "daemons"]
     return yaml.safe_dump(written, sort_keys=False, allow_unicode=True, width=120)

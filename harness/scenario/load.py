@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from harness.errors import Problem, ScenarioError, UnknownKind, nearest
-from harness.scenario.model import ActorSpec, Scenario, Setting, Stop, Vocabulary
+from harness.scenario.model import ActorSpec, Limits, Scenario, Setting, Stop, Vocabulary
 from harness.scenario.places import Document, KeyPath, override, parse
 
 M = TypeVar("M", bound=BaseModel)
@@ -71,11 +71,15 @@ class _Reading:
             rest = Scenario.model_validate(outline)
         except ValidationError as error:
             self.explain(error, (), Scenario)
-        self.daemon(data.get("daemon"))
+        self.kind(("daemon",), data.get("daemon"))
+        several = data.get("daemons")
+        for name, daemon in several.items() if isinstance(several, dict) else ():
+            self.kind(("daemons", name), daemon)
         setting = Setting(
             self.stop(data.get("stop")),
             frozenset(self.builds()),
             self.folders(),
+            tuple(self.limits()),
         )
         self.repeated_names(actors)
         if not isinstance(data.get("actors"), list):
@@ -133,10 +137,17 @@ class _Reading:
         except ValidationError as error:
             return next(iter(_salvaged(Stop, written, error)), None)
 
-    def daemon(self, written: object) -> None:
+    def limits(self) -> Iterator[Limits]:
+        """Yield each daemon's limits; what is wrong with those left out has been told with the rest."""
+        single, several = (self.document.data.get(key) for key in ("daemon", "daemons"))
+        for daemon in several.values() if isinstance(several, dict) and several else (single,):
+            with suppress(ValidationError):
+                yield Limits.model_validate(daemon.get("limits", {}) if isinstance(daemon, dict) else {})
+
+    def kind(self, path: KeyPath, written: object) -> None:
         kind = written.get("kind") if isinstance(written, dict) else None
         if isinstance(kind, str) and kind not in self.vocabulary.daemons:
-            self.say(("daemon", "kind"), str(UnknownKind("daemon", kind, self.vocabulary.daemons)))
+            self.say((*path, "kind"), str(UnknownKind("daemon", kind, self.vocabulary.daemons)))
 
     def repeated_names(self, actors: list[tuple[int, ActorSpec]]) -> None:
         first: dict[str, int] = {}

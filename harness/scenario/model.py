@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import Field, SerializeAsAny, model_validator
 
@@ -41,13 +41,30 @@ class Limits(Written):
     """At least 64MiB: the daemon's root lives on a file system of its own of that size, so that it can be full."""
 
 
+DRIVERS: Final[Mapping[str, str]] = {
+    "docker": "dockerd",
+    "docker-container": "dockerd",
+    "buildctl": "buildkitd",
+    "remote": "buildkitd",
+}
+"""The ways that builds go, and the kind of daemon that each is for; the first of a kind is its usual one."""
+
+
 class DaemonSpec(Written):
     """The daemon under test."""
 
     toolchain: str = "auto"
     """Whose binaries: `auto`, `path:DIR`, `debian:SUITE`, `docker:VERSION`, `buildkit:VERSION`, `host`."""
     kind: str | None = None
-    """`dockerd` or `buildkitd`; without it, what the toolchain has, dockerd first."""
+    """`dockerd` or `buildkitd`; without it, what the driver is for, or what the toolchain has, dockerd first."""
+    driver: Literal["docker", "docker-container", "buildctl", "remote"] | None = None
+    """How builds go: through dockerd's own builder, through a BuildKit in a container of that dockerd; through buildctl,
+    or through buildx. Without it, the first of its kind.
+    """
+    image: str | None = None
+    """What the driver docker-container runs: a reference such as `moby/buildkit:v0.25.1`, or a `FILE.tar` of
+    `docker save`, relative to the working folder.
+    """
     image_store: Literal["containerd", "graphdriver"] = "containerd"
     """Where dockerd keeps images; buildkitd has one store only."""
     config: dict[str, Any] = Field(default_factory=dict)
@@ -57,6 +74,24 @@ class DaemonSpec(Written):
     limits: Limits = Limits()
     renew: Renew | None = None
     """Without it, one daemon serves the whole run."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        kind = DRIVERS.get(self.driver or "")
+        if self.driver and self.kind not in {None, kind}:
+            raise ValueError(f"driver {self.driver!r} is for {kind}, and `kind` says {self.kind!r}: leave one of them out")
+        if self.driver == "docker-container" and self.image is None:
+            raise ValueError(
+                "driver 'docker-container' needs `image`: a reference such as moby/buildkit:v0.25.1, or a FILE.tar"
+            )
+        if self.driver != "docker-container" and self.image is not None:
+            raise ValueError("`image` is what driver 'docker-container' runs: say that driver, or leave `image` out")
+        return self
+
+    @property
+    def wanted_kind(self) -> str | None:
+        """The kind of daemon that it asks for; None where any will do."""
+        return self.kind or DRIVERS.get(self.driver or "")
 
 
 class Stop(Written):
@@ -106,6 +141,8 @@ class Setting:
     """The names of the scenario's build actors."""
     folders: tuple[Path, ...]
     """Where Dockerfile folders are looked for, in order."""
+    limits: tuple[Limits, ...]
+    """Each daemon's."""
 
 
 class ActorSpec(Written):
@@ -146,12 +183,26 @@ class Scenario(Written):
     name: Name
     about: str = ""
     daemon: DaemonSpec = DaemonSpec()
+    daemons: dict[Name, DaemonSpec] = Field(default_factory=dict)
+    """Several by name, instead of `daemon`: a run against each, side by side, with the same seed."""
     actors: Annotated[tuple[SerializeAsAny[ActorSpec], ...], Field(min_length=1)]
     stop: Stop
     detect: Detect = Detect()
     on_hang: OnHang = OnHang()
     seed: int | None = None
     """The source of all chance in the run; without it, one is drawn and recorded."""
+
+    @model_validator(mode="after")
+    def _one_or_several(self) -> Self:
+        if self.daemons and "daemon" in self.model_fields_set:
+            raise ValueError("give either `daemon` or `daemons`, not both")
+        return self
+
+    def by_daemon(self) -> Mapping[str, "Scenario"]:
+        """Return a scenario for each of its daemons, by name; a single one has no name."""
+        if not self.daemons:
+            return {"": self}
+        return {name: self.model_copy(update={"daemon": spec, "daemons": {}}) for name, spec in self.daemons.items()}
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,13 @@
 import json
 import tomllib
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from harness.cgroup import Cgroup
-from harness.daemons.base import BuildRequest
-from harness.daemons.buildkitd import NotToml, _configuration, _toml
+from harness.daemons.base import BuildRequest, DaemonFacts, PruneRequest
+from harness.daemons.buildkitd import Buildkitd, NotToml, _configuration, _toml
 from harness.daemons.dockerd import DockerClient
 from harness.daemons.dockerd import _configuration as dockerd_configuration
 from harness.daemons.private import Home
@@ -67,3 +68,38 @@ def test_docker_build_command(export: str, words: list[str]) -> None:
     assert [argv[index + 1] for index, word in enumerate(argv) if word == "--build-arg"] == ["N=3", "M=a b"]
     assert list(argv[argv.index("t:latest") + 1 : -1]) == words
     assert argv[-1] == "/context"
+
+
+def test_policies_of_garbage_collection() -> None:
+    """A named policy is in the terms of either daemon, and the scenario's own configuration has the last word."""
+    worker = tomllib.loads(_toml(_configuration(HOME, DaemonSpec(gc="report"))))["worker"]["oci"]
+    assert worker["gc"] is True
+    assert worker["gcpolicy"][0]["keepDuration"] == 48 * 3600
+    assert [rule["all"] for rule in worker["gcpolicy"]] == [False, False, False, True]
+    written = dockerd_configuration(HOME, DaemonSpec(gc="tiny"), Path("/s"))
+    assert written["builder"] == {"gc": {"enabled": True, "policy": [{"keepStorage": "1000000B", "all": True}]}}
+    own = {"builder": {"gc": {"enabled": False}}}
+    assert dockerd_configuration(HOME, DaemonSpec(gc="tiny", config=own), Path("/s"))["builder"] == own["builder"]
+
+
+@pytest.mark.parametrize(
+    ("request_", "docker", "buildctl"),
+    [
+        (PruneRequest(), "buildx prune --builder default --force", "prune"),
+        (PruneRequest(all=True), "buildx prune --builder default --force --all", "prune --all"),
+        (
+            PruneRequest(filters=("type=regular", "until=1h"), keep=953_700_000),
+            "buildx prune --builder default --force --filter type=regular --filter until=1h --keep-storage 953700000B",
+            "prune --filter type=regular --filter until=1h --keep-storage 953.700000",
+        ),
+        (PruneRequest("images", all=True), "image prune --force --all", None),
+        (PruneRequest("everything", all=True), "system prune --volumes --force --all", "prune --all"),
+        (PruneRequest("tag", tag="ci:latest"), "image rm --force ci:latest", None),
+    ],
+)
+def test_prune_commands(request_: PruneRequest, docker: str, buildctl: str | None) -> None:
+    """Each client is told what to remove in its own words; a buildkitd keeps no images."""
+    assert " ".join(DockerClient("docker", "unix:///s", {}).prune(request_).argv[1:]) == docker
+    facts = DaemonFacts("buildkitd", "v1", "path:/x", "unix:///s", private=True)
+    command = Buildkitd(facts, Mock(), HOME, Mock()).prune(request_)
+    assert (command and " ".join(command.argv).partition(".sock ")[2]) == buildctl

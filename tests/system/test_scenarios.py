@@ -1,0 +1,27 @@
+"""Every shipped scenario goes through on a real daemon: what it says can be done, and nothing breaks by itself."""
+
+import pytest
+
+from harness.outcome import Ending
+from harness.records import Action
+from tests.system.conftest import SCENARIOS, Repro, left_of
+
+ELSEWHERE = {"control-hang", "control-clean", "kill-every-third", "prune-race", "restart-midbuild"}
+"""Those that other tests, or the README's own command, run."""
+NAMES = sorted({file.stem for file in SCENARIOS.glob("*.yaml")} - ELSEWHERE)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_scenario_goes_through(repro: Repro, name: str) -> None:
+    """It builds, every disturbance of it that came acted, no build came to `infra`, and nothing is left.
+
+    ``tests/benchmarks/scenarios.py`` does the same for a minute each, and on any daemon.
+    """
+    code, output = repro("run", str(SCENARIOS / f"{name}.yaml"), "--daemon", "debian:forky", "--time", "8s")
+    assert code in {0, 125}, output
+    assert repro.summary.ending is Ending.TIME, output
+    assert repro.summary.outcomes.get("ok"), output
+    assert "infra" not in repro.summary.outcomes, output
+    actions = repro.folder.read(Action)
+    assert all(any(act.succeeded for act in actions if act.kind == kind) for kind in {act.kind for act in actions})
+    assert not left_of(repro.folder.name)
