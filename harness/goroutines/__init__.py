@@ -1,0 +1,1 @@
+"""Go's goroutine dumps: read, counted by stack, compared."""
