@@ -5,7 +5,7 @@ own may have no controllers for what is below (the kernel's cgroup-v2.rst, "No I
 """
 
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,11 +18,22 @@ _PERIOD: Final = 100_000
 """Microseconds over which a CPU quota counts; the kernel's default."""
 
 
-class CgroupUnavailable(InfraError):
+class CgroupError(InfraError):
+    """A cgroup that is not to be had as wanted."""
+
+
+class CgroupUnavailable(CgroupError):
     """A cgroup that cannot be made or set here."""
 
     def __init__(self, path: Path, error: OSError) -> None:
         super().__init__(f"{path}: {error.strerror}; limits need a writable cgroup with memory and cpu controllers")
+
+
+class CgroupThrottled(CgroupError):
+    """A cgroup whose CPU is throttled for a while already."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the CPU of {name} is throttled by another already")
 
 
 def version() -> int:
@@ -37,21 +48,26 @@ class Cgroup:
     name: str
 
     def adopt(self, pid: int, leaf: str = "daemon") -> None:
-        """Move a process into a leaf of it, both made where they are not there; what it starts is born there.
+        """Move a process into a leaf of it; what it starts is born there.
 
         Raises:
             CgroupUnavailable: this host does not let us.
         """
-        for top in self._tops():
-            folder = top / leaf
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-                if version() == 2:
-                    for above in (ROOT, top):
-                        (above / "cgroup.subtree_control").write_text(" ".join(f"+{name}" for name in _CONTROLLERS))
-                (folder / "cgroup.procs").write_text(str(pid))
-            except OSError as error:
-                raise CgroupUnavailable(folder, error) from error
+        for file in self.leaf(leaf):
+            with _reported(file):
+                file.write_text(str(pid))
+
+    def leaf(self, name: str) -> tuple[Path, ...]:
+        """Return the files that move a process into a leaf of it when its pid, or 0 for its own, is written to them.
+
+        Raises:
+            CgroupUnavailable: this host does not let us make it.
+        """
+        folders = dict.fromkeys(self._folder(controller) / name for controller in _CONTROLLERS)
+        for folder in folders:
+            with _reported(folder):
+                folder.mkdir(exist_ok=True)
+        return tuple(folder / "cgroup.procs" for folder in folders)
 
     def limit(self, *, memory: int | None = None, cpus: float | None = None) -> None:
         """Set limits over all that is in it: bytes, without swap, and cores; `None` leaves one as it is.
@@ -67,25 +83,68 @@ class Cgroup:
             quota = round(cpus * _PERIOD)
             self._set("cpu", "cpu.cfs_quota_us", "cpu.max", str(quota) if self._v1 else f"{quota} {_PERIOD}")
 
-    def unlimit_cpus(self) -> None:
-        """Take the limit of its CPUs away.
+    @contextmanager
+    def throttled(self, cpus: float) -> Iterator[None]:
+        """Let all that is in it use only so many cores, and on leaving what it could before.
 
         Raises:
+            CgroupThrottled: it is so already: who came first would give back too much, and who came last too little.
             CgroupUnavailable: this host does not let us.
         """
-        self._set("cpu", "cpu.cfs_quota_us", "cpu.max", "-1" if self._v1 else "max")
+        file = self._file("cpu", "cpu.cfs_quota_us", "cpu.max")
+        mark = file.parent / "throttled"
+        with _reported(mark):
+            try:
+                mark.mkdir()
+            except FileExistsError as error:
+                raise CgroupThrottled(self.name) from error
+        try:
+            with _reported(file):
+                before = file.read_text()
+            self.limit(cpus=cpus)
+            try:
+                yield
+            finally:
+                with _reported(file):
+                    file.write_text(before)
+        finally:
+            mark.rmdir()
+
+    def memory_limit(self) -> int:
+        """Return how many bytes `limit` lets all that is in it use.
+
+        Raises:
+            CgroupUnavailable: this host does not say.
+        """
+        file = self._file("memory", "memory.limit_in_bytes", "memory.max")
+        with _reported(file):
+            return int(file.read_text())
 
     @property
     def _v1(self) -> bool:
         return version() == 1
 
-    def _tops(self) -> Iterator[Path]:
-        yield from (ROOT / controller / self.name for controller in _CONTROLLERS) if self._v1 else (ROOT / self.name,)
+    def _folder(self, controller: str) -> Path:
+        """Return it in the hierarchy of a controller, made where it is not there; a hierarchy itself is never made."""
+        top = ROOT / controller / self.name if self._v1 else ROOT / self.name
+        with _reported(top):
+            top.mkdir(exist_ok=True)
+            for above in () if self._v1 else (ROOT, top):
+                (above / "cgroup.subtree_control").write_text(" ".join(f"+{name}" for name in _CONTROLLERS))
+        return top
+
+    def _file(self, controller: str, v1: str, v2: str) -> Path:
+        return self._folder(controller) / (v1 if self._v1 else v2)
 
     def _set(self, controller: str, v1: str, v2: str, value: str) -> None:
-        file = ROOT / controller / self.name / v1 if self._v1 else ROOT / self.name / v2
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
+        file = self._file(controller, v1, v2)
+        with _reported(file):
             file.write_text(value)
-        except OSError as error:
-            raise CgroupUnavailable(file, error) from error
+
+
+@contextmanager
+def _reported(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise CgroupUnavailable(path, error) from error

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import psutil
 import pytest
@@ -14,13 +15,20 @@ from harness import hostinfo
 from harness.errors import InfraError, UsageError
 from harness.hostinfo import (
     DISK_FLOOR,
+    MEMORY_FLOOR,
+    Burden,
     NoDisk,
     NoOverlayfs,
     NotRoot,
+    Unbearable,
     describe,
     memory_stall_seconds,
+    require_bearable,
     require_private_daemons,
 )
+from tests.stub_runs import start, write_scenario
+
+GIB = 2**30
 
 
 @pytest.fixture
@@ -124,3 +132,80 @@ def test_a_kernel_without_psi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     """Where there is no PSI there is no figure, and no error."""
     monkeypatch.setattr(hostinfo, "Path", lambda path: tmp_path / path.lstrip("/"))
     assert memory_stall_seconds() is None
+
+
+@pytest.fixture
+def roomy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host that has 4 GiB of memory and 10 GiB of disk above the floors."""
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=MEMORY_FLOOR + 4 * GIB))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=DISK_FLOOR + 10 * GIB))
+
+
+@pytest.mark.usefixtures("roomy")
+@pytest.mark.parametrize(
+    "burdens",
+    [
+        [],
+        [Burden("a"), Burden("b")],
+        [Burden("a", memory=4 * GIB), Burden("b", disk=10 * GIB)],
+        [Burden("a", memory=GIB, disk=5 * GIB), Burden("b", memory=3 * GIB, disk=5 * GIB)],
+    ],
+)
+def test_what_a_host_can_bear(tmp_path: Path, burdens: list[Burden]) -> None:
+    """All that is free above the floors can be taken."""
+    require_bearable(burdens, tmp_path)
+
+
+@pytest.mark.usefixtures("roomy")
+@pytest.mark.parametrize(
+    ("burdens", "said"),
+    [
+        (
+            [Burden("a", memory=4 * GIB), Burden("b", memory=1), Burden("c", disk=1)],
+            "would take 4.0 GiB of this host's memory (a 4.0 GiB, b 1 B); 4.5 GiB are free, and 512.0 MiB of them must",
+        ),
+        (
+            [Burden("a", disk=6 * GIB), Burden("b", disk=5 * GIB), Burden("c", memory=1)],
+            "(a 6.0 GiB, b 5.0 GiB); 12.0 GiB are free, and 2.0 GiB of them must stay so: make it less",
+        ),
+    ],
+    ids=["memory", "disk"],
+)
+def test_what_a_host_cannot_bear(tmp_path: Path, burdens: list[Burden], said: str) -> None:
+    """All of it at once counts, and the user is told who takes how much, what is free, and what must stay so."""
+    with pytest.raises(Unbearable) as caught:
+        require_bearable(burdens, tmp_path)
+    assert said in str(caught.value)
+    assert isinstance(caught.value, UsageError)
+
+
+WHEN = {"at": "1s", "lasting": "1s"}
+ALL_MEMORY = 100 * psutil.virtual_memory().total
+
+
+@pytest.mark.usefixtures("cache")
+@pytest.mark.parametrize(
+    ("actor", "limits", "parts"),
+    [
+        (
+            {"memory": "m", "of": "host", "hold": f"{ALL_MEMORY // GIB}GiB", "when": WHEN},
+            {},
+            ["this host's memory (m "],
+        ),
+        ({"memory": "m", "hold": "100%", "when": WHEN}, {"memory": f"{ALL_MEMORY // GIB}GiB"}, ["memory (m "]),
+        ({"disk": "d", "fill": "100%", "when": WHEN}, {}, ["of the disk of ", "(d "]),
+        ({"io": "i", "size": "1000TiB", "when": WHEN}, {}, ["of the disk of ", "(i 1000.0 TiB)"]),
+        ({"disk": "d", "fill": "1%", "when": WHEN}, {"disk": "1000TiB"}, ["(daemon.limits.disk 1000.0 TiB)"]),
+    ],
+    ids=["memory-of-host", "memory-of-daemon", "disk", "io", "limits.disk"],
+)
+def test_a_run_that_this_host_cannot_bear(
+    tmp_path: Path, actor: dict[str, Any], limits: dict[str, str], parts: list[str]
+) -> None:
+    """A scenario that would take more than there is exits with 129 and the figures, before anything is made of it."""
+    process = start(write_scenario(tmp_path, actors=[actor], daemon={"kind": "stub", "limits": limits}))
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 129, output
+    told = " ".join(output.split())
+    assert all(part in told for part in ("the scenario would take ", " are free, and ", *parts)), output
+    assert not (tmp_path / "results").exists()

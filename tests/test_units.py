@@ -5,9 +5,18 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
-from harness.units import Duration, format_duration, format_size, parse_duration
+from harness.units import (
+    Amount,
+    Duration,
+    Size,
+    format_duration,
+    format_size,
+    parse_duration,
+    parse_size,
+    spell_size,
+)
 
 
 @pytest.mark.parametrize(
@@ -98,3 +107,85 @@ def test_a_duration_in_a_model() -> None:
     assert zero == {"const": 0}
     taken = [word for word in ("2h30m", "0", "500ms", "5 s", "10", "-5s", "5s!") if re.search(text["pattern"], word)]
     assert taken == ["2h30m", "0", "500ms"]
+
+
+@pytest.mark.parametrize(
+    ("written", "count"),
+    [
+        ("512MiB", 512 * 2**20),
+        ("4GiB", 2**32),
+        ("1.5 KiB", 1536),
+        ("2TiB", 2**41),
+        ("953.7MB", 953_700_000),
+        ("10kB", 10_000),
+        ("1GB", 10**9),
+        ("7B", 7),
+        (" 1MiB ", 2**20),
+        ("0", 0),
+        (0, 0),
+    ],
+)
+def test_sizes(written: object, count: int) -> None:
+    """A size is so many bytes, in powers of 1024 or of 1000 as its unit says; zero needs no unit."""
+    assert parse_size(written) == count
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["", "10", 10, 1.5, "-5MiB", "5mib", "5M", "5Mb", "5KB", "1GiB 5MiB", "MiB", ".5GiB", "1e3B", "5%", None, False],
+)
+def test_what_is_no_size(written: object) -> None:
+    """A number without a unit, a sign, or a unit that people read in two ways is refused, and the message shows how."""
+    with pytest.raises(ValueError, match=re.escape(f"{written!r} is no size; write it like 512MiB, 4GiB")):
+        parse_size(written)
+
+
+@pytest.mark.parametrize(
+    ("count", "spelt"),
+    [(0, "0B"), (1, "1B"), (1000, "1000B"), (1024, "1KiB"), (1536 * 2**20, "1536MiB"), (953_700_000, "953700000B")],
+)
+def test_sizes_as_spelt(count: int, spelt: str) -> None:
+    """A size is spelt in the largest unit that leaves no rest."""
+    assert spell_size(count) == spelt
+
+
+@given(st.one_of(st.integers(0, 10**9 - 1), st.integers(0, 10**6).map(lambda count: count * 2**20)))
+def test_sizes_come_back(count: int) -> None:
+    """Whatever is spelt is read back to the byte."""
+    assert parse_size(spell_size(count)) == count
+
+
+def test_a_size_in_a_model() -> None:
+    """A model's size is read from text, written as text, and its schema's pattern takes what the parser takes."""
+    adapter: TypeAdapter[int] = TypeAdapter(Size)
+    assert adapter.validate_python("64MiB") == 64 * 2**20
+    assert adapter.dump_python(64 * 2**20, mode="json") == "64MiB"
+    (text, zero) = adapter.json_schema()["anyOf"]
+    assert zero == {"const": 0}
+    taken = [word for word in ("64MiB", "1.5 GiB", "0", "64", "64M", "64MiB!") if re.search(text["pattern"], word)]
+    assert taken == ["64MiB", "1.5 GiB", "0"]
+
+
+@pytest.mark.parametrize(
+    ("written", "count"), [("80%", 800), ("100%", 1000), ("0.5 %", 5), (" 25% ", 250), ("2KiB", 2048), ("0", 0)]
+)
+def test_amounts(written: str, count: int) -> None:
+    """A share is one of a total, and a size is itself whatever the total."""
+    assert Amount.model_validate(written).of(1000) == count
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("0%", "is no share; it is above 0% and at most 100%"),
+        ("100.1%", "is no share; it is above 0% and at most 100%"),
+        ("80", "is no share and no size; write it like 80% or 512MiB"),
+        ("-5%", "is no share and no size"),
+        ("lots", "is no share and no size"),
+        (80, "should be a valid string"),
+    ],
+)
+def test_what_is_no_amount(written: object, said: str) -> None:
+    """A share of nothing or of more than all is refused, and so is what is neither share nor size."""
+    with pytest.raises(ValidationError, match=said):
+        Amount.model_validate(written)
