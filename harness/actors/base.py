@@ -5,18 +5,19 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, aclosing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import anyio
 
 from harness.actors.watch import Watch
 from harness.attention import Attention
+from harness.cgroup import CgroupError
 from harness.daemons.base import Daemon
 from harness.dice import Dice
 from harness.errors import InfraError
 from harness.hostinfo import Burden
 from harness.records import Action, Iteration
-from harness.scenario import ActorSpec, DaemonSpec
+from harness.scenario import ActorSpec, DaemonSpec, Fault, Setting
 from harness.triggers import Moment, Signals, When
 
 
@@ -61,6 +62,8 @@ class Stage:
     board: Board
     inflight: Mapping[int, Watch]
     """The builds that run now, by iteration."""
+    registry: str = ""
+    """The address of the run's own registry; empty where no actor needs one."""
 
     def dice(self, actor: str) -> Dice:
         """Return the chance of one actor."""
@@ -77,6 +80,16 @@ class Actor(ActorSpec):
     @property
     def disturbs(self) -> bool:
         """Whether it deletes or disturbs what a daemon's owner would miss."""
+        return False
+
+    @property
+    def needs_registry(self) -> bool:
+        """Whether it pushes to a registry, or pulls from it; the run has one then."""
+        return False
+
+    @property
+    def needs_buildx(self) -> bool:
+        """Whether no other client can do what it asks for."""
         return False
 
     def burdens(self, daemon: DaemonSpec) -> Iterator[Burden]:  # noqa: ARG002 — of those that press
@@ -105,6 +118,9 @@ class Deed:
 class Disturbance(Actor):
     """An actor whose acts are no builds; its trigger says when, and for how long."""
 
+    lasts: ClassVar[bool] = False
+    """Whether what it does is nothing unless it stays for a while."""
+
     when: When
     """When it acts; `lasting`: how long what it did stays, before it is healed."""
 
@@ -112,6 +128,12 @@ class Disturbance(Actor):
     def disturbs(self) -> bool:
         """Whether it deletes or disturbs what a daemon's owner would miss."""
         return True
+
+    def faults(self, setting: Setting) -> Iterator[Fault]:
+        """Yield what cannot work although every value is well-formed."""
+        yield from super().faults(setting)
+        if self.lasts and self.when.lasting is None:
+            yield Fault(("when",), "needs `lasting`: how long until what it did is healed")
 
     async def perform(self, stage: Stage) -> None:
         """Act at every moment of the trigger."""
@@ -127,7 +149,7 @@ class Disturbance(Actor):
             async with self.act(stage, moment) as deed:
                 acted = stage.now()
                 await anyio.sleep(self.when.lasting or 0.0)
-        except CouldNot as error:
+        except (CouldNot, CgroupError) as error:
             acted, deed = None, Deed(" ".join(str(error).split()))
         finally:
             action = Action(
@@ -148,5 +170,5 @@ class Disturbance(Actor):
         """Act once: done on entering, healed on leaving, also when that is by cancellation.
 
         Raises (on entering or leaving):
-            CouldNot: it cannot be done here and now.
+            CouldNot, CgroupError: it cannot be done here and now.
         """

@@ -2,16 +2,16 @@
 
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from typing import Literal
 
 import psutil
 
 from harness.actors.base import CouldNot, Deed, Disturbance, Stage
 from harness.actors.watch import Watch
+from harness.ledger import Ledger
 from harness.proc import Identity
-from harness.scenario import Fault, Setting
 from harness.triggers import Moment
 
 RUNTIMES = frozenset({"runc", "buildkit-runc"})
@@ -20,8 +20,10 @@ RUNTIMES = frozenset({"runc", "buildkit-runc"})
 class Freeze(Disturbance):
     """Freeze the daemon or a part of it; `when.lasting` says for how long.
 
-    What is frozen can be killed all the same, so nothing of it outlives a harness that dies.
+    What is frozen can be killed all the same: its own children die with the harness, and `repro clean` ends the rest.
     """
+
+    lasts = True
 
     target: Literal["daemon", "containerd", "client", "runc"] = "daemon"
     """The daemon's process; dockerd's containerd; the client of the build that `when` follows, or of every build; the
@@ -33,12 +35,6 @@ class Freeze(Disturbance):
         """A client is our own."""
         return self.target != "client"
 
-    def faults(self, setting: Setting) -> Iterator[Fault]:
-        """Yield what cannot work although every value is well-formed."""
-        yield from super().faults(setting)
-        if self.when.lasting is None:
-            yield Fault(("when",), "a freeze needs `lasting`: how long until what was frozen goes on")
-
     @asynccontextmanager
     async def act(self, stage: Stage, moment: Moment) -> AsyncIterator[Deed]:
         """Freeze, and heal.
@@ -48,10 +44,12 @@ class Freeze(Disturbance):
         """
         with ExitStack() as healing:
             if self.target == "client":
+                note = healing.enter_context(_noting(f"{stage.folder.name}-frozen-{self.name}"))
                 clients = _clients(stage, moment)
                 for watch in clients:
                     healing.enter_context(watch.held())
                 frozen = [*self._freeze([watch.client.pid for watch in clients], healing, group=True)]
+                note(frozen)
             else:
                 frozen = [*self._freeze(_processes(self.target, stage.daemon.facts.pid), healing, group=False)]
             if not frozen:
@@ -66,6 +64,26 @@ class Freeze(Disturbance):
                 healing.callback(_thaw, process, group=group)
                 _send(pid, signal.SIGSTOP, group=group)
                 yield pid
+
+
+@contextmanager
+def _noting(name: str) -> Iterator[Callable[[list[int]], None]]:
+    """Have a ledger for clients, with what they started, as long as they are frozen: docker's plug-in outlives it then,
+    for the kernel ends only the one that is our child, and what is stopped does not see that its parent is gone.
+    """
+    ledger = Ledger.open(name)
+
+    def note(clients: list[int]) -> None:
+        for pid in clients:
+            ledger.own_process(pid)
+            with suppress(psutil.NoSuchProcess):
+                for below in psutil.Process(pid).children(recursive=True):
+                    ledger.own_process(below.pid)
+
+    try:
+        yield note
+    finally:
+        ledger.file.unlink(missing_ok=True)
 
 
 def _thaw(process: Identity, *, group: bool) -> None:

@@ -5,13 +5,21 @@ from typing import Final
 
 from harness.actors.base import Actor
 from harness.actors.build import Build
+from harness.actors.cpu import Cpu
+from harness.actors.disk import Disk
 from harness.actors.freeze import Freeze
+from harness.actors.io import Io
+from harness.actors.memory import Memory
 from harness.actors.prune import Prune
 from harness.actors.restart import Restart
 
 ACTORS: Final[Mapping[str, type[Actor]]] = {
     "build": Build,
+    "cpu": Cpu,
+    "disk": Disk,
     "freeze": Freeze,
+    "io": Io,
+    "memory": Memory,
     "prune": Prune,
     "restart": Restart,
 }

@@ -41,7 +41,7 @@ class Limits(Written):
     """At least 64MiB: the daemon's root lives on a file system of its own of that size, so that it can be full."""
 
 
-DRIVERS: Final[Mapping[str, str]] = {
+_DRIVER_KINDS: Final[Mapping[str, str]] = {
     "docker": "dockerd",
     "docker-container": "dockerd",
     "buildctl": "buildkitd",
@@ -58,8 +58,8 @@ class DaemonSpec(Written):
     kind: str | None = None
     """`dockerd` or `buildkitd`; without it, what the driver is for, or what the toolchain has, dockerd first."""
     driver: Literal["docker", "docker-container", "buildctl", "remote"] | None = None
-    """How builds go: through dockerd's own builder, through a BuildKit in a container of that dockerd; through buildctl,
-    or through buildx. Without it, the first of its kind.
+    """How builds go: with dockerd, to its own builder or to a BuildKit in a container of it; with buildkitd, through
+    buildctl or through buildx. Without it, the former.
     """
     image: str | None = None
     """What the driver docker-container runs: a reference such as `moby/buildkit:v0.25.1`, or a `FILE.tar` of
@@ -77,9 +77,9 @@ class DaemonSpec(Written):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        kind = DRIVERS.get(self.driver or "")
+        kind = _DRIVER_KINDS.get(self.driver or "")
         if self.driver and self.kind not in {None, kind}:
-            raise ValueError(f"driver {self.driver!r} is for {kind}, and `kind` says {self.kind!r}: leave one of them out")
+            raise ValueError(f"driver {self.driver!r} is for {kind}, and `kind` says {self.kind!r}: leave one out")
         if self.driver == "docker-container" and self.image is None:
             raise ValueError(
                 "driver 'docker-container' needs `image`: a reference such as moby/buildkit:v0.25.1, or a FILE.tar"
@@ -91,7 +91,7 @@ class DaemonSpec(Written):
     @property
     def wanted_kind(self) -> str | None:
         """The kind of daemon that it asks for; None where any will do."""
-        return self.kind or DRIVERS.get(self.driver or "")
+        return self.kind or _DRIVER_KINDS.get(self.driver or "")
 
 
 class Stop(Written):

@@ -152,7 +152,7 @@ BAD: dict[str, tuple[str, int, str, str]] = {
         GOOD.replace("stop", "  - prun: p\nstop"),
         5,
         "actors.p",
-        "unknown actor 'prun'; did you mean 'prune'?; known: build, freeze, prune",
+        "unknown actor 'prun'; did you mean 'prune'?; known: build, cpu, disk, freeze",
     ),
     "actor-is-text": (GOOD.replace("stop", "  - prune\nstop"), 5, "actors.1", "an actor is a mapping that begins with"),
     "two-actors-in-one": (
@@ -178,7 +178,7 @@ BAD: dict[str, tuple[str, int, str, str]] = {
         GOOD.replace("mine\n", "mine\n    paralel: 3\n"),
         5,
         "actors.ci.paralel",
-        "unknown key; did you mean 'parallel'?; allowed: args, base, build, dockerfile, export,",
+        "unknown key; did you mean 'parallel'?; allowed: args, base, build, cache_from, cache_to, dockerfile, export,",
     ),
     "option-of-a-part": (
         GOOD.replace("mine\n", "mine\n    kill:\n      every: 3\n      after: 5s\n      sig: SIGINT\n"),
@@ -293,7 +293,7 @@ BAD: dict[str, tuple[str, int, str, str]] = {
         GOOD.replace("stop", "  - freeze: f\n    when: {interval: 1s}\nstop"),
         6,
         "actors.f.when",
-        "a freeze needs `lasting`",
+        "needs `lasting`: how long until what it did is healed",
     ),
     "nothing-is-built": (
         GOOD.replace("- build: ci\n    dockerfile: mine", "- prune: p\n    when: {interval: 1s}"),

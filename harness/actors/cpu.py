@@ -1,0 +1,55 @@
+"""``cpu``: burns cores beside the daemon, or lets it use only so many of them, for a while."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from harness.actors.base import Deed, Disturbance, Stage
+from harness.actors.pressure import own_cgroup, pressing
+from harness.scenario import Fault, Setting
+from harness.triggers import Moment
+
+
+class Cpu(Disturbance):
+    """Press on the CPU, by `threads` or by a `quota`; `when.lasting` says for how long."""
+
+    lasts = True
+
+    threads: Annotated[int, Field(ge=1, le=1024)] | None = None
+    """How many processes burn a core each."""
+    of: Literal["daemon", "host"] = "host"
+    """Where the threads burn; `daemon`: what `daemon.limits.cpus` gives is shared with them."""
+    quota: Annotated[float, Field(ge=0.01)] | None = None
+    """How many cores the daemon and all that it runs may use together."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.threads is None) == (self.quota is None):
+            raise ValueError("give either `threads`, to burn beside the daemon, or `quota`, to throttle it")
+        if self.quota is not None and "of" in self.model_fields_set:
+            raise ValueError("`of` says where threads burn; a quota is always the daemon's")
+        return self
+
+    def faults(self, setting: Setting) -> Iterator[Fault]:
+        """Yield what cannot work although every value is well-formed."""
+        yield from super().faults(setting)
+        for limits in setting.limits:
+            if self.quota is not None and limits.cpus is not None and self.quota >= limits.cpus:
+                yield Fault(("quota",), f"throttles nothing: daemon.limits.cpus is {limits.cpus:g}")
+
+    @asynccontextmanager
+    async def act(self, stage: Stage, moment: Moment) -> AsyncIterator[Deed]:  # noqa: ARG002 — every moment alike
+        """Press, and let go.
+
+        Raises:
+            CouldNot, CgroupError: the daemon is not ours, or is throttled already.
+        """
+        if self.quota is not None:
+            with own_cgroup(stage).throttled(self.quota):
+                yield Deed(f"throttled to {self.quota:g} cores")
+        else:
+            cgroup = own_cgroup(stage) if self.of == "daemon" else None
+            async with pressing(f"burned in {self.threads} threads", "cpu", self.threads, cgroup=cgroup) as deed:
+                yield deed

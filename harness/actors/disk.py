@@ -1,0 +1,56 @@
+"""``disk``: fills the daemon's disk for a while."""
+
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+from harness.actors.base import CouldNot, Deed, Disturbance, Stage
+from harness.actors.pressure import pressing, room
+from harness.cache import cache_folder
+from harness.hostinfo import Burden
+from harness.scenario import DaemonSpec, Fault, Setting
+from harness.triggers import Moment
+from harness.units import Amount, format_size
+
+
+class Disk(Disturbance):
+    """Fill the disk that the daemon's root is on; `when.lasting` says for how long.
+
+    Without `daemon.limits.disk` that is a disk of the host's.
+    """
+
+    lasts = True
+
+    fill: Amount
+    """How much of it is then in use, by the daemon and by us: `100%`, `900MiB`. What is freed meanwhile is filled
+    again.
+    """
+
+    def faults(self, setting: Setting) -> Iterator[Fault]:
+        """Yield what cannot work although every value is well-formed."""
+        yield from super().faults(setting)
+        for limits in setting.limits:
+            if limits.disk is not None and self.fill.of(limits.disk) > limits.disk:
+                yield Fault(("fill",), f"is more than daemon.limits.disk, {format_size(limits.disk)}")
+
+    def burdens(self, daemon: DaemonSpec) -> Iterator[Burden]:
+        """Yield what is missing to that level now, unless the daemon has a disk of its own."""
+        if daemon.limits.disk is None:
+            disk = shutil.disk_usage(cache_folder("daemons"))
+            yield Burden(self.name, disk=max(0, self.fill.of(disk.total) - disk.used))
+
+    @asynccontextmanager
+    async def act(self, stage: Stage, moment: Moment) -> AsyncIterator[Deed]:  # noqa: ARG002 — every moment alike
+        """Fill it, and remove what it was filled with.
+
+        Raises:
+            CouldNot: so much of it is in use already, or the daemon is not ours.
+        """
+        with room(stage, self.name) as folder:
+            disk = shutil.disk_usage(folder)
+            level = self.fill.of(disk.total)
+            if level <= disk.used:
+                raise CouldNot(f"{format_size(disk.used)} are in use already")
+            told = f"filled to {format_size(level)} of {format_size(disk.total)}"
+            async with pressing(told, "disk", folder / "full", level) as deed:
+                yield deed

@@ -1,0 +1,51 @@
+"""``io``: writes to the daemon's disk without pause, for a while."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Annotated
+
+from pydantic import Field
+
+from harness.actors.base import Deed, Disturbance, Stage
+from harness.actors.pressure import pressing, room
+from harness.hostinfo import Burden
+from harness.scenario import DaemonSpec, Fault, Setting
+from harness.triggers import Moment
+from harness.units import Size, format_size
+
+
+class Io(Disturbance):
+    """Write to the disk that the daemon's root is on; `when.lasting` says for how long."""
+
+    lasts = True
+
+    threads: Annotated[int, Field(ge=1, le=1024)] = 1
+    """How many processes write, each to a file of its own."""
+    size: Annotated[Size, Field(ge=2**20)] = 64 * 2**20
+    """Of each file, which is written and synced over and over; at least 1MiB."""
+
+    def faults(self, setting: Setting) -> Iterator[Fault]:
+        """Yield what cannot work although every value is well-formed."""
+        yield from super().faults(setting)
+        total = self.threads * self.size
+        for limits in setting.limits:
+            if limits.disk is not None and total >= limits.disk:
+                told = f"comes to {format_size(total)}, and daemon.limits.disk is {format_size(limits.disk)}"
+                yield Fault(("size",), told)
+
+    def burdens(self, daemon: DaemonSpec) -> Iterator[Burden]:
+        """Yield its files, unless they are on a disk of the daemon's own."""
+        if daemon.limits.disk is None:
+            yield Burden(self.name, disk=self.threads * self.size)
+
+    @asynccontextmanager
+    async def act(self, stage: Stage, moment: Moment) -> AsyncIterator[Deed]:  # noqa: ARG002 — every moment alike
+        """Write, and remove what was written.
+
+        Raises:
+            CouldNot: there is no room for it, or the daemon is not ours.
+        """
+        told = f"wrote {self.threads} x {format_size(self.size)} over and over"
+        with room(stage, self.name) as folder:
+            async with pressing(told, "io", folder, self.threads, self.size) as deed:
+                yield deed

@@ -1,0 +1,52 @@
+"""``memory``: holds memory for a while, the daemon's or the host's."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Literal
+
+import psutil
+
+from harness.actors.base import Deed, Disturbance, Stage
+from harness.actors.pressure import own_cgroup, pressing
+from harness.hostinfo import Burden
+from harness.scenario import DaemonSpec, Fault, Setting
+from harness.triggers import Moment
+from harness.units import Amount, format_size
+
+
+class Memory(Disturbance):
+    """Hold memory; `when.lasting` says for how long. Where memory runs out, what holds it is killed first."""
+
+    lasts = True
+
+    hold: Amount
+    """A share of what there is, or a size: `80%`, `512MiB`."""
+    of: Literal["daemon", "host"] = "daemon"
+    """`daemon`: out of `daemon.limits.memory`."""
+
+    def faults(self, setting: Setting) -> Iterator[Fault]:
+        """Yield what cannot work although every value is well-formed."""
+        yield from super().faults(setting)
+        limits = [each.memory for each in setting.limits] if self.of == "daemon" else []
+        if None in limits:
+            yield Fault(("of",), "the daemon has no memory of its own: set daemon.limits.memory, or say `of: host`")
+        for limit in filter(None, limits):
+            if self.hold.of(limit) > limit:
+                yield Fault(("hold",), f"is more than daemon.limits.memory, {format_size(limit)}")
+
+    def burdens(self, daemon: DaemonSpec) -> Iterator[Burden]:
+        """Yield what is held, which the host has to have, also where the daemon may use more than that."""
+        total = psutil.virtual_memory().total if self.of == "host" else daemon.limits.memory
+        yield Burden(self.name, memory=self.hold.of(total or 0))
+
+    @asynccontextmanager
+    async def act(self, stage: Stage, moment: Moment) -> AsyncIterator[Deed]:  # noqa: ARG002 — every moment alike
+        """Hold it, and let it go.
+
+        Raises:
+            CouldNot, CgroupError: the memory ran out before all was held, or the daemon is not ours.
+        """
+        cgroup = own_cgroup(stage) if self.of == "daemon" else None
+        size = self.hold.of(cgroup.memory_limit() if cgroup else psutil.virtual_memory().total)
+        async with pressing(f"held {format_size(size)}", "memory", size, cgroup=cgroup) as deed:
+            yield deed

@@ -1,0 +1,89 @@
+"""What the actors that press share: ``burden.py`` as a child, and what of the daemon's it presses on."""
+
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Final
+
+import anyio
+
+from harness import burden
+from harness.actors.base import CouldNot, Deed, Stage
+from harness.cgroup import Cgroup
+from harness.proc import Command, child
+
+_READY_SECONDS: Final = 60.0
+
+
+@asynccontextmanager
+async def pressing(deed: str, *words: object, cgroup: Cgroup | None = None) -> AsyncIterator[Deed]:
+    """Have ``burden.py`` take something, from when it has all of it until leaving; it dies with the harness.
+
+    Args:
+        deed: what that comes to, for the record; what became of it is added.
+        words: its mode, and the mode's own words.
+        cgroup: whose share it takes; without it, it takes the host's.
+
+    Raises:
+        CouldNot: it could not take all of it.
+        CgroupError: the cgroup does not take it in.
+    """
+    join = ":".join(str(file) for file in cgroup.leaf("pressure")) if cgroup else ""
+    said = b""
+    async with child(Command((sys.executable, "-I", burden.__file__, join, *map(str, words)))) as presser:
+        with anyio.move_on_after(_READY_SECONDS) as patience:
+            async for chunk in presser.output():
+                said += chunk
+                if said.endswith(f"{burden.READY}\n".encode()):
+                    patience.cancel()
+            await presser.wait()
+        if not said.endswith(f"{burden.READY}\n".encode()):
+            raise CouldNot(_became(presser.returncode, said))
+        done = Deed(deed)
+        try:
+            yield done
+        finally:
+            if presser.returncode is not None:
+                done.detail += f", but not all the time: {_became(presser.returncode, b'')}"
+
+
+def _became(status: int | None, said: bytes) -> str:
+    """Say what became of a burden that does not press."""
+    last = (said.decode(errors="replace").strip().splitlines() or [""])[-1]
+    if status is None:
+        return f"it did not get that far in {_READY_SECONDS:g} s: {last}"
+    if status == -signal.SIGKILL:
+        return f"it was killed, as happens first when memory runs out{last and f', at {last}'}"
+    return f"it ended with status {status}{last and f': {last}'}"
+
+
+def own_cgroup(stage: Stage) -> Cgroup:
+    """Return the daemon's cgroup.
+
+    Raises:
+        CouldNot: it has none of ours.
+    """
+    if stage.daemon.facts.cgroup is None:
+        raise CouldNot("the daemon is not ours, or this host gave it no cgroup")
+    return Cgroup(stage.daemon.facts.cgroup)
+
+
+@contextmanager
+def room(stage: Stage, actor: str) -> Iterator[Path]:
+    """Make a folder on the daemon's disk, and remove it on leaving; a crash leaves it to the daemon's own ledger.
+
+    Raises:
+        CouldNot: that disk is not ours, or has no room even for a folder.
+    """
+    disk = stage.daemon.facts.disk
+    if disk is None:
+        raise CouldNot("the daemon is not ours, so its disk is not known")
+    try:
+        folder = tempfile.TemporaryDirectory(prefix=f"{actor}-", dir=disk)
+    except OSError as error:
+        raise CouldNot(f"{disk}: {error.strerror}") from error
+    with folder as path:
+        yield Path(path)
