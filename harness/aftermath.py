@@ -40,7 +40,15 @@ async def examine(daemon: Daemon, probes: Probes, thresholds: Detect) -> Mapping
     answers: dict[str, Answer] = {}
     same = probes.same
     fresh = {key: f"{value}-again" for key, value in same.args.items()}
-    other = replace(same, context=probes.other, args=fresh, tag="repro-aftermath:latest")
+    other = replace(
+        same,
+        context=probes.other,
+        args=fresh,
+        tag=f"{same.tag}-aftermath",
+        cache_to=None,
+        cache_from=(),
+        targets=(),
+    )
     answers["same_build_hangs"] = await _build(daemon, same, thresholds, Outcome.HANG)
     if fresh:
         answers["new_argument_hangs"] = await _build(daemon, replace(same, args=fresh), thresholds, Outcome.HANG)

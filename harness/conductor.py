@@ -86,7 +86,9 @@ class Conductor:
         self._succeeded = False
         self._streak: tuple[Outcome, int] = (Outcome.OK, 0)
 
-    async def conduct(self, daemon: Daemon, actors: Sequence[Actor], staging: Path, seed: int) -> None:
+    async def conduct(
+        self, daemon: Daemon, actors: Sequence[Actor], staging: Path, seed: int, registry: str = ""
+    ) -> None:
         """Let every actor act on one daemon, until the run ends or the daemon is to be renewed.
 
         Args:
@@ -94,10 +96,13 @@ class Conductor:
             actors: the scenario's, prepared.
             staging: the folder that they were prepared in.
             seed: the source of all chance.
+            registry: the address of the run's own, where an actor needs one.
         """
         self._daemon, self._scope = daemon, anyio.CancelScope()
         self._generation += 1
-        stage = Stage(daemon, self._generation, staging, seed, self.began, self.attention, self, self, self._inflight)
+        stage = Stage(
+            *(daemon, self._generation, staging, seed, self.began, self.attention, self, self, self._inflight, registry)
+        )
         with self._scope:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self.attention.keep, self._look)

@@ -60,6 +60,7 @@ class Progress:
         """What the last vertex that failed reported."""
         self._wanted = exports
         self._exports: dict[str, bool] = {}
+        self._results: set[str] = set()
         self._started: set[str] = set()
         self._completed: set[str] = set()
         self._seen: set[str] = set()
@@ -71,7 +72,7 @@ class Progress:
         if Phase.EXITED in self.reached:
             return Phase.EXITED
         if self._exports:
-            done = len(self._exports) >= self._wanted and all(self._exports.values())
+            done = len(self._results) >= self._wanted and all(self._exports.values())
             return Phase.EXPORTED if done else Phase.EXPORTING
         return Phase.SOLVING if self._seen else Phase.STARTED
 
@@ -137,8 +138,11 @@ class Progress:
             if "started" in vertex and digest not in self._started:
                 self._started.add(digest)
                 yield Step(name, StepState.STARTED)
-            if EXPORT_NAME.match(name):
+            if export := EXPORT_NAME.match(name):
                 self._exports[digest] = completed and not vertex.get("error")
+                self._results.add(
+                    export[1] or ""
+                )  # one result may have several exports: its image, its load, its cache
             if completed and digest not in self._completed:
                 self._completed.add(digest)
                 yield Step(name, StepState.COMPLETED)

@@ -343,3 +343,25 @@ def test_several_exports() -> None:
     for second, (item, phase) in enumerate(stream, 1):
         progress.feed(line(item), float(second))
         assert progress.phase is phase
+
+
+def test_results_are_counted_and_not_exports() -> None:
+    """One result's image, its load and its cache are no stand-in for another result, which may still be built.
+
+    The names, and their order, are those of bakes by buildx 0.13 and 0.29.
+    """
+    progress = Progress(0.0, exports=3)
+    stream = [
+        ("[app] exporting to docker image format", Phase.EXPORTING),
+        ("[app] importing to docker", Phase.EXPORTING),
+        ("[app] exporting cache to registry", Phase.EXPORTING),
+        ("[worker] exporting to image", Phase.EXPORTING),
+        ("[web web 2/2] RUN sleep 60", Phase.EXPORTING),
+        ("[web] exporting to oci image format", Phase.EXPORTED),
+        ("[web] exporting cache to client directory", Phase.EXPORTED),
+    ]
+    for second, (name, phase) in enumerate(stream, 1):
+        progress.feed(line(vertex(name)), second)
+        assert progress.phase is Phase.EXPORTING, "whatever goes on is a part of it"
+        progress.feed(line(vertex(name, completed=True)), second + 0.5)
+        assert progress.phase is phase

@@ -1,38 +1,34 @@
 """``build``: one build after the other, in any number of lines at once; each build is an iteration."""
 
-import re
-from collections.abc import Iterator
+import json
+import shutil
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, ClassVar, Final, Literal, Self
 
 import anyio
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import ConfigDict, Field, WithJsonSchema
 
 from harness.actors.base import Actor, Stage
-from harness.actors.context import OFFLINE, find_dockerfile, stage_context, uses_base
+from harness.actors.cache import CacheFrom, CacheTo, Kept
+from harness.actors.context import OFFLINE, find_dockerfile, lay_base, stages, uses_base
+from harness.actors.generate import Generate
 from harness.actors.kill import Kill
+from harness.actors.template import Text, filled
 from harness.actors.watch import ClientVerdict, Watch, judge_client
 from harness.base_image import static_busybox
-from harness.daemons.base import BuildRequest
+from harness.daemons.base import BuildRequest, Cache
+from harness.dice import Dice
+from harness.hostinfo import Burden
 from harness.outcome import Outcome, Phase
 from harness.proc import child
 from harness.records import Iteration
-from harness.scenario import Fault, Setting
+from harness.scenario import DaemonSpec, Fault, Setting
 from harness.triggers import IntervalTrigger
 
-_ITERATION: Final = re.compile(r"\{iteration(?:\s*%\s*([1-9]\d*))?\}")
 _INFRA_PAUSE_SECONDS: Final = 1.0
 """Between a failure that is ours or the host's and the next build, so that thousands do not fail in vain."""
-
-
-def _text(value: object) -> object:
-    """Return what a person means by a bare number or truth in YAML."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(value) if isinstance(value, int | float) else value
-
-
-Text = Annotated[str, BeforeValidator(_text), WithJsonSchema({"type": ["string", "number", "boolean"]})]
+_BOOLEAN_OR_SHARE: Final = {"anyOf": [{"type": "boolean"}, {"type": "number", "minimum": 0, "maximum": 1}]}
 
 
 class Build(Actor):
@@ -40,17 +36,30 @@ class Build(Actor):
 
     builds: ClassVar[bool] = True
 
-    dockerfile: str
-    """A folder with a Dockerfile: a name in `dockerfiles/`, or a path beside the scenario."""
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [key]} for key in ("dockerfile", "generate")]})
+
+    dockerfile: str | None = None
+    """A folder with a Dockerfile: a name in `dockerfiles/`, or a path beside the scenario. Or `generate`."""
+    generate: Generate | None = None
+    """A Dockerfile made to measure."""
+    targets: tuple[str, ...] = ()
+    """Stages that one client builds at once, each to a result of its own, as `docker buildx bake` does."""
     base: str = OFFLINE
     """What the stage `base` is: a static busybox, or an image of a registry such as `alpine:3.22`."""
     args: dict[str, Text] = Field(default_factory=dict)
     """Build arguments; `{iteration}` and `{iteration % 7}` stand for numbers."""
     tag: str | None = None
     """The image's name; without it, one for each line, as clients that tag one name at once make each other fail."""
-    export: Literal["load", "image", "oci"] = "load"
-    """Where the result goes: into the daemon's images (docker's `--load`), an image, or an OCI archive."""
-    no_cache: bool = False
+    export: Literal["load", "image", "oci", "push"] = "load"
+    """Where the result goes: into the daemon's images (docker's `--load`), an image, an OCI archive, or the run's own
+    registry.
+    """
+    no_cache: Annotated[float, Field(ge=0, le=1), WithJsonSchema(_BOOLEAN_OR_SHARE)] = 0.0
+    """Whether the build uses no cache; or how likely each iteration uses none."""
+    pull: bool = False
+    """Have images of registries looked up again for each build."""
+    cache_to: CacheTo | None = None
+    cache_from: tuple[CacheFrom, ...] = ()
     network: Literal["none", "host"] = "none"
     """The network of `RUN` steps."""
     parallel: Annotated[int, Field(ge=1, le=256)] = 1
@@ -63,24 +72,59 @@ class Build(Actor):
     def faults(self, setting: Setting) -> Iterator[Fault]:
         """Yield what cannot work although every value is well-formed."""
         yield from super().faults(setting)
-        if find_dockerfile(self.dockerfile, setting.folders) is None:
-            looked = ", ".join(str(folder / self.dockerfile) for folder in dict.fromkeys(setting.folders))
+        text = ""
+        if self.dockerfile is None and self.generate is None:
+            yield Fault(("dockerfile",), "is missing: name a Dockerfile's folder, or say `generate` for one of our own")
+        elif self.dockerfile is not None and self.generate is not None:
+            yield Fault(("generate",), "a build has one Dockerfile: leave out either `dockerfile` or `generate`")
+        elif self.generate:
+            text = self.generate.dockerfile
+        elif self.dockerfile and (source := find_dockerfile(self.dockerfile, setting.folders)):
+            text = (source / "Dockerfile").read_text(errors="replace")
+        else:
+            looked = ", ".join(str(folder / str(self.dockerfile)) for folder in dict.fromkeys(setting.folders))
             yield Fault(("dockerfile",), f"there is no Dockerfile in any of {looked}")
+        for index, target in enumerate(self.targets if text else ()):
+            if target not in stages(text):
+                yield Fault(("targets", index), f"no stage is named {target!r}; stages: {', '.join(stages(text))}")
+        if self.export != "push" and any(cache.type == "inline" for cache in self.cache_from):
+            yield Fault(("cache_from",), "`inline` is read from the image that was pushed: say `export: push`")
         limit = setting.stop.iterations if setting.stop else None
         if self.kill and self.kill.every and limit and self.kill.every > limit:
             yield Fault(("kill", "every"), f"never fires: the run ends after {limit} iterations (stop.iterations)")
 
     def placed(self, setting: Setting) -> Self:
         """Return it with the Dockerfile's folder as an absolute path."""
-        source = find_dockerfile(self.dockerfile, setting.folders)
+        source = find_dockerfile(self.dockerfile, setting.folders) if self.dockerfile else None
         return self.model_copy(update={"dockerfile": str(source.resolve())}) if source else self
 
+    @property
+    def needs_registry(self) -> bool:
+        """Whether it pushes an image or a cache, or imports one."""
+        kept = (self.cache_to, *self.cache_from)
+        return self.export == "push" or any(cache.type == "registry" for cache in kept if cache)
+
+    @property
+    def needs_buildx(self) -> bool:
+        """Only bake builds several targets at once."""
+        return bool(self.targets)
+
+    def burdens(self, daemon: DaemonSpec) -> Iterator[Burden]:  # noqa: ARG002 — the context is on our side
+        """Yield what a generated context takes."""
+        if self.generate:
+            yield Burden(f"{self.name}.generate", disk=self.generate.context_bytes)
+
     async def prepare(self, folder: Path) -> None:
-        """Stage the context."""
-        source = Path(self.dockerfile)
-        needs_busybox = self.base == OFFLINE and uses_base((source / "Dockerfile").read_text())
-        busybox = await static_busybox() if needs_busybox else None
-        stage_context(source, folder / self.name, self.base, busybox)
+        """Stage the context, and what bake reads."""
+        context = folder / self.name
+        if self.generate:
+            self.generate.write(context)
+        else:
+            shutil.copytree(str(self.dockerfile), context)
+        needs_busybox = self.base == OFFLINE and uses_base((context / "Dockerfile").read_text())
+        lay_base(context, self.base, await static_busybox() if needs_busybox else None)
+        if self.targets:
+            self._definition(folder).write_text(_services(self.targets, context, self.network))
 
     async def perform(self, stage: Stage) -> None:
         """Build in every line until this daemon gets no more iterations."""
@@ -102,7 +146,7 @@ class Build(Actor):
 
     async def _iterate(self, stage: Stage, iteration: int, line: int) -> None:
         """Run one client from its start to its outcome."""
-        request = self.request(stage.folder, iteration, line)
+        request = self.request(iteration, line, folder=stage.folder, seed=stage.seed, registry=stage.registry)
         delay = self.kill.delay(iteration, stage.dice(self.name).throw(iteration)) if self.kill else None
         async with child(stage.daemon.build(request)) as client:
             watch = Watch(self.name, request, client, stage.attention)
@@ -115,17 +159,43 @@ class Build(Actor):
         if verdict.outcome is Outcome.INFRA:
             await anyio.sleep(_INFRA_PAUSE_SECONDS)
 
-    def request(self, folder: Path, iteration: int, line: int = 0) -> BuildRequest:
-        """Return the build that an iteration asks for; `folder` is what `prepare` got."""
+    def request(self, iteration: int, line: int = 0, *, folder: Path, seed: int, registry: str) -> BuildRequest:
+        """Return the build that an iteration asks for, every time the same.
+
+        Args:
+            iteration: its number.
+            line: which of the actor's lines.
+            folder: what `prepare` got.
+            seed: the run's.
+            registry: the address of the run's own registry.
+        """
+        pushed = self.export == "push"
+        tag = self.tag or f"{'' if pushed else 'repro-'}{self.name}-{line}:latest"
+        image = f"{registry}/{tag}" if pushed else tag
+
+        def place(kept: Kept) -> str:
+            name = filled(kept.name or self.name, iteration)
+            local, remote = folder / f"{name}-{line}.cache", f"{registry}/cache/{name}"
+            return {"inline": image, "local": str(local), "registry": remote}[kept.type]
+
+        to = self.cache_to
         return BuildRequest(
             iteration=iteration,
             context=folder / self.name,
-            args={key: _filled(value, iteration) for key, value in self.args.items()},
-            tag=self.tag or f"repro-{self.name}-{line}:latest",
+            args={key: filled(value, iteration) for key, value in self.args.items()},
+            tag=image,
             export=self.export,
-            no_cache=self.no_cache,
+            no_cache=Dice(seed, f"{self.name}/no_cache").throw(iteration).random() < self.no_cache,
+            pull=self.pull,
             network=self.network,
+            cache_to=Cache(to.type, place(to), to.mode) if to else None,
+            cache_from=tuple(Cache(kept.type, place(kept)) for kept in self.cache_from),
+            targets=self.targets,
+            definition=self._definition(folder) if self.targets else None,
         )
+
+    def _definition(self, folder: Path) -> Path:
+        return folder / f"{self.name}.yaml"
 
     async def _accompany(self, stage: Stage, watch: Watch, kill_after: float | None) -> None:
         """Stay with a client until it has ended, is found to hang or to stall, or is cut off."""
@@ -168,6 +238,7 @@ def _record(watch: Watch, verdict: ClientVerdict, began: float) -> Iteration:
     )
 
 
-def _filled(text: str, iteration: int) -> str:
-    """Return `text` with ``{iteration}`` and ``{iteration % N}`` as numbers."""
-    return _ITERATION.sub(lambda match: str(iteration % int(match[1]) if match[1] else iteration), text)
+def _services(targets: Iterable[str], context: Path, network: str) -> str:
+    """Return what bake reads: a compose file, for of JSON and HCL buildx 0.13 does not take the network."""
+    services = {t: {"build": {"context": str(context), "target": t, "network": network}} for t in targets}
+    return json.dumps({"services": services}, indent=1)

@@ -16,6 +16,7 @@ from typing import Final
 OFFLINE: Final = "busybox"
 """The base that needs no registry."""
 _FIRST_FROM: Final = re.compile(r"^[ \t]*FROM\s", re.IGNORECASE | re.MULTILINE)
+_NAMED_STAGE: Final = re.compile(r"^[ \t]*FROM\s.*\sAS\s+(\S+)[ \t]*$", re.IGNORECASE | re.MULTILINE)
 _BUSYBOX_STAGE: Final = """\
 FROM scratch AS base
 COPY busybox /bin/busybox
@@ -47,12 +48,22 @@ def with_base(dockerfile: str, base: str) -> str:
     return dockerfile[:position] + stage + dockerfile[position:]
 
 
+def stages(dockerfile: str) -> list[str]:
+    """Return the names of a Dockerfile's stages, in order."""
+    return _NAMED_STAGE.findall(dockerfile)
+
+
 def stage_context(source: Path, target: Path, base: str, busybox: Path | None) -> None:
     """Copy a Dockerfile's folder to `target`, with its base."""
     shutil.copytree(source, target)
-    dockerfile = (target / "Dockerfile").read_text()
+    lay_base(target, base, busybox)
+
+
+def lay_base(context: Path, base: str, busybox: Path | None) -> None:
+    """Put the base in front of the Dockerfile in `context`, if that uses one."""
+    dockerfile = (context / "Dockerfile").read_text()
     if not uses_base(dockerfile):
         return
-    (target / "Dockerfile").write_text(with_base(dockerfile, base))
+    (context / "Dockerfile").write_text(with_base(dockerfile, base))
     if busybox:
-        shutil.copy2(busybox, target / "busybox")
+        shutil.copy2(busybox, context / "busybox")

@@ -13,6 +13,36 @@ from harness.toolchain import Toolchain
 
 
 @dataclass(frozen=True)
+class Cache:
+    """A cache outside of the daemon, in the words of BuildKit's clients, which are the same for all of them."""
+
+    type: str
+    """`inline`, `local` or `registry`."""
+    place: str
+    """A folder, or an image reference; of an inline one the image."""
+    mode: str | None = None
+
+    def exported(self, target: str = "") -> str:
+        """Return what the export of a build, or of one target of several, is told."""
+        if self.type == "inline":
+            return "type=inline"
+        return self._at("dest", target) + (f",mode={self.mode}" if self.mode else "")
+
+    def imported(self, target: str = "") -> str:
+        """Return what the import is told."""
+        return self._at("src", target)
+
+    def _at(self, folder: str, target: str) -> str:
+        kept = f"type=local,{folder}" if self.type == "local" else "type=registry,ref"
+        return f"{kept}={of_target(self.place, target)}"
+
+
+def of_target(name: str, target: str) -> str:
+    """Return the name of what a target of several makes: ``repro-ci-0:latest-app``."""
+    return f"{name}-{target}" if target else name
+
+
+@dataclass(frozen=True)
 class BuildRequest:
     """One build for a client to ask for."""
 
@@ -22,11 +52,21 @@ class BuildRequest:
     args: Mapping[str, str]
     tag: str
     export: str
-    """`load`, `image` or `oci`."""
+    """`load`, `image`, `oci` or `push`."""
     no_cache: bool = False
+    pull: bool = False
     network: str = "none"
-    exports: int = 1
-    """How many results the client exports."""
+    cache_to: Cache | None = None
+    cache_from: tuple[Cache, ...] = ()
+    targets: tuple[str, ...] = ()
+    """The stages to build at once, each to a result of its own; without any, the last one."""
+    definition: Path | None = None
+    """The file that tells bake what `targets` are."""
+
+    @property
+    def exports(self) -> int:
+        """How many results the client exports."""
+        return len(self.targets) or 1
 
 
 @dataclass(frozen=True)

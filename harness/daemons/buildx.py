@@ -1,13 +1,16 @@
 """The buildx client, pointed at one builder: builds, the cache's prune, the records of builds."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from harness.daemons.base import BuildRequest, PruneRequest
+from harness.daemons.base import BuildRequest, PruneRequest, of_target
+from harness.daemons.private import Home
 from harness.errors import CaptureError, CommandError, CommandTimeout
 from harness.proc import Command, run
 
+BUILDER: Final = "repro"
+"""The builder that we make, where it is not the engine's own."""
 _LIST_SECONDS: Final = 10.0
 
 
@@ -21,15 +24,32 @@ class Buildx:
     builder: str = "default"
     load: tuple[str, ...] = ("--load",)
     """What the export `load` says: into the engine's images, or into the void where there is no engine."""
+    image: tuple[str, ...] = ()
+    """What the export `image` says; nothing where that is what a build comes to anyway."""
 
     def build(self, request: BuildRequest) -> Command:
-        """Return the command of one build, with progress as rawjson."""
-        args = [part for key, value in request.args.items() for part in ("--build-arg", f"{key}={value}")]
-        export = {"load": self.load, "image": (), "oci": ("--output", "type=oci,dest=/dev/null")}[request.export]
+        """Return the command of one build, with progress as rawjson: of ``bake`` where it has several targets."""
+        export = {
+            "load": self.load,
+            "image": self.image,
+            "oci": ("--output", "type=oci,dest=/dev/null"),
+            "push": ("--push",),
+        }[request.export]
+        switches = [*(["--no-cache"] if request.no_cache else []), *(["--pull"] if request.pull else [])]
+        common = ("--progress", "rawjson", *switches)
+        if request.targets:
+            output = ("--set", f"*.output={export[1]}") if export[:1] == ("--output",) else export
+            return self.command(
+                *("bake", *common, "--file", str(request.definition), *output),
+                *(part for setting in _settings(request) for part in ("--set", setting)),
+                *request.targets,
+            )
         return self.command(
-            *("build", "--progress", "rawjson", "--network", request.network),
-            *(["--no-cache"] if request.no_cache else []),
-            *(*args, "--tag", request.tag, *export, str(request.context)),
+            *("build", *common, "--network", request.network),
+            *(part for key, value in request.args.items() for part in ("--build-arg", f"{key}={value}")),
+            *(["--cache-to", request.cache_to.exported()] if request.cache_to else []),
+            *(part for cache in request.cache_from for part in ("--cache-from", cache.imported())),
+            *("--tag", request.tag, *export, str(request.context)),
         )
 
     def prune(self, request: PruneRequest) -> Command:
@@ -57,3 +77,28 @@ class Buildx:
         """Return a command for this builder: its words, with ``--builder`` behind those that name the subcommand."""
         verbs = 2 if words[0] == "history" else 1
         return Command((*self.program, *words[:verbs], "--builder", self.builder, *words[verbs:]), self.environment)
+
+
+def client_environment(home: Home) -> dict[str, str]:
+    """Return what keeps docker and buildx off the user's own configuration; it is made here."""
+    plugins = home.bin.parent / "client" / "cli-plugins"
+    plugins.mkdir(parents=True)
+    (plugins / "docker-buildx").symlink_to(home.bin / "docker-buildx")
+    return {
+        "DOCKER_CONFIG": str(plugins.parent),
+        "BUILDX_CONFIG": str(plugins.parent / "buildx"),
+        "DOCKER_CONTEXT": "default",
+        "DOCKER_CLI_HINTS": "false",
+        "OTEL_SDK_DISABLED": "true",
+        **home.environment,
+    }
+
+
+def _settings(request: BuildRequest) -> Iterator[str]:
+    """Yield what ``bake --set`` lays over the definition: for one target, or with a star for all."""
+    yield from (f"*.args.{key}={value}" for key, value in request.args.items())
+    for target in request.targets:
+        yield f"{target}.tags={of_target(request.tag, target)}"
+        if request.cache_to:
+            yield f"{target}.cache-to={request.cache_to.exported(target)}"
+        yield from (f"{target}.cache-from={cache.imported(target)}" for cache in request.cache_from)

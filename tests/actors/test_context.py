@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.actors.context import OFFLINE, find_dockerfile, stage_context, uses_base, with_base
+from harness.actors.context import OFFLINE, find_dockerfile, stage_context, stages, uses_base, with_base
 from harness.scenario.load import PROJECT
 
 PLAIN = "FROM base\nRUN true\n"
@@ -62,6 +62,13 @@ def test_in_front_of_the_first_stage(dockerfile: str, before: str, after: str) -
     offline = with_base(dockerfile, OFFLINE)
     assert offline.startswith(f"{before}FROM scratch AS base\nCOPY busybox ")
     assert offline.endswith(after)
+
+
+def test_names_of_stages() -> None:
+    """Stages are found by name, however `AS` is written; those without one, and comments, are not."""
+    named = "FROM base AS one\nFROM --platform=$P base as Two \n  from scratch As 3\n"
+    text = f"{named}# FROM x AS no\nFROM one\nRUN echo AS x\n"
+    assert stages(text) == ["one", "Two", "3"]
 
 
 @pytest.fixture

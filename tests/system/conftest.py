@@ -54,6 +54,7 @@ def left_of(name: str) -> list[str]:
     mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines() if name in line]
     cgroups = [str(path) for depth in ("", "*/") for path in Path("/sys/fs/cgroup").glob(f"{depth}repro-{name}")]
     folders = [cache_folder("daemons") / name, cache_folder("staging") / name, Path(f"/run/repro-{name}")]
+    folders += cache_folder("registries").glob(f"{name}*")
     files = [str(path) for path in folders if path.exists()]
     ledgers = [str(path) for path in cache_folder("ledgers").glob(f"{name}*")]
     return processes + mounts + cgroups + files + ledgers

@@ -1,0 +1,39 @@
+"""What builds export of their cache, and import of what was exported."""
+
+from typing import Literal, Self
+
+from pydantic import model_validator
+
+from harness.actors.template import Place
+from harness.written import Written
+
+
+class Kept(Written):
+    """A cache outside of the daemon."""
+
+    type: Literal["inline", "local", "registry"]
+    name: Place | None = None
+    """Which one; without it, the actor's own. `{iteration % 3}` stands for a number."""
+
+    @model_validator(mode="after")
+    def _nameless(self) -> Self:
+        if self.type == "inline" and self.name:
+            raise ValueError("`inline` is the cache in the image itself, and has no name")
+        return self
+
+
+class CacheTo(Kept):
+    """Where a build exports its cache to: into the image, a folder of each line's own, or the run's registry."""
+
+    mode: Literal["min", "max"] | None = None
+    """`max`: also that of steps which the result does not hold. Without it, `min`."""
+
+    @model_validator(mode="after")
+    def _modeless(self) -> Self:
+        if self.type == "inline" and self.mode == "max":
+            raise ValueError("`inline` holds what the image holds, which is `mode: min`")
+        return self
+
+
+class CacheFrom(Kept):
+    """Where a build imports cache from; `inline`: the image that the same line pushed before."""

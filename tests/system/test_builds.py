@@ -1,0 +1,194 @@
+"""What builds ask of real daemons and their clients: a push, caches from outside, several targets, generated files."""
+
+import json
+import secrets
+import socket
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from harness.actors.build import Build
+from harness.daemons.base import BuildRequest, Daemon, PruneRequest, Site
+from harness.daemons.table import DAEMONS
+from harness.ledger import Ledger
+from harness.proc import Command, run
+from harness.records import Iteration
+from harness.registry import open_registry
+from harness.scenario import DaemonSpec, Limits, Setting
+from harness.scenario.load import PROJECT
+from harness.toolchain import resolve
+from tests.system.conftest import Repro, folder_from, left_of
+
+pytestmark = [  # docker's Python client leaves a socket open where it asks before the daemon listens
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+]
+SETTING = Setting(None, frozenset(), (PROJECT / "dockerfiles",), (Limits(),))
+TOOLCHAINS = ["debian:forky", "REPRO_FIXED"]
+LAST_STEP = 'RUN echo "1" > /n'
+"""With the first iteration's argument, as progress shows it."""
+SLOW_TARGET = """\
+FROM base AS quick
+ARG N
+RUN echo "${N}" > /n
+
+FROM base AS slow
+ARG N
+RUN echo "${N}" > /n && sleep 4
+
+FROM base AS quiet
+ARG N
+RUN echo "${N}" > /n
+"""
+
+
+def toolchain_of(name: str) -> str:
+    """Return a toolchain, also where an environment variable names its folder."""
+    return name if ":" in name else folder_from(name)
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """A real daemon, a registry, and a folder for contexts."""
+
+    daemon: Daemon
+    registry: str
+    folder: Path
+
+    async def request(self, **options: Any) -> BuildRequest:
+        """Return what an actor with a name of its own asks for first, its context prepared."""
+        actor = Build.model_validate({"name": f"ci-{secrets.token_hex(3)}", "args": {"N": "{iteration}"}, **options})
+        await actor.placed(SETTING).prepare(self.folder)
+        return actor.request(1, folder=self.folder, seed=1, registry=self.registry)
+
+    async def cached(self, request: BuildRequest) -> set[str]:
+        """Build, which has to succeed; return the steps that were had from a cache, without their numbers."""
+        told = [json.loads(line) for line in await _ran(self.daemon.build(request)) if line.startswith("{")]
+        vertexes = [vertex for status in told for vertex in status.get("vertexes") or ()]
+        return {vertex["name"].rpartition("] ")[2] for vertex in vertexes if vertex.get("cached")}
+
+    async def prune(self) -> None:
+        """Have the daemon forget all that it built."""
+        command = self.daemon.prune(PruneRequest(all=True))
+        assert command
+        await _ran(command)
+
+
+async def _ran(command: Command) -> list[str]:
+    done = await run(command.argv, deadline=120, env=command.env)
+    return (done.stdout + done.stderr).splitlines()
+
+
+@pytest.fixture(params=TOOLCHAINS)
+async def workshop(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Workshop]:
+    """A real daemon with a registry beside it."""
+    toolchain = await resolve(toolchain_of(request.param))
+    ledger = Ledger.open(f"test-{secrets.token_hex(3)}")
+    (tmp_path / "contexts").mkdir()
+    try:
+        async with (
+            open_registry(ledger, tmp_path) as registry,
+            DAEMONS[toolchain.kinds[0]](toolchain, DaemonSpec(), Site(ledger.name, tmp_path, ledger)) as daemon,
+        ):
+            yield Workshop(daemon, registry, tmp_path / "contexts")
+    finally:
+        assert await ledger.settle() == []
+
+
+@pytest.mark.anyio
+async def test_what_was_pushed_is_there(workshop: Workshop) -> None:
+    """The image that a build pushed is in the registry: its manifest, and every layer that this names."""
+    request = await workshop.request(dockerfile="diamond", export="push", pull=True)
+    await workshop.cached(request)
+    name, _, version = request.tag.removeprefix(f"{workshop.registry}/").partition(":")
+    kinds = ["application/vnd.oci.image.index.v1+json", "application/vnd.oci.image.manifest.v1+json"]
+    accept = {"Accept": ", ".join([*kinds, "application/vnd.docker.distribution.manifest.v2+json"])}
+    async with httpx.AsyncClient(base_url=f"http://{workshop.registry}/v2/{name}", headers=accept) as client:
+        manifest = (await client.get(f"/manifests/{version}")).raise_for_status().json()
+        if "manifests" in manifest:
+            manifest = (await client.get(f"/manifests/{manifest['manifests'][0]['digest']}")).raise_for_status().json()
+        assert len(manifest["layers"]) >= 4, "two of the base, two copies and a step of its own"
+        for layer in manifest["layers"]:
+            assert (await client.head(f"/blobs/{layer['digest']}")).is_success
+
+
+@pytest.mark.anyio
+async def test_cache_outlives_a_prune(workshop: Workshop) -> None:
+    """What was exported is imported after everything was pruned; without the import the steps are run again."""
+    for kind, mode in (("registry", "max"), ("local", "max"), ("inline", "min")):
+        to = {"type": kind, "mode": mode}
+        request = await workshop.request(dockerfile="diamond", export="push", cache_to=to, cache_from=[{"type": kind}])
+        assert not await workshop.cached(request), "there is nothing to import yet"
+        await workshop.prune()
+        assert LAST_STEP in await workshop.cached(request), kind
+        await workshop.prune()
+    assert not await workshop.cached(replace(request, cache_from=()))
+
+
+@pytest.mark.anyio
+async def test_no_cache_runs_again(workshop: Workshop) -> None:
+    """A build without cache runs its steps again, although the same build was just made."""
+    request = await workshop.request(dockerfile="diamond", export="image")
+    await workshop.cached(request)
+    assert LAST_STEP in await workshop.cached(request)
+    assert LAST_STEP not in await workshop.cached(replace(request, no_cache=True))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("step", ["run", "copy"])
+async def test_generated_dockerfile(workshop: Workshop, step: str) -> None:
+    """A generated Dockerfile builds offline, and another argument makes its last step another one."""
+    generate = {"stages": 4, "steps": 3, "fan_in": 2, "layer": "16KiB", "step": step}
+    request = await workshop.request(generate=generate, export="image")
+    await workshop.cached(request)
+    again = await workshop.cached(request)
+    other = await workshop.cached(replace(request, args={"N": "other"}))
+    assert {LAST_STEP if step == "run" else "COPY n /n-1"} == again - other
+    assert len(other) >= 4 * 3
+
+
+@pytest.mark.parametrize(
+    ("toolchain", "words"), [(TOOLCHAINS[0], ()), (TOOLCHAINS[1], ("--set", "daemon.driver=remote"))]
+)
+def test_several_targets_at_once(repro: Repro, tmp_path: Path, toolchain: str, words: tuple[str, ...]) -> None:
+    """Three targets are one iteration, no hang while one of them is still built; the registry goes with the run."""
+    (tmp_path / "three").mkdir()
+    (tmp_path / "three" / "Dockerfile").write_text(SLOW_TARGET)
+    build = {
+        "build": "ci",
+        "dockerfile": "three",
+        "targets": ["quick", "slow", "quiet"],
+        "args": {"N": "{iteration}"},
+        "export": "push",
+        "cache_to": {"type": "registry"},
+    }
+    detect = {"export_hang": "1500ms", "stall": "30s"}
+    scenario = {"name": "three", "actors": [build], "stop": {"iterations": 2}, "detect": detect}
+    file = tmp_path / "three.yaml"
+    file.write_text(yaml.safe_dump(scenario))
+    code, output = repro("run", str(file), "--daemon", toolchain_of(toolchain), *words)
+    assert code == 0, output
+    assert repro.summary.outcomes == {"ok": 2}
+    for iteration in repro.folder.read(Iteration):
+        assert iteration.exporting
+        assert iteration.exported
+        assert iteration.exported - iteration.exporting > 3.0, "from the first export's start to the last one's end"
+    host, _, port = repro.folder.read_json("run.json")["registry"].partition(":")
+    with socket.socket() as client:
+        assert client.connect_ex((host, int(port))) != 0
+    assert not left_of(repro.folder.name)
+
+
+def test_targets_need_buildx(repro: Repro, tmp_path: Path) -> None:
+    """buildctl builds one target: the run is refused before it begins, with what to say instead."""
+    file = tmp_path / "bake.yaml"
+    build = {"build": "ci", "dockerfile": "services", "targets": ["app", "web"]}
+    file.write_text(yaml.safe_dump({"name": "bake", "actors": [build], "stop": {"iterations": 1}}))
+    code, output = repro("run", str(file), "--daemon", folder_from("REPRO_FIXED"))
+    assert code == 129
+    assert "--set daemon.driver=remote" in output
+    assert not repro.results.exists()
