@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import tomli_w
 
-from harness.daemons.base import BuildRequest, Daemon, DaemonFacts, PruneRequest, Site
+from harness.daemons.base import BuildRequest, DaemonFacts, PruneRequest, Site
 from harness.daemons.gc import for_buildkitd
 from harness.daemons.pprof import Pprof
 from harness.daemons.private import Home, Service, running, settle_in
@@ -32,7 +32,7 @@ class Buildkitd:
     """A running private buildkitd."""
 
     def __init__(self, facts: DaemonFacts, service: Service, home: Home, pprof: Pprof) -> None:
-        self._facts, self._service, self._home = facts, service, home
+        self._facts, self._service, self.home = facts, service, home
         self.ended, self.stop, self.start = service.ended, service.stop, service.start
         self.goroutine_count, self.goroutine_dump = pprof.goroutine_count, pprof.goroutine_dump
 
@@ -46,16 +46,21 @@ class Buildkitd:
         context = str(request.context)
         options = {f"build-arg:{key}": value for key, value in request.args.items()}
         options["force-network-mode"] = request.network
+        if request.pull:
+            options["image-resolve-mode"] = "pull"
         export = {
             "load": f"type=docker,name={request.tag},dest=/dev/null",
             "image": f"type=image,name={request.tag}",
             "oci": "type=oci,dest=/dev/null",
+            "push": f"type=image,name={request.tag},push=true",
         }[request.export]
         return self._command(
             *("build", "--progress", "rawjson", "--frontend", "dockerfile.v0"),
             *("--local", f"context={context}", "--local", f"dockerfile={context}"),
             *(["--no-cache"] if request.no_cache else []),
             *(part for key, value in options.items() for part in ("--opt", f"{key}={value}")),
+            *(["--export-cache", request.cache_to.exported()] if request.cache_to else []),
+            *(part for cache in request.cache_from for part in ("--import-cache", cache.imported())),
             *("--output", export),
         )
 
@@ -71,7 +76,7 @@ class Buildkitd:
 
     async def answers(self) -> bool:
         """Whether it lists its workers."""
-        return await _answers(self._home)
+        return await _answers(self.home)
 
     async def running_records(self) -> int:
         """Return how many build records are ``STARTED`` (``buildctl debug histories``)."""
@@ -83,7 +88,7 @@ class Buildkitd:
         return sum(line.startswith("STARTED") for line in told.stdout.splitlines())
 
     def _command(self, *words: str) -> Command:
-        return _client(self._home, *words)
+        return _client(self.home, *words)
 
 
 def _client(home: Home, *words: str) -> Command:
@@ -103,7 +108,7 @@ async def _answers(home: Home) -> bool:
 
 
 @asynccontextmanager
-async def open_buildkitd(toolchain: Toolchain, spec: DaemonSpec, site: Site) -> AsyncIterator[Daemon]:
+async def open_buildkitd(toolchain: Toolchain, spec: DaemonSpec, site: Site) -> AsyncIterator[Buildkitd]:
     """Start a private buildkitd; see `OpenDaemon`."""
     home = await settle_in(toolchain, spec, site)
     configuration = home.records / "buildkitd.toml"
@@ -143,6 +148,7 @@ def _configuration(home: Home, spec: DaemonSpec) -> dict[str, Any]:
     ours: dict[str, Any] = {
         "root": str(home.root),
         "debug": True,
+        "insecure-entitlements": ["network.host"],
         "grpc": {"address": [f"unix://{home.run}/buildkitd.sock"], "debugAddress": f"unix://{home.run}/debug.sock"},
         "worker": {
             "oci": {"enabled": True, "networkMode": "host", "defaultCgroupParent": home.cgroup.name},

@@ -11,8 +11,8 @@ import anyio.to_thread
 import docker
 from docker.errors import DockerException
 
-from harness.daemons.base import Daemon, DaemonFacts, PruneRequest, Site
-from harness.daemons.buildx import Buildx
+from harness.daemons.base import DaemonFacts, PruneRequest, Site
+from harness.daemons.buildx import Buildx, client_environment
 from harness.daemons.gc import for_dockerd
 from harness.daemons.pprof import Pprof
 from harness.daemons.private import Home, Service, running, settle_in
@@ -86,9 +86,9 @@ def _ask(address: str, question: Callable[[docker.DockerClient], T], silent: T) 
 class Dockerd:
     """A running private dockerd."""
 
-    def __init__(self, facts: DaemonFacts, service: Service, client: DockerClient, pprof: Pprof) -> None:
-        self._facts, self._service = facts, service
-        self.ended, self.stop, self.start = service.ended, service.stop, service.start
+    def __init__(self, facts: DaemonFacts, service: Service, home: Home, client: DockerClient, pprof: Pprof) -> None:
+        self._facts, self._service, self.home, self.client = facts, service, home, client
+        self.ended, self.stop = service.ended, service.stop
         self.build, self.running_records = client.buildx.build, client.buildx.running_records
         self.prune, self.answers = client.prune, client.answers
         self.goroutine_count, self.goroutine_dump = pprof.goroutine_count, pprof.goroutine_dump
@@ -98,15 +98,27 @@ class Dockerd:
         """What is recorded of it, with the process that runs now."""
         return replace(self._facts, pid=self._service.pid)
 
+    async def start(self) -> None:
+        """Start it again, and wait until it is ready.
+
+        Its containerd dies with it. Until that one is reaped, dockerd would take it for alive, and wait ten seconds for
+        its answer; so what says its pid is removed.
+
+        Raises:
+            DaemonStartError: it did not come up.
+        """
+        (self.home.run / "exec" / "containerd" / "containerd.pid").unlink(missing_ok=True)
+        await self._service.start()
+
 
 @asynccontextmanager
-async def open_dockerd(toolchain: Toolchain, spec: DaemonSpec, site: Site) -> AsyncIterator[Daemon]:
+async def open_dockerd(toolchain: Toolchain, spec: DaemonSpec, site: Site) -> AsyncIterator[Dockerd]:
     """Start a private dockerd; see `OpenDaemon`."""
     home = await settle_in(toolchain, spec, site)
     socket = home.run / "docker.sock"
     configuration = home.records / "daemon.json"
     configuration.write_text(json.dumps(_configuration(home, spec, socket), indent=1))
-    client = DockerClient(str(home.bin / "docker"), f"unix://{socket}", _client_environment(home))
+    client = DockerClient(str(home.bin / "docker"), f"unix://{socket}", client_environment(home))
     command = Command((str(home.bin / "dockerd"), "--config-file", str(configuration)), home.environment)
     async with running(home, site, command, client.answers) as service:
         pprof = Pprof(socket)
@@ -127,7 +139,7 @@ async def open_dockerd(toolchain: Toolchain, spec: DaemonSpec, site: Site) -> As
                     "components": {part["Name"]: part["Version"] for part in version.get("Components", ())},
                 },
             )
-            yield Dockerd(facts, service, client, pprof)
+            yield Dockerd(facts, service, home, client, pprof)
         finally:
             await pprof.close()
 
@@ -140,6 +152,7 @@ def _configuration(home: Home, spec: DaemonSpec, socket: Path) -> dict[str, Any]
         "pidfile": str(home.run / "docker.pid"),
         "hosts": [f"unix://{socket}"],
         "cgroup-parent": f"/{home.cgroup.name}",
+        "exec-opts": ["native.cgroupdriver=cgroupfs"],  # systemd's, usual with cgroup v2, takes no such parent
         "bridge": "none",
         "iptables": False,
         "ip6tables": False,
@@ -152,17 +165,3 @@ def _configuration(home: Home, spec: DaemonSpec, socket: Path) -> dict[str, Any]
         ours["builder"] = {"gc": for_dockerd(spec.gc)}
     features = {"features": ours["features"] | spec.config.get("features", {})}
     return ours | spec.config | features
-
-
-def _client_environment(home: Home) -> dict[str, str]:
-    """Return what keeps docker and buildx off the user's own configuration; it is made here."""
-    plugins = home.bin.parent / "client" / "cli-plugins"
-    plugins.mkdir(parents=True)
-    (plugins / "docker-buildx").symlink_to(home.bin / "docker-buildx")
-    return {
-        "DOCKER_CONFIG": str(plugins.parent),
-        "BUILDX_CONFIG": str(plugins.parent / "buildx"),
-        "DOCKER_CLI_HINTS": "false",
-        "OTEL_SDK_DISABLED": "true",
-        **home.environment,
-    }

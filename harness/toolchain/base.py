@@ -19,7 +19,9 @@ NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
 """The kinds of daemon, and the programs that each needs; the first is the daemon itself."""
 CLIENTS: Final = ("docker", "docker-buildx")
 """What builds need where the daemon is not ours to start."""
-PROGRAMS: Final = tuple(dict.fromkeys(chain.from_iterable(NEEDS.values())))
+DRIVER_NEEDS: Final[Mapping[str, str]] = {"docker-container": "docker-init", "remote": "docker-buildx"}
+"""The program that a driver needs beside those of its kind of daemon."""
+PROGRAMS: Final = tuple(dict.fromkeys((*chain.from_iterable(NEEDS.values()), *DRIVER_NEEDS.values())))
 
 _VERSION_ARGUMENT: Final = {"docker-buildx": "version", "containerd-shim-runc-v2": "-v"}
 _START_SECONDS: Final = 30.0

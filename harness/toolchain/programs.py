@@ -3,13 +3,14 @@
 import os
 import shutil
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from harness.apt import PackageMissing, UnknownSuite, fetch_packages, suites_to_try
 from harness.errors import InfraError
-from harness.toolchain.base import NEEDS, PROGRAMS, BinaryBroken, version_of
+from harness.toolchain.base import DRIVER_NEEDS, NEEDS, PROGRAMS, BinaryBroken, Toolchain, inspect, version_of
 from harness.toolchain.cached import Gathered, kept
 
 PLUGIN_FOLDERS: Final = (
@@ -21,9 +22,10 @@ PLUGIN_FOLDERS: Final = (
 """The system's folders in the Docker CLI's own order (``cli-plugins/manager/manager_unix.go``)."""
 _PROGRAM_FOLDERS: Final = ("bin", "sbin", "cli-plugins", "docker")  # the last is all that Docker's releases hold
 _OTHER_NAMES: Final[Mapping[str, tuple[str, ...]]] = {
-    "runc": ("runc", "buildkit-runc")
-}  # BuildKit's archive names its own so
-_PACKAGES: Final = {"runc": "runc", "docker-buildx": "docker-buildx"}
+    "runc": ("runc", "buildkit-runc"),  # BuildKit's archive names its own so
+    "docker-init": ("docker-init", "tini-static"),  # Debian's docker.io has a link of that name to the other package's
+}
+_PACKAGES: Final = {"runc": "runc", "docker-buildx": "docker-buildx", "docker-init": "tini"}
 """What is fetched from Debian's archive where nothing else has it, and the package that it is in."""
 
 
@@ -87,6 +89,19 @@ async def complete(found: Mapping[str, Path], *, from_host: bool) -> dict[str, P
         if path:
             programs[name] = path
     return programs
+
+
+async def equip(toolchain: Toolchain, driver: str | None) -> Toolchain:
+    """Return `toolchain` with what `driver` needs beside it: from this host, else from Debian's archive.
+
+    Raises:
+        ProgramUnavailable, InfraError: see `complete`.
+    """
+    name = DRIVER_NEEDS.get(driver or "")
+    if name is None or name in toolchain.binaries:
+        return toolchain
+    path = await on_host(name) or await _from_debian(name)
+    return replace(toolchain, binaries={**toolchain.binaries, name: await inspect(name, path)})
 
 
 async def _from_debian(name: str) -> Path:

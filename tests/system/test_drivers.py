@@ -1,0 +1,193 @@
+"""Drivers on real daemons: buildx's remote driver, and BuildKit in a container of a private dockerd."""
+
+import hashlib
+import io
+import json
+import platform
+import shutil
+import subprocess
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import anyio
+import psutil
+import pytest
+
+from harness.outcome import Verdict
+from harness.records import Action, Iteration, Sample
+from harness.toolchain import resolve
+from tests.system.conftest import SCENARIOS, Repro, folder_from, left_of
+from tests.system.test_safety import until
+
+TOOLCHAIN = "debian:forky"
+REMOTE = ("--set", "daemon.driver=remote")
+MACHINE = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+
+
+def put(tar: tarfile.TarFile, name: str, data: bytes) -> None:
+    """Put a program or a file into an archive."""
+    member = tarfile.TarInfo(name)
+    member.size, member.mode = len(data), 0o755
+    tar.addfile(member, io.BytesIO(data))
+
+
+def libraries(program: Path) -> list[Path]:
+    """Return what a program is linked with, its loader among them; nothing for a static one."""
+    ldd = shutil.which("ldd") or "ldd"
+    told = subprocess.run([ldd, str(program)], capture_output=True, text=True, check=False).stdout
+    return [Path(word) for line in told.splitlines() for word in line.split() if word.startswith("/")]
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """An image of the fixed BuildKit, as `docker save` writes it: its two programs, and a runc with its libraries."""
+    toolchain = anyio.run(resolve, folder_from("REPRO_FIXED"))
+    layer, file = io.BytesIO(), tmp_path_factory.mktemp("image") / "buildkit.tar"
+    with tarfile.open(fileobj=layer, mode="w") as tar:
+        for name in ("buildkitd", "buildctl", "runc"):
+            put(tar, f"bin/{name}", toolchain.binaries[name].path.read_bytes())
+        for library in libraries(toolchain.binaries["runc"].path):
+            put(tar, str(library)[1:], library.read_bytes())
+        for folder in ("etc", "tmp"):
+            member = tarfile.TarInfo(folder)
+            member.type, member.mode = tarfile.DIRTYPE, 0o755
+            tar.addfile(member)
+    config = {
+        "architecture": MACHINE,
+        "os": "linux",
+        "config": {"Entrypoint": ["buildkitd"], "Env": ["PATH=/bin"]},
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer.getvalue()).hexdigest()}"]},
+    }
+    manifest = [{"Config": "config.json", "RepoTags": ["repro/buildkit:fixed"], "Layers": ["layer.tar"]}]
+    with tarfile.open(file, "w") as tar:
+        put(tar, "config.json", json.dumps(config).encode())
+        put(tar, "manifest.json", json.dumps(manifest).encode())
+        put(tar, "layer.tar", layer.getvalue())
+    yield file
+    file.unlink()  # a hundred megabytes, which pytest would keep
+
+
+def container(image: Path | str) -> tuple[str, ...]:
+    """Return the options of a run through a container of that image."""
+    driver = ("--set", "daemon.driver=docker-container", "--set", f"daemon.image={image}")
+    return ("--daemon", TOOLCHAIN, *driver)
+
+
+def members(name: str) -> dict[int, str]:
+    """Return the processes in a run's cgroup, by pid, with their names."""
+    found = {}
+    for process in psutil.process_iter(["name"]):
+        try:
+            groups = Path(f"/proc/{process.pid}/cgroup").read_text()
+        except OSError:
+            continue
+        if f"/repro-{name}" in groups:
+            found[process.pid] = process.info["name"]
+    return found
+
+
+def test_quiet_remote_is_clean(repro: Repro) -> None:
+    """A folder with a buildkitd and a buildctl is built on through a buildx from elsewhere, and is clean."""
+    words = ("--daemon", folder_from("REPRO_FIXED"), *REMOTE, "--set", "actors.ci.network=host")
+    code, output = repro("run", str(SCENARIOS / "control-clean.yaml"), *words)
+    assert code == 0, output
+    assert repro.summary.verdict is Verdict.CLEAN
+    story = repro.folder.read_json("run.json")
+    assert story["daemon"]["kind"] == "buildkitd"
+    assert story["daemon"]["details"]["driver"] == "remote"
+    assert "docker-buildx" in story["toolchain"]["binaries"]
+    assert not left_of(repro.folder.name)
+
+
+def test_frozen_remote_is_a_hang(repro: Repro) -> None:
+    """A buildkitd behind the remote driver, frozen as an export completes, is found, and asked what it still does."""
+    code, output = repro("run", str(SCENARIOS / "control-hang.yaml"), "--daemon", folder_from("REPRO_FIXED"), *REMOTE)
+    assert code == 1, output
+    aftermath = repro.summary.aftermath
+    assert aftermath["same_build_hangs"].said == "no", "it was frozen, and goes on"
+    assert aftermath["stops_on_sigterm"].said == aftermath["same_build_works_after"].said == "yes"
+    assert not left_of(repro.folder.name)
+
+
+def test_affected_remote_hangs(repro: Repro) -> None:
+    """The hang of the report is found through buildx as it is through buildctl, and so is what comes after it."""
+    words = ("--daemon", folder_from("REPRO_AFFECTED"), *REMOTE, "--time", "60s")
+    code, output = repro("run", str(SCENARIOS / "prune-race.yaml"), *words)
+    assert code == 1, output
+    said = {question: answer.said for question, answer in repro.summary.aftermath.items()}
+    assert said == {
+        "same_build_hangs": "yes",
+        "new_argument_hangs": "yes",
+        "other_dockerfile_hangs": "no",
+        "records_stay_running": "yes",
+        "stops_on_sigterm": "no",
+        "restart_heals": "yes",
+        "same_build_works_after": "yes",
+    }
+    assert not left_of(repro.folder.name)
+
+
+def test_quiet_container_is_clean(repro: Repro, image: Path) -> None:
+    """A BuildKit in a container of a private dockerd is clean, and recorded with its version, log and goroutines."""
+    code, output = repro("run", str(SCENARIOS / "control-clean.yaml"), *container(image))
+    assert code == 0, output
+    daemon = repro.folder.read_json("run.json")["daemon"]
+    assert (daemon["details"]["driver"], daemon["details"]["image"]) == ("docker-container", str(image))
+    assert f"with BuildKit {daemon['details']['buildkit']}" in daemon["version"]
+    assert daemon["details"]["buildkit"].startswith("v")
+    assert (repro.folder.path / "daemon" / "buildkit.log").stat().st_size
+    assert any(sample.goroutines for sample in repro.folder.read(Sample))
+    assert not left_of(repro.folder.name)
+
+
+def test_frozen_container_is_a_hang(repro: Repro, image: Path) -> None:
+    """A dockerd that is frozen as an export of its container completes is found, with BuildKit's own goroutines."""
+    code, output = repro("run", str(SCENARIOS / "control-hang.yaml"), *container(image))
+    assert code == 1, output
+    first = repro.summary.first_hang
+    assert first is not None
+    dump = (repro.folder.path / "findings" / str(first.iteration) / "goroutines-0.txt").read_text()
+    assert "moby/buildkit" in dump
+    assert "docker/daemon" not in dump
+    assert repro.summary.aftermath["same_build_works_after"].said == "yes"
+    assert not left_of(repro.folder.name)
+
+
+def test_restarted_container_builds_on(repro: Repro, image: Path) -> None:
+    """BuildKit dies with its dockerd and comes up with it again, on the root that it had; no build fails by that."""
+    scenario = str(SCENARIOS / "restart-midbuild.yaml")
+    code, output = repro("run", scenario, *container(image), "--time", "20s")
+    assert code == 0, output
+    restarts = [action for action in repro.folder.read(Action) if action.kind == "restart"]
+    assert restarts
+    assert all(action.succeeded for action in restarts)
+    assert any(it.outcome == "ok" and it.started > restarts[0].ended for it in repro.folder.read(Iteration))
+    assert not {"infra", "failed"} & set(repro.summary.outcomes)
+    assert not left_of(repro.folder.name)
+
+
+def test_killed_harness_leaves_no_container(repro: Repro, image: Path) -> None:
+    """BuildKit outlives a dockerd that dies with the harness, with its shim and its steps; `repro clean` ends them."""
+    process = repro.start("run", str(SCENARIOS / "kill-every-third.yaml"), *container(image))
+    until(lambda: "sleep" in members(repro.folder.name).values() if list(repro.results.glob("*/*")) else False)
+    process.kill()
+    process.communicate()
+    name = repro.folder.name
+    outlived = members(name)
+    assert "buildkitd" in outlived.values()
+    code, output = repro("clean")
+    assert code == 0, output
+    assert not members(name)
+    assert not [pid for pid in outlived if psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie"]
+    assert not left_of(name)
+
+
+def test_image_that_cannot_be_pulled(repro: Repro) -> None:
+    """An image that no registry gives ends the run as inconclusive, and one sentence has docker's own words."""
+    code, output = repro("run", str(SCENARIOS / "control-clean.yaml"), *container("localhost:1/none:latest"))
+    assert code == 125, output
+    (line,) = [line for line in output.splitlines() if line.startswith("INCONCLUSIVE")]
+    assert "daemon.image 'localhost:1/none:latest' cannot be had" in line
+    assert "connection refused" in line
+    assert not left_of(repro.folder.name)
