@@ -13,7 +13,7 @@
 
 import os
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -23,42 +23,29 @@ from typing import Any, Final, Protocol
 import anyio
 
 from harness import __version__
-from harness.actors.base import Actor
 from harness.actors.build import Build
 from harness.actors.context import OFFLINE, stage_context
 from harness.aftermath import Probes, examine
 from harness.cache import cache_folder
 from harness.conductor import Conductor, Observer
-from harness.daemons.base import Daemon, OpenDaemon, Site
-from harness.daemons.host import open_host
-from harness.daemons.table import DAEMONS
+from harness.daemons.base import Daemon, Site
 from harness.errors import HarnessError, InfraError, SubjectError, UsageError
-from harness.hostinfo import Burden, describe, require_bearable, require_private_daemons
+from harness.hostinfo import describe, require_bearable
 from harness.interrupt import Interrupt, first_of, interruptible
 from harness.judge import judge
 from harness.ledger import Ledger
 from harness.outcome import Ending
+from harness.plan import Plan, RunOptions, plan_run
 from harness.records import FORMAT, Answer, Finding, Iteration, Summary
+from harness.registry import open_registry
 from harness.scenario import Scenario, dump
 from harness.scenario.load import PROJECT
 from harness.store import RunFolder
-from harness.toolchain import NEEDS, Toolchain, resolve
+from harness.toolchain import Toolchain
 
 _SEED_BITS: Final = 32
-_STUB: Final = "stub"
-_HOST: Final = "host"
 _OTHER: Final = "copies"
 """The Dockerfile of the aftermath's other build: it copies two files, and has no base."""
-
-
-class HostInDanger(UsageError):
-    """A scenario that would delete or disturb what is the user's own."""
-
-    def __init__(self, actors: Sequence[str]) -> None:
-        super().__init__(
-            f"{', '.join(actors)} would delete or disturb what belongs to the host's own Docker daemon: leave out "
-            "`--daemon host` for a private daemon, or say --allow-host-damage"
-        )
 
 
 class WhichDaemon(UsageError):
@@ -71,31 +58,11 @@ class WhichDaemon(UsageError):
         )
 
 
-class NothingToRun(UsageError):
-    """A toolchain that runs no daemon at all."""
-
-    def __init__(self, toolchain: Toolchain) -> None:
-        lacking = "; ".join(f"for {kind}: {', '.join(toolchain.missing(kind))}" for kind in NEEDS)
-        super().__init__(f"toolchain {toolchain.spec!r} runs no daemon, for it lacks some programs ({lacking})")
-
-
 class Interrupted(HarnessError):
     """The user ended it before there was anything to record."""
 
     def __init__(self) -> None:
         super().__init__("interrupted before the run began")
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """What the command line adds to a scenario."""
-
-    results: Path
-    toolchain: str | None = None
-    seed: int | None = None
-    keep: bool = False
-    allow_host_damage: bool = False
-    argv: tuple[str, ...] = ()
 
 
 class Audience(Observer, Protocol):
@@ -135,7 +102,7 @@ async def run_scenario(
         plans = []
         with interrupt.heeded():
             for name, each in scenario.by_daemon().items():
-                plans.append(await _plan(name, each, options, audience_of(name)))
+                plans.append(await plan_run(name, each, options, audience_of(name).preparing))
         if interrupt.came:
             raise Interrupted
         require_bearable([burden for plan in plans for burden in plan.burdens()], cache_folder("daemons"))
@@ -144,45 +111,15 @@ async def run_scenario(
         folders = [RunFolder.create(options.results, scenario.name) for _ in plans]
         summaries: dict[Path, Summary] = {}
 
-        async def go(plan: _Plan, folder: RunFolder) -> None:
-            run = _Run(plan, folder, _story(options, plan.toolchain, seed), options.keep)
+        async def go(plan: Plan, folder: RunFolder) -> None:
+            story = _story(options, plan.toolchain, seed)
+            run = _Run(plan, folder, story, options.keep, audience_of(plan.name))
             summaries[folder.path] = await run.through(interrupt)
 
         async with anyio.create_task_group() as tasks:
             for plan, folder in zip(plans, folders, strict=True):
                 tasks.start_soon(go, plan, folder)
     return [(summaries[folder.path], folder) for folder in folders]
-
-
-async def _plan(name: str, scenario: Scenario, options: RunOptions, audience: Audience) -> "_Plan":
-    """Have what a run against one daemon needs, and refuse what would harm the host's own."""
-    toolchain, open_daemon = await _choose(scenario, options, audience)
-    plan = _Plan(name, scenario, toolchain, open_daemon, audience)
-    endangering = [actor.name for actor in plan.actors if actor.disturbs]
-    if toolchain.endpoint and endangering and not options.allow_host_damage:
-        raise HostInDanger(endangering)
-    return plan
-
-
-async def _choose(scenario: Scenario, options: RunOptions, audience: Audience) -> tuple[Toolchain, OpenDaemon]:
-    """Return the toolchain, and how the daemon is had of it."""
-    wanted = scenario.daemon.kind
-    if wanted == _STUB:
-        return Toolchain(_STUB, {}), DAEMONS[_STUB]
-    spec = options.toolchain or scenario.daemon.toolchain
-    if spec == "auto" and wanted:
-        spec = f"auto:{wanted}"
-    if spec != _HOST:
-        require_private_daemons(cache_folder("daemons"))
-    audience.preparing(f"toolchain {spec}")
-    toolchain = await resolve(spec)
-    if toolchain.endpoint:
-        return toolchain, open_host
-    if wanted:
-        toolchain.require(wanted)
-    elif not toolchain.kinds:
-        raise NothingToRun(toolchain)
-    return toolchain, DAEMONS[wanted or toolchain.kinds[0]]
 
 
 def _story(options: RunOptions, toolchain: Toolchain, seed: int) -> dict[str, Any]:
@@ -196,44 +133,20 @@ def _story(options: RunOptions, toolchain: Toolchain, seed: int) -> dict[str, An
         "seed": seed,
         "toolchain": {"spec": toolchain.spec, "binaries": {k: asdict(v) for k, v in toolchain.binaries.items()}},
         "daemon": None,
+        "registry": "",
         "host": describe(cache_folder("daemons")),
     }
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """A run that can begin."""
-
-    name: str
-    """The daemon's, of several."""
-    scenario: Scenario
-    toolchain: Toolchain
-    open_daemon: OpenDaemon
-    audience: Audience
-
-    @property
-    def actors(self) -> list[Actor]:
-        """The scenario's, as what they are."""
-        return [actor for actor in self.scenario.actors if isinstance(actor, Actor)]
-
-    def burdens(self) -> Iterator[Burden]:
-        """Yield what the run would take of this host."""
-        daemon = self.scenario.daemon
-        if daemon.limits.disk is not None:
-            yield Burden("daemon.limits.disk", disk=daemon.limits.disk)
-        if not self.toolchain.endpoint:
-            for actor in self.actors:
-                yield from actor.burdens(daemon)
 
 
 @dataclass
 class _Run:
     """Steps 2 to 6."""
 
-    plan: _Plan
+    plan: Plan
     folder: RunFolder
     story: dict[str, Any]
     keep: bool
+    audience: Audience
     conductor: Conductor | None = None
     aftermath: Mapping[str, Answer] = field(default_factory=dict)
     left_behind: list[str] = field(default_factory=list)
@@ -245,7 +158,7 @@ class _Run:
 
     async def through(self, interrupt: Interrupt) -> Summary:
         """Run it from the folder's first file to the summary."""
-        self.plan.audience.preparing(f"a daemon of {self.plan.toolchain.spec}")
+        self.audience.preparing(f"a daemon of {self.plan.toolchain.spec}")
         (self.folder.path / "scenario.yaml").write_text(dump(self.scenario))
         self.folder.write_json("run.json", self.story)
         began = anyio.current_time()
@@ -277,9 +190,10 @@ class _Run:
                 staging = ledger.own_folder(cache_folder("staging") / self.folder.name)
                 for actor in self.plan.actors:
                     await actor.prepare(staging)
-                self.conductor = Conductor(self.scenario, self.folder, database, self.plan.audience)
-                while self.conductor.ending is None:
-                    await self._on_a_daemon(self.conductor, staging)
+                async with self._registry(ledger) as self.story["registry"]:
+                    self.conductor = Conductor(self.scenario, self.folder, database, self.audience)
+                    while self.conductor.ending is None:
+                        await self._on_a_daemon(self.conductor, staging)
 
     async def _on_a_daemon(self, conductor: Conductor, staging: Path) -> None:
         first = self.story["daemon"] is None
@@ -290,9 +204,10 @@ class _Run:
                 if first:
                     self.story["daemon"] = asdict(daemon.facts)
                     self.folder.write_json("run.json", self.story)
-                    self.plan.audience.started(self.scenario, self.folder, daemon, self.story["seed"])
+                    self.audience.started(self.scenario, self.folder, daemon, self.story["seed"])
                     conductor.began = anyio.current_time()
-                await conductor.conduct(daemon, self.plan.actors, staging, self.story["seed"])
+                seed, registry = self.story["seed"], self.story["registry"]
+                await conductor.conduct(daemon, self.plan.actors, staging, seed, registry)
                 await self._probe(conductor, daemon, staging)
                 site.keep = self._keeps
 
@@ -304,9 +219,20 @@ class _Run:
         build = next(actor for actor in self.plan.actors if isinstance(actor, Build) and actor.name == hang.actor)
         other = staging / "aftermath"
         stage_context(PROJECT / "dockerfiles" / _OTHER, other, OFFLINE, None)
-        self.plan.audience.preparing("the aftermath: what the daemon still does")
-        probes = Probes(build.request(staging, hang.iteration), other)
+        self.audience.preparing("the aftermath: what the daemon still does")
+        seed, registry = self.story["seed"], self.story["registry"]
+        probes = Probes(build.request(hang.iteration, folder=staging, seed=seed, registry=registry), other)
         self.aftermath = await examine(daemon, probes, self.scenario.detect)
+
+    @asynccontextmanager
+    async def _registry(self, ledger: Ledger) -> AsyncIterator[str]:
+        """Have a registry for the whole run, and yield its address; nothing where no actor needs one."""
+        if any(actor.needs_registry for actor in self.plan.actors):
+            self.audience.preparing("a registry")
+            async with open_registry(ledger, self.folder.path) as address:
+                yield address
+        else:
+            yield ""
 
     @asynccontextmanager
     async def _ledger(self, name: str) -> AsyncIterator[Ledger]:

@@ -16,11 +16,11 @@ import harness
 LAYERS: Final[Mapping[str, tuple[str, ...]]] = {
     "version": ("harness",),
     "names": ("errors", "outcome", "units", "written", "delay", "dice", "stats", "records"),
-    "pure": ("progress", "judge"),
-    "host": ("proc", "cache", "cgroup", "hostinfo", "attention", "ledger", "interrupt", "apt"),
+    "pure": ("progress", "goroutines", "judge"),
+    "host": ("proc", "burden", "cache", "cgroup", "hostinfo", "attention", "ledger", "interrupt", "apt"),
     "files": ("triggers", "scenario", "store"),
-    "parts": ("toolchain", "base_image", "daemons", "detectors", "actors", "evidence"),
-    "engine": ("aftermath", "conductor", "engine"),
+    "parts": ("toolchain", "base_image", "registry", "daemons", "detectors", "actors", "evidence"),
+    "engine": ("aftermath", "conductor", "plan", "engine"),
     "edge": ("cli", "__main__"),
 }
 """The rows, low to high, with the modules and packages of each; ``harness`` is the root package's own file."""

@@ -9,8 +9,9 @@ import typer
 
 from harness.cli.options import RESULTS, VOCABULARY, Results
 from harness.cli.screen import screen
-from harness.engine import RunOptions, run_scenario
+from harness.engine import run_scenario
 from harness.outcome import ExitCode
+from harness.plan import RunOptions
 from harness.scenario import load
 
 _GRAVITY: Final = (

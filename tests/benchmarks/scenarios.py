@@ -33,7 +33,7 @@ def main() -> int:
     parser.add_argument("names", nargs="*")
     parser.add_argument("--time", default="60s")
     parser.add_argument("--set", action="append", default=[])
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     names = options.names or [file.stem for file in sorted(SCENARIOS.glob("*.yaml"))]
     print(HEAD)
     broken = 0
