@@ -239,7 +239,7 @@ class Conductor:
         reached_now: tuple[Phase | Step, ...] = (*news.steps, *news.phases)
         for what in reached_now:
             at = watch.progress.reached[what] if isinstance(what, Phase) else watch.progress.moved
-            reached = Reached(watch.actor, watch.iteration, watch.request.tag, what, at)
+            reached = Reached(watch.actor, watch.iteration, watch.request.images, what, at)
             for wanted, send in self._listeners:
                 if wanted(reached):
                     with suppress(anyio.WouldBlock):
@@ -261,16 +261,16 @@ class Conductor:
             self.end(Ending.TIME)
 
     async def _sample(self, daemon: Daemon) -> None:
-        us, pid = _Meter([psutil.Process()]), daemon.facts.pid
-        meter = _Meter(_family(pid))
+        us, pids = _Meter([psutil.Process()]), _pids(daemon)
+        meter = _Meter(_family(pids))
         while True:
             await anyio.sleep(SAMPLE_SECONDS)
             count = await daemon.goroutine_count() if isinstance(daemon, Profiled) else None
             own_cpu, own_rss = us.read()
             cpu, rss = None, None
-            if daemon.facts.pid != pid:  # restarted since, so that there is nothing to compare with
-                pid = daemon.facts.pid
-                meter = _Meter(_family(pid))
+            if _pids(daemon) != pids:  # restarted since, so that there is nothing to compare with
+                pids = _pids(daemon)
+                meter = _Meter(_family(pids))
             elif meter.processes:
                 cpu, rss = meter.read()
             sample = Sample(
@@ -316,12 +316,16 @@ class _Meter:
         return total
 
 
-def _family(pid: int | None) -> list[psutil.Process]:
-    """Return a daemon's process and those that it started with, such as dockerd's containerd."""
-    if pid is None:
-        return []
-    try:
-        daemon = psutil.Process(pid)
-        return [daemon, *daemon.children(recursive=True)]
-    except psutil.Error:
-        return []
+def _pids(daemon: Daemon) -> list[int]:
+    facts = daemon.facts
+    return [pid for pid in (facts.pid, facts.builder) if pid is not None]
+
+
+def _family(pids: Sequence[int]) -> list[psutil.Process]:
+    """Return a daemon's processes and those that they started with, such as dockerd's containerd."""
+    found = []
+    for pid in pids:
+        with suppress(psutil.Error):
+            daemon = psutil.Process(pid)
+            found += [daemon, *daemon.children(recursive=True)]
+    return found

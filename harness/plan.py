@@ -91,9 +91,8 @@ class Plan:
         daemon = self.scenario.daemon
         if daemon.limits.disk is not None:
             yield Burden("daemon.limits.disk", disk=daemon.limits.disk)
-        if not self.toolchain.endpoint:
-            for actor in self.actors:
-                yield from actor.burdens(daemon)
+        for actor in self.actors:
+            yield from actor.burdens(daemon)
 
 
 async def plan_run(name: str, scenario: Scenario, options: RunOptions, preparing: Callable[[str], None]) -> Plan:

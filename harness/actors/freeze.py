@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from typing import Literal
 
@@ -10,6 +10,7 @@ import psutil
 
 from harness.actors.base import CouldNot, Deed, Disturbance, Stage
 from harness.actors.watch import Watch
+from harness.daemons.base import DaemonFacts
 from harness.ledger import Ledger
 from harness.proc import Identity
 from harness.triggers import Moment
@@ -51,7 +52,7 @@ class Freeze(Disturbance):
                 frozen = [*self._freeze([watch.client.pid for watch in clients], healing, group=True)]
                 note(frozen)
             else:
-                frozen = [*self._freeze(_processes(self.target, stage.daemon.facts.pid), healing, group=False)]
+                frozen = [*self._freeze(_processes(self.target, stage.daemon.facts), healing, group=False)]
             if not frozen:
                 raise CouldNot(f"no {self.target} runs now")
             yield Deed(f"froze {self.target} {', '.join(str(pid) for pid in frozen)}")
@@ -76,9 +77,8 @@ def _noting(name: str) -> Iterator[Callable[[list[int]], None]]:
     def note(clients: list[int]) -> None:
         for pid in clients:
             ledger.own_process(pid)
-            with suppress(psutil.NoSuchProcess):
-                for below in psutil.Process(pid).children(recursive=True):
-                    ledger.own_process(below.pid)
+            for below in _below([pid]):
+                ledger.own_process(below.pid)
 
     try:
         yield note
@@ -107,25 +107,29 @@ def _clients(stage: Stage, moment: Moment) -> list[Watch]:
     return [watch] if watch else []
 
 
-def _processes(target: str, daemon: int | None) -> list[int]:
-    """Return the daemon's process, or those of a part of it.
+def _processes(target: str, facts: DaemonFacts) -> list[int]:
+    """Return the daemon's processes, or those of a part of it.
 
     Raises:
         CouldNot: they are not ours to stop.
     """
-    if daemon is None:
+    if facts.pid is None:
         raise CouldNot("the daemon is not ours, or is down, so its processes are not known")
+    daemons = [pid for pid in (facts.pid, facts.builder) if pid is not None]
     if target == "daemon":
-        return [daemon]
+        return daemons
     found: dict[int, None] = {}
-    with suppress(psutil.NoSuchProcess):
-        for process in psutil.Process(daemon).children(recursive=True):
-            with suppress(psutil.NoSuchProcess):
-                name = process.name()
-                if target == "containerd" and name == "containerd":
-                    found[process.pid] = None
-                elif target == "runc" and name in RUNTIMES:
-                    found |= {process.pid: None} | dict.fromkeys(
-                        below.pid for below in process.children(recursive=True)
-                    )
+    for process in _below(daemons):
+        with suppress(psutil.NoSuchProcess):
+            name = process.name()
+            if target == "containerd" and name == "containerd":
+                found[process.pid] = None
+            elif target == "runc" and name in RUNTIMES:
+                found |= dict.fromkeys((process.pid, *(step.pid for step in _below([process.pid]))))
     return [*found]
+
+
+def _below(pids: Iterable[int]) -> Iterator[psutil.Process]:
+    for pid in pids:
+        with suppress(psutil.NoSuchProcess):
+            yield from psutil.Process(pid).children(recursive=True)

@@ -42,8 +42,8 @@ class Prune(Disturbance):
         Raises:
             CouldNot: the daemon keeps nothing of the kind, or its client said no.
         """
-        tag = moment.build.tag if moment.build else ""
-        command = stage.daemon.prune(PruneRequest(self.what, self.all, self.filters, self.keep_storage, tag))
+        images = moment.build.images if moment.build else ()
+        command = stage.daemon.prune(PruneRequest(self.what, self.all, self.filters, self.keep_storage, images))
         if command is None:
             raise CouldNot("this daemon keeps no images")
         async with running(command) as client:

@@ -68,6 +68,11 @@ class BuildRequest:
         """How many results the client exports."""
         return len(self.targets) or 1
 
+    @property
+    def images(self) -> tuple[str, ...]:
+        """The names of what it makes."""
+        return tuple(of_target(self.tag, target) for target in self.targets or ("",))
+
 
 @dataclass(frozen=True)
 class PruneRequest:
@@ -80,8 +85,8 @@ class PruneRequest:
     """In the client's own form, such as ``until=24h`` or ``type=regular``."""
     keep: int | None = None
     """Bytes of build cache to leave."""
-    tag: str = ""
-    """The image to remove."""
+    images: tuple[str, ...] = ()
+    """Those to remove, for `tag`."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +100,8 @@ class DaemonFacts:
     private: bool
     """Whether we started it; nothing of another's daemon is ever disturbed unasked."""
     pid: int | None = None
+    builder: int | None = None
+    """The process that builds, where that is another: the BuildKit in a container of this dockerd."""
     log: Path | None = None
     cgroup: str | None = None
     """The daemon's own, by its name below the root of every hierarchy."""

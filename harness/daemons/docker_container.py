@@ -57,7 +57,8 @@ class DockerContainer:
         """What is recorded of it, with dockerd's process that runs now; the version says which BuildKit is on trial."""
         facts = self._dockerd.facts
         version = f"{facts.version} with BuildKit {self._details.get('buildkit', '')}"
-        return replace(facts, version=version, details={**facts.details, **self._details})
+        builder = self._container.pid if self._container and self._container.alive() else None
+        return replace(facts, version=version, builder=builder, details={**facts.details, **self._details})
 
     def prune(self, request: PruneRequest) -> Command | None:
         """Return the command that prunes BuildKit's cache, or dockerd's images."""

@@ -43,7 +43,7 @@ class DockerClient:
         if request.what == "cache":
             return self.buildx.prune(request)
         if request.what == "tag":
-            return self.command("image", "rm", "--force", request.tag)
+            return self.command("image", "rm", "--force", *request.images)
         words = ["image", "prune"] if request.what == "images" else ["system", "prune", "--volumes"]
         return self.command(
             *(*words, "--force", *(["--all"] if request.all else [])),

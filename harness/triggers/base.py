@@ -20,8 +20,8 @@ class Reached:
 
     actor: str
     iteration: int
-    tag: str
-    """The image that it makes."""
+    images: tuple[str, ...]
+    """The names of what it makes."""
     what: Phase | Step
     at: float
     """Monotonic time in seconds."""

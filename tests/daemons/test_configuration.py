@@ -94,7 +94,11 @@ def test_policies_of_garbage_collection() -> None:
         ),
         (PruneRequest("images", all=True), "image prune --force --all", None),
         (PruneRequest("everything", all=True), "system prune --volumes --force --all", "prune --all"),
-        (PruneRequest("tag", tag="ci:latest"), "image rm --force ci:latest", None),
+        (
+            PruneRequest("tag", images=("ci:latest-app", "ci:latest-web")),
+            "image rm --force ci:latest-app ci:latest-web",
+            None,
+        ),
     ],
 )
 def test_prune_commands(request_: PruneRequest, docker: str, buildctl: str | None) -> None:

@@ -47,7 +47,7 @@ class Run:
     async def signal(self, iteration: int, phase: Phase, *, actor: str = "ci", at: float | None = None) -> None:
         """Have a build enter a phase, now or at another time, and let who listens take note."""
         await settled()
-        reached = Reached(actor, iteration, f"{actor}:latest", phase, anyio.current_time() if at is None else at)
+        reached = Reached(actor, iteration, (f"{actor}:latest",), phase, anyio.current_time() if at is None else at)
         for wanted, send in self.listeners:
             if wanted(reached):
                 with suppress(anyio.WouldBlock):
@@ -98,8 +98,8 @@ async def test_only_its_phase_of_its_build() -> None:
             await run.signal(2, phase, actor="other")
         await run.signal(3, Phase.EXPORTING, at=60.0)
         assert listener.taken == [
-            Moment(1, 50.0, Reached("ci", 1, "ci:latest", Phase.EXPORTING, 50.0)),
-            Moment(2, 60.0, Reached("ci", 3, "ci:latest", Phase.EXPORTING, 60.0)),
+            Moment(1, 50.0, Reached("ci", 1, ("ci:latest",), Phase.EXPORTING, 50.0)),
+            Moment(2, 60.0, Reached("ci", 3, ("ci:latest",), Phase.EXPORTING, 60.0)),
         ]
 
 

@@ -13,7 +13,7 @@ ADAPTER: TypeAdapter[object] = TypeAdapter(When)
 
 def reached(what: Phase | Step) -> Reached:
     """Return that a build of `ci` has reached something."""
-    return Reached("ci", 1, "ci:latest", what, 1.0)
+    return Reached("ci", 1, ("ci:latest",), what, 1.0)
 
 
 @pytest.mark.parametrize(
