@@ -138,6 +138,7 @@ def test_quiet_container_is_clean(repro: Repro, image: Path) -> None:
     assert daemon["details"]["buildkit"].startswith("v")
     assert (repro.folder.path / "daemon" / "buildkit.log").stat().st_size
     assert any(sample.goroutines for sample in repro.folder.read(Sample))
+    assert daemon["builder"], "it is measured and frozen with dockerd, whose child it is not"
     assert not left_of(repro.folder.name)
 
 
@@ -191,3 +192,19 @@ def test_image_that_cannot_be_pulled(repro: Repro) -> None:
     assert "daemon.image 'localhost:1/none:latest' cannot be had" in line
     assert "connection refused" in line
     assert not left_of(repro.folder.name)
+
+
+def test_steps_in_a_container_are_frozen(repro: Repro, image: Path, tmp_path: Path) -> None:
+    """`freeze: runc` finds the steps of a BuildKit that is no child of the dockerd it belongs to."""
+    scenario = tmp_path / "frozen.yaml"
+    scenario.write_text("""
+name: frozen
+actors:
+  - {build: ci, dockerfile: sleep}
+  - {freeze: steps, target: runc, when: {step: "RUN sleep", of: ci, after: 1s, lasting: 1s}}
+stop: {time: 10s}
+""")
+    code, output = repro("run", str(scenario), *container(image))
+    assert code in {0, 125}, output
+    (frozen,) = repro.folder.read(Action)
+    assert frozen.succeeded, frozen.detail
