@@ -15,7 +15,7 @@ import os
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -29,6 +29,7 @@ from harness.aftermath import Probes, examine
 from harness.cache import cache_folder
 from harness.conductor import Conductor, Observer
 from harness.daemons.base import Daemon, Site
+from harness.diagnosis import diagnose_finding
 from harness.errors import HarnessError, InfraError, SubjectError, UsageError
 from harness.hostinfo import describe, require_bearable
 from harness.interrupt import Interrupt, first_of, interruptible
@@ -262,5 +263,9 @@ class _Run:
             aftermath=self.aftermath,
             left_behind=tuple(self.left_behind),
         )
+        first = summary.first_hang or summary.first_stall
+        if first:
+            evidence = self.folder.path / "findings" / str(first.iteration)
+            summary = replace(summary, diagnosis=diagnose_finding(evidence, daemon))
         self.folder.write_json("summary.json", asdict(summary))
         return summary

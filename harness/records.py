@@ -102,6 +102,53 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class GoroutineGroup:
+    """Goroutines that were made at one place, and are in one state at one place."""
+
+    creator: str
+    """The function that made them; empty of the first one, and of the runtime's own."""
+    state: str
+    function: str
+    """The innermost call that is not of Go's own."""
+    count: int
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What a daemon held while no build of ours was in it."""
+
+    iteration: int
+    """The last one that had begun; all had ended."""
+    series: int
+    """Which process of the daemon it is, from 1: growth is only within one."""
+    at: float
+    held: float
+    """Seconds for which no build could begin."""
+    quiet: bool
+    """Whether the number of goroutines had come to rest; other actors go on, and may not let it."""
+    goroutines: int | None
+    groups: tuple[GoroutineGroup, ...]
+    """The largest ones."""
+    open_files: int | None
+    rss: int | None
+    """Resident bytes of the daemon's processes."""
+    running: int | None
+    """Build records that the daemon holds to be running: builds whose clients are gone."""
+
+
+@dataclass(frozen=True)
+class Leak:
+    """Whether a daemon's goroutines grow with its builds, by how many a build, and who makes them."""
+
+    verdict: Literal["yes", "no", "unclear"]
+    per_iteration: float
+    low95: float
+    high95: float
+    bucket: str | None
+    """The function that makes those that grow most; None where nothing grows."""
+
+
+@dataclass(frozen=True)
 class FirstHang:
     """The figure that a user quotes."""
 
@@ -122,6 +169,27 @@ class Answer:
     said: Said
     seconds: float
     detail: str = ""
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What keeps a daemon from going on, read from its goroutines."""
+
+    kind: str
+    """`livelock`, `deadlock`, `lost wake-up`, `client side`, `frozen`, `slow`, `idle`, or `unknown`."""
+    because: str
+    signature: str
+    """The name of what is known; of what is not, one that another run of the same gets too."""
+    known: bool
+    fixed_in: Mapping[str, str]
+    """The first version with the fix, by product: `BuildKit`, `Engine`."""
+    link: str
+    sentence: str
+    """All of it to a person."""
+    goroutines: tuple[int, ...]
+    """The ids of those that say so."""
+    frames: tuple[str, ...]
+    """The functions that they have in common, the innermost first; Go's own are left out."""
 
 
 @dataclass(frozen=True)
@@ -147,5 +215,9 @@ class Summary:
     unattended_seconds: float
     aftermath: Mapping[str, Answer] = field(default_factory=dict)
     """The answers of a daemon that hung, by question."""
+    diagnosis: Diagnosis | None = None
+    """What the evidence of the first finding comes to."""
     left_behind: tuple[str, ...] = ()
     """What could not be ended or removed; `repro clean` tries again."""
+    leak: Leak | None = None
+    """None where too few audits say anything."""

@@ -7,7 +7,7 @@ import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, astuple, dataclass, fields
 from datetime import UTC, datetime
 from enum import Enum
 from functools import cache
@@ -16,17 +16,18 @@ from typing import Any, Final, TypeVar
 
 from harness.errors import StoreError, UsageError
 from harness.outcome import Ending, ExitCode, Outcome, Phase, Verdict
-from harness.records import FORMAT, Action, Answer, Finding, FirstHang, Iteration, Sample, Summary
+from harness.records import FORMAT, Action, Answer, Audit, Diagnosis, Finding, FirstHang, Iteration, Leak, Sample, Summary
 from harness.stats import Rate
 
-Record = Iteration | Action | Sample | Finding
-R = TypeVar("R", Iteration, Action, Sample, Finding)
+Record = Iteration | Action | Sample | Finding | Audit
+R = TypeVar("R", Iteration, Action, Sample, Finding, Audit)
 
 _TABLES: Final[Mapping[type[Record], str]] = {
     Iteration: "iterations",
     Action: "actions",
     Sample: "samples",
     Finding: "findings",
+    Audit: "audits",
 }
 _COLUMN_TYPES: Final = {int: "INTEGER", bool: "INTEGER", float: "REAL", str: "TEXT"}
 
@@ -101,7 +102,9 @@ class RunFolder:
             "ending": Ending(written["ending"]),
             "exit_code": ExitCode(written["exit_code"]),
             "aftermath": {name: Answer(**answer) for name, answer in written.get("aftermath", {}).items()},
+            "diagnosis": _diagnosis(written.get("diagnosis")),
             "left_behind": tuple(written["left_behind"]),
+            "leak": Leak(**written["leak"]) if written.get("leak") else None,
         }
         return Summary(**values)
 
@@ -173,6 +176,13 @@ def find_run(run: str, results: Path) -> RunFolder:
     return RunFolder(matching[0])
 
 
+def _diagnosis(written: dict[str, Any] | None) -> Diagnosis | None:
+    if written is None:
+        return None
+    lists = {key: tuple(written[key]) for key in ("goroutines", "frames")}
+    return Diagnosis(**{**written, **lists})
+
+
 def _column_type(kind: type, name: str) -> str:
     return next((_COLUMN_TYPES[part] for part in _parts(kind, name) if part in _COLUMN_TYPES), "TEXT")
 
@@ -186,7 +196,7 @@ def _parts(kind: type, name: str) -> tuple[Any, ...]:
 
 def _written(value: object) -> object:
     if isinstance(value, Mapping | tuple):
-        return json.dumps(value)
+        return json.dumps(value, default=astuple)
     return str(value) if isinstance(value, Enum) else value
 
 
@@ -204,7 +214,10 @@ def _read(parts: tuple[Any, ...], value: Any) -> Any:
     if main in (int, float, str):
         return value
     read = json.loads(value)
-    return tuple(read) if isinstance(read, list) else read
+    if not isinstance(read, list):
+        return read
+    kind = typing.get_args(main)[0]
+    return tuple(kind(*each) if isinstance(each, list) else each for each in read)
 
 
 def _plain(value: object) -> object:

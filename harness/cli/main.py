@@ -8,6 +8,7 @@ import typer
 from typer.exceptions import TyperException
 
 from harness.cli.clean import clean
+from harness.cli.diagnose import diagnose_
 from harness.cli.list import list_scenarios
 from harness.cli.run import run
 from harness.cli.schema import schema
@@ -27,6 +28,7 @@ app: Final = typer.Typer(
 app.command("run")(run)
 app.command("list")(list_scenarios)
 app.command("show")(show)
+app.command("diagnose")(diagnose_)
 app.command("clean")(clean)
 app.command("schema")(schema)
 app.add_typer(toolchain, name="toolchain")

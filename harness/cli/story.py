@@ -27,6 +27,10 @@ def tell(console: Console, folder: RunFolder, summary: Summary | None) -> None:
         _say(console, f"started {story['started']}, seed {story['seed']}: {' '.join(story['argv'])}")
         return
     console.print(Text(f"{summary.verdict.upper()}  ", _COLOURS[summary.verdict]) + summary.because, soft_wrap=True)
+    if summary.diagnosis:
+        _say(console, summary.diagnosis.sentence, "bold")
+        if summary.diagnosis.known:
+            _say(console, f"    {summary.diagnosis.because}")
     for name, value in _facts(folder, summary, story).items():
         _say(console, f"{name:<14} {value}")
     findings = folder.read(Finding)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from harness.goroutines.model import Bucket, Frame, Goroutine
-from harness.goroutines.parse import counted, goroutines
+from harness.goroutines.parse import counted, goroutines, lines_of
 
 
 def buckets(of: Iterable[Goroutine]) -> list[Bucket]:
@@ -32,8 +32,8 @@ def buckets_of(dump: Path) -> list[Bucket]:
         OSError: it cannot be read.
     """
     with dump.open("rb") as file:
-        found = buckets(goroutines(file))
+        found = buckets(goroutines(lines_of(file)))
         if not found:
             file.seek(0)
-            found = sorted(counted(file), key=lambda bucket: -bucket.count)
+            found = sorted(counted(lines_of(file)), key=lambda bucket: -bucket.count)
     return found

@@ -17,7 +17,7 @@ The counted form (``debug=1``; runtime/pprof/pprof.go)::
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import IO, Final
 
 from harness.goroutines.model import Bucket, Frame, Goroutine
 
@@ -28,6 +28,16 @@ _MAKER: Final = re.compile(rb"created by (.+?)(?: in goroutine (\d+))?$")
 _ELIDED: Final = re.compile(rb"\.\.\.(?:additional|\d+) frames elided\.\.\.$")
 _COUNT: Final = re.compile(rb"(\d+) @(?: 0x[0-9a-f]+)+$")
 _ENTRY: Final = re.compile(rb"#\t0x[0-9a-f]+\t(.+?)(?:\+0x[0-9a-f]+)?\t+(.+):(\d+)$")
+
+
+_LONGEST: Final = 65_536
+"""Bytes of a line that are read at once: a file that is no dump may have no line ends at all."""
+
+
+def lines_of(stream: IO[bytes]) -> Iterator[bytes]:
+    """Yield the lines of a binary file, overlong ones in pieces."""
+    while line := stream.readline(_LONGEST):
+        yield line
 
 
 class _Frames:
