@@ -24,7 +24,7 @@ import anyio
 
 from harness import __version__
 from harness.actors.build import Build
-from harness.actors.context import OFFLINE, stage_context
+from harness.actors.generate import Generate
 from harness.aftermath import Probes, examine
 from harness.cache import cache_folder
 from harness.conductor import Conductor, Observer
@@ -40,13 +40,12 @@ from harness.plan import Plan, RunOptions, plan_run
 from harness.records import FORMAT, Answer, Finding, Iteration, Summary
 from harness.registry import open_registry
 from harness.scenario import Scenario, dump
-from harness.scenario.load import PROJECT
 from harness.store import RunFolder
 from harness.toolchain import Toolchain
 
 _SEED_BITS: Final = 32
-_OTHER: Final = "copies"
-"""The Dockerfile of the aftermath's other build: it copies two files, and has no base."""
+_OTHER: Final = Generate.model_validate({"stages": 2, "steps": 1, "layer": "5003B", "step": "copy"})
+"""The aftermath's other build: files of a size that no scenario has, so that it shares no step with what hung."""
 
 
 class WhichDaemon(UsageError):
@@ -219,7 +218,7 @@ class _Run:
             return
         build = next(actor for actor in self.plan.actors if isinstance(actor, Build) and actor.name == hang.actor)
         other = staging / "aftermath"
-        stage_context(PROJECT / "dockerfiles" / _OTHER, other, OFFLINE, None)
+        _OTHER.write(other)
         self.audience.preparing("the aftermath: what the daemon still does")
         seed, registry = self.story["seed"], self.story["registry"]
         probes = Probes(build.request(hang.iteration, folder=staging, seed=seed, registry=registry), other)

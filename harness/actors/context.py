@@ -53,12 +53,6 @@ def stages(dockerfile: str) -> list[str]:
     return _NAMED_STAGE.findall(dockerfile)
 
 
-def stage_context(source: Path, target: Path, base: str, busybox: Path | None) -> None:
-    """Copy a Dockerfile's folder to `target`, with its base."""
-    shutil.copytree(source, target)
-    lay_base(target, base, busybox)
-
-
 def lay_base(context: Path, base: str, busybox: Path | None) -> None:
     """Put the base in front of the Dockerfile in `context`, if that uses one."""
     dockerfile = (context / "Dockerfile").read_text()

@@ -1,11 +1,12 @@
 """The context on disk: where a Dockerfile is found, when it needs a base, and what is put in front of it."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
-from harness.actors.context import OFFLINE, find_dockerfile, stage_context, stages, uses_base, with_base
+from harness.actors.context import OFFLINE, find_dockerfile, lay_base, stages, uses_base, with_base
 from harness.scenario.load import PROJECT
 
 PLAIN = "FROM base\nRUN true\n"
@@ -93,7 +94,8 @@ def busybox(tmp_path: Path) -> Path:
 
 def test_staged_offline(tmp_path: Path, source: Path, busybox: Path) -> None:
     """The context is a copy with the base and its busybox, executable; the source stays as it is."""
-    stage_context(source, tmp_path / "staged", OFFLINE, busybox)
+    shutil.copytree(source, tmp_path / "staged")
+    lay_base(tmp_path / "staged", OFFLINE, busybox)
     assert (tmp_path / "staged" / "Dockerfile").read_text() == with_base(PLAIN, OFFLINE)
     for name in ("busybox", "sub/run.sh"):
         assert (tmp_path / "staged" / name).stat().st_mode & 0o777 == 0o755
@@ -104,7 +106,8 @@ def test_staged_offline(tmp_path: Path, source: Path, busybox: Path) -> None:
 
 def test_staged_on_an_image(tmp_path: Path, source: Path) -> None:
     """On an image of a registry there is no busybox in the context."""
-    stage_context(source, tmp_path / "staged", "alpine:3.22", None)
+    shutil.copytree(source, tmp_path / "staged")
+    lay_base(tmp_path / "staged", "alpine:3.22", None)
     assert (tmp_path / "staged" / "Dockerfile").read_text() == f"FROM alpine:3.22 AS base\n{PLAIN}"
     assert not (tmp_path / "staged" / "busybox").exists()
 
@@ -112,7 +115,8 @@ def test_staged_on_an_image(tmp_path: Path, source: Path) -> None:
 def test_staged_as_it_is(tmp_path: Path, source: Path, busybox: Path) -> None:
     """A Dockerfile without our base is copied as it is, and nothing is put beside it."""
     (source / "Dockerfile").write_text("FROM alpine\n")
-    stage_context(source, tmp_path / "staged", OFFLINE, busybox)
+    shutil.copytree(source, tmp_path / "staged")
+    lay_base(tmp_path / "staged", OFFLINE, busybox)
     assert (tmp_path / "staged" / "Dockerfile").read_text() == "FROM alpine\n"
     assert not (tmp_path / "staged" / "busybox").exists()
 

@@ -10,6 +10,7 @@ core. The bare loop is ``xargs -P 4``. The second prints the harness's resident 
 import argparse
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from pathlib import Path
 import anyio
 import yaml
 
-from harness.actors.context import stage_context
+from harness.actors.context import lay_base
 from harness.base_image import static_busybox
 from harness.records import Iteration, Sample
 from harness.scenario.load import PROJECT
@@ -70,7 +71,8 @@ def throughput(folder: Path, spec: str) -> None:
             "DOCKER_CONFIG": str(plugins.parent),
         }
         context = folder / "context"
-        stage_context(PROJECT / "dockerfiles" / "diamond", context, "busybox", anyio.run(static_busybox))
+        shutil.copytree(PROJECT / "dockerfiles" / "diamond", context)
+        lay_base(context, "busybox", anyio.run(static_busybox))
         print(f"dockerd {story['daemon']['version']}, {os.cpu_count()} cores, {LINES} lines, {BUILDS} builds a round")
         rounds = []
         for number in range(ROUNDS + WARM_UP):
