@@ -7,6 +7,7 @@ from typing import Final
 import typer
 from typer.exceptions import TyperException
 
+from harness.cli.bundle import bundle_
 from harness.cli.clean import clean
 from harness.cli.diagnose import diagnose_
 from harness.cli.list import list_scenarios
@@ -29,6 +30,7 @@ app.command("run")(run)
 app.command("list")(list_scenarios)
 app.command("show")(show)
 app.command("diagnose")(diagnose_)
+app.command("bundle")(bundle_)
 app.command("clean")(clean)
 app.command("schema")(schema)
 app.add_typer(toolchain, name="toolchain")

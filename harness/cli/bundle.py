@@ -1,0 +1,31 @@
+"""`repro bundle`: a run as one archive for a report."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from harness.cli.options import RESULTS, Results
+from harness.outcome import ExitCode
+from harness.report.bundle import bundle
+from harness.store import find_run
+from harness.units import format_size
+
+
+def bundle_(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run folder, the end of its name, or `last`.")] = "last",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Without it, <scenario>-<run>.tgz here.")
+    ] = None,
+    results: Results = RESULTS,
+) -> int:
+    """Write a run's evidence, without secrets, and the text of an issue, to one archive that GitHub takes."""
+    folder = find_run(run, results)
+    target = output or Path(f"{folder.path.parent.name}-{folder.name}.tgz")
+    omitted = bundle(folder, target)
+    console = Console(highlight=False)
+    console.print(f"{target}  {format_size(target.stat().st_size)}; ISSUE.md in it is the text to send", soft_wrap=True)
+    for name, why in omitted.items():
+        console.print(f"left out {name}: {why}", soft_wrap=True, markup=False)
+    return ExitCode.CLEAN

@@ -1,0 +1,114 @@
+"""A run as the text of a report to upstream: what its reporting guide asks for (moby/buildkit, .github/)."""
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from harness.records import Finding, Summary
+from harness.units import format_duration, format_size
+
+_EXPECTED = {
+    "hang": "The client should return as soon as its export has completed.",
+    "stall": "The build should go on, or fail.",
+}
+
+
+def issue(
+    summary: Summary,
+    story: Mapping[str, Any],
+    scenario: str,
+    findings: Sequence[Finding],
+    captured: Mapping[str, str],
+    omitted: Mapping[str, str],
+) -> str:
+    """Return Markdown.
+
+    Args:
+        summary: what the run came to.
+        story: its `run.json`.
+        scenario: its `scenario.yaml`.
+        findings: in order.
+        captured: for each kind of evidence, `captured` or why not.
+        omitted: files that the archive does not hold, and why.
+    """
+    parts = [
+        f"# {_title(summary)}",
+        "## Bug description",
+        _description(summary, findings),
+        "## Reproduction",
+        _reproduction(summary, story, scenario),
+        "## Version information",
+        _versions(story),
+    ]
+    if summary.aftermath:
+        rows = [
+            f"| {key.replace('_', ' ')} | {each.said} | {each.seconds:.1f} s |"
+            for key, each in summary.aftermath.items()
+        ]
+        parts += ["## After the hang", "\n".join(["| | | |", "|---|---|---|", *rows])]
+    parts += ["## Evidence", _evidence(captured, omitted)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _title(summary: Summary) -> str:
+    daemon = f"{summary.daemon.get('kind')} {summary.daemon.get('version')}"
+    return f"{daemon}: {summary.because}" if summary.first_hang or summary.first_stall else f"{daemon}: no finding"
+
+
+def _description(summary: Summary, findings: Sequence[Finding]) -> str:
+    if not findings:
+        return f"Nothing was found: {summary.because}."
+    first = findings[0]
+    lines = [
+        f"In a stress run of {summary.iterations} builds, iteration {first.iteration} ({first.actor} "
+        f"{json.dumps(dict(first.args))}) came to a {first.kind} {first.at:.1f} s into the run: in phase "
+        f"`{first.phase}`, nothing came for {format_duration(round(first.waited, 1))}. {_EXPECTED[first.kind]}",
+    ]
+    if summary.diagnosis:
+        lines += ["", f"**{summary.diagnosis.sentence}**"]
+        frames = summary.diagnosis.frames
+        lines += ["", f"{summary.diagnosis.because}:" if frames else summary.diagnosis.because]
+        lines += ["", "```", *frames, "```"] if frames else []
+    rate = summary.rate
+    lines += [
+        "",
+        f"Hang rate: {rate.hangs} in {rate.trials} trials (95 % interval {rate.low95:.2g} to {rate.high95:.2g}).",
+    ]
+    return "\n".join(lines)
+
+
+def _reproduction(summary: Summary, story: Mapping[str, Any], scenario: str) -> str:
+    daemon = shlex.quote(str(story["toolchain"]["spec"]))
+    return (
+        "With the stress reproduction harness, in the unpacked archive, with its scenario and Dockerfiles, run\n\n"
+        f"    repro run {summary.scenario}.yaml --daemon {daemon} --seed {summary.seed}\n\n"
+        f"<details><summary>{summary.scenario}.yaml</summary>\n\n```yaml\n{scenario.strip()}\n```\n\n</details>"
+    )
+
+
+def _versions(story: Mapping[str, Any]) -> str:
+    host = story["host"]
+    rows = [
+        f"{name}: {binary['version']} (sha256 {binary['sha256']})"
+        for name, binary in story["toolchain"]["binaries"].items()
+    ]
+    details = (story["daemon"] or {}).get("details") or {}
+    rows += [f"{key}: {value}" for key, value in details.items()]
+    rows += [
+        f"host: {host['system']}, kernel {host['kernel']}, {host['architecture']}, {host['cores']} cores, "
+        f"{format_size(host['memory_bytes'])} of memory, cgroup v{host['cgroup']}, root on {host['filesystem']}",
+        f"harness: {story['harness']}, format {story['format']}",
+    ]
+    return "\n".join(["```", *rows, "```"])
+
+
+def _evidence(captured: Mapping[str, str], omitted: Mapping[str, str]) -> str:
+    had = [name for name, result in captured.items() if result == "captured"]
+    lines = [f"Captured while the client still waited: {', '.join(had) or 'nothing'}."]
+    missing = {name: result for name, result in captured.items() if result != "captured"}
+    if missing:
+        lines += ["", "Could not be captured:", "", *(f"- {name}: {why}" for name, why in missing.items())]
+    if omitted:
+        lines += ["", "Not in this archive:", "", *(f"- `{name}`: {why}" for name, why in omitted.items())]
+    return "\n".join(lines)
