@@ -49,7 +49,9 @@ class Watch:
         self.on_news: Callable[[Watch, News], None] = lambda _watch, _news: None
         self._attention = attention
         self._phase_since = self._heard_at = attention.attended
-        self._closed = anyio.Event()
+        self.closed = anyio.Event()
+        """Every holder of the client's pipe has closed it, and all that was printed is read."""
+        self._listeners: list[Callable[[bytes], object]] = []
         self._holders = 0
 
     @property
@@ -67,23 +69,34 @@ class Watch:
             self._holders -= 1
             self._phase_since = self._heard_at = self._attention.attended
 
+    @contextmanager
+    def overheard(self, listener: Callable[[bytes], object]) -> Iterator[None]:
+        """Pass on what the client prints, as it comes."""
+        self._listeners.append(listener)
+        try:
+            yield
+        finally:
+            self._listeners.remove(listener)
+
     async def listen(self) -> None:
         """Read what the client prints until every holder of the pipe has closed it."""
         async for chunk in self.client.output():
+            for listener in self._listeners:
+                listener(chunk)
             self._heard_at = self._attention.attended
             news = self.progress.feed(chunk, anyio.current_time())
             if news.phases:
                 self._phase_since = self._heard_at
             self.on_news(self, news)
-        self._closed.set()
+        self.closed.set()
 
     async def wait(self) -> None:
         """Wait until the client has ended and what it printed is read; what it leaves running is killed in time."""
         await self.client.wait()
         exited = anyio.current_time()
         with anyio.move_on_after(_LEFTOVER_SECONDS):
-            await self._closed.wait()
-        if not self._closed.is_set():
+            await self.closed.wait()
+        if not self.closed.is_set():
             self.client.signal(signal.SIGKILL, group=True)
         self.progress.exited(exited)
         self.on_news(self, News((Phase.EXITED,)))

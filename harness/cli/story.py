@@ -9,7 +9,7 @@ from rich.text import Text
 from harness.errors import StoreError
 from harness.outcome import Outcome, Verdict
 from harness.progress import told
-from harness.records import Action, Finding, Sample, Summary
+from harness.records import Action, Finding, Leak, Sample, Summary
 from harness.stats import Rate, quantile
 from harness.store import RunFolder
 from harness.units import format_duration, format_size
@@ -73,11 +73,18 @@ def _facts(folder: RunFolder, summary: Summary, story: Mapping[str, object]) -> 
     memory = [sample.rss for sample in samples if sample.rss is not None]
     if memory:
         facts["daemon memory"] = f"{format_size(memory[0])} at first, {format_size(memory[-1])} at last"
+    if summary.leak:
+        facts["leak"] = _told_leak(summary.leak)
     if summary.unattended_seconds >= 1:
         facts["unattended"] = (
             f"{format_duration(round(summary.unattended_seconds, 1))} did not count: the host was held up"
         )
     return facts | {"folder": str(folder.path)}
+
+
+def _told_leak(leak: Leak) -> str:
+    grown = f"{leak.per_iteration:.2g} goroutines an iteration, 95 % interval {leak.low95:.2g} to {leak.high95:.2g}"
+    return f"{leak.verdict}: {grown}" + (f", most of them made by {leak.bucket}" if leak.bucket else "")
 
 
 def _told_actions(actions: Sequence[Action]) -> str:
@@ -103,8 +110,9 @@ def _tell_finding(console: Console, folder: RunFolder, finding: Finding) -> None
         captured = folder.read_json(f"findings/{finding.iteration}/captured.json")
     except StoreError:
         captured = {}
-    evidence = ", ".join(f"{name} {result}" for name, result in captured.items()) or "none captured"
-    _say(console, f"    evidence: {evidence}; {folder.path / 'findings' / str(finding.iteration)}")
+    had = [name for name, result in captured.items() if result == "captured"]
+    where = folder.path / "findings" / str(finding.iteration)
+    _say(console, f"    evidence: {len(had)} of {len(captured)} kinds captured; {where}")
 
 
 def _say(console: Console, line: str, style: str = "") -> None:

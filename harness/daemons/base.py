@@ -107,6 +107,8 @@ class DaemonFacts:
     """The daemon's own, by its name below the root of every hierarchy."""
     disk: Path | None = None
     """A folder of ours on the file system that its root is on."""
+    root: Path | None = None
+    """The folder that it keeps its data in, where that is known."""
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -161,6 +163,59 @@ class Profiled(Protocol):
 
         Raises:
             CaptureError: it did not answer by the deadline.
+        """
+        ...
+
+
+@runtime_checkable
+class ServesPages(Protocol):
+    """A daemon with a debug address."""
+
+    async def page(self, path: str, deadline: float, **query: str | int) -> bytes | None:
+        """Return one page of it; None where it serves none at this path.
+
+        Raises:
+            CaptureError: it did not answer by the deadline.
+        """
+        ...
+
+
+@runtime_checkable
+class Informs(Protocol):
+    """A daemon with Docker's API."""
+
+    async def info(self) -> Mapping[str, Any]:
+        """Return its answer to ``/info``; empty where it gives none in time."""
+        ...
+
+
+@dataclass(frozen=True)
+class BuildRecords:
+    """What a daemon says of the builds that it has done and does."""
+
+    text: str
+    """As its client prints it."""
+    running: tuple[str, ...]
+    """The lines of those that it holds to be running."""
+
+
+@runtime_checkable
+class ListsRecords(Protocol):
+    """A daemon whose client lists what it keeps."""
+
+    async def build_records(self) -> BuildRecords:
+        """Return the records of its builds.
+
+        Raises:
+            CaptureError: it did not say.
+        """
+        ...
+
+    async def cache_records(self) -> str:
+        """Return the records of its cache, in the client's own words.
+
+        Raises:
+            CaptureError: it did not say.
         """
         ...
 

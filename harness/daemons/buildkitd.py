@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import tomli_w
 
-from harness.daemons.base import BuildRequest, DaemonFacts, PruneRequest, Site
+from harness.daemons.base import BuildRecords, BuildRequest, DaemonFacts, PruneRequest, Site
 from harness.daemons.gc import for_buildkitd
 from harness.daemons.pprof import Pprof
 from harness.daemons.private import Home, Service, running, settle_in
@@ -35,6 +35,7 @@ class Buildkitd:
         self._facts, self._service, self.home = facts, service, home
         self.ended, self.stop, self.start = service.ended, service.stop, service.start
         self.goroutine_count, self.goroutine_dump = pprof.goroutine_count, pprof.goroutine_dump
+        self.page = pprof.page
 
     @property
     def facts(self) -> DaemonFacts:
@@ -79,13 +80,24 @@ class Buildkitd:
         return await _answers(self.home)
 
     async def running_records(self) -> int:
-        """Return how many build records are ``STARTED`` (``buildctl debug histories``)."""
-        command = self._command("debug", "histories")
+        """Return how many build records are ``STARTED``."""
+        return len((await self.build_records()).running)
+
+    async def build_records(self) -> BuildRecords:
+        """Return the records of its builds (``buildctl debug histories``)."""
+        text = await self._told("debug", "histories")
+        return BuildRecords(text, tuple(line for line in text.splitlines() if line.startswith("STARTED")))
+
+    async def cache_records(self) -> str:
+        """Return the records of its cache (``buildctl du``)."""
+        return await self._told("du", "--verbose")
+
+    async def _told(self, *words: str) -> str:
+        command = self._command(*words)
         try:
-            told = await run(command.argv, deadline=_LIST_SECONDS, env=command.env)
+            return (await run(command.argv, deadline=_LIST_SECONDS, env=command.env)).stdout
         except (CommandError, CommandTimeout) as error:
             raise CaptureError(str(error)) from error
-        return sum(line.startswith("STARTED") for line in told.stdout.splitlines())
 
     def _command(self, *words: str) -> Command:
         return _client(self.home, *words)
@@ -131,6 +143,7 @@ async def open_buildkitd(toolchain: Toolchain, spec: DaemonSpec, site: Site) -> 
                 log=home.log,
                 cgroup=service.cgroup,
                 disk=home.disk,
+                root=home.root,
             )
             yield Buildkitd(facts, service, home, pprof)
         finally:

@@ -1,10 +1,11 @@
 """The buildx client, pointed at one builder: builds, the cache's prune, the records of builds."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from harness.daemons.base import BuildRequest, PruneRequest, of_target
+from harness.daemons.base import BuildRecords, BuildRequest, PruneRequest, of_target
 from harness.daemons.private import Home
 from harness.errors import CaptureError, CommandError, CommandTimeout
 from harness.proc import Command, run
@@ -12,6 +13,14 @@ from harness.proc import Command, run
 BUILDER: Final = "repro"
 """The builder that we make, where it is not the engine's own."""
 _LIST_SECONDS: Final = 10.0
+_RUNNING: Final = re.compile(r'"status":\s*"running"', re.IGNORECASE)
+
+
+class NoHistory(CaptureError):
+    """A buildx that is older than its command for build records."""
+
+    def __init__(self) -> None:
+        super().__init__("this buildx lists no build records: `history` came with 0.20")
 
 
 @dataclass(frozen=True)
@@ -66,12 +75,33 @@ class Buildx:
         Raises:
             CaptureError: it did not say.
         """
-        command = self.command("history", "ls", "--filter", "status=running")
+        return len((await self._told("history", "ls", "--filter", "status=running")).splitlines()[1:])
+
+    async def build_records(self) -> BuildRecords:
+        """Return the records of the builds, one JSON object a line (``buildx history ls``, in buildx 0.20 and later).
+
+        Raises:
+            CaptureError: it did not say.
+        """
+        text = await self._told("history", "ls", "--no-trunc", "--format", "json")
+        return BuildRecords(text, tuple(line for line in text.splitlines() if _RUNNING.search(line)))
+
+    async def cache_records(self) -> str:
+        """Return the records of the cache (``buildx du``).
+
+        Raises:
+            CaptureError: it did not say.
+        """
+        return await self._told("du", "--verbose")
+
+    async def _told(self, *words: str) -> str:
+        command = self.command(*words)
         try:
-            told = await run(command.argv, deadline=_LIST_SECONDS, env=command.env)
+            return (await run(command.argv, deadline=_LIST_SECONDS, env=command.env)).stdout
         except (CommandError, CommandTimeout) as error:
+            if words[0] == "history" and "unknown flag" in error.output:
+                raise NoHistory from error
             raise CaptureError(" ".join(str(error).split())) from error
-        return len(told.stdout.splitlines()[1:])
 
     def command(self, *words: str) -> Command:
         """Return a command for this builder: its words, with ``--builder`` behind those that name the subcommand."""

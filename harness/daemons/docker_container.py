@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+import psutil
 import tomli_w
 
 from harness.daemons.base import Daemon, DaemonFacts, PruneRequest, Site
@@ -51,13 +52,15 @@ class DockerContainer:
         self.build, self.running_records = buildx.build, buildx.running_records
         self.ended, self.answers = dockerd.ended, dockerd.answers
         self.goroutine_count, self.goroutine_dump = pprof.goroutine_count, pprof.goroutine_dump
+        self.page, self.info = pprof.page, dockerd.info
+        self.build_records, self.cache_records = buildx.build_records, buildx.cache_records
 
     @property
     def facts(self) -> DaemonFacts:
         """What is recorded of it, with dockerd's process that runs now; the version says which BuildKit is on trial."""
         facts = self._dockerd.facts
         version = f"{facts.version} with BuildKit {self._details.get('buildkit', '')}"
-        builder = self._container.pid if self._container and self._container.alive() else None
+        builder = _below_init(self._container.pid) if self._container and self._container.alive() else None
         return replace(facts, version=version, builder=builder, details={**facts.details, **self._details})
 
     def prune(self, request: PruneRequest) -> Command | None:
@@ -129,6 +132,15 @@ class DockerContainer:
 
 async def _run(command: Command, deadline: float) -> str:
     return (await run(command.argv, deadline=deadline, env=command.env)).stdout
+
+
+def _below_init(pid: int) -> int:
+    """Return the process that the container's init, docker's own, has started; itself where it is no such init."""
+    with suppress(psutil.NoSuchProcess):
+        init = psutil.Process(pid)
+        if init.name() == "docker-init":
+            return next((child.pid for child in init.children()), pid)
+    return pid
 
 
 def _configuration(spec: DaemonSpec) -> dict[str, Any]:

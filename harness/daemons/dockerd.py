@@ -59,6 +59,11 @@ class DockerClient:
         silent: dict[str, Any] = {}
         return await self._asked(lambda engine: engine.version(), silent=silent)
 
+    async def info(self) -> dict[str, Any]:
+        """Return the engine's answer to ``/info``; empty where it gives none."""
+        silent: dict[str, Any] = {}
+        return await self._asked(lambda engine: engine.info(), silent=silent)
+
     async def _asked(self, question: Callable[[docker.DockerClient], T], silent: T) -> T:
         return await anyio.to_thread.run_sync(_ask, self.address, question, silent, abandon_on_cancel=True)
 
@@ -92,6 +97,8 @@ class Dockerd:
         self.build, self.running_records = client.buildx.build, client.buildx.running_records
         self.prune, self.answers = client.prune, client.answers
         self.goroutine_count, self.goroutine_dump = pprof.goroutine_count, pprof.goroutine_dump
+        self.page, self.info = pprof.page, client.info
+        self.build_records, self.cache_records = client.buildx.build_records, client.buildx.cache_records
 
     @property
     def facts(self) -> DaemonFacts:
@@ -134,6 +141,7 @@ async def open_dockerd(toolchain: Toolchain, spec: DaemonSpec, site: Site) -> As
                 log=home.log,
                 cgroup=service.cgroup,
                 disk=home.disk,
+                root=home.root,
                 details={
                     "image_store": spec.image_store,
                     "components": {part["Name"]: part["Version"] for part in version.get("Components", ())},

@@ -1,9 +1,11 @@
 """Go's pprof and metrics pages over a unix socket, each request with a deadline of its own."""
 
 import re
+from http import HTTPStatus
 from pathlib import Path
 from typing import Final
 
+import anyio
 import httpx
 
 from harness.errors import CaptureError
@@ -18,25 +20,29 @@ class Pprof:
     def __init__(self, socket: Path) -> None:
         self._client = httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(uds=str(socket)), base_url="http://daemon")
 
-    async def get(self, path: str, deadline: float, **query: str | int) -> str:
-        """Return the text of one page.
+    async def page(self, path: str, deadline: float, **query: str | int) -> bytes | None:
+        """Return one page; None where there is none at this path.
 
         Raises:
             CaptureError: it did not come by the deadline (seconds).
         """
         try:
-            response = await self._client.get(path, params=query, timeout=deadline)
-            response.raise_for_status()
-        except httpx.HTTPError as error:
+            with anyio.fail_after(deadline):
+                response = await self._client.get(path, params=query, timeout=deadline)
+        except (httpx.HTTPError, TimeoutError) as error:
             raise CaptureError(
                 f"{path} did not answer within {deadline:g} s: {type(error).__name__} {error}"
             ) from error
-        return response.text
+        if response.status_code == HTTPStatus.NOT_FOUND:
+            return None
+        if response.is_error:
+            raise CaptureError(f"{path} answered {response.status_code}: {response.text.strip()}")
+        return response.content
 
     async def goroutine_count(self) -> int | None:
         """Return how many goroutines there are; None where the daemon does not say so in time."""
         try:
-            page = await self.get("/debug/pprof/goroutine", _COUNT_SECONDS, debug=1)
+            page = await self._goroutines(_COUNT_SECONDS, debug=1)
         except CaptureError:
             return None
         match = _COUNT.match(page)
@@ -44,7 +50,13 @@ class Pprof:
 
     async def goroutine_dump(self, deadline: float) -> str:
         """Return the stacks of all goroutines (``debug=2``)."""
-        return await self.get("/debug/pprof/goroutine", deadline, debug=2)
+        return await self._goroutines(deadline, debug=2)
+
+    async def _goroutines(self, deadline: float, *, debug: int) -> str:
+        page = await self.page("/debug/pprof/goroutine", deadline, debug=debug)
+        if page is None:
+            raise CaptureError("the daemon's pprof is off: it serves no /debug/pprof/goroutine")
+        return page.decode(errors="replace")
 
     async def close(self) -> None:
         """Close the connections."""

@@ -23,6 +23,8 @@ class Remote:
         self.build, self.answers, self.running_records = buildx.build, buildkitd.answers, buildkitd.running_records
         self.ended, self.stop, self.start = buildkitd.ended, buildkitd.stop, buildkitd.start
         self.goroutine_count, self.goroutine_dump = buildkitd.goroutine_count, buildkitd.goroutine_dump
+        self.page, self.build_records = buildkitd.page, buildkitd.build_records
+        self.cache_records = buildkitd.cache_records
 
     @property
     def facts(self) -> DaemonFacts:

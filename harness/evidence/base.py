@@ -7,7 +7,7 @@ from harness.daemons.base import Daemon
 
 
 class Capture(Protocol):
-    """One kind of evidence."""
+    """One kind of evidence. What is captured of a build, and not of its daemon, is made for that build."""
 
     @property
     def name(self) -> str:

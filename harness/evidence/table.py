@@ -2,27 +2,83 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import shorten
 from typing import Final
 
 import anyio
 
+from harness.actors.watch import Watch
 from harness.daemons.base import Daemon
-from harness.errors import CaptureError
+from harness.errors import InfraError
 from harness.evidence.base import Capture
+from harness.evidence.beside import Beside
+from harness.evidence.client import ClientDump
+from harness.evidence.database import DatabaseCopy
 from harness.evidence.goroutines import GoroutineDumps
+from harness.evidence.host import HostFigures
+from harness.evidence.info import EngineInfo
+from harness.evidence.log import LogTail
+from harness.evidence.page import Page
+from harness.evidence.process import Processes
+from harness.evidence.records import BuildList, CacheList
 
-CAPTURES: Final[Sequence[Capture]] = (GoroutineDumps(),)
+Stages = Sequence[Sequence[Capture]]
+"""What is in one stage is captured at once; a stage begins when the one before it is done."""
+
+_BUILDKIT: Final = "only BuildKit's own debug address has it"
+
+OF_DAEMON: Final[Stages] = (
+    (  # nobody is asked: the kernel and the disk know
+        Processes(),
+        HostFigures(),
+        LogTail(),
+        DatabaseCopy("cache.db"),
+        DatabaseCopy("history.db"),
+        DatabaseCopy("metadata_v2.db"),
+    ),
+    (  # the daemon is asked, and does nothing for it
+        GoroutineDumps(),
+        EngineInfo(),
+        Page("metrics", "metrics.txt", "/metrics", f"{_BUILDKIT}; dockerd's are at its `metrics-addr`, if it has one"),
+        Page("flight trace", "flight.trace", "/debug/flight/trace", _BUILDKIT),  # where its owner had one started
+    ),
+    (  # it is put to work, and what it is put to may hang too
+        Page("cpu profile", "cpu.pprof", "/debug/pprof/profile", "its pprof is off", (("seconds", 5),), 12.0),
+        Page("execution trace", "execution.trace", "/debug/pprof/trace", "its pprof is off", (("seconds", 2),)),
+        Page("cache graph", "cache-graph.txt", "/debug/cache/store", f"{_BUILDKIT}, from v0.24 on"),
+        BuildList(),
+        CacheList(),
+    ),
+)
+"""Those that need no build, and change nothing."""
 
 
-async def capture_all(daemon: Daemon, folder: Path, captures: Sequence[Capture] = CAPTURES) -> dict[str, str]:
-    """Make every capture, each within its deadline; return ``captured``, or the reason why not, by name."""
-    results = {}
-    for capture in captures:
-        results[capture.name] = f"gave up after {capture.deadline:g} s"
+def of_build(hung: Watch, beside: Sequence[Watch]) -> Stages:
+    """Return all captures for a build that hangs: first what we know already, last what ends its client."""
+    return ((Beside(beside),), *OF_DAEMON, (ClientDump(hung),))
+
+
+async def capture_all(daemon: Daemon, folder: Path, stages: Stages = OF_DAEMON) -> dict[str, str]:
+    """Make every capture, each within its deadline; return ``captured``, or the reason why not, by name, in order."""
+    results = {capture.name: f"gave up after {capture.deadline:g} s" for captures in stages for capture in captures}
+
+    async def make(capture: Capture) -> None:
         with anyio.move_on_after(capture.deadline):
-            try:
-                await capture.capture(daemon, folder)
-                results[capture.name] = "captured"
-            except (CaptureError, OSError) as error:
-                results[capture.name] = str(error)
+            results[capture.name] = await _outcome(capture, daemon, folder)
+
+    for captures in stages:
+        async with anyio.create_task_group() as tasks:
+            for capture in captures:
+                tasks.start_soon(make, capture)
     return results
+
+
+async def _outcome(capture: Capture, daemon: Daemon, folder: Path) -> str:
+    """Make one capture; whatever becomes of it, the finding stands and the other captures are made."""
+    try:
+        await capture.capture(daemon, folder)
+    except (InfraError, OSError) as error:
+        return shorten(str(error), 300)
+    except Exception as error:  # a fault of ours: told in the list too, for it must not cost the run
+        return shorten(f"broke: {type(error).__name__}: {error}", 300)
+    return "captured"

@@ -1,4 +1,4 @@
-"""Captures: none keeps the others from being made, and none outlives its deadline."""
+"""Captures: none keeps the others from being made, none outlives its deadline, and the gentle ones come first."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,9 +7,10 @@ from typing import cast
 import anyio
 import pytest
 
+from harness.actors.watch import Watch
 from harness.daemons.base import Daemon
 from harness.errors import CaptureError
-from harness.evidence.table import capture_all
+from harness.evidence.table import OF_DAEMON, Stages, capture_all, of_build
 
 pytestmark = pytest.mark.anyio
 NOBODY = cast("Daemon", None)
@@ -29,14 +30,15 @@ class Works:
 
 @dataclass
 class Refuses:
-    """A capture that cannot be had."""
+    """A capture that cannot be had, or that has a fault."""
 
+    error: Exception
     name: str = "refuses"
     deadline: float = 5.0
 
     async def capture(self, daemon: Daemon, folder: Path) -> None:  # noqa: ARG002 — asks no daemon
         """Say why."""
-        raise CaptureError("no pprof here")
+        raise self.error
 
 
 @dataclass
@@ -55,11 +57,72 @@ class Hangs:
             self.cancelled.append(True)
 
 
+@dataclass
+class Meets:
+    """A capture that is done only once another has begun."""
+
+    name: str
+    mine: anyio.Event
+    other: anyio.Event
+    deadline: float = 5.0
+
+    async def capture(self, daemon: Daemon, folder: Path) -> None:  # noqa: ARG002 — asks no daemon
+        """Wait for the other."""
+        self.mine.set()
+        await self.other.wait()
+
+
+@dataclass
+class Follows:
+    """A capture that must not begin before all of the stage above are done."""
+
+    above: Hangs
+    name: str = "follows"
+    deadline: float = 5.0
+
+    async def capture(self, daemon: Daemon, folder: Path) -> None:  # noqa: ARG002 — asks no daemon
+        """Check it."""
+        assert self.above.cancelled
+
+
 async def test_each_capture_stands_alone(tmp_path: Path) -> None:
-    """What hangs is given up at its deadline, what fails says why, and what comes after both is still captured."""
+    """What hangs is given up at its deadline, what fails says why, and what comes after them is still captured."""
     hanging = Hangs()
+    stages: Stages = (
+        [hanging],
+        [Refuses(CaptureError("no\n  pprof here")), Refuses(KeyError("x"), "breaks")],
+        [Works()],
+    )
     with anyio.fail_after(10):
-        results = await capture_all(NOBODY, tmp_path, [hanging, Refuses(), Works()])
-    assert results == {"hangs": "gave up after 0.2 s", "refuses": "no pprof here", "works": "captured"}
+        results = await capture_all(NOBODY, tmp_path, stages)
+    assert results == {
+        "hangs": "gave up after 0.2 s",
+        "refuses": "no pprof here",
+        "breaks": "broke: KeyError: 'x'",
+        "works": "captured",
+    }
     assert hanging.cancelled
     assert (tmp_path / "works.txt").read_text() == "evidence"
+
+
+async def test_a_stage_is_captured_at_once(tmp_path: Path) -> None:
+    """Captures of one stage go on side by side, and those of the next wait for the slowest of them."""
+    one, two, hanging = anyio.Event(), anyio.Event(), Hangs()
+    stages: Stages = ([Meets("one", one, two), Meets("two", two, one), hanging], [Follows(hanging)])
+    results = await capture_all(NOBODY, tmp_path, stages)
+    assert [*results.values()] == ["captured", "captured", "gave up after 0.2 s", "captured"]
+
+
+def test_all_end_within_a_minute() -> None:
+    """Even where every capture is given up at its deadline, all of them take less than sixty seconds."""
+    stages = of_build(cast("Watch", None), ())
+    assert sum(max(capture.deadline for capture in captures) for captures in stages) < 60
+
+
+def test_order_and_names() -> None:
+    """What ends the client comes last, and names are unique, as they are the keys of the list of what was captured."""
+    stages = of_build(cast("Watch", None), ())
+    names = [capture.name for captures in stages for capture in captures]
+    assert len(set(names)) == len(names)
+    assert names[-1] == "client"
+    assert "client" not in [capture.name for captures in OF_DAEMON for capture in captures]

@@ -1,0 +1,34 @@
+"""The progress of the builds that ran beside the one that hangs."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.actors.watch import Watch
+from harness.daemons.base import Daemon
+from harness.errors import CaptureError
+
+
+@dataclass(frozen=True)
+class Beside:
+    """``beside-<iteration>.jsonl``: a line that says which build it is and where it stood, then what it said last."""
+
+    builds: Sequence[Watch]
+    name: str = "builds beside it"
+    deadline: float = 2.0
+
+    async def capture(self, daemon: Daemon, folder: Path) -> None:  # noqa: ARG002 — we have heard it all ourselves
+        """Write what they said."""
+        if not self.builds:
+            raise CaptureError("no other build was running")
+        for build in self.builds:
+            progress = build.progress
+            about = {
+                "iteration": build.iteration,
+                "actor": build.actor,
+                "phase": progress.phase,
+                "killed": build.killed,
+            }
+            lines = [json.dumps(about), *progress.last, *progress.messages]
+            (folder / f"beside-{build.iteration}.jsonl").write_text("\n".join(lines) + "\n")

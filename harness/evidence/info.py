@@ -1,0 +1,25 @@
+"""Docker's own account of an engine."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.daemons.base import Daemon, Informs
+from harness.errors import CaptureError
+
+
+@dataclass(frozen=True)
+class EngineInfo:
+    """``info.json``: the engine's ``/info``; `NGoroutines` and `NFd` are in it where debug is on."""
+
+    name: str = "info"
+    deadline: float = 8.0
+
+    async def capture(self, daemon: Daemon, folder: Path) -> None:
+        """Ask for it."""
+        if not isinstance(daemon, Informs):
+            raise CaptureError(f"a {daemon.facts.kind} has no /info: only dockerd does")
+        info = await daemon.info()
+        if not info:
+            raise CaptureError("dockerd did not answer /info")
+        (folder / "info.json").write_text(json.dumps(info, indent=1) + "\n")

@@ -1,0 +1,39 @@
+"""How the daemon's logs end at the finding."""
+
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from harness.daemons.base import Daemon
+from harness.errors import CaptureError
+
+_TAIL_BYTES: Final = 4 * 2**20
+"""What 2000 lines take, even where some are as long as a provenance record."""
+
+
+@dataclass(frozen=True)
+class LogTail:
+    """``daemon.log``: the last lines, and one that says when that was; ``buildkit.log``: of BuildKit in a container."""
+
+    lines: int = 2000
+    name: str = "daemon log"
+    deadline: float = 4.0
+
+    async def capture(self, daemon: Daemon, folder: Path) -> None:
+        """Copy the lines."""
+        facts = daemon.facts
+        if facts.log is None:
+            raise CaptureError("where the daemon writes its log is not known")
+        self._copy(facts.log, folder / "daemon.log")
+        if facts.root and facts.builder:
+            for log in facts.root.glob("containers/*/*-json.log"):  # the one container of a docker-container builder
+                self._copy(log, folder / "buildkit.log")
+
+    def _copy(self, log: Path, copy: Path) -> None:
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        with log.open("rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL_BYTES))
+            lines = file.read().splitlines(keepends=True)[-self.lines :]
+        copy.write_bytes(b"".join(lines) + f"---- repro: the finding was captured here, at {now}\n".encode())

@@ -1,0 +1,39 @@
+"""What a daemon lists through its client: the records of its builds, and of its cache."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.daemons.base import Daemon, ListsRecords
+from harness.errors import CaptureError
+
+
+@dataclass(frozen=True)
+class BuildList:
+    """``histories.txt``: all of them; ``histories-running.txt``: those that the daemon holds to be running."""
+
+    name: str = "build records"
+    deadline: float = 12.0
+
+    async def capture(self, daemon: Daemon, folder: Path) -> None:
+        """Have them listed."""
+        records = await _lister(daemon).build_records()
+        (folder / "histories.txt").write_text(records.text)
+        (folder / "histories-running.txt").write_text("".join(f"{line}\n" for line in records.running))
+
+
+@dataclass(frozen=True)
+class CacheList:
+    """``du.txt``: each record with what it is, whether it is in use, and whether it can be reclaimed."""
+
+    name: str = "cache records"
+    deadline: float = 12.0
+
+    async def capture(self, daemon: Daemon, folder: Path) -> None:
+        """Have them listed."""
+        (folder / "du.txt").write_text(await _lister(daemon).cache_records())
+
+
+def _lister(daemon: Daemon) -> ListsRecords:
+    if not isinstance(daemon, ListsRecords):
+        raise CaptureError(f"no client of a {daemon.facts.kind} lists its records")
+    return daemon
