@@ -3,6 +3,7 @@
 It is the `Board` and the `Signals` of the actors' stage. Nothing here judges: it records, and stops.
 """
 
+import math
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
@@ -16,10 +17,11 @@ from anyio.streams.memory import MemoryObjectSendStream
 from harness.actors.base import Actor, Stage
 from harness.actors.watch import Watch
 from harness.attention import Attention
+from harness.audit import Auditor
 from harness.daemons.base import Daemon, Profiled
 from harness.detectors.table import detectors
 from harness.errors import DaemonDied
-from harness.evidence.table import capture_all
+from harness.evidence.table import capture_all, of_build
 from harness.outcome import Ending, Outcome, Phase
 from harness.progress import News, Step
 from harness.records import Action, Finding, Iteration, Sample
@@ -28,6 +30,9 @@ from harness.store import Database, RunFolder
 from harness.triggers.base import Reached
 
 SAMPLE_SECONDS: Final = 5.0
+_DRAIN_SECONDS: Final = 60.0
+"""How long an audit waits for builds in flight, and others with it; a hang or a stall may take longer to be seen."""
+_DRAIN_POLL_SECONDS: Final = 0.05
 _FULL_EVIDENCE: Final = 3
 """Findings whose evidence is captured: later ones show the same daemon in the same state."""
 _HOPELESS_FAILURES: Final = 10
@@ -79,7 +84,12 @@ class Conductor:
         self._up = anyio.Event()
         self._up.set()
         self._generation = 0
-        self._begun = 0
+        self._begun = self._over = 0
+        self._audited = 0
+        """How many iterations had begun at the last audit."""
+        self._auditor = Auditor()
+        self._turn = anyio.Lock()
+        self._auditing = anyio.CancelScope()
         self._hunted = 0
         self._captured = 0
         self._capturing = anyio.Lock()
@@ -100,6 +110,7 @@ class Conductor:
         """
         self._daemon, self._scope = daemon, anyio.CancelScope()
         self._generation += 1
+        self._audited = self._begun
         stage = Stage(
             *(daemon, self._generation, staging, seed, self.began, self.attention, self, self, self._inflight, registry)
         )
@@ -127,6 +138,7 @@ class Conductor:
         if self.ending is not None:
             return
         self.ending, self.detail, self.ended = ending, detail, anyio.current_time()
+        self._auditing.cancel()
         if ending is Ending.TIME:
             for watch in self._inflight.values():
                 watch.cut_off()
@@ -136,15 +148,42 @@ class Conductor:
     # Board
 
     async def next_iteration(self) -> int | None:
-        """Return the next iteration's number, once the daemon is up; None if it gets no more."""
-        await self._up.wait()
+        """Return the next iteration's number, once the daemon is up and no audit goes on; None if it gets no more.
+
+        Who comes when an audit is due makes it, and the others queue behind: also after the last iteration.
+        """
         limit, renew = self.scenario.stop.iterations, self.scenario.daemon.renew
-        if self.ending is not None or (limit is not None and self._begun >= limit):
-            return None
-        if renew and self._begun >= self._generation * renew.every:
-            return None
-        self._begun += 1
-        return self._begun
+        async with self._turn:
+            if self.scenario.audit and self._begun >= self._audited + self.scenario.audit.every:
+                await self._audit()
+            await self._up.wait()
+            if self.ending is not None or (limit is not None and self._begun >= limit):
+                return None
+            if renew and self._begun >= self._generation * renew.every:
+                return None
+            self._begun += 1
+            return self._begun
+
+    async def _audit(self) -> None:
+        """Look at the daemon once every build has ended; not at all where one takes too long, or the run ends.
+
+        Detectors go on, so a build that hangs is found while it is waited for. So do other actors: their plan is not to
+        depend on audits, and what is frozen or full must be healed in its time. What they add is noise.
+        """
+        assert self._daemon is not None  # noqa: S101 — whose iterations were given out
+        daemon, since = self._daemon, anyio.current_time()
+        self._audited = self._begun
+        with anyio.move_on_after(_DRAIN_SECONDS) as self._auditing:
+            while self._over < self._begun:
+                await anyio.sleep(_DRAIN_POLL_SECONDS)
+            await self._up.wait()
+            self._auditing.deadline = math.inf
+            pids = _pids(daemon)
+            audit = await self._auditor.audit(
+                *(daemon, pids, _family(pids)), iteration=self._begun, began=self.began, since=since
+            )
+            if _pids(daemon) == pids:  # else it was restarted meanwhile, and the figures are of neither
+                self._database.add(audit)
 
     @contextmanager
     def watching(self, watch: Watch) -> Iterator[None]:
@@ -174,6 +213,7 @@ class Conductor:
         if isinstance(record, Action):
             self._observer.acted(record)
         else:
+            self._over += 1
             self._observer.iterated(record)
             self._weigh(record)
 
@@ -217,7 +257,8 @@ class Conductor:
         async with self._capturing:  # one at a time; who comes second may find that the run has what it needs
             if self._captured < _FULL_EVIDENCE and self._hunted < self.scenario.stop.hangs:
                 self._captured += 1
-                captured = await capture_all(self._daemon, folder)
+                beside = [other for other in self._inflight.values() if other is not watch]
+                captured = await capture_all(self._daemon, folder, of_build(watch, beside))
                 self.folder.write_json(f"findings/{watch.iteration}/captured.json", captured)
             self._hunted += finding.hunted
 

@@ -37,7 +37,7 @@ from harness.judge import judge
 from harness.ledger import Ledger
 from harness.outcome import Ending
 from harness.plan import Plan, RunOptions, plan_run
-from harness.records import FORMAT, Answer, Finding, Iteration, Summary
+from harness.records import FORMAT, Answer, Audit, Finding, Iteration, Summary
 from harness.registry import open_registry
 from harness.scenario import Scenario, dump
 from harness.store import RunFolder
@@ -251,6 +251,7 @@ class _Run:
         summary = judge(
             self.folder.read(Iteration),
             self.folder.read(Finding),
+            audits=self.folder.read(Audit),
             scenario=self.scenario.name,
             daemon={key: daemon.get(key) for key in ("name", "kind", "version")}
             | {"toolchain": self.story["toolchain"]["spec"]},

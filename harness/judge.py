@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from harness.leak import leak_of
 from harness.outcome import Ending, ExitCode, Outcome, Verdict
-from harness.records import FORMAT, Answer, Finding, FirstHang, Iteration, Summary
+from harness.records import FORMAT, Answer, Audit, Finding, FirstHang, Iteration, Summary
 from harness.stats import excluded_rate, quantile, rate
 
 _CUT_SHORT: dict[Ending, str] = {
@@ -25,6 +26,7 @@ _EXIT_CODES: dict[Verdict, ExitCode] = {
 def judge(
     iterations: Iterable[Iteration],
     findings: Iterable[Finding],
+    audits: Iterable[Audit] = (),
     *,
     scenario: str,
     daemon: Mapping[str, Any],
@@ -42,6 +44,7 @@ def judge(
     daemon that hung once hangs again, so trials and hangs are counted up to the first hang, and that is one.
     The verdict is ``hang`` with one hunted finding; else ``inconclusive`` if the run was cut short, a finding
     that is not hunted came, or no build was a trial; else ``clean``.
+    A leak changes nothing of that. It is looked for up to the first finding: a build that hangs keeps its goroutines.
     """
     found = sorted(findings, key=lambda finding: finding.at)
     first_hang = _first(found, Outcome.HANG)
@@ -93,6 +96,7 @@ def judge(
         unattended_seconds=unattended,
         aftermath=aftermath or {},
         left_behind=left_behind,
+        leak=leak_of(audit for audit in audits if not found or audit.at < found[0].at),
     )
 
 

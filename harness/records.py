@@ -127,8 +127,10 @@ class Audit:
     quiet: bool
     """Whether the number of goroutines had come to rest; other actors go on, and may not let it."""
     goroutines: int | None
+    lasting: int | None
+    """How many of them an audit some ten seconds before had seen too; None where there was none."""
     groups: tuple[GoroutineGroup, ...]
-    """The largest ones."""
+    """The largest ones of those that last."""
     open_files: int | None
     rss: int | None
     """Resident bytes of the daemon's processes."""
@@ -138,7 +140,7 @@ class Audit:
 
 @dataclass(frozen=True)
 class Leak:
-    """Whether a daemon's goroutines grow with its builds, by how many a build, and who makes them."""
+    """Whether a daemon's lasting goroutines grow with its builds, by how many a build, and what makes them."""
 
     verdict: Literal["yes", "no", "unclear"]
     per_iteration: float

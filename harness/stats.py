@@ -1,10 +1,12 @@
-"""Exact rates and what a run without a hang excludes."""
+"""Exact rates, what a run without a hang excludes, and the growth of a count."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
 
-from scipy.special import betaincinv
+from scipy.special import betaincinv, stdtrit
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,56 @@ def rate(hangs: int, trials: int) -> Rate:
 def excluded_rate(trials: int) -> float:
     """Return the hang rate that `trials` without a hang exclude at 95 %, one-sided: 1 - 0.05 ** (1/n), about 3/n."""
     return 1.0 if trials == 0 else -math.expm1(math.log(0.05) / trials)
+
+
+@dataclass(frozen=True)
+class Growth:
+    """By how much a count grows with each step, with its two-sided 95 % interval."""
+
+    slope: float
+    low95: float
+    high95: float
+
+
+_LEAST_FREEDOM: Final = 4
+"""Fewer degrees of freedom, as of five points, cannot tell a line from a curve that flattens."""
+
+
+def growth(series: Iterable[Sequence[tuple[float, float]]]) -> Growth | None:
+    """Return the slope that several series of (x, y) have in common, each about a level of its own; None if too short.
+
+    Least squares within the series. A count that steps up once and stays, or wanders, is no growth, and yet fits a line
+    better than chance would; it gives itself away by residuals that resemble their neighbours. So the points count for
+    as many as are independent, n (1 - r) / (1 + r) by the residuals' lag-1 correlation r, both in the standard error
+    and in the degrees of freedom (Santer et al. 2000, doi:10.1029/1999JD901105).
+    """
+    centred = [_centred(points) for points in series if len(points) > 1]
+    flat = [point for points in centred for point in points]
+    xx = sum(x * x for x, _ in flat)
+    lost = len(centred) + 1  # a level each, and the slope
+    if len(flat) - lost < _LEAST_FREEDOM or not xx:
+        return None
+    slope = sum(x * y for x, y in flat) / xx
+    residuals = [[y - slope * x for x, y in points] for points in centred]
+    squares = sum(e * e for left in residuals for e in left)
+    alike = sum(a * b for left in residuals for a, b in pairwise(left)) / squares if squares else 0.0
+    independent = len(flat) * (1 - max(alike, 0.0)) / (1 + max(alike, 0.0))
+    freedom = max(independent - lost, 1.0)
+    half = float(stdtrit(freedom, 0.975)) * math.sqrt(squares / freedom / xx)
+    return Growth(slope, slope - half, slope + half)
+
+
+def without_greatest_rise(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return the points with what comes after the greatest rise lowered by it: what steps up once is level then."""
+    rises = [after - before for (_, before), (_, after) in pairwise(points)]
+    greatest = max(rises, default=0.0)
+    step = rises.index(greatest) if greatest > 0 else len(points)
+    return [(x, y - greatest * (index > step)) for index, (x, y) in enumerate(points)]
+
+
+def _centred(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    mean_x, mean_y = (sum(values) / len(points) for values in zip(*points, strict=True))
+    return [(x - mean_x, y - mean_y) for x, y in points]
 
 
 def quantile(values: Sequence[float], share: float) -> float | None:

@@ -16,7 +16,19 @@ from typing import Any, Final, TypeVar
 
 from harness.errors import StoreError, UsageError
 from harness.outcome import Ending, ExitCode, Outcome, Phase, Verdict
-from harness.records import FORMAT, Action, Answer, Audit, Diagnosis, Finding, FirstHang, Iteration, Leak, Sample, Summary
+from harness.records import (
+    FORMAT,
+    Action,
+    Answer,
+    Audit,
+    Diagnosis,
+    Finding,
+    FirstHang,
+    Iteration,
+    Leak,
+    Sample,
+    Summary,
+)
 from harness.stats import Rate
 
 Record = Iteration | Action | Sample | Finding | Audit

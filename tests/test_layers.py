@@ -16,11 +16,12 @@ import harness
 LAYERS: Final[Mapping[str, tuple[str, ...]]] = {
     "version": ("harness",),
     "names": ("errors", "outcome", "units", "written", "delay", "dice", "stats", "records"),
-    "pure": ("progress", "goroutines", "diagnosis", "judge"),
+    "pure": ("progress", "goroutines", "diagnosis", "leak", "judge"),
     "host": ("proc", "burden", "cache", "cgroup", "hostinfo", "attention", "ledger", "interrupt", "apt"),
     "files": ("triggers", "scenario", "store"),
     "parts": ("toolchain", "base_image", "registry", "daemons", "detectors", "actors", "evidence"),
-    "engine": ("aftermath", "conductor", "plan", "engine"),
+    "engine": ("aftermath", "audit", "conductor", "plan", "engine"),
+    "users": ("report",),
     "edge": ("cli", "__main__"),
 }
 """The rows, low to high, with the modules and packages of each; ``harness`` is the root package's own file."""

@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 
 from harness.errors import StoreError
 from harness.outcome import Ending, ExitCode, Outcome, Phase, Verdict
-from harness.records import FORMAT, Action, Finding, FirstHang, Iteration, Sample, Summary
+from harness.records import FORMAT, Action, Audit, Finding, FirstHang, GoroutineGroup, Iteration, Leak, Sample, Summary
 from harness.stats import Rate
 from harness.store import NoSuchRun, RunFolder, find_run
 
 Process = Callable[..., subprocess.Popen[str]]
-R = TypeVar("R", Iteration, Action, Sample, Finding)
+R = TypeVar("R", Iteration, Action, Sample, Finding, Audit)
 
 SUMMARY = Summary(
     format=FORMAT,
@@ -43,6 +43,7 @@ SUMMARY = Summary(
     iterations_per_minute=34.2,
     unattended_seconds=0.0,
     left_behind=("a folder",),
+    leak=Leak("yes", 0.85, 0.8, 0.9, "grpc.newClientStreamWithParams"),
 )
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -104,6 +105,20 @@ FINDINGS = st.builds(
     last_progress=st.lists(texts, max_size=3).map(tuple),
     hunted=st.booleans(),
 )
+AUDITS = st.builds(
+    Audit,
+    iteration=numbers,
+    series=numbers,
+    at=times,
+    held=times,
+    quiet=st.booleans(),
+    goroutines=st.none() | numbers,
+    lasting=st.none() | numbers,
+    groups=st.lists(st.builds(GoroutineGroup, texts, texts, texts, numbers), max_size=3).map(tuple),
+    open_files=st.none() | numbers,
+    rss=st.none() | numbers,
+    running=st.none() | numbers,
+)
 
 
 def build(number: int) -> Iteration:
@@ -157,6 +172,12 @@ def test_samples_come_back(module_folder: Path, records: list[Sample]) -> None:
 def test_findings_come_back(module_folder: Path, records: list[Finding]) -> None:
     """Whatever was found is read as it was written, in order."""
     round_trip(module_folder, Finding, records)
+
+
+@given(st.lists(AUDITS, max_size=4))
+def test_audits_come_back(module_folder: Path, records: list[Audit]) -> None:
+    """Whatever a daemon held, its groups of goroutines among it, is read as it was written, in order."""
+    round_trip(module_folder, Audit, records)
 
 
 @pytest.mark.parametrize(

@@ -125,6 +125,13 @@ class Detect(Written):
     """Without any word from the build, before its export has completed."""
 
 
+class Audit(Written):
+    """Whether the daemon leaks: now and then no build begins until it is quiet, and it is looked at."""
+
+    every: Annotated[int, Field(ge=1)]
+    """How many iterations lie between two looks; a verdict needs eight of them on one daemon."""
+
+
 class OnHang(Written):
     """What is done with a daemon that hung, once its evidence is captured."""
 
@@ -189,6 +196,8 @@ class Scenario(Written):
     stop: Stop
     detect: Detect = Detect()
     on_hang: OnHang = OnHang()
+    audit: Audit | None = None
+    """Without it, no build waits for another, and nothing is said of leaks."""
     seed: int | None = None
     """The source of all chance in the run; without it, one is drawn and recorded."""
 

@@ -62,6 +62,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "config": scenario(daemon={"kind": "buildkitd", "config": {"worker": {"oci": {"gc": True}}}}),
     "args": scenario({**BUILD, "build": "b", "args": {"N": 3, "M": "{iteration}"}}),
     "hunted": scenario(stop={"time": "1h", "on": ["hang", "stall"]}),
+    "audited": scenario(audit={"every": 15}),
 }
 BAD: dict[str, object] = {
     "no-name": {key: value for key, value in scenario().items() if key != "name"},
@@ -86,6 +87,8 @@ BAD: dict[str, object] = {
     "no-duration": scenario(detect={"stall": "5 minutes"}),
     "too-many": scenario({**BUILD, "build": "b", "parallel": 1000}),
     "no-chance": scenario({"prune": "p", "when": {"phase": "exited", "of": "ci", "chance": 0}}),
+    "no-audit": scenario(audit={"every": 0}),
+    "unknown-audit-key": scenario(audit={"often": 5}),
     "unknown-finding": scenario(stop={"iterations": 5, "on": ["leak"]}),
     "text": "name: x",
 }
