@@ -6,7 +6,7 @@ from harness.outcome import Ending
 from harness.records import Action
 from tests.system.conftest import SCENARIOS, Repro, left_of
 
-ELSEWHERE = {"control-hang", "control-clean", "kill-every-third", "prune-race", "restart-midbuild"}
+ELSEWHERE = {"leak", "control-hang", "control-clean", "kill-every-third", "prune-race", "restart-midbuild"}
 """Those that other tests, or the README's own command, run."""
 NAMES = sorted({file.stem for file in SCENARIOS.glob("*.yaml")} - ELSEWHERE)
 
