@@ -16,6 +16,16 @@ from harness.scenario.load import PROJECT
 from harness.store import RunFolder, find_run
 
 SCENARIOS = PROJECT / "scenarios"
+AFTERMATH = {
+    "same_build_hangs": "yes",
+    "new_argument_hangs": "yes",
+    "other_dockerfile_hangs": "no",
+    "records_stay_running": "yes",
+    "stops_on_sigterm": "no",
+    "restart_heals": "yes",
+    "same_build_works_after": "yes",
+}
+"""What an affected BuildKit does after the hang of the report."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,10 +1,12 @@
 """The controls: what must be found is found, and what is quiet is clean, on every daemon that can be had."""
 
+import tarfile
+
 import pytest
 
 from harness.outcome import Outcome, Verdict
 from harness.records import Action, Finding, Sample
-from tests.system.conftest import SCENARIOS, Repro, folder_from, left_of
+from tests.system.conftest import AFTERMATH, SCENARIOS, Repro, folder_from, left_of
 
 DOCKERDS = ["debian:trixie", "debian:forky"]
 
@@ -21,6 +23,8 @@ def test_frozen_dockerd_is_a_hang(repro: Repro, toolchain: str) -> None:
     assert first.kind is Outcome.HANG
     assert first.iteration == summary.first_hang.iteration
     assert first.waited - 3.0 < 1.0, "seen within one second of its threshold"
+    assert summary.diagnosis is not None
+    assert summary.diagnosis.kind == "frozen", "and no livelock, although nothing in it moves"
     assert summary.aftermath["same_build_hangs"].said == "no", "it was frozen, and goes on"
     assert summary.aftermath["stops_on_sigterm"].said == summary.aftermath["same_build_works_after"].said == "yes"
     evidence = repro.folder.path / "findings" / str(first.iteration)
@@ -70,16 +74,19 @@ def test_affected_buildkitd_hangs(repro: Repro) -> None:
     assert first is not None
     dumps = [repro.folder.path / "findings" / str(first.iteration) / f"goroutines-{number}.txt" for number in range(3)]
     assert all("solver.(*exporter).ExportTo" in dump.read_text() for dump in dumps)
-    said = {question: answer.said for question, answer in repro.summary.aftermath.items()}
-    assert said == {
-        "same_build_hangs": "yes",
-        "new_argument_hangs": "yes",
-        "other_dockerfile_hangs": "no",
-        "records_stay_running": "yes",
-        "stops_on_sigterm": "no",
-        "restart_heals": "yes",
-        "same_build_works_after": "yes",
-    }
+    assert {question: answer.said for question, answer in repro.summary.aftermath.items()} == AFTERMATH
+    diagnosis = repro.summary.diagnosis
+    assert diagnosis is not None
+    assert (diagnosis.kind, diagnosis.signature) == ("livelock", "export-livelock")
+    assert "livelock in solver.(*exporter).ExportTo" in output
+    assert "known: fixed in BuildKit v0.25.0 / Engine 28.5.0" in output
+    archive = repro.results / "bundle.tgz"
+    code, output = repro("bundle", str(repro.folder.path), "--output", str(archive))
+    assert code == 0, output
+    with tarfile.open(archive) as tar:
+        names = {name.partition("/")[2] for name in tar.getnames()}
+    evidence = {f"findings/{first.iteration}/{name}" for name in ("goroutines-0.txt", "cpu.pprof", "process.json")}
+    assert {"ISSUE.md", "prune-race.yaml", "goroutines.txt", "dockerfiles/diamond/Dockerfile"} | evidence <= names
     assert not left_of(repro.folder.name), "a hung daemon does not stop on SIGTERM, and is ended all the same"
 
 
