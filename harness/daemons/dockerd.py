@@ -78,6 +78,9 @@ class DockerClient:
 
 def _ask(address: str, question: Callable[[docker.DockerClient], T], silent: T) -> T:
     """Return the engine's answer to one request, or `silent` where it gives none in time."""
+    scheme, _, place = address.partition("://")
+    if scheme == "unix" and not Path(place).exists():  # docker's client would leave a socket open for nothing
+        return silent
     try:
         client = docker.DockerClient(base_url=address, timeout=_ANSWER_SECONDS)
         try:
