@@ -9,7 +9,7 @@ import platform
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -239,6 +239,28 @@ class _Archive:
             return await run(argv, deadline=deadline, env={"LC_ALL": "C"}, cwd=self.downloads)
         except CommandError as error:
             raise diagnosed(error.output, self._suite, self._mirror) from error
+
+
+async def fetch_file(package: str, into: Path, wanted: Callable[[Path], bool]) -> None:
+    """Fetch one file out of a package of the host's suite; it is there as a whole or not at all.
+
+    Args:
+        package: its name.
+        into: where the file goes; it has this name in the package too.
+        wanted: tells it from others of that name.
+
+    Raises:
+        PackageMissing: the package holds none.
+        InfraError: see `fetch_packages`.
+    """
+    suite = suites_to_try()[0]
+    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=into.parent) as temporary:
+        tree = Path(temporary, "tree")
+        await fetch_packages(suite, [package], tree)
+        found = [path for path in tree.rglob(into.name) if path.is_file() and wanted(path)]
+        if not found:
+            raise PackageMissing(suite, [f"{package} with {into.name} in it"])
+        found[0].replace(into)
 
 
 def diagnosed(output: str, suite: str, mirror: str) -> HarnessError:

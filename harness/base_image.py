@@ -3,11 +3,10 @@
 import os
 import shutil
 import struct
-import tempfile
 from pathlib import Path
 from typing import Final
 
-from harness.apt import fetch_packages, suites_to_try
+from harness.apt import fetch_file
 from harness.cache import cache_folder
 from harness.errors import HarnessError, InfraError
 
@@ -37,21 +36,10 @@ async def static_busybox() -> Path:
     cached = cache_folder("base-image") / "busybox"
     if not is_static(cached):
         try:
-            await _fetch(cached)
+            await fetch_file("busybox-static", cached, is_static)
         except HarnessError as error:
             raise NoStaticBusybox(str(error)) from error
     return cached
-
-
-async def _fetch(into: Path) -> None:
-    """Fetch Debian's busybox; the file is there as a whole or not at all."""
-    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=into.parent) as temporary:
-        tree = Path(temporary, "tree")
-        await fetch_packages(suites_to_try()[0], ["busybox-static"], tree)
-        static = [path for path in tree.rglob("busybox") if path.is_file() and is_static(path)]
-        if not static:
-            raise NoStaticBusybox("Debian's busybox-static holds none")
-        static[0].replace(into)
 
 
 def is_static(path: Path) -> bool:

@@ -6,7 +6,6 @@ It listens on an address that Docker and BuildKit alike take to speak plain HTTP
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,7 +16,7 @@ import httpx
 import psutil
 from tenacity import AsyncRetrying, RetryError, retry_if_result, stop_after_delay, wait_fixed
 
-from harness.apt import fetch_packages, suites_to_try
+from harness.apt import fetch_file
 from harness.cache import cache_folder
 from harness.errors import HarnessError, InfraError
 from harness.ledger import Ledger
@@ -47,10 +46,7 @@ async def registry_program() -> Path:
     cached = cache_folder("registry") / _PROGRAM
     if not os.access(cached, os.X_OK):
         try:
-            with tempfile.TemporaryDirectory(prefix=".fetch-", dir=cached.parent) as temporary:
-                tree = Path(temporary, "tree")
-                await fetch_packages(suites_to_try()[0], [_PROGRAM], tree)
-                (tree / "usr/bin" / _PROGRAM).replace(cached)  # there as a whole or not at all
+            await fetch_file(_PROGRAM, cached, lambda path: path.parent.name == "bin")
         except (HarnessError, OSError) as error:
             raise NoRegistry(f"PATH has no {_PROGRAM}, and {error}; install it, or put one on PATH") from error
     return cached
