@@ -178,11 +178,11 @@ class Conductor:
                 await anyio.sleep(_DRAIN_POLL_SECONDS)
             await self._up.wait()
             self._auditing.deadline = math.inf
-            pids = _pids(daemon)
+            pids = daemon.facts.pids
             audit = await self._auditor.audit(
                 *(daemon, pids, _family(pids)), iteration=self._begun, began=self.began, since=since
             )
-            if _pids(daemon) == pids:  # else it was restarted meanwhile, and the figures are of neither
+            if daemon.facts.pids == pids:  # else it was restarted meanwhile, and the figures are of neither
                 self._database.add(audit)
 
     @contextmanager
@@ -302,15 +302,15 @@ class Conductor:
             self.end(Ending.TIME)
 
     async def _sample(self, daemon: Daemon) -> None:
-        us, pids = _Meter([psutil.Process()]), _pids(daemon)
+        us, pids = _Meter([psutil.Process()]), daemon.facts.pids
         meter = _Meter(_family(pids))
         while True:
             await anyio.sleep(SAMPLE_SECONDS)
             count = await daemon.goroutine_count() if isinstance(daemon, Profiled) else None
             own_cpu, own_rss = us.read()
             cpu, rss = None, None
-            if _pids(daemon) != pids:  # restarted since, so that there is nothing to compare with
-                pids = _pids(daemon)
+            if daemon.facts.pids != pids:  # restarted since, so that there is nothing to compare with
+                pids = daemon.facts.pids
                 meter = _Meter(_family(pids))
             elif meter.processes:
                 cpu, rss = meter.read()
@@ -355,11 +355,6 @@ class _Meter:
                 times = process.cpu_times()
                 total += times.user + times.system
         return total
-
-
-def _pids(daemon: Daemon) -> list[int]:
-    facts = daemon.facts
-    return [pid for pid in (facts.pid, facts.builder) if pid is not None]
 
 
 def _family(pids: Sequence[int]) -> list[psutil.Process]:

@@ -140,9 +140,7 @@ class Progress:
                 yield Step(name, StepState.STARTED)
             if export := EXPORT_NAME.match(name):
                 self._exports[digest] = completed and not vertex.get("error")
-                self._results.add(
-                    export[1] or ""
-                )  # one result may have several exports: its image, its load, its cache
+                self._results.add(export[1] or "")  # one result may have several: its image, its load, its cache
             if completed and digest not in self._completed:
                 self._completed.add(digest)
                 yield Step(name, StepState.COMPLETED)

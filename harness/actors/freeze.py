@@ -115,11 +115,10 @@ def _processes(target: str, facts: DaemonFacts) -> list[int]:
     """
     if facts.pid is None:
         raise CouldNot("the daemon is not ours, or is down, so its processes are not known")
-    daemons = [pid for pid in (facts.pid, facts.builder) if pid is not None]
     if target == "daemon":
-        return daemons
+        return [*facts.pids]
     found: dict[int, None] = {}
-    for process in _below(daemons):
+    for process in _below(facts.pids):
         with suppress(psutil.NoSuchProcess):
             name = process.name()
             if target == "containerd" and name == "containerd":

@@ -111,6 +111,11 @@ class DaemonFacts:
     """The folder that it keeps its data in, where that is known."""
     details: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """The processes that it is, as far as they are ours and run."""
+        return tuple(pid for pid in (self.pid, self.builder) if pid is not None)
+
 
 @dataclass
 class Site:

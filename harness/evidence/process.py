@@ -63,7 +63,7 @@ class Processes:
 
     async def capture(self, daemon: Daemon, folder: Path) -> None:
         """Look twice, and write what is there and what has moved."""
-        pids = [pid for pid in (daemon.facts.builder, daemon.facts.pid) if pid is not None]
+        pids = daemon.facts.pids[::-1]
         before, began = await _look(pids), anyio.current_time()
         await anyio.sleep(self.over)
         after, seconds = await _look(pids), anyio.current_time() - began

@@ -1,9 +1,6 @@
 """What a goroutine dump says: goroutines with their stacks, and how many share one."""
 
 from dataclasses import dataclass
-from typing import Final
-
-STANDARD: Final = "standard library"
 
 
 @dataclass(frozen=True, slots=True)
