@@ -35,7 +35,7 @@ class NeedsBuildx(UsageError):
     def __init__(self, actors: Sequence[str]) -> None:
         super().__init__(
             f"the `targets` of {', '.join(actors)} need buildx, for buildctl builds one at a time: "
-            "leave `driver: buildctl` out, or `targets` out"
+            "say --set daemon.driver=remote, or leave `targets` out"
         )
 
 

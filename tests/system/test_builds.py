@@ -188,7 +188,7 @@ def test_targets_need_buildx(repro: Repro, tmp_path: Path) -> None:
     file = tmp_path / "bake.yaml"
     build = {"build": "ci", "dockerfile": "services", "targets": ["app", "web"]}
     file.write_text(yaml.safe_dump({"name": "bake", "actors": [build], "stop": {"iterations": 1}}))
-    code, output = repro("run", str(file), "--daemon", folder_from("REPRO_FIXED"))
+    code, output = repro("run", str(file), "--daemon", folder_from("REPRO_FIXED"), "--set", "daemon.driver=buildctl")
     assert code == 129
     assert "--set daemon.driver=remote" in output
     assert not repro.results.exists()
