@@ -63,11 +63,12 @@ class Ledger:
         """Whether the harness that began it still runs."""
         return self.harness.alive()
 
-    def own_process(self, pid: int) -> None:
-        """Note a process that we started."""
-        with suppress(ProcessLookupError):  # it has ended already, so there is nothing to give back
-            self.processes.append(Identity.of(pid))
-            self.write()
+    def own_process(self, *pids: int) -> None:
+        """Note processes that we started."""
+        for pid in pids:
+            with suppress(ProcessLookupError):  # it has ended already, so there is nothing to give back
+                self.processes.append(Identity.of(pid))
+        self.write()
 
     def own_folder(self, folder: Path) -> Path:
         """Note a folder, then make it; what is mounted below it is ours too.
@@ -91,9 +92,17 @@ class Ledger:
 
     def write(self) -> None:
         """Write it, whole or not at all."""
-        draft = self.file.with_suffix(".draft")
-        draft.write_text(json.dumps(asdict(self), default=str, indent=1))
-        draft.replace(self.file)
+        self._draft.write_text(json.dumps(asdict(self), default=str, indent=1))
+        self._draft.replace(self.file)
+
+    def discard(self) -> None:
+        """Remove what was written: nothing in it is there any more, or needs to be given back."""
+        self._draft.unlink(missing_ok=True)
+        self.file.unlink(missing_ok=True)
+
+    @property
+    def _draft(self) -> Path:
+        return self.file.with_suffix(".draft")
 
     async def settle(self) -> list[str]:
         """End, unmount and remove everything in it; return what could not be, one sentence each.
@@ -110,24 +119,33 @@ class Ledger:
         for folder in reversed(self.folders):
             problems += await _remove_folder(folder)
         if not problems:
-            self.file.unlink(missing_ok=True)
+            self.discard()
         return problems
 
 
 def ledgers() -> Iterator[Ledger]:
     """Yield every ledger that was not settled, also those of runs still going on."""
-    for file in sorted(cache_folder("ledgers").glob("*.json")):
-        try:
-            written = json.loads(file.read_text())
-            yield Ledger(
-                file.stem,
-                Identity(**written["harness"]),
-                [Identity(**process) for process in written["processes"]],
-                [Path(folder) for folder in written["folders"]],
-                list(written["cgroups"]),
-            )
-        except (OSError, ValueError, KeyError, TypeError):
-            continue  # just settled, or not one of ours: nothing in it can be trusted
+    folder = cache_folder("ledgers")
+    for name in sorted({file.stem for file in folder.iterdir()}):
+        # a harness that was killed as it wrote leaves a draft, which says more than what it was to replace
+        ledger = _read(folder / f"{name}.draft") or _read(folder / f"{name}.json")
+        if ledger:
+            yield ledger
+
+
+def _read(file: Path) -> Ledger | None:
+    """Return what was written; None where it was just settled, is torn, or is not ours, and so cannot be trusted."""
+    try:
+        written = json.loads(file.read_text())
+        return Ledger(
+            file.stem,
+            Identity(**written["harness"]),
+            [Identity(**process) for process in written["processes"]],
+            [Path(folder) for folder in written["folders"]],
+            list(written["cgroups"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 async def _end_tree(root: Identity) -> bool:

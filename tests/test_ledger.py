@@ -179,6 +179,25 @@ async def test_a_mount_below_a_folder_behind_a_link(tmp_path: Path, mount: Calla
     assert (source / "file").read_text() == "kept"
 
 
+@pytest.mark.parametrize("torn", [False, True])
+async def test_a_draft_that_was_left(process: Process, *, torn: bool) -> None:
+    """A harness that was killed as it wrote leaves a draft: where it is whole it counts, and either way it goes."""
+    ledger = Ledger.open("run")
+    before = ledger.file.read_text()
+    ledger.own_process(process("sleep", "1000").pid)
+    draft = ledger.file.with_suffix(".draft")
+    ledger.file.rename(draft)
+    ledger.file.write_text(before)
+    if torn:
+        draft.write_text(draft.read_text()[:-9])
+    [read] = ledgers()
+    assert read.processes == ([] if torn else ledger.processes)
+    assert await read.settle() == []
+    assert ledger.processes[0].alive() is torn
+    assert not draft.exists()
+    assert [*ledgers()] == []
+
+
 @pytest.mark.parametrize("made", ["folder", "file", "link", "owned"])
 async def test_a_folder_that_is_there_already(tmp_path: Path, made: str) -> None:
     """What is there already is refused, and settling leaves it as it is, also where it is of another run."""

@@ -47,10 +47,11 @@ class Freeze(Disturbance):
             if self.target == "client":
                 note = healing.enter_context(_noting(f"{stage.folder.name}-frozen-{self.name}"))
                 clients = _clients(stage, moment)
+                note([watch.client.pid for watch in clients])
                 for watch in clients:
                     healing.enter_context(watch.held())
                 frozen = [*self._freeze([watch.client.pid for watch in clients], healing, group=True)]
-                note(frozen)
+                note(frozen)  # again, with what they started meanwhile
             else:
                 frozen = [*self._freeze(_processes(self.target, stage.daemon.facts), healing, group=False)]
             if not frozen:
@@ -75,15 +76,12 @@ def _noting(name: str) -> Iterator[Callable[[list[int]], None]]:
     ledger = Ledger.open(name)
 
     def note(clients: list[int]) -> None:
-        for pid in clients:
-            ledger.own_process(pid)
-            for below in _below([pid]):
-                ledger.own_process(below.pid)
+        ledger.own_process(*clients, *(below.pid for below in _below(clients)))
 
     try:
         yield note
     finally:
-        ledger.file.unlink(missing_ok=True)
+        ledger.discard()
 
 
 def _thaw(process: Identity, *, group: bool) -> None:
