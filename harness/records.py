@@ -15,6 +15,18 @@ FORMAT: Final = 1
 
 
 @dataclass(frozen=True)
+class Begun:
+    """A build on its way; its record is replaced by the iteration's."""
+
+    number: int
+    actor: str
+    args: Mapping[str, str]
+    started: float
+    generation: int = 1
+    """Which daemon of the run it is built on, from 1."""
+
+
+@dataclass(frozen=True)
 class Iteration:
     """One build attempt."""
 
@@ -32,6 +44,8 @@ class Iteration:
     returncode: int | None
     error: str = ""
     seen_by: str = "client"
+    generation: int = 1
+    """Which daemon of the run it was built on, from 1."""
 
     @property
     def tail(self) -> float | None:
@@ -81,6 +95,8 @@ class Sample:
     own_cpu: float
     """Cores that the harness itself used since the last sample."""
     own_rss: int
+    disk_free: int | None = None
+    """Bytes that the daemon's root and the run's records may still grow by, on the fuller of their disks."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +115,8 @@ class Finding:
     last_progress: tuple[str, ...]
     hunted: bool
     """Whether the scenario's verdict goes by findings of this kind."""
+    generation: int = 1
+    """Which daemon of the run it is of, from 1."""
 
 
 @dataclass(frozen=True)

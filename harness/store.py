@@ -6,8 +6,8 @@ import sqlite3
 import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import asdict, astuple, dataclass, fields
+from contextlib import closing, contextmanager, suppress
+from dataclasses import MISSING, asdict, astuple, dataclass, fields
 from datetime import UTC, datetime
 from enum import Enum
 from functools import cache
@@ -21,6 +21,7 @@ from harness.records import (
     Action,
     Answer,
     Audit,
+    Begun,
     Diagnosis,
     Finding,
     FirstHang,
@@ -31,10 +32,11 @@ from harness.records import (
 )
 from harness.stats import Rate
 
-Record = Iteration | Action | Sample | Finding | Audit
-R = TypeVar("R", Iteration, Action, Sample, Finding, Audit)
+Record = Begun | Iteration | Action | Sample | Finding | Audit
+R = TypeVar("R", Begun, Iteration, Action, Sample, Finding, Audit)
 
 _TABLES: Final[Mapping[type[Record], str]] = {
+    Begun: "in_flight",
     Iteration: "iterations",
     Action: "actions",
     Sample: "samples",
@@ -155,22 +157,53 @@ class Database:
         self.connection.execute("PRAGMA journal_mode = WAL")
         self.connection.execute("PRAGMA synchronous = NORMAL")
         for kind, table in _TABLES.items():
-            columns = ", ".join(f"{field.name} {_column_type(kind, field.name)}" for field in fields(kind))
-            self.connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({columns})")
+            self._have(table, {field.name: _column_type(kind, field.name) for field in fields(kind)})
 
     def add(self, record: Record) -> None:
-        """Write one record.
+        """Write one record; that of an iteration takes the place of the one that says it has begun.
 
         Raises:
             StoreError: the disk is full, or the file is gone.
         """
-        kind = type(record)
-        marks = ", ".join("?" for _ in fields(kind))
-        values = [_written(getattr(record, field.name)) for field in fields(kind)]
         try:
-            self.connection.execute(f"INSERT INTO {_TABLES[kind]} VALUES ({marks})", values)  # noqa: S608 — our own names
+            if isinstance(record, Iteration):
+                with self._transaction():
+                    self.connection.execute("DELETE FROM in_flight WHERE number = ?", (record.number,))
+                    self._insert(record)
+            else:
+                self._insert(record)
         except sqlite3.Error as error:
             raise StoreError(self.folder / "run.db", f"{error}; what was recorded before stays readable") from error
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """Have what is done inside written whole or not at all; within a transaction of the caller's, with that."""
+        self.connection.execute("SAVEPOINT one")
+        try:
+            yield
+        except BaseException:
+            with suppress(sqlite3.Error):  # a disk that is full may have rolled it back already
+                self.connection.execute("ROLLBACK TO one")
+                self.connection.execute("RELEASE one")
+            raise
+        self.connection.execute("RELEASE one")
+
+    def _insert(self, record: Record) -> None:
+        kind = type(record)
+        names = [field.name for field in fields(kind)]
+        marks = ", ".join("?" for _ in names)
+        values = [_written(getattr(record, name)) for name in names]
+        into = f"{_TABLES[kind]} ({', '.join(names)})"
+        self.connection.execute(f"INSERT INTO {into} VALUES ({marks})", values)  # noqa: S608 — our own names
+
+    def _have(self, table: str, columns: Mapping[str, str]) -> None:
+        """Make a table, or add to one of an earlier version the columns that have come since."""
+        self.connection.execute(
+            f"CREATE TABLE IF NOT EXISTS {table} ({', '.join(f'{name} {kind}' for name, kind in columns.items())})"
+        )
+        there = {name for _, name, *_ in self.connection.execute(f"PRAGMA table_info({table})")}
+        for name in columns.keys() - there:
+            self.connection.execute(f"ALTER TABLE {table} ADD COLUMN {name} {columns[name]}")
 
 
 def find_run(run: str, results: Path) -> RunFolder:
@@ -213,8 +246,15 @@ def _written(value: object) -> object:
 
 
 def _record(kind: type[R], row: sqlite3.Row) -> R:
+    """Return a row as its record; what an earlier version did not write has the record's default."""
     cls: type = kind
-    return kind(**{field.name: _read(_parts(cls, field.name), row[field.name]) for field in fields(kind)})
+    there = set(row.keys())
+    wanted = [
+        field.name
+        for field in fields(kind)
+        if field.default is MISSING or (field.name in there and (row[field.name] is not None))
+    ]
+    return kind(**{name: _read(_parts(cls, name), row[name]) for name in wanted})
 
 
 def _read(parts: tuple[Any, ...], value: Any) -> Any:

@@ -17,7 +17,19 @@ from hypothesis import strategies as st
 
 from harness.errors import StoreError
 from harness.outcome import Ending, ExitCode, Outcome, Phase, Verdict
-from harness.records import FORMAT, Action, Audit, Finding, FirstHang, GoroutineGroup, Iteration, Leak, Sample, Summary
+from harness.records import (
+    FORMAT,
+    Action,
+    Audit,
+    Begun,
+    Finding,
+    FirstHang,
+    GoroutineGroup,
+    Iteration,
+    Leak,
+    Sample,
+    Summary,
+)
 from harness.stats import Rate
 from harness.store import NoSuchRun, RunFolder, find_run
 
@@ -332,7 +344,7 @@ def test_a_database_that_is_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
-        ("ALTER TABLE iterations DROP COLUMN error", "No item with that key"),
+        ("ALTER TABLE iterations DROP COLUMN outcome", "No item with that key"),
         ("UPDATE iterations SET outcome = 'maybe'", "'maybe' is not a valid Outcome"),
         ("UPDATE iterations SET args = '{'", "Expecting property name"),
         ("UPDATE iterations SET args = x'00'", ""),
@@ -475,3 +487,26 @@ def test_every_record_is_a_transaction(tmp_path: Path) -> None:
             database.add(build(number))
             assert reader.execute("SELECT count(*) FROM iterations").fetchone() == (number,)
     reader.close()
+
+
+def test_columns_of_a_later_version(tmp_path: Path) -> None:
+    """What an earlier version wrote is read with the defaults of what has come since, and is gone on with."""
+    folder = RunFolder.create(tmp_path, "s")
+    with folder.database() as database:
+        database.add(build(1))
+        database.connection.execute("ALTER TABLE iterations DROP COLUMN generation")
+    assert [iteration.generation for iteration in folder.read(Iteration)] == [1]
+    with folder.database() as database:
+        database.add(replace(build(2), generation=3))
+    assert [iteration.generation for iteration in folder.read(Iteration)] == [1, 3]
+
+
+def test_an_iteration_replaces_its_beginning(tmp_path: Path) -> None:
+    """What has begun is there until its iteration is recorded, and no longer."""
+    folder = RunFolder.create(tmp_path, "s")
+    with folder.database() as database:
+        for number in (1, 2):
+            database.add(Begun(number, "ci", {"N": "1"}, 0.5))
+        database.add(build(1))
+    assert folder.read(Begun) == [Begun(2, "ci", {"N": "1"}, 0.5)]
+    assert [iteration.number for iteration in folder.read(Iteration)] == [1]
