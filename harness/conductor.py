@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Final, Protocol
 
 import anyio
-import psutil
 from anyio.abc import ObjectReceiveStream
 from anyio.streams.memory import MemoryObjectSendStream
 
@@ -18,13 +17,14 @@ from harness.actors.base import Actor, Stage
 from harness.actors.watch import Watch
 from harness.attention import Attention
 from harness.audit import Auditor
-from harness.daemons.base import Daemon, Profiled
+from harness.daemons.base import Daemon
 from harness.detectors.table import detectors
 from harness.errors import DaemonDied
 from harness.evidence.table import capture_all, of_build
 from harness.outcome import Ending, Outcome, Phase
 from harness.progress import News, Step
 from harness.records import Action, Finding, Iteration, Sample
+from harness.sampler import Sampler, family
 from harness.scenario import Scenario
 from harness.store import Database, RunFolder
 from harness.triggers.base import Reached
@@ -180,7 +180,7 @@ class Conductor:
             self._auditing.deadline = math.inf
             pids = daemon.facts.pids
             audit = await self._auditor.audit(
-                *(daemon, pids, _family(pids)), iteration=self._begun, began=self.began, since=since
+                *(daemon, pids, family(pids)), iteration=self._begun, began=self.began, since=since
             )
             if daemon.facts.pids == pids:  # else it was restarted meanwhile, and the figures are of neither
                 self._database.add(audit)
@@ -302,66 +302,9 @@ class Conductor:
             self.end(Ending.TIME)
 
     async def _sample(self, daemon: Daemon) -> None:
-        us, pids = _Meter([psutil.Process()]), daemon.facts.pids
-        meter = _Meter(_family(pids))
+        sampler = Sampler(daemon, self.attention, self.folder.path)
         while True:
             await anyio.sleep(SAMPLE_SECONDS)
-            count = await daemon.goroutine_count() if isinstance(daemon, Profiled) else None
-            own_cpu, own_rss = us.read()
-            cpu, rss = None, None
-            if daemon.facts.pids != pids:  # restarted since, so that there is nothing to compare with
-                pids = daemon.facts.pids
-                meter = _Meter(_family(pids))
-            elif meter.processes:
-                cpu, rss = meter.read()
-            sample = Sample(
-                at=anyio.current_time() - self.began,
-                cpu=cpu,
-                rss=rss,
-                goroutines=count,
-                running=len(self._inflight),
-                lag=self.attention.worst_lag,
-                unattended=self.attention.unattended,
-                own_cpu=own_cpu,
-                own_rss=own_rss,
-            )
-            self.attention.worst_lag = 0.0
+            sample = await sampler.sample(self.began, len(self._inflight))
             self._database.add(sample)
             self._observer.sampled(sample)
-
-
-class _Meter:
-    """The CPU and memory of some processes, since it was last read."""
-
-    def __init__(self, processes: Sequence[psutil.Process]) -> None:
-        self.processes = processes
-        self._last = (anyio.current_time(), self._seconds())
-
-    def read(self) -> tuple[float, int]:
-        """Return the cores used since the last reading, and the resident bytes now."""
-        now, seconds = anyio.current_time(), self._seconds()
-        cores = max(0.0, seconds - self._last[1]) / max(now - self._last[0], 1e-6)
-        self._last = (now, seconds)
-        rss = 0
-        for process in self.processes:
-            with suppress(psutil.Error):
-                rss += process.memory_info().rss
-        return cores, rss
-
-    def _seconds(self) -> float:
-        total = 0.0
-        for process in self.processes:
-            with suppress(psutil.Error):
-                times = process.cpu_times()
-                total += times.user + times.system
-        return total
-
-
-def _family(pids: Sequence[int]) -> list[psutil.Process]:
-    """Return a daemon's processes and those that they started with, such as dockerd's containerd."""
-    found = []
-    for pid in pids:
-        with suppress(psutil.Error):
-            daemon = psutil.Process(pid)
-            found += [daemon, *daemon.children(recursive=True)]
-    return found
