@@ -33,11 +33,14 @@ class Auditor:
 
     A daemon keeps what a build left for some ten seconds. Rather than wait for so long each time, goroutines are told
     apart by their ids: those are lasting that an earlier audit, long enough ago, has seen.
+
+    Args:
+        series: how many processes others have looked at before.
     """
 
-    def __init__(self) -> None:
-        self._series = 0
-        self._pids: Sequence[int] = ()
+    def __init__(self, series: int = 0) -> None:
+        self._series = series
+        self._pids: Sequence[int] | None = None
         self._seen: deque[tuple[float, frozenset[int]]] = deque()
         """When the ids of goroutines were seen, in this series; of those long ago only the latest."""
 
@@ -63,7 +66,7 @@ class Auditor:
             began: monotonic time of the run's start.
             since: monotonic time from which on no build could begin.
         """
-        if pids != self._pids or not self._series:
+        if pids != self._pids:
             self._series, self._pids = self._series + 1, pids
             self._seen.clear()
         quiet = isinstance(daemon, Profiled) and await _come_to_rest(daemon)

@@ -22,8 +22,9 @@ from harness.detectors.table import detectors
 from harness.errors import DaemonDied
 from harness.evidence.table import capture_all, of_build
 from harness.outcome import Ending, Outcome, Phase
+from harness.past import NOTHING_YET, Past
 from harness.progress import News, Step
-from harness.records import Action, Finding, Iteration, Sample
+from harness.records import Action, Begun, Finding, Iteration, Sample
 from harness.sampler import Sampler, family
 from harness.scenario import Scenario
 from harness.store import Database, RunFolder
@@ -65,12 +66,15 @@ class Observer(Protocol):
 class Conductor:
     """The state of a run between its start and its verdict."""
 
-    def __init__(self, scenario: Scenario, folder: RunFolder, database: Database, observer: Observer) -> None:
+    def __init__(
+        self, scenario: Scenario, folder: RunFolder, database: Database, observer: Observer, past: Past = NOTHING_YET
+    ) -> None:
         self.scenario, self.folder = scenario, folder
         self.ending: Ending | None = None
         self.detail = ""
-        self.attention = Attention()
-        self.began = anyio.current_time()
+        self.attention = Attention(unattended=past.unattended)
+        self._past = past
+        self.began = self.since = anyio.current_time()
         self.ended: float | None = None
         """Monotonic time at which the run was over; what follows is cleaning up."""
         self._database, self._observer = database, observer
@@ -83,20 +87,28 @@ class Conductor:
         self._listeners: list[tuple[Callable[[Reached], bool], MemoryObjectSendStream[Reached]]] = []
         self._up = anyio.Event()
         self._up.set()
-        self._generation = 0
-        self._begun = self._over = self._born = 0
+        self._generation = past.generation
+        self._begun = self._over = self._born = past.begun
         """How many iterations have begun, how many are over, and how many had begun before the daemon of now."""
         self._audited = 0
         """How many iterations had begun at the last audit."""
-        self._auditor = Auditor()
+        self._auditor = Auditor(past.series)
         self._turn = anyio.Lock()
         self._auditing = anyio.CancelScope()
-        self._hunted = self._captured = 0
+        self._hunted, self._captured = past.hunted, past.captured
         self._hung = False
         """Whether the daemon of now has shown what the scenario hunts, and all that follows from it."""
         self._capturing = anyio.Lock()
-        self._succeeded = False
+        self._succeeded = Outcome.OK in past.outcomes
         self._streak: tuple[Outcome, int] = (Outcome.OK, 0)
+        self.begin()
+
+    def begin(self) -> None:
+        """Have the run's clock start now, or go on from where it stood."""
+        self.since = anyio.current_time()
+        self.began = self.since - self._past.seconds
+        if self._enough:
+            self.end(Ending.FINDINGS)
 
     async def conduct(
         self, daemon: Daemon, actors: Sequence[Actor], staging: Path, seed: int, registry: str = ""
@@ -133,6 +145,7 @@ class Conductor:
                 if self._begun == self.scenario.stop.iterations:
                     self.end(Ending.ITERATIONS)
                 tasks.cancel_scope.cancel()
+        self.since = anyio.current_time()
 
     def end(self, ending: Ending, detail: str = "") -> None:
         """End the run. After the last iteration, builds in flight are waited for; at the end of its time, only those
@@ -191,6 +204,8 @@ class Conductor:
     @contextmanager
     def watching(self, watch: Watch) -> Iterator[None]:
         """Have a running build looked at by every detector, and its phases signalled."""
+        started = watch.progress.reached[Phase.STARTED] - self.began
+        self._database.add(Begun(watch.iteration, watch.actor, watch.request.args, started, self._generation))
         self._inflight[watch.iteration] = watch
         watch.on_news = self._signal
         self._signal(watch, News((Phase.STARTED,)))

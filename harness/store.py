@@ -1,6 +1,8 @@
 """The run folder: what the run was, what happened in it (SQLite), what it came to. Written and read here only."""
 
+import fcntl
 import json
+import os
 import secrets
 import sqlite3
 import types
@@ -53,6 +55,13 @@ class NoSuchRun(UsageError):
         several = f"it ends the names of {', '.join(path.name for path in matching)}; say more of it"
         none = f"it is no run folder, nor the end of the name of one below {results}"
         super().__init__(f"no run {run!r}: {several if matching else none}")
+
+
+class RunGoesOn(UsageError):
+    """A run that another process is in the middle of."""
+
+    def __init__(self, run: Path) -> None:
+        super().__init__(f"{run} still goes on: wait for its end, or end it with Ctrl-C")
 
 
 class RunFolder:
@@ -131,16 +140,56 @@ class RunFolder:
         except sqlite3.Error as error:
             raise StoreError(self.path / "run.db", str(error)) from error
 
-    def read(self, kind: type[R]) -> list[R]:
-        """Return every record of a kind, in the order in which they were written."""
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Open the run's database for queries; a run that goes on meanwhile is not held up.
+
+        Raises:
+            StoreError: it cannot be read, or something in it is not what it should be.
+        """
         source = self.path / "run.db"
         try:
             with closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-                connection.row_factory = sqlite3.Row
-                rows = connection.execute(f"SELECT * FROM {_TABLES[kind]} ORDER BY rowid")  # noqa: S608 — our own table names
-                return [_record(kind, row) for row in rows]
+                yield connection
         except (sqlite3.Error, IndexError, ValueError) as error:
             raise StoreError(source, f"cannot be read: {error}") from error
+
+    def each(self, kind: type[R]) -> Iterator[R]:
+        """Yield every record of a kind, in the order in which they were written."""
+        with self.reading() as connection:
+            connection.row_factory = sqlite3.Row
+            for row in connection.execute(f"SELECT * FROM {_TABLES[kind]} ORDER BY rowid"):  # noqa: S608 — our own names
+                yield _record(kind, row)
+
+    def read(self, kind: type[R]) -> list[R]:
+        """Return every record of a kind, in the order in which they were written."""
+        return list(self.each(kind))
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Have the run to ourselves while it goes on; the lock goes with the process, however that ends.
+
+        Raises:
+            RunGoesOn: another process has it.
+        """
+        folder = os.open(self.path, os.O_RDONLY)
+        try:
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise RunGoesOn(self.path) from error
+            yield
+        finally:
+            os.close(folder)
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether a process has it locked."""
+        try:
+            with self.locked():
+                return False
+        except RunGoesOn:
+            return True
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,9 @@ LAYERS: Final[Mapping[str, tuple[str, ...]]] = {
     "names": ("errors", "outcome", "units", "written", "delay", "dice", "stats", "records"),
     "pure": ("progress", "goroutines", "diagnosis", "leak", "judge"),
     "host": ("proc", "burden", "cache", "cgroup", "hostinfo", "attention", "ledger", "interrupt", "apt"),
-    "files": ("triggers", "scenario", "store"),
+    "files": ("triggers", "scenario", "store", "past"),
     "parts": ("toolchain", "base_image", "registry", "daemons", "detectors", "actors", "evidence"),
-    "engine": ("aftermath", "audit", "sampler", "conductor", "plan", "engine"),
+    "engine": ("aftermath", "audit", "sampler", "conductor", "plan", "run", "engine"),
     "users": ("report",),
     "edge": ("cli", "__main__"),
 }

@@ -24,7 +24,12 @@ def tell(console: Console, folder: RunFolder, summary: Summary | None) -> None:
     """Print a run; one that has no summary is told as what it is."""
     story = folder.read_json("run.json")
     if summary is None:
-        _say(console, f"NO VERDICT  the run still goes on, or died (pid {story['pid']}); {folder.path}", "yellow")
+        what = (
+            f"the run goes on (pid {story['pid']})"
+            if folder.goes_on
+            else "the run died; `repro resume` goes on with it"
+        )
+        _say(console, f"NO VERDICT  {what}; {folder.path}", "yellow")
         _say(console, f"started {story['started']}, seed {story['seed']}: {' '.join(story['argv'])}")
         return
     console.print(Text(f"{summary.verdict.upper()}  ", _COLOURS[summary.verdict]) + summary.because, soft_wrap=True)
