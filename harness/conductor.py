@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 import anyio
+import anyio.to_thread
 from anyio.abc import ObjectReceiveStream
 from anyio.streams.memory import MemoryObjectSendStream
 
@@ -17,10 +18,13 @@ from harness.actors.base import Actor, Stage
 from harness.actors.watch import Watch
 from harness.attention import Attention
 from harness.audit import Auditor
+from harness.cache import cache_folder
 from harness.daemons.base import Daemon
 from harness.detectors.table import detectors
 from harness.errors import DaemonDied
 from harness.evidence.table import capture_all, of_build
+from harness.hostinfo import require_room_to_go_on
+from harness.logs import rotate
 from harness.outcome import Ending, Outcome, Phase
 from harness.past import NOTHING_YET, Past
 from harness.progress import News, Step
@@ -31,6 +35,8 @@ from harness.store import Database, RunFolder
 from harness.triggers.base import Reached
 
 SAMPLE_SECONDS: Final = 5.0
+TEND_SECONDS: Final = 1.0
+"""What a power cut may cost of the records; a disk that fills by more than its reserve in that time fills up."""
 _DRAIN_SECONDS: Final = 60.0
 """How long an audit waits for builds in flight, and others with it; a hang or a stall may take longer to be seen."""
 _DRAIN_POLL_SECONDS: Final = 0.05
@@ -133,6 +139,7 @@ class Conductor:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self.attention.keep, self._look)
                 tasks.start_soon(self._sample, daemon)
+                tasks.start_soon(self._tend, daemon)
                 tasks.start_soon(self._watch_daemon, daemon)
                 tasks.start_soon(self._watch_clock)
                 for actor in actors:
@@ -328,6 +335,15 @@ class Conductor:
         if self.scenario.stop.time is not None:
             await anyio.sleep_until(self.began + self.scenario.stop.time)
             self.end(Ending.TIME)
+
+    async def _tend(self, daemon: Daemon) -> None:
+        """Have what is recorded outlive a power cut, the daemon's log not grow for ever, and no disk be filled up."""
+        while True:
+            await anyio.sleep(TEND_SECONDS)
+            require_room_to_go_on([self.folder.path, cache_folder("daemons")])
+            if daemon.facts.private and daemon.facts.log:
+                rotate(daemon.facts.log)
+            await anyio.to_thread.run_sync(self.folder.harden)
 
     async def _sample(self, daemon: Daemon) -> None:
         sampler = Sampler(daemon, self.attention, self.folder.path)

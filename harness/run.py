@@ -70,6 +70,7 @@ class Run:
         self.audience.preparing(f"a daemon of {self.plan.toolchain.spec}")
         (self.folder.path / "scenario.yaml").write_text(dump(self.scenario))
         self.folder.write_json("run.json", self.story)
+        self.folder.reserve()
         began = anyio.current_time()
         ending, detail = Ending.INTERRUPTED, ""
         try:
@@ -162,6 +163,7 @@ class Run:
 
     def _conclude(self, ending: Ending, detail: str, seconds: float) -> Summary:
         """Judge what was recorded, and write the last file."""
+        self.folder.release()
         daemon = {"name": self.plan.name, **(self.story["daemon"] or {})}
         summary = judge(
             self.folder.each(Iteration),

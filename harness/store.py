@@ -45,6 +45,8 @@ _TABLES: Final[Mapping[type[Record], str]] = {
     Finding: "findings",
     Audit: "audits",
 }
+_RESERVED: Final = "room-for-the-summary"
+_RESERVED_BYTES: Final = 2**20
 _COLUMN_TYPES: Final = {int: "INTEGER", bool: "INTEGER", float: "REAL", str: "TEXT"}
 
 
@@ -131,6 +133,21 @@ class RunFolder:
         }
         return Summary(**values)
 
+    def reserve(self) -> None:
+        """Set room aside for the run's last file, which is to be written also on a disk that has filled up."""
+        with suppress(OSError), (self.path / _RESERVED).open("wb") as file:  # full already: then it cannot be had
+            os.posix_fallocate(file.fileno(), 0, _RESERVED_BYTES)
+
+    def release(self) -> None:
+        """Give back the room that was set aside."""
+        (self.path / _RESERVED).unlink(missing_ok=True)
+
+    def harden(self) -> None:
+        """Wait until the disk has what was recorded so far, so that a power cut does not undo it."""
+        for name in ("run.db-wal", "run.db"):
+            with suppress(FileNotFoundError), (self.path / name).open("rb") as file:
+                os.fsync(file.fileno())
+
     @contextmanager
     def database(self) -> Iterator["Database"]:
         """Open the run's database for writing, and make it where it is not there."""
@@ -196,7 +213,7 @@ class RunFolder:
 class Database:
     """A run's open database: write-ahead log, one transaction a record.
 
-    A process that dies at any moment loses no record; a host that loses power may lose the last few.
+    A process that dies at any moment loses no record; a host that loses power may lose what was not yet hardened.
     """
 
     folder: Path

@@ -12,8 +12,10 @@ from harness.outcome import Ending, Outcome, Verdict
 from harness.past import DIED, past_of, settle
 from harness.records import Action, Begun, Iteration
 from harness.store import RunFolder
+from tests.small_disk import fill, mounted_disk
 from tests.stub_runs import interrupt, last_run, repro, run, start, write_scenario
 
+MIB = 2**20
 pytestmark = pytest.mark.usefixtures("cache")
 
 
@@ -161,6 +163,32 @@ def test_a_moment_comes_once_in_a_run(tmp_path: Path) -> None:
     code, output, folder = run(scenario)
     assert code == 0, output
     assert len(folder.read(Action)) == 1
+
+
+@pytest.mark.parametrize("left", [300 * MIB, 0], ids=["low", "full"])
+def test_a_disk_that_fills_up(tmp_path: Path, left: int) -> None:
+    """Where the disk of its records fills up, slowly or at once, a run stops, says so, and can be read; once there is
+    room it goes on, and each iteration is there once.
+    """
+    with mounted_disk(tmp_path, 900 * MIB) as disk:
+        scenario = write_scenario(
+            disk, build={"parallel": 2}, clients={"default": "0.1"}, stop={"iterations": 100}, detect={"stall": "1m"}
+        )
+        process = start(scenario)
+        until(lambda: recorded(scenario) >= 10)
+        others = fill(disk, left)
+        output, _ = process.communicate(timeout=60)
+        folder = last_run(scenario)
+        summary = folder.summary()
+        assert process.returncode == 255, output
+        assert "has only" in output or "full" in output
+        assert summary is not None
+        assert summary.ending is Ending.INFRA
+        assert summary.iterations == len(folder.read(Iteration)) >= 10
+        others.unlink()
+        done = resume(scenario)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert sorted(iteration.number for iteration in folder.read(Iteration)) == [*range(1, 101)]
 
 
 KILLER = """
