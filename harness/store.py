@@ -131,16 +131,27 @@ class RunFolder:
         except sqlite3.Error as error:
             raise StoreError(self.path / "run.db", str(error)) from error
 
-    def read(self, kind: type[R]) -> list[R]:
-        """Return every record of a kind, in the order in which they were written."""
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Open the run's database for queries: as it is now, even where the run goes on meanwhile.
+
+        Raises:
+            StoreError: there is no database, or it is damaged.
+        """
         source = self.path / "run.db"
         try:
             with closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-                connection.row_factory = sqlite3.Row
-                rows = connection.execute(f"SELECT * FROM {_TABLES[kind]} ORDER BY rowid")  # noqa: S608 — our own table names
-                return [_record(kind, row) for row in rows]
+                connection.execute("BEGIN")
+                yield connection
         except (sqlite3.Error, IndexError, ValueError) as error:
             raise StoreError(source, f"cannot be read: {error}") from error
+
+    def read(self, kind: type[R]) -> list[R]:
+        """Return every record of a kind, in the order in which they were written."""
+        with self.reading() as connection:
+            connection.row_factory = sqlite3.Row
+            rows = connection.execute(f"SELECT * FROM {_TABLES[kind]} ORDER BY rowid")  # noqa: S608 — our own table names
+            return [_record(kind, row) for row in rows]
 
 
 @dataclass(frozen=True)

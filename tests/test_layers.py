@@ -18,7 +18,7 @@ LAYERS: Final[Mapping[str, tuple[str, ...]]] = {
     "names": ("errors", "outcome", "units", "written", "delay", "dice", "stats", "records"),
     "pure": ("progress", "goroutines", "diagnosis", "leak", "judge"),
     "host": ("proc", "burden", "cache", "cgroup", "hostinfo", "attention", "ledger", "interrupt", "apt"),
-    "files": ("triggers", "scenario", "store"),
+    "files": ("triggers", "scenario", "store", "aggregate"),
     "parts": ("toolchain", "base_image", "registry", "daemons", "detectors", "actors", "evidence"),
     "engine": ("aftermath", "audit", "conductor", "plan", "engine"),
     "users": ("report",),
