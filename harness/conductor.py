@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Final, Protocol
 
 import anyio
-import psutil
 from anyio.abc import ObjectReceiveStream
 from anyio.streams.memory import MemoryObjectSendStream
 
@@ -18,13 +17,14 @@ from harness.actors.base import Actor, Stage
 from harness.actors.watch import Watch
 from harness.attention import Attention
 from harness.audit import Auditor
-from harness.daemons.base import Daemon, Profiled
+from harness.daemons.base import Daemon
 from harness.detectors.table import detectors
 from harness.errors import DaemonDied
 from harness.evidence.table import capture_all, of_build
 from harness.outcome import Ending, Outcome, Phase
 from harness.progress import News, Step
 from harness.records import Action, Finding, Iteration, Sample
+from harness.sampler import Sampler, family
 from harness.scenario import Scenario
 from harness.store import Database, RunFolder
 from harness.triggers.base import Reached
@@ -34,7 +34,7 @@ _DRAIN_SECONDS: Final = 60.0
 """How long an audit waits for builds in flight, and others with it; a hang or a stall may take longer to be seen."""
 _DRAIN_POLL_SECONDS: Final = 0.05
 _FULL_EVIDENCE: Final = 3
-"""Findings whose evidence is captured: later ones show the same daemon in the same state."""
+"""Findings whose evidence is captured, each in full: megabytes. Of later ones there is the progress."""
 _HOPELESS_FAILURES: Final = 10
 """Failures in a row, with no build that ever succeeded, after which going on would only count failures."""
 _INFRA_IN_A_ROW: Final = 5
@@ -75,8 +75,8 @@ class Conductor:
         """Monotonic time at which the run was over; what follows is cleaning up."""
         self._database, self._observer = database, observer
         self._detectors = detectors(scenario.detect)
-        self.first_hang: Finding | None = None
-        """What the run was after."""
+        self.hang: Finding | None = None
+        """The first of the daemon of now."""
         self._daemon: Daemon | None = None
         self._scope = anyio.CancelScope()
         self._inflight: dict[int, Watch] = {}
@@ -84,14 +84,16 @@ class Conductor:
         self._up = anyio.Event()
         self._up.set()
         self._generation = 0
-        self._begun = self._over = 0
+        self._begun = self._over = self._born = 0
+        """How many iterations have begun, how many are over, and how many had begun before the daemon of now."""
         self._audited = 0
         """How many iterations had begun at the last audit."""
         self._auditor = Auditor()
         self._turn = anyio.Lock()
         self._auditing = anyio.CancelScope()
-        self._hunted = 0
-        self._captured = 0
+        self._hunted = self._captured = 0
+        self._hung = False
+        """Whether the daemon of now has shown what the scenario hunts, and all that follows from it."""
         self._capturing = anyio.Lock()
         self._succeeded = False
         self._streak: tuple[Outcome, int] = (Outcome.OK, 0)
@@ -110,7 +112,8 @@ class Conductor:
         """
         self._daemon, self._scope = daemon, anyio.CancelScope()
         self._generation += 1
-        self._audited = self._begun
+        self._audited = self._born = self._begun
+        self._hung, self.hang = False, None
         stage = Stage(
             *(daemon, self._generation, staging, seed, self.began, self.attention, self, self, self._inflight, registry)
         )
@@ -159,7 +162,7 @@ class Conductor:
             await self._up.wait()
             if self.ending is not None or (limit is not None and self._begun >= limit):
                 return None
-            if renew and self._begun >= self._generation * renew.every:
+            if renew and self._begun >= self._born + renew.every:
                 return None
             self._begun += 1
             return self._begun
@@ -180,7 +183,7 @@ class Conductor:
             self._auditing.deadline = math.inf
             pids = daemon.facts.pids
             audit = await self._auditor.audit(
-                *(daemon, pids, _family(pids)), iteration=self._begun, began=self.began, since=since
+                *(daemon, pids, family(pids)), iteration=self._begun, began=self.began, since=since
             )
             if daemon.facts.pids == pids:  # else it was restarted meanwhile, and the figures are of neither
                 self._database.add(audit)
@@ -222,14 +225,22 @@ class Conductor:
         count = self._streak[1] + 1 if outcome is self._streak[0] else 1
         self._streak = (outcome, count)
         self._succeeded = self._succeeded or outcome is Outcome.OK
-        if self._hunted >= self.scenario.stop.hangs:
+        if self._enough:
             self.end(Ending.FINDINGS)
+        elif self._hung:
+            self._scope.cancel()  # what is in flight on it is cut off, and the next daemon takes over
         elif outcome is Outcome.STALL and count >= _DEAD_STALLS:
             self.end(Ending.STALLED)
         elif outcome is Outcome.FAILED and count >= _HOPELESS_FAILURES and not self._succeeded:
             self.end(Ending.FAILING, iteration.error)
         elif outcome is Outcome.INFRA and count >= _INFRA_IN_A_ROW:
             self.end(Ending.INFRA, iteration.error)
+
+    @property
+    def _enough(self) -> bool:
+        """Whether as many findings have come as the scenario wants."""
+        wanted = self.scenario.findings_wanted
+        return wanted is not None and self._hunted >= wanted
 
     async def found(self, watch: Watch) -> None:
         """Record a finding at once, then capture its evidence while the client still waits."""
@@ -246,21 +257,23 @@ class Conductor:
             completed_steps=watch.progress.completed_vertexes,
             last_progress=tuple(watch.progress.last),
             hunted=watch.found.outcome in self.scenario.stop.hunted,
+            generation=self._generation,
         )
         self._database.add(finding)
         self._observer.found(finding)
-        if finding.kind is Outcome.HANG and self.first_hang is None:
-            self.first_hang = finding
+        if finding.kind is Outcome.HANG and self.hang is None:
+            self.hang = finding
         folder = self.folder.path / "findings" / str(watch.iteration)
         folder.mkdir(exist_ok=True)
         (folder / "progress.jsonl").write_text("\n".join([*watch.progress.last, *watch.progress.messages]) + "\n")
         async with self._capturing:  # one at a time; who comes second may find that the run has what it needs
-            if self._captured < _FULL_EVIDENCE and self._hunted < self.scenario.stop.hangs:
+            if self._captured < _FULL_EVIDENCE and not self._hung:
                 self._captured += 1
                 beside = [other for other in self._inflight.values() if other is not watch]
                 captured = await capture_all(self._daemon, folder, of_build(watch, beside))
                 self.folder.write_json(f"findings/{watch.iteration}/captured.json", captured)
-            self._hunted += finding.hunted
+            self._hunted += finding.hunted and not self._hung
+            self._hung = self._hung or finding.hunted
 
     # Signals
 
@@ -302,66 +315,9 @@ class Conductor:
             self.end(Ending.TIME)
 
     async def _sample(self, daemon: Daemon) -> None:
-        us, pids = _Meter([psutil.Process()]), daemon.facts.pids
-        meter = _Meter(_family(pids))
+        sampler = Sampler(daemon, self.attention, self.folder.path)
         while True:
             await anyio.sleep(SAMPLE_SECONDS)
-            count = await daemon.goroutine_count() if isinstance(daemon, Profiled) else None
-            own_cpu, own_rss = us.read()
-            cpu, rss = None, None
-            if daemon.facts.pids != pids:  # restarted since, so that there is nothing to compare with
-                pids = daemon.facts.pids
-                meter = _Meter(_family(pids))
-            elif meter.processes:
-                cpu, rss = meter.read()
-            sample = Sample(
-                at=anyio.current_time() - self.began,
-                cpu=cpu,
-                rss=rss,
-                goroutines=count,
-                running=len(self._inflight),
-                lag=self.attention.worst_lag,
-                unattended=self.attention.unattended,
-                own_cpu=own_cpu,
-                own_rss=own_rss,
-            )
-            self.attention.worst_lag = 0.0
+            sample = await sampler.sample(self.began, len(self._inflight))
             self._database.add(sample)
             self._observer.sampled(sample)
-
-
-class _Meter:
-    """The CPU and memory of some processes, since it was last read."""
-
-    def __init__(self, processes: Sequence[psutil.Process]) -> None:
-        self.processes = processes
-        self._last = (anyio.current_time(), self._seconds())
-
-    def read(self) -> tuple[float, int]:
-        """Return the cores used since the last reading, and the resident bytes now."""
-        now, seconds = anyio.current_time(), self._seconds()
-        cores = max(0.0, seconds - self._last[1]) / max(now - self._last[0], 1e-6)
-        self._last = (now, seconds)
-        rss = 0
-        for process in self.processes:
-            with suppress(psutil.Error):
-                rss += process.memory_info().rss
-        return cores, rss
-
-    def _seconds(self) -> float:
-        total = 0.0
-        for process in self.processes:
-            with suppress(psutil.Error):
-                times = process.cpu_times()
-                total += times.user + times.system
-        return total
-
-
-def _family(pids: Sequence[int]) -> list[psutil.Process]:
-    """Return a daemon's processes and those that they started with, such as dockerd's containerd."""
-    found = []
-    for pid in pids:
-        with suppress(psutil.Error):
-            daemon = psutil.Process(pid)
-            found += [daemon, *daemon.children(recursive=True)]
-    return found

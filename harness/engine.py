@@ -180,8 +180,10 @@ class _Run:
 
     @property
     def _keeps(self) -> bool:
-        """Whether the daemon that runs now is left to the user: the last one of a run that came to its own end."""
-        return self.keep and self.conductor is not None and self.conductor.ending is not None
+        """Whether the daemon of now is left to the user, in a run that came to its own end: asked for, or held hung."""
+        ending = self.conductor.ending if self.conductor else None
+        held = self.scenario.on_hang.then == "hold" and ending is Ending.FINDINGS
+        return ending is not None and (self.keep or held)
 
     async def _perform(self) -> None:
         """Let the actors act, on one daemon after the other where the scenario renews it."""
@@ -199,7 +201,8 @@ class _Run:
         first = self.story["daemon"] is None
         name = self.folder.name if first else f"{self.folder.name}-{secrets.token_hex(2)}"
         async with self._ledger(name) as ledger:
-            site = Site(name, self.folder.path.absolute() / "daemon", ledger, self.keep)
+            may_stay = self.keep or self.scenario.on_hang.then == "hold"
+            site = Site(name, self.folder.path.absolute() / "daemon", ledger, may_stay)
             async with self.plan.open_daemon(self.plan.toolchain, self.scenario.daemon, site) as daemon:
                 if first:
                     self.story["daemon"] = asdict(daemon.facts)
@@ -210,11 +213,14 @@ class _Run:
                 await conductor.conduct(daemon, self.plan.actors, staging, seed, registry)
                 await self._probe(conductor, daemon, staging)
                 site.keep = self._keeps
+                if self._keeps:
+                    self.story["kept"] = asdict(daemon.facts)
+                    self.folder.write_json("run.json", self.story)
 
     async def _probe(self, conductor: Conductor, daemon: Daemon, staging: Path) -> None:
         """Ask a daemon that hung what it still does, unless the scenario wants it left as it is."""
-        hang = conductor.first_hang
-        if hang is None or conductor.ending is not Ending.FINDINGS or self.keep or not self.scenario.on_hang.probe:
+        hang = conductor.hang
+        if hang is None or conductor.ending is not Ending.FINDINGS or self._keeps or not self.scenario.on_hang.probe:
             return
         build = next(actor for actor in self.plan.actors if isinstance(actor, Build) and actor.name == hang.actor)
         other = staging / "aftermath"

@@ -3,7 +3,8 @@
 import os
 import platform
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +16,9 @@ from harness.units import format_size
 
 DISK_FLOOR: Final = 2 * 2**30
 """Free bytes below which no daemon is started: a toolchain takes 0.3 GiB, a short run's root less than 1 GiB."""
+
+DISK_RESERVE: Final = 2**29
+"""Free bytes below which a run ends while it still can: what is left of it needs room to be written."""
 
 MEMORY_FLOOR: Final = 2**29
 """Free bytes of memory that no pressure may take: the harness itself uses a sixth of it."""
@@ -41,6 +45,16 @@ class NoDisk(InfraError):
         super().__init__(
             f"{folder} has {format_size(free)} free and a daemon's root needs {format_size(DISK_FLOOR)}: "
             "free some, or set REPRO_CACHE to a folder on a larger disk"
+        )
+
+
+class DiskLow(InfraError):
+    """A disk that filled up during the run."""
+
+    def __init__(self, folder: Path, free: int) -> None:
+        super().__init__(
+            f"{folder} has only {format_size(free)} left, so the run ended before its disk is full; what it recorded "
+            "is whole: free some, and go on with `repro resume`"
         )
 
 
@@ -83,6 +97,27 @@ def require_bearable(burdens: Sequence[Burden], folder: Path) -> None:
     free = shutil.disk_usage(folder).free
     if sum(count for _, count in disk) > free - DISK_FLOOR:
         raise Unbearable(disk, f"the disk of {folder}", free, DISK_FLOOR)
+
+
+def free_bytes(folders: Iterable[Path]) -> int | None:
+    """Return what is free on the fullest of the disks that some folders are on; None where none can be asked."""
+    found = []
+    for folder in folders:
+        with suppress(OSError):
+            found.append(shutil.disk_usage(folder).free)
+    return min(found, default=None)
+
+
+def require_room_to_go_on(folders: Iterable[Path]) -> None:
+    """Check that what a run has on disk may still grow.
+
+    Raises:
+        DiskLow: less than the reserve is free where one of the folders is.
+    """
+    for folder in folders:
+        free = free_bytes([folder])
+        if free is not None and free < DISK_RESERVE:
+            raise DiskLow(folder, free)
 
 
 def require_private_daemons(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """The verdict of a run, computed from its records alone, so that it can be computed again from disk."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -41,13 +42,17 @@ def judge(
     """Return what the records say.
 
     A trial is a build whose export completed and that nobody killed: only those could have hung and been seen. A
-    daemon that hung once hangs again, so trials and hangs are counted up to the first hang, and that is one.
+    daemon that hung once hangs again, so each daemon of the run counts up to its first hang, and that is one.
     The verdict is ``hang`` with one hunted finding; else ``inconclusive`` if the run was cut short, a finding
     that is not hunted came, or no build was a trial; else ``clean``.
     A leak changes nothing of that. It is looked for up to the first finding: a build that hangs keeps its goroutines.
     """
     found = sorted(findings, key=lambda finding: finding.at)
-    first_hang = _first(found, Outcome.HANG)
+    hung: dict[int, float] = {}
+    """When each daemon that hung did so first."""
+    for finding in found:
+        if finding.kind is Outcome.HANG:
+            hung.setdefault(finding.generation, finding.at)
     outcomes: Counter[Outcome] = Counter()
     tails: list[float] = []
     trials, error = 0, ""
@@ -55,10 +60,10 @@ def judge(
         outcomes[iteration.outcome] += 1
         if iteration.outcome is Outcome.OK and iteration.tail is not None:
             tails.append(iteration.tail)
-            trials += first_hang is None or (iteration.exited or 0.0) <= first_hang.seconds
+            trials += (iteration.exited or 0.0) <= hung.get(iteration.generation, math.inf)
         error = error or iteration.error
     hunted = [finding for finding in found if finding.hunted]
-    hangs = rate(1, trials + 1) if first_hang else rate(0, trials)
+    hangs = rate(len(hung), trials + len(hung))
     if hunted:
         verdict, because = Verdict.HANG, _told(hunted[0])
     elif ending in _CUT_SHORT:
@@ -87,7 +92,7 @@ def judge(
         exit_code=_exit_code(verdict, ending),
         iterations=total,
         outcomes={outcome.value: outcomes[outcome] for outcome in Outcome if outcomes[outcome]},
-        first_hang=first_hang,
+        first_hang=_first(found, Outcome.HANG),
         first_stall=_first(found, Outcome.STALL),
         rate=hangs,
         tail_seconds={"p50": quantile(tails, 0.5), "p99": quantile(tails, 0.99), "max": quantile(tails, 1.0)},

@@ -65,3 +65,10 @@ def interrupt(process: subprocess.Popen[str], number: signal.Signals = signal.SI
     process.send_signal(number)
     output, _ = process.communicate(timeout=60)
     return process.returncode, output
+
+
+def repro(*words: str) -> subprocess.CompletedProcess[str]:
+    """Run another command of `repro` to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "harness", *words], capture_output=True, text=True, timeout=90, check=False
+    )

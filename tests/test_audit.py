@@ -168,10 +168,14 @@ def test_no_build_is_in_flight_at_an_audit(tmp_path: Path) -> None:
 def test_a_hang_is_found_while_an_audit_waits_for_it(tmp_path: Path) -> None:
     """A client that hangs holds the audit up until it is found, and is found as in time as ever."""
     scenario = write_scenario(
-        tmp_path, build={"parallel": 3}, clients={"5": "hang"}, stop={"iterations": 12, "hangs": 2}, audit={"every": 6}
+        tmp_path,
+        build={"parallel": 3},
+        clients={"5": "hang"},
+        stop={"iterations": 12, "on": ["stall"]},
+        audit={"every": 6},
     )
     code, output, folder = run(scenario)
-    assert code == 1, output
+    assert code == 125, output
     (finding,) = folder.read(Finding)
     assert finding.iteration == 5
     assert finding.waited < 2.0

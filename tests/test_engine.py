@@ -14,7 +14,7 @@ import yaml
 from harness.outcome import Ending, Outcome, Verdict
 from harness.records import Action, Finding, Iteration, Sample
 from harness.store import RunFolder
-from tests.stub_runs import interrupt, last_run, run, start, write_scenario
+from tests.stub_runs import interrupt, last_run, repro, run, start, write_scenario
 
 pytestmark = pytest.mark.usefixtures("cache")
 
@@ -217,7 +217,7 @@ def test_interrupt_ends_everything_and_keeps_what_was_recorded(tmp_path: Path, n
 def test_hang_found_before_an_interrupt_stays_the_verdict(tmp_path: Path) -> None:
     """A run that has found its hang, and is interrupted while it goes on for more, exits with 1."""
     scenario = write_scenario(
-        tmp_path, clients={"1": "hang", "default": "ok"}, stop={"time": "5m", "hangs": 2}, build={"parallel": 2}
+        tmp_path, clients={"1": "hang"}, stop={"time": "5m"}, build={"parallel": 2}, on_hang={"then": "renew"}
     )
     process = start(scenario)
     until(lambda: (tmp_path / "results").exists() and bool([*tmp_path.glob("results/*/*/findings/1")]))
@@ -336,6 +336,61 @@ def test_hang_on_a_later_daemon_ends_the_run(tmp_path: Path) -> None:
     assert summary is not None
     assert summary.first_hang is not None
     assert summary.first_hang.iteration == 5
+
+
+def test_run_goes_on_after_hangs(tmp_path: Path) -> None:
+    """A fresh daemon follows each that hung; what hangs beside its first is no hang more, and the rate is over all."""
+    clients = {"4": "hang", "5": "hang", "12": "hang", "default": "0.2"}
+    scenario = write_scenario(
+        tmp_path, build={"parallel": 2}, clients=clients, stop={"iterations": 25}, on_hang={"then": "renew"}
+    )
+    code, output, folder = run(scenario)
+    summary = folder.summary()
+    assert code == 1, output
+    assert summary is not None
+    assert (summary.ending, summary.iterations) == (Ending.ITERATIONS, 25)
+    assert summary.rate.hangs == 2
+    findings = {finding.iteration: finding.generation for finding in folder.read(Finding)}
+    assert (findings[4], findings[12]) == (1, 2)
+    generations = {iteration.number: iteration.generation for iteration in folder.read(Iteration)}
+    assert [generations[number] for number in (1, 11, 25)] == [1, 2, 3]
+    assert summary.rate.trials <= 25 - len(findings) + 2
+    assert not [*(tmp_path / "cache").glob("daemons/*")]
+
+
+def test_second_hang_ends_the_run(tmp_path: Path) -> None:
+    """`stop.hangs` counts daemons that hung."""
+    scenario = write_scenario(
+        tmp_path,
+        clients={"2": "hang", "5": "hang"},
+        stop={"iterations": 100, "hangs": 2},
+        on_hang={"then": "renew", "probe": False},
+    )
+    code, output, folder = run(scenario)
+    summary = folder.summary()
+    assert code == 1, output
+    assert summary is not None
+    assert (summary.ending, summary.iterations, summary.rate.hangs) == (Ending.FINDINGS, 5, 2)
+
+
+def test_hung_daemon_is_held(tmp_path: Path) -> None:
+    """`then: hold` leaves a daemon that hung, and says how to attach; `repro clean` ends it. A clean one goes."""
+    scenario = write_scenario(tmp_path, clients={"3": "hang"}, on_hang={"then": "hold"})
+    code, output, folder = run(scenario)
+    daemon = folder.read_json("run.json")["daemon"]["pid"]
+    assert code == 1
+    assert f"dlv attach {daemon}" in output
+    assert psutil.pid_exists(daemon)
+    summary = folder.summary()
+    assert summary is not None
+    assert not summary.aftermath
+    assert repro("clean").returncode == 0
+    assert not psutil.pid_exists(daemon) or psutil.Process(daemon).status() == psutil.STATUS_ZOMBIE
+    scenario = write_scenario(tmp_path, on_hang={"then": "hold"})
+    code, output, folder = run(scenario)
+    assert code == 0
+    assert "attach" not in output
+    assert not psutil.pid_exists(folder.read_json("run.json")["daemon"]["pid"])
 
 
 @pytest.mark.parametrize(("when", "counts"), [({"every": 4}, [4, 8, 12]), ({"at": "100ms"}, [None])])

@@ -221,6 +221,18 @@ def test_trials_end_with_the_first_hang() -> None:
     assert (stalled.rate.hangs, stalled.rate.trials) == (0, 11)
 
 
+def test_the_rate_is_over_daemons() -> None:
+    """Each daemon counts its trials up to its own first hang, which is one; one that never hung counts them all."""
+    iterations = [replace(build(Outcome.OK), generation=daemon) for daemon in (1, 1, 2, 2, 2, 3)]
+    late = replace(OK, exported=9.0, exited=9.5, generation=1)
+    findings = [
+        replace(finding(Outcome.HANG, hunted=True, at=at), generation=daemon)
+        for at, daemon in ((2.5, 1), (3, 1), (8, 2))
+    ]
+    summary = judged([*iterations, late], findings)
+    assert (summary.rate.hangs, summary.rate.trials) == (2, 8)
+
+
 def test_a_run_of_no_time() -> None:
     """A run that ended before it began has no speed, and is no division by its time."""
     summary = judged([], seconds=0.0)

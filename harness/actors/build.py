@@ -155,7 +155,7 @@ class Build(Actor):
                     await self._accompany(stage, watch, delay)
             finally:  # a build in flight when the run ends is recorded too
                 verdict = judge_client(watch, stage.daemon.facts.pid)
-                stage.board.record(_record(watch, verdict, stage.began))
+                stage.board.record(_record(watch, verdict, stage))
         if verdict.outcome is Outcome.INFRA:
             await anyio.sleep(_INFRA_PAUSE_SECONDS)
 
@@ -216,8 +216,8 @@ class Build(Actor):
             await self.kill.strike(watch.client)
 
 
-def _record(watch: Watch, verdict: ClientVerdict, began: float) -> Iteration:
-    reached = watch.progress.reached
+def _record(watch: Watch, verdict: ClientVerdict, stage: Stage) -> Iteration:
+    reached, began = watch.progress.reached, stage.began
 
     def at(time: float | None) -> float | None:
         return None if time is None else time - began
@@ -235,6 +235,7 @@ def _record(watch: Watch, verdict: ClientVerdict, began: float) -> Iteration:
         killed=at(watch.killed),
         returncode=watch.client.returncode if watch.progress.phase is Phase.EXITED else None,
         error=verdict.error,
+        generation=stage.generation,
     )
 
 

@@ -65,8 +65,4 @@ def run(
         results_of = anyio.run(run_scenario, written, options, audience_of)
         for name, (summary, folder) in zip(written.by_daemon(), results_of, strict=True):
             audience_of(name).finished(summary, folder)
-    if keep and not as_json:
-        for _, folder in results_of:
-            facts = folder.read_json("run.json")["daemon"] or {}
-            print(f"kept: {facts.get('kind')} {facts.get('pid')} at {facts.get('address')}; `repro clean` ends it")  # noqa: T201
     return min((summary.exit_code for summary, _ in results_of), key=_GRAVITY.index)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from rich.console import Console
 from rich.text import Text
 
+from harness.cli.attach import kept_lines
 from harness.errors import StoreError
 from harness.outcome import Outcome, Verdict
 from harness.progress import told
@@ -46,6 +47,8 @@ def tell(console: Console, folder: RunFolder, summary: Summary | None) -> None:
         seconds = "" if answer.said == "not asked" else f"  after {answer.seconds:.1f} s"
         detail = f"  ({answer.detail.splitlines()[0]})" if answer.detail else ""
         _say(console, f"    {question.replace('_', ' '):<24} {answer.said}{seconds}{detail}")
+    for line in kept_lines(folder):
+        _say(console, line)
     for problem in summary.left_behind:
         _say(console, f"left behind: {problem}; try `repro clean`", "red")
 

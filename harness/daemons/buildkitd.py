@@ -144,6 +144,7 @@ async def open_buildkitd(toolchain: Toolchain, spec: DaemonSpec, site: Site) -> 
                 cgroup=service.cgroup,
                 disk=home.disk,
                 root=home.root,
+                details={"debug_socket": str(home.run / "debug.sock")},
             )
             yield Buildkitd(facts, service, home, pprof)
         finally:

@@ -146,6 +146,7 @@ async def open_dockerd(toolchain: Toolchain, spec: DaemonSpec, site: Site) -> As
                 disk=home.disk,
                 root=home.root,
                 details={
+                    "debug_socket": str(socket),
                     "image_store": spec.image_store,
                     "components": {part["Name"]: part["Version"] for part in version.get("Components", ())},
                 },

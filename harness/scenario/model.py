@@ -99,8 +99,9 @@ class Stop(Written):
 
     iterations: Annotated[int, Field(ge=1)] | None = None
     time: Duration | None = None
-    hangs: Annotated[int, Field(ge=1)] = 1
-    """How many findings of a kind in `on` end the run."""
+    hangs: Annotated[int, Field(ge=1)] | None = None
+    """How many findings of a kind in `on` end the run: without it the first, or none where `on_hang` renews the daemon.
+    """
     on: tuple[Literal["hang", "stall"], ...] = ("hang",)
     """Which findings the scenario hunts: those decide its verdict."""
 
@@ -133,10 +134,12 @@ class Audit(Written):
 
 
 class OnHang(Written):
-    """What is done with a daemon that hung, once its evidence is captured."""
+    """What is done with a daemon that hung, or had another finding that the scenario hunts, once that is captured."""
 
+    then: Literal["stop", "hold", "renew"] = "stop"
+    """End the run; end it and leave the daemon for a debugger; or go on with a fresh one, to measure the rate."""
     probe: bool = True
-    """Ask it what it still does: build the same, another, stop, restart."""
+    """Ask one that the run ends with what it still does: build the same, another, stop, restart."""
 
 
 @dataclass(frozen=True)
@@ -206,6 +209,19 @@ class Scenario(Written):
         if self.daemons and "daemon" in self.model_fields_set:
             raise ValueError("give either `daemon` or `daemons`, not both")
         return self
+
+    @model_validator(mode="after")
+    def _hangs_once(self) -> Self:
+        if (self.stop.hangs or 1) > 1 and self.on_hang.then != "renew":
+            raise ValueError(
+                "a daemon that hung once hangs again: for more `hangs` than one say `on_hang: {then: renew}`"
+            )
+        return self
+
+    @property
+    def findings_wanted(self) -> int | None:
+        """How many findings that it hunts end the run; None where none does."""
+        return self.stop.hangs or (None if self.on_hang.then == "renew" else 1)
 
     def by_daemon(self) -> Mapping[str, "Scenario"]:
         """Return a scenario for each of its daemons, by name; a single one has no name."""

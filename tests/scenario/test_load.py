@@ -53,6 +53,7 @@ actors:
   - freeze: cold
     when: {interval: 5m, lasting: 6s}
 stop: {iterations: 20, time: 48h, hangs: 2, on: [hang, stall]}
+on_hang: {then: renew, probe: false}
 detect: {export_hang: 3s, stall: 2h30m}
 seed: 7
 """
@@ -98,6 +99,12 @@ BAD: dict[str, tuple[str, int, str, str]] = {
     "no-name": (GOOD.removeprefix("name: x\n"), 1, "name", "is missing"),
     "bad-name": (GOOD.replace("name: x", "name: A b"), 1, "name", "should match pattern"),
     "no-stop": (GOOD.replace("stop: {iterations: 5}\n", ""), 1, "stop", "is missing"),
+    "hangs-on-one-daemon": (
+        GOOD.replace("{iterations: 5}", "{iterations: 5, hangs: 2}"),
+        1,
+        "scenario",
+        "a daemon that hung once hangs again",
+    ),
     "no-end": (GOOD.replace("{iterations: 5}", "{hangs: 3}"), 5, "stop", "a run needs an end: give `iterations`"),
     "zero-iterations": (GOOD.replace("5}", "0}"), 5, "stop.iterations", "should be greater than or equal to 1, not 0"),
     "text-iterations": (GOOD.replace("5}", "many}"), 5, "stop.iterations", "should be a valid integer"),
@@ -493,7 +500,7 @@ def test_two_keys_that_stand_twice(read: Read) -> None:
     [
         ("stop.iterations=50", "stop.iterations", 50),
         ("stop.time=90s", "stop.time", "1m30s"),
-        ("stop={time: 1h}", "stop", {"iterations": None, "time": "1h", "hangs": 1, "on": ["hang"]}),
+        ("stop={time: 1h}", "stop", {"iterations": None, "time": "1h", "hangs": None, "on": ["hang"]}),
         ("seed=3", "seed", 3),
         ("actors.ci.parallel=8", "actors.0.parallel", 8),
         ("actors.0.parallel=8", "actors.0.parallel", 8),
