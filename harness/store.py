@@ -167,6 +167,7 @@ class RunFolder:
         source = self.path / "run.db"
         try:
             with closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+                connection.execute("BEGIN")
                 yield connection
         except (sqlite3.Error, IndexError, ValueError) as error:
             raise StoreError(source, f"cannot be read: {error}") from error
@@ -202,11 +203,14 @@ class RunFolder:
     @property
     def goes_on(self) -> bool:
         """Whether a process has it locked."""
+        folder = os.open(self.path, os.O_RDONLY)
         try:
-            with self.locked():
-                return False
-        except RunGoesOn:
+            fcntl.flock(folder, fcntl.LOCK_SH | fcntl.LOCK_NB)  # many may look at once
+        except BlockingIOError:
             return True
+        finally:
+            os.close(folder)
+        return False
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ LAYERS: Final[Mapping[str, tuple[str, ...]]] = {
     "names": ("errors", "outcome", "units", "written", "delay", "dice", "stats", "records"),
     "pure": ("progress", "goroutines", "diagnosis", "leak", "judge"),
     "host": ("proc", "burden", "cache", "cgroup", "hostinfo", "attention", "ledger", "interrupt", "apt", "logs"),
-    "files": ("triggers", "scenario", "store", "past"),
+    "files": ("triggers", "scenario", "store", "past", "aggregate"),
     "parts": ("toolchain", "base_image", "registry", "daemons", "detectors", "actors", "evidence"),
     "engine": ("aftermath", "audit", "sampler", "conductor", "plan", "run", "engine"),
     "users": ("report",),
