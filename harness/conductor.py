@@ -25,6 +25,7 @@ from harness.errors import DaemonDied
 from harness.evidence.table import capture_all, of_build
 from harness.hostinfo import require_room_to_go_on
 from harness.logs import rotate
+from harness.notify import notify
 from harness.outcome import Ending, Outcome, Phase
 from harness.past import NOTHING_YET, Past
 from harness.progress import News, Step
@@ -293,6 +294,10 @@ class Conductor:
                 self._captured += 1
                 beside = [other for other in self._inflight.values() if other is not watch]
                 captured = await capture_all(self._daemon, folder, of_build(watch, beside))
+                if self.scenario.on_finding:
+                    captured["on_finding"] = await notify(
+                        self.scenario.on_finding, self.folder, self.scenario.name, finding, self._daemon.facts
+                    )
                 self.folder.write_json(f"findings/{watch.iteration}/captured.json", captured)
             self._hunted += finding.hunted and not self._hung
             self._hung = self._hung or finding.hunted

@@ -199,6 +199,10 @@ class Scenario(Written):
     stop: Stop
     detect: Detect = Detect()
     on_hang: OnHang = OnHang()
+    on_finding: str | None = None
+    """A shell's command that is run once the evidence of a daemon's first finding is there, which it can read as JSON
+    from its standard input.
+    """
     audit: Audit | None = None
     """Without it, no build waits for another, and nothing is said of leaks."""
     seed: int | None = None
