@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 import anyio
+import anyio.to_thread
 from anyio.abc import ObjectReceiveStream
 from anyio.streams.memory import MemoryObjectSendStream
 
@@ -17,19 +18,27 @@ from harness.actors.base import Actor, Stage
 from harness.actors.watch import Watch
 from harness.attention import Attention
 from harness.audit import Auditor
+from harness.cache import cache_folder
 from harness.daemons.base import Daemon
 from harness.detectors.table import detectors
 from harness.errors import DaemonDied
-from harness.evidence.table import capture_all, of_build
+from harness.evidence.table import Stages, capture_all, of_build, of_orphan
+from harness.hostinfo import require_room_to_go_on
+from harness.logs import rotate
+from harness.notify import notify
+from harness.orphans import Orphan, Orphans
 from harness.outcome import Ending, Outcome, Phase
+from harness.past import NOTHING_YET, Past
 from harness.progress import News, Step
-from harness.records import Action, Finding, Iteration, Sample
+from harness.records import Action, Begun, Finding, Iteration, Sample
 from harness.sampler import Sampler, family
 from harness.scenario import Scenario
 from harness.store import Database, RunFolder
 from harness.triggers.base import Reached
 
 SAMPLE_SECONDS: Final = 5.0
+TEND_SECONDS: Final = 1.0
+"""What a power cut may cost of the records; a disk that fills by more than its reserve in that time fills up."""
 _DRAIN_SECONDS: Final = 60.0
 """How long an audit waits for builds in flight, and others with it; a hang or a stall may take longer to be seen."""
 _DRAIN_POLL_SECONDS: Final = 0.05
@@ -65,12 +74,15 @@ class Observer(Protocol):
 class Conductor:
     """The state of a run between its start and its verdict."""
 
-    def __init__(self, scenario: Scenario, folder: RunFolder, database: Database, observer: Observer) -> None:
+    def __init__(
+        self, scenario: Scenario, folder: RunFolder, database: Database, observer: Observer, past: Past = NOTHING_YET
+    ) -> None:
         self.scenario, self.folder = scenario, folder
         self.ending: Ending | None = None
         self.detail = ""
-        self.attention = Attention()
-        self.began = anyio.current_time()
+        self.attention = Attention(unattended=past.unattended)
+        self._past = past
+        self.began = self.since = anyio.current_time()
         self.ended: float | None = None
         """Monotonic time at which the run was over; what follows is cleaning up."""
         self._database, self._observer = database, observer
@@ -83,20 +95,29 @@ class Conductor:
         self._listeners: list[tuple[Callable[[Reached], bool], MemoryObjectSendStream[Reached]]] = []
         self._up = anyio.Event()
         self._up.set()
-        self._generation = 0
-        self._begun = self._over = self._born = 0
+        self._generation = past.generation
+        self._begun = self._over = self._born = past.begun
         """How many iterations have begun, how many are over, and how many had begun before the daemon of now."""
         self._audited = 0
         """How many iterations had begun at the last audit."""
-        self._auditor = Auditor()
+        self._auditor = Auditor(past.series)
         self._turn = anyio.Lock()
         self._auditing = anyio.CancelScope()
-        self._hunted = self._captured = 0
+        self._orphans: Orphans | None = None
+        self._hunted, self._captured = past.hunted, past.captured
         self._hung = False
         """Whether the daemon of now has shown what the scenario hunts, and all that follows from it."""
         self._capturing = anyio.Lock()
-        self._succeeded = False
+        self._succeeded = Outcome.OK in past.outcomes
         self._streak: tuple[Outcome, int] = (Outcome.OK, 0)
+        self.begin()
+
+    def begin(self) -> None:
+        """Have the run's clock start now, or go on from where it stood."""
+        self.since = anyio.current_time()
+        self.began = self.since - self._past.seconds
+        if self._enough:
+            self.end(Ending.FINDINGS)
 
     async def conduct(
         self, daemon: Daemon, actors: Sequence[Actor], staging: Path, seed: int, registry: str = ""
@@ -114,6 +135,8 @@ class Conductor:
         self._generation += 1
         self._audited = self._born = self._begun
         self._hung, self.hang = False, None
+        orphans = Orphans(daemon, self.scenario.detect.orphan, self.attention, self._left_running, self._released)
+        self._orphans = orphans
         stage = Stage(
             *(daemon, self._generation, staging, seed, self.began, self.attention, self, self, self._inflight, registry)
         )
@@ -121,8 +144,10 @@ class Conductor:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self.attention.keep, self._look)
                 tasks.start_soon(self._sample, daemon)
+                tasks.start_soon(self._tend, daemon)
                 tasks.start_soon(self._watch_daemon, daemon)
                 tasks.start_soon(self._watch_clock)
+                tasks.start_soon(orphans.keep)
                 for actor in actors:
                     if not actor.builds:
                         tasks.start_soon(actor.perform, stage)
@@ -130,13 +155,18 @@ class Conductor:
                     for actor in actors:
                         if actor.builds:
                             builds.start_soon(actor.perform, stage)
+                await orphans.settle(lambda: self.ending is not None)
+                async with self._capturing:  # of what was found without a client
+                    pass
                 if self._begun == self.scenario.stop.iterations:
                     self.end(Ending.ITERATIONS)
                 tasks.cancel_scope.cancel()
+        self.since = anyio.current_time()
 
     def end(self, ending: Ending, detail: str = "") -> None:
-        """End the run. After the last iteration, builds in flight are waited for; at the end of its time, only those
-        whose export has completed; otherwise none are.
+        """End the run. After the last iteration, builds in flight are waited for, and those of them that we timed out
+        until the daemon is done with them; at the end of its time, only those whose export has completed; otherwise
+        none are.
         """
         if self.ending is not None:
             return
@@ -191,6 +221,8 @@ class Conductor:
     @contextmanager
     def watching(self, watch: Watch) -> Iterator[None]:
         """Have a running build looked at by every detector, and its phases signalled."""
+        started = watch.progress.reached[Phase.STARTED] - self.began
+        self._database.add(Begun(watch.iteration, watch.actor, watch.request.args, started, self._generation))
         self._inflight[watch.iteration] = watch
         watch.on_news = self._signal
         self._signal(watch, News((Phase.STARTED,)))
@@ -205,6 +237,8 @@ class Conductor:
         self._up = anyio.Event()
         for watch in self._inflight.values():
             watch.excuse = why
+        if self._orphans:
+            self._orphans.forget()
         try:
             yield
         finally:
@@ -217,6 +251,8 @@ class Conductor:
             self._observer.acted(record)
         else:
             self._over += 1
+            if record.outcome is Outcome.TIMED_OUT and self._orphans:
+                self._orphans.expect(record)
             self._observer.iterated(record)
             self._weigh(record)
 
@@ -225,16 +261,21 @@ class Conductor:
         count = self._streak[1] + 1 if outcome is self._streak[0] else 1
         self._streak = (outcome, count)
         self._succeeded = self._succeeded or outcome is Outcome.OK
-        if self._enough:
-            self.end(Ending.FINDINGS)
-        elif self._hung:
-            self._scope.cancel()  # what is in flight on it is cut off, and the next daemon takes over
+        if self._enough or self._hung:
+            self._go_on_or_end()
         elif outcome is Outcome.STALL and count >= _DEAD_STALLS:
             self.end(Ending.STALLED)
         elif outcome is Outcome.FAILED and count >= _HOPELESS_FAILURES and not self._succeeded:
             self.end(Ending.FAILING, iteration.error)
         elif outcome is Outcome.INFRA and count >= _INFRA_IN_A_ROW:
             self.end(Ending.INFRA, iteration.error)
+
+    def _go_on_or_end(self) -> None:
+        """After a finding: end the run, or let the next daemon take over; then what is in flight is cut off."""
+        if self._enough:
+            self.end(Ending.FINDINGS)
+        elif self._hung:
+            self._scope.cancel()
 
     @property
     def _enough(self) -> bool:
@@ -245,7 +286,6 @@ class Conductor:
     async def found(self, watch: Watch) -> None:
         """Record a finding at once, then capture its evidence while the client still waits."""
         assert watch.found is not None  # noqa: S101 — what brings a watch here
-        assert self._daemon is not None  # noqa: S101 — what it waits for
         finding = Finding(
             iteration=watch.iteration,
             kind=watch.found.outcome,
@@ -259,21 +299,60 @@ class Conductor:
             hunted=watch.found.outcome in self.scenario.stop.hunted,
             generation=self._generation,
         )
+        said = "\n".join([*watch.progress.last, *watch.progress.messages]) + "\n"
+
+        def evidence() -> Stages:
+            return of_build(watch, [other for other in self._inflight.values() if other is not watch])
+
+        await self._keep(finding, said.encode(), evidence)
+
+    async def _left_running(self, orphan: Orphan) -> None:
+        """Record a finding whose client is gone, capture its evidence, and end the run where it says so."""
+        build = orphan.iteration
+        finding = Finding(
+            iteration=build.number,
+            kind=orphan.outcome,
+            at=anyio.current_time() - self.began,
+            actor=build.actor,
+            args=build.args,
+            phase=orphan.progress.phase,
+            waited=orphan.waited,
+            completed_steps=orphan.progress.completed_vertexes,
+            last_progress=tuple(orphan.progress.last),
+            hunted=orphan.outcome in self.scenario.stop.hunted,
+            generation=build.generation,
+            seen_by="history",
+        )
+        self._database.amend(build.number, outcome=finding.kind, seen_by=finding.seen_by)
+        await self._keep(finding, orphan.log, lambda: of_orphan([*self._inflight.values()]))
+
+    def _released(self, number: int) -> None:
+        """Note that the daemon has let go of a build that we timed out."""
+        self._database.amend(number, released=anyio.current_time() - self.began)
+
+    async def _keep(self, finding: Finding, said: bytes, evidence: Callable[[], Stages]) -> None:
+        """Record a finding, then capture what there is to see of it."""
+        assert self._daemon is not None  # noqa: S101 — whose build it is
         self._database.add(finding)
         self._observer.found(finding)
         if finding.kind is Outcome.HANG and self.hang is None:
             self.hang = finding
-        folder = self.folder.path / "findings" / str(watch.iteration)
+        folder = self.folder.path / "findings" / str(finding.iteration)
         folder.mkdir(exist_ok=True)
-        (folder / "progress.jsonl").write_text("\n".join([*watch.progress.last, *watch.progress.messages]) + "\n")
+        (folder / "progress.jsonl").write_bytes(said)
         async with self._capturing:  # one at a time; who comes second may find that the run has what it needs
             if self._captured < _FULL_EVIDENCE and not self._hung:
                 self._captured += 1
-                beside = [other for other in self._inflight.values() if other is not watch]
-                captured = await capture_all(self._daemon, folder, of_build(watch, beside))
-                self.folder.write_json(f"findings/{watch.iteration}/captured.json", captured)
+                captured = await capture_all(self._daemon, folder, evidence())
+                if self.scenario.on_finding:
+                    captured["on_finding"] = await notify(
+                        self.scenario.on_finding, self.folder, self.scenario.name, finding, self._daemon.facts
+                    )
+                self.folder.write_json(f"findings/{finding.iteration}/captured.json", captured)
             self._hunted += finding.hunted and not self._hung
             self._hung = self._hung or finding.hunted
+            if finding.seen_by == "history":  # no client is to come to its end first
+                self._go_on_or_end()
 
     # Signals
 
@@ -313,6 +392,15 @@ class Conductor:
         if self.scenario.stop.time is not None:
             await anyio.sleep_until(self.began + self.scenario.stop.time)
             self.end(Ending.TIME)
+
+    async def _tend(self, daemon: Daemon) -> None:
+        """Have what is recorded outlive a power cut, the daemon's log not grow for ever, and no disk be filled up."""
+        while True:
+            await anyio.sleep(TEND_SECONDS)
+            require_room_to_go_on([self.folder.path, cache_folder("daemons")])
+            if daemon.facts.private and daemon.facts.log:
+                rotate(daemon.facts.log)
+            await anyio.to_thread.run_sync(self.folder.harden)
 
     async def _sample(self, daemon: Daemon) -> None:
         sampler = Sampler(daemon, self.attention, self.folder.path)

@@ -1,6 +1,8 @@
 """The run folder: what the run was, what happened in it (SQLite), what it came to. Written and read here only."""
 
+import fcntl
 import json
+import os
 import secrets
 import sqlite3
 import types
@@ -43,6 +45,8 @@ _TABLES: Final[Mapping[type[Record], str]] = {
     Finding: "findings",
     Audit: "audits",
 }
+_RESERVED: Final = "room-for-the-summary"
+_RESERVED_BYTES: Final = 2**20
 _COLUMN_TYPES: Final = {int: "INTEGER", bool: "INTEGER", float: "REAL", str: "TEXT"}
 
 
@@ -53,6 +57,13 @@ class NoSuchRun(UsageError):
         several = f"it ends the names of {', '.join(path.name for path in matching)}; say more of it"
         none = f"it is no run folder, nor the end of the name of one below {results}"
         super().__init__(f"no run {run!r}: {several if matching else none}")
+
+
+class RunGoesOn(UsageError):
+    """A run that another process is in the middle of."""
+
+    def __init__(self, run: Path) -> None:
+        super().__init__(f"{run} still goes on: wait for its end, or end it with Ctrl-C")
 
 
 class RunFolder:
@@ -122,6 +133,21 @@ class RunFolder:
         }
         return Summary(**values)
 
+    def reserve(self) -> None:
+        """Set room aside for the run's last file, which is to be written also on a disk that has filled up."""
+        with suppress(OSError), (self.path / _RESERVED).open("wb") as file:  # full already: then it cannot be had
+            os.posix_fallocate(file.fileno(), 0, _RESERVED_BYTES)
+
+    def release(self) -> None:
+        """Give back the room that was set aside."""
+        (self.path / _RESERVED).unlink(missing_ok=True)
+
+    def harden(self) -> None:
+        """Wait until the disk has what was recorded so far, so that a power cut does not undo it."""
+        for name in ("run.db-wal", "run.db"):
+            with suppress(FileNotFoundError), (self.path / name).open("rb") as file:
+                os.fsync(file.fileno())
+
     @contextmanager
     def database(self) -> Iterator["Database"]:
         """Open the run's database for writing, and make it where it is not there."""
@@ -133,10 +159,10 @@ class RunFolder:
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """Open the run's database for queries: as it is now, even where the run goes on meanwhile.
+        """Open the run's database for queries, as it is now; a run that goes on meanwhile is not held up.
 
         Raises:
-            StoreError: there is no database, or it is damaged.
+            StoreError: it cannot be read, or something in it is not what it should be.
         """
         source = self.path / "run.db"
         try:
@@ -146,19 +172,49 @@ class RunFolder:
         except (sqlite3.Error, IndexError, ValueError) as error:
             raise StoreError(source, f"cannot be read: {error}") from error
 
-    def read(self, kind: type[R]) -> list[R]:
-        """Return every record of a kind, in the order in which they were written."""
+    def each(self, kind: type[R]) -> Iterator[R]:
+        """Yield every record of a kind, in the order in which they were written."""
         with self.reading() as connection:
             connection.row_factory = sqlite3.Row
-            rows = connection.execute(f"SELECT * FROM {_TABLES[kind]} ORDER BY rowid")  # noqa: S608 — our own table names
-            return [_record(kind, row) for row in rows]
+            for row in connection.execute(f"SELECT * FROM {_TABLES[kind]} ORDER BY rowid"):  # noqa: S608 — our own names
+                yield _record(kind, row)
+
+    def read(self, kind: type[R]) -> list[R]:
+        """Return every record of a kind, in the order in which they were written."""
+        return list(self.each(kind))
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Have the run to ourselves while it goes on; the lock goes with the process, however that ends.
+
+        Raises:
+            RunGoesOn: another process has it.
+        """
+        folder = os.open(self.path, os.O_RDONLY)
+        try:
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise RunGoesOn(self.path) from error
+            yield
+        finally:
+            os.close(folder)
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether a process has it locked."""
+        try:
+            with self.locked():
+                return False
+        except RunGoesOn:
+            return True
 
 
 @dataclass(frozen=True)
 class Database:
     """A run's open database: write-ahead log, one transaction a record.
 
-    A process that dies at any moment loses no record; a host that loses power may lose the last few.
+    A process that dies at any moment loses no record; a host that loses power may lose what was not yet hardened.
     """
 
     folder: Path
@@ -169,6 +225,7 @@ class Database:
         self.connection.execute("PRAGMA synchronous = NORMAL")
         for kind, table in _TABLES.items():
             self._have(table, {field.name: _column_type(kind, field.name) for field in fields(kind)})
+        self.connection.execute("CREATE INDEX IF NOT EXISTS iterations_by_number ON iterations (number)")
 
     def add(self, record: Record) -> None:
         """Write one record; that of an iteration takes the place of the one that says it has begun.
@@ -183,6 +240,19 @@ class Database:
                     self._insert(record)
             else:
                 self._insert(record)
+        except sqlite3.Error as error:
+            raise StoreError(self.folder / "run.db", f"{error}; what was recorded before stays readable") from error
+
+    def amend(self, number: int, **changed: object) -> None:
+        """Change fields of an iteration that is written already: what became of it was seen only later.
+
+        Raises:
+            StoreError: see `add`.
+        """
+        marks = ", ".join(f"{name} = ?" for name in changed)
+        values = [*map(_written, changed.values()), number]
+        try:
+            self.connection.execute(f"UPDATE {_TABLES[Iteration]} SET {marks} WHERE number = ?", values)  # noqa: S608 — our own names
         except sqlite3.Error as error:
             raise StoreError(self.folder / "run.db", f"{error}; what was recorded before stays readable") from error
 

@@ -1,6 +1,7 @@
 """A small file system of its own to fill, where this host lets us mount one."""
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,14 +13,14 @@ SIZE = 32 * 2**20
 
 
 @contextmanager
-def mounted_disk(folder: Path) -> Iterator[Path]:
-    """Make and mount an ext4 of `SIZE` bytes below `folder`, without blocks kept for root; it goes on leaving."""
+def mounted_disk(folder: Path, size: int = SIZE) -> Iterator[Path]:
+    """Make and mount an ext4 of `size` bytes below `folder`, without blocks kept for root; it goes on leaving."""
     if os.geteuid() != 0:
         pytest.skip("mounting needs root")
     image, point = folder / "disk.img", folder / "disk"
     point.mkdir()
     with image.open("wb") as file:
-        file.truncate(SIZE)
+        file.truncate(size)
     subprocess.run(["mkfs.ext4", "-q", "-F", "-m", "0", image], check=True)  # noqa: S607
     done = subprocess.run(["mount", "-o", "loop", image, point], capture_output=True, text=True, check=False)  # noqa: S607
     if done.returncode != 0:
@@ -28,3 +29,18 @@ def mounted_disk(folder: Path) -> Iterator[Path]:
         yield point
     finally:
         subprocess.run(["umount", "--lazy", point], check=True)  # noqa: S607
+
+
+def fill(disk: Path, left: int) -> Path:
+    """Have only so many bytes of a disk be left; return the file that takes the rest."""
+    path = disk / "others"
+    with path.open("wb") as others:
+        end, step = 0, shutil.disk_usage(disk).free - left
+        while step >= 4096:
+            try:
+                os.posix_fallocate(others.fileno(), end, step)
+                end += step
+                step = min(step, shutil.disk_usage(disk).free - left)
+            except OSError:  # its own tables take room too
+                step //= 2
+    return path

@@ -17,10 +17,13 @@ LAYERS: Final[Mapping[str, tuple[str, ...]]] = {
     "version": ("harness",),
     "names": ("errors", "outcome", "units", "written", "delay", "dice", "stats", "records"),
     "pure": ("progress", "goroutines", "diagnosis", "leak", "judge"),
-    "host": ("proc", "burden", "cache", "cgroup", "hostinfo", "attention", "ledger", "interrupt", "apt"),
-    "files": ("triggers", "scenario", "store", "aggregate"),
+    "host": ("proc", "burden", "cache", "cgroup", "hostinfo", "attention", "ledger", "interrupt", "apt", "logs"),
+    "files": ("triggers", "scenario", "store", "past", "aggregate"),
     "parts": ("toolchain", "base_image", "registry", "daemons", "detectors", "actors", "evidence"),
-    "engine": ("aftermath", "audit", "sampler", "conductor", "plan", "engine"),
+    "engine": (
+        *("aftermath", "audit", "budget", "notify", "orphans", "sampler"),
+        *("conductor", "plan", "run", "engine"),
+    ),
     "users": ("charts", "report"),
     "edge": ("cli", "__main__"),
 }

@@ -11,6 +11,7 @@ from harness.cli.bundle import bundle_
 from harness.cli.clean import clean
 from harness.cli.diagnose import diagnose_
 from harness.cli.list import list_scenarios
+from harness.cli.resume import resume
 from harness.cli.run import run
 from harness.cli.schema import schema
 from harness.cli.show import show
@@ -27,6 +28,7 @@ app: Final = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("run")(run)
+app.command("resume")(resume)
 app.command("list")(list_scenarios)
 app.command("show")(show)
 app.command("diagnose")(diagnose_)

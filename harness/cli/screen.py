@@ -17,9 +17,10 @@ from rich.text import Text
 
 from harness.cli.story import finding_line, shown_seconds, tell
 from harness.daemons.base import Daemon
-from harness.engine import Audience
 from harness.outcome import Outcome
+from harness.past import NOTHING_YET, Past
 from harness.records import Action, Finding, Iteration, Sample, Summary
+from harness.run import Audience
 from harness.scenario import Scenario
 from harness.stats import excluded_rate, quantile
 from harness.store import RunFolder
@@ -60,13 +61,13 @@ def screen(*, as_json: bool, several: bool) -> Iterator[Callable[[str], Screen]]
 class Totals:
     """What a run came to so far; the tails are those of the last thousand builds."""
 
-    def __init__(self) -> None:
-        self.outcomes: Counter[Outcome] = Counter()
+    def __init__(self, past: Past = NOTHING_YET) -> None:
+        self.outcomes = Counter({Outcome(name): count for name, count in past.outcomes.items()})
         self.actions: Counter[str] = Counter()
         self.tails: deque[float] = deque(maxlen=_TAILS_KEPT)
-        self.trials = 0
+        self.trials = past.trials
         self.sample: Sample | None = None
-        self.began = monotonic()
+        self.began = monotonic() - past.seconds
 
     def add(self, iteration: Iteration) -> None:
         """Count one iteration."""
@@ -74,6 +75,12 @@ class Totals:
         if iteration.outcome is Outcome.OK and iteration.tail is not None:
             self.trials += 1
             self.tails.append(iteration.tail)
+
+    def correct(self, finding: Finding) -> None:
+        """Count an iteration otherwise than before, where the daemon showed only later what became of it."""
+        if finding.seen_by == "history":
+            self.outcomes[Outcome.TIMED_OUT] -= 1
+            self.outcomes[finding.kind] += 1
 
     @property
     def seconds(self) -> float:
@@ -129,11 +136,14 @@ class PlainLines:
         """Say it."""
         self._say(f"preparing {what}")
 
-    def started(self, scenario: Scenario, folder: RunFolder, daemon: Daemon, seed: int) -> None:
+    def started(self, scenario: Scenario, folder: RunFolder, daemon: Daemon, seed: int, past: Past) -> None:
         """Say what runs, and where its records are."""
-        self._totals = Totals()
+        self._totals = Totals(past)
+        self._said = past.seconds
         facts = daemon.facts
         self._say(f"{scenario.name}: {facts.kind} {facts.version} ({facts.toolchain}), seed {seed}, {folder.path}")
+        if past.begun:
+            self._say(f"going on after iteration {past.begun}, {format_duration(round(past.seconds, 1))} into the run")
 
     def iterated(self, iteration: Iteration) -> None:
         """Say what is out of the ordinary, and the sum of the rest."""
@@ -152,6 +162,7 @@ class PlainLines:
 
     def found(self, finding: Finding) -> None:
         """Say it at once."""
+        self._totals.correct(finding)
         self._say(finding_line(finding))
 
     def sampled(self, sample: Sample) -> None:
@@ -178,9 +189,10 @@ class JsonLines:
         """Write it."""
         self._write("preparing", {"what": what})
 
-    def started(self, scenario: Scenario, folder: RunFolder, daemon: Daemon, seed: int) -> None:
+    def started(self, scenario: Scenario, folder: RunFolder, daemon: Daemon, seed: int, past: Past) -> None:
         """Write it."""
         facts = {"scenario": scenario.name, "folder": str(folder.path), "seed": seed, "daemon": asdict(daemon.facts)}
+        facts["past"] = asdict(past)
         self._write("started", facts)
 
     def iterated(self, iteration: Iteration) -> None:
@@ -226,11 +238,11 @@ class LiveView:
         self._status.update(f"preparing {what}")
         self._status.start()
 
-    def started(self, scenario: Scenario, folder: RunFolder, daemon: Daemon, seed: int) -> None:
+    def started(self, scenario: Scenario, folder: RunFolder, daemon: Daemon, seed: int, past: Past) -> None:
         """Begin to draw."""
         self._status.stop()
         facts = daemon.facts
-        self._scenario, self._totals = scenario, Totals()
+        self._scenario, self._totals = scenario, Totals(past)
         self._title = f"{scenario.name}  {facts.kind} {facts.version} ({facts.toolchain})  seed {seed}\n{folder.path}"
         self._live = Live(get_renderable=self._draw, console=self._console, refresh_per_second=_REFRESH_HZ)
         self._live.start()
@@ -247,6 +259,7 @@ class LiveView:
 
     def found(self, finding: Finding) -> None:
         """Leave it on the screen."""
+        self._totals.correct(finding)
         self._say(finding_line(finding), "bold red")
 
     def sampled(self, sample: Sample) -> None:

@@ -24,7 +24,12 @@ def tell(console: Console, folder: RunFolder, summary: Summary | None) -> None:
     """Print a run; one that has no summary is told as what it is."""
     story = folder.read_json("run.json")
     if summary is None:
-        _say(console, f"NO VERDICT  the run still goes on, or died (pid {story['pid']}); {folder.path}", "yellow")
+        what = (
+            f"the run goes on (pid {story['pid']})"
+            if folder.goes_on
+            else "the run died; `repro resume` goes on with it"
+        )
+        _say(console, f"NO VERDICT  {what}; {folder.path}", "yellow")
         _say(console, f"started {story['started']}, seed {story['seed']}: {' '.join(story['argv'])}")
         return
     console.print(Text(f"{summary.verdict.upper()}  ", _COLOURS[summary.verdict]) + summary.because, soft_wrap=True)
@@ -108,7 +113,8 @@ def _tell_finding(console: Console, folder: RunFolder, finding: Finding) -> None
     for line in said[-_LAST_STEPS:]:
         _say(console, f"    {line}")
     if finding.kind is Outcome.HANG:
-        _say(console, "    <- here the client should have returned")
+        due = "the client should have returned" if finding.seen_by == "client" else "the daemon should have been done"
+        _say(console, f"    <- here {due}")
     try:
         captured = folder.read_json(f"findings/{finding.iteration}/captured.json")
     except StoreError:
@@ -125,10 +131,13 @@ def _say(console: Console, line: str, style: str = "") -> None:
 def finding_line(finding: Finding) -> str:
     """Return one line that says what was found, where, and after what wait."""
     waited = format_duration(round(finding.waited, 1))
+    held = f"the daemon has held the build for {waited} after its client was timed out"
     what = {
-        Outcome.HANG: f"HANG: export completed, and the client has not returned for {waited}",
-        Outcome.STALL: f"STALL: no progress for {waited}, in phase {finding.phase}",
-    }[finding.kind]
+        (Outcome.HANG, "client"): f"HANG: export completed, and the client has not returned for {waited}",
+        (Outcome.STALL, "client"): f"STALL: no progress for {waited}, in phase {finding.phase}",
+        (Outcome.HANG, "history"): f"HANG: every step has ended, and {held}",
+        (Outcome.STALL, "history"): f"STALL: {held}, in phase {finding.phase}",
+    }[finding.kind, finding.seen_by]
     args = json.dumps(dict(finding.args))
     return f"iteration {finding.iteration} at {finding.at:.1f} s  {what}  ({finding.actor} {args})"
 

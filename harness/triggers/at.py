@@ -10,7 +10,7 @@ from harness.units import Duration
 
 
 class AtTrigger(Trigger):
-    """Act once."""
+    """Act once in a run."""
 
     at: Duration
     """How long after the run began."""
@@ -21,7 +21,8 @@ class AtTrigger(Trigger):
         return self.at
 
     async def moments(self, dice: Dice, signals: Signals) -> AsyncGenerator[Moment, None]:  # noqa: ARG002 — no chance in it
-        """Yield the one moment."""
-        due = anyio.current_time() + self.at
-        await anyio.sleep_until(due)
-        yield Moment(1, due)
+        """Yield the one moment, unless it has come before."""
+        due = signals.began + self.at
+        if due >= signals.since:
+            await anyio.sleep_until(due)
+            yield Moment(1, due)

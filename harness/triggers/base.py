@@ -39,6 +39,16 @@ class Moment:
 class Signals(Protocol):
     """What happens in a run, to listen to. Who is busy when a signal that it wants comes misses it."""
 
+    @property
+    def began(self) -> float:
+        """Monotonic time of the run's start."""
+        ...
+
+    @property
+    def since(self) -> float:
+        """Monotonic time up to which all moments have come: of the daemon before, or of a run that is gone on with."""
+        ...
+
     def listening(self, wanted: Callable[[Reached], bool]) -> AbstractAsyncContextManager[ObjectReceiveStream[Reached]]:
         """Listen to what builds reach, as far as it is wanted."""
         ...

@@ -29,6 +29,8 @@ async def settled() -> None:
 class Run:
     """A run that signals what a test says, to those who listen just then."""
 
+    began = since = 0.0
+
     def __init__(self) -> None:
         self.listeners: list[tuple[Callable[[Reached], bool], MemoryObjectSendStream[Reached]]] = []
 

@@ -1,0 +1,36 @@
+"""`repro resume`: a run that died or was interrupted, from where it stood."""
+
+import sys
+from typing import Annotated
+
+import anyio
+import typer
+
+from harness.cli.options import RESULTS, VOCABULARY, Results
+from harness.cli.screen import screen
+from harness.engine import resume_run
+from harness.scenario import load
+from harness.store import find_run
+
+
+def resume(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run folder, the end of its name, or `last`.")] = "last",
+    iterations: Annotated[
+        int | None, typer.Option(metavar="N", help="End after N iterations in all, instead of what it had.")
+    ] = None,
+    time: Annotated[
+        str | None, typer.Option(metavar="T", help="End after a time in all, such as 48h, instead of what it had.")
+    ] = None,
+    results: Results = RESULTS,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> int:
+    """Go on with a run after a kill, a reboot, a full disk or Ctrl-C: no iteration is lost or counted twice."""
+    folder = find_run(run, results)
+    later = {"iterations": iterations, "time": time}
+    settings = [f"stop.{key}={value}" for key, value in later.items() if value is not None]
+    scenario = load(folder.path / "scenario.yaml", VOCABULARY, settings)
+    with screen(as_json=as_json, several=False) as audience_of:
+        audience = audience_of("")
+        summary = anyio.run(resume_run, folder, scenario, tuple(sys.argv), audience)
+        audience.finished(summary, folder)
+    return summary.exit_code

@@ -1,0 +1,64 @@
+"""What it costs to record an iteration, as a run does it: noted as it begins, and replaced as it ends.
+
+``python tests/benchmarks/recording.py [COUNT]``; beside it, in turn, the same record as one line of JSON, flushed.
+"""
+
+import json
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+from harness.outcome import Outcome
+from harness.records import Begun, Iteration
+from harness.store import RunFolder
+
+ROUNDS = 5
+
+
+def iteration(number: int) -> Iteration:
+    """Return a record like those of `prune-race`."""
+    at = float(number)
+    return Iteration(
+        number, "ci", {"N": str(number % 7)}, Outcome.OK, at, at + 0.1, at + 0.2, at + 0.3, at + 0.4, None, 0
+    )
+
+
+def recorded(folder: Path, count: int) -> float:
+    """Return the seconds that an iteration takes in a run's database."""
+    with RunFolder.create(folder, "s").database() as database:
+        began = perf_counter()
+        for number in range(1, count + 1):
+            database.add(Begun(number, "ci", {"N": str(number % 7)}, float(number)))
+            database.add(iteration(number))
+        return (perf_counter() - began) / count
+
+
+def written(folder: Path, count: int) -> float:
+    """Return the seconds that an iteration takes as a line of a file."""
+    with (folder / "lines.jsonl").open("w") as file:
+        began = perf_counter()
+        for number in range(1, count + 1):
+            file.write(json.dumps(asdict(iteration(number)), default=str) + "\n")
+            file.flush()
+        return (perf_counter() - began) / count
+
+
+def main() -> None:
+    """Measure both in turn, and print medians and their ratio."""
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
+    ours, theirs = [], []
+    for _ in range(ROUNDS):
+        with tempfile.TemporaryDirectory() as folder:
+            ours.append(recorded(Path(folder), count))
+            theirs.append(written(Path(folder), count))
+    ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
+    print(f"database {1000 * median(ours):.3f} ms an iteration ({1000 * max(ours):.3f} at most)")
+    print(f"lines    {1000 * median(theirs):.3f} ms")
+    print(f"ratio    {median(ratios):.1f} ({min(ratios):.1f} to {max(ratios):.1f}), {ROUNDS} rounds of {count}")
+
+
+if __name__ == "__main__":
+    main()
