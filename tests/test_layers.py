@@ -15,7 +15,7 @@ import harness
 
 LAYERS: Final[Mapping[str, tuple[str, ...]]] = {
     "version": ("harness",),
-    "names": ("errors", "outcome", "units", "written", "delay", "dice", "stats", "records"),
+    "names": ("errors", "outcome", "units", "written", "delay", "dice", "stats", "survival", "records"),
     "pure": ("progress", "goroutines", "diagnosis", "leak", "judge"),
     "host": ("proc", "burden", "cache", "cgroup", "hostinfo", "attention", "ledger", "interrupt", "apt", "logs"),
     "files": ("triggers", "scenario", "store", "past", "aggregate"),
