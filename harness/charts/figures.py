@@ -17,6 +17,7 @@ from bokeh.plotting import figure
 
 from harness.charts.columns import COLOURS, Columns
 from harness.outcome import Outcome
+from harness.survival import Survival
 
 _HEIGHT: Final = 180
 _LINE, _PALE, _OWN = "#33658a", "#86bbd8", "#999999"
@@ -150,6 +151,28 @@ class Charts:
         plot.xaxis.formatter = NumeralTickFormatter(format=_CLOCK)
         plot.xaxis.ticker = AdaptiveTicker(base=60, mantissas=[1, 2, 5, 10, 15, 30], desired_num_ticks=_TICKS)
         return plot
+
+
+def survival_figure(curve: Survival, label: str) -> figure:
+    """Return the share of daemons that have not hung, with its interval."""
+    source = ColumnDataSource(
+        {
+            "time": curve.times,
+            "share": curve.survival,
+            "low": curve.low95,
+            "high": curve.high95,
+            "at_risk": curve.at_risk,
+        }
+    )
+    plot = _plot("survival", "share without a hang", y_range=Range1d(start=0, end=1.03))
+    plot.varea_step(x="time", y1="low", y2="high", step_mode="after", source=source, color=_PALE, alpha=0.35)
+    plot.step(x="time", y="share", mode="after", source=source, color=_LINE, line_width=1.5)
+    dots = plot.scatter("time", "share", source=source, color=_LINE, size=4)
+    rows = [(label, "@time{0,0.[0]}"), ("share", "@share{0.000}"), ("95 %", "@low{0.000} to @high{0.000}")]
+    plot.add_tools(HoverTool(renderers=[dots], tooltips=[*rows, ("still looked at", "@at_risk")], mode="vline"))
+    plot.xaxis.axis_label = label
+    plot.xaxis.formatter = NumeralTickFormatter(format=_PLAIN)
+    return plot
 
 
 def _plot(name: str, label: str, **options: Any) -> figure:
