@@ -24,17 +24,19 @@ COLOURS: Final[Mapping[Outcome, str]] = {
 _SHADES: Final = ("#f4a259", "#5b8ebf", "#9381ff", "#8cb369", "#bc4b51", "#6d6875")
 """What other actors are shaded in, in the order in which they first act."""
 _LEAST_SHADE, _MOST_SHADE = 0.07, 0.32
+_LEAST_BINS, _MOST_BINS = 40, 300
 _MIB: Final = 2**20
 _MILLISECONDS: Final = 1000
 
 
-def columns_of(folder: RunFolder, bins: int = 300) -> dict[str, Columns]:
-    """Return the columns of every source.
+def columns_of(folder: RunFolder, bins: int | None = None) -> dict[str, Columns]:
+    """Return the columns of every source; without `bins`, as many as the run has iterations, within reason.
 
     ``time`` has one row, `end`: the last second of the common axis. ``outcomes`` has a column by each outcome's name,
     also of those that never came. Tails are in milliseconds, memory in MiB, all else as it was recorded. What was not
     measured has no row.
     """
+    bins = bins or min(max(aggregate.outcomes(folder).total, _LEAST_BINS), _MOST_BINS)
     line, measured = aggregate.timeline(folder, bins), aggregate.samples(folder, bins)
     acts = aggregate.spans(folder)
     end = max([*line.until[-1:], *measured.at[-1:], *acts.until[-1:], 1.0])

@@ -52,7 +52,7 @@ def survival_lines(account: Account) -> list[str]:
             share, low, high = curve.at(curve.times[-1])
             lines.append(
                 f"{curve.hung} of {curve.n} daemons hung; beyond {curve.times[-1]:.6g} {unit}, "
-                f"{share:.2g} of them go on without one (95 % interval {low:.2g} to {high:.2g})."
+                f"a share of {share:.2g} goes on without one (95 % interval {low:.2g} to {high:.2g})."
             )
     return lines
 
