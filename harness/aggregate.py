@@ -149,6 +149,18 @@ class Audits:
     running: tuple[int | None, ...]
 
 
+@dataclass(frozen=True)
+class Lives:
+    """The daemons of a run, in the order in which they lived."""
+
+    trials: tuple[int, ...]
+    """Builds whose export completed and that nobody killed, up to the first hang; the one that hung is the last."""
+    seconds: tuple[float, ...]
+    """From its first build to its first hang, or to its last build's end."""
+    hung: tuple[bool, ...]
+    """Whether it ended with a hang in a trial."""
+
+
 def outcomes(folder: RunFolder) -> Outcomes:
     """Return how often each outcome came."""
     with folder.reading() as connection:
@@ -259,6 +271,23 @@ def findings(folder: RunFolder) -> Findings:
     with folder.reading() as connection:
         iteration, kind, *rest = _columns(connection, query, (), 6)
         return Findings(iteration, tuple(Outcome(each) for each in kind), *rest)
+
+
+def lives(folder: RunFolder) -> Lives:
+    """Return how long each daemon lived without a hang; a hang that its client did not see ends it as any end does."""
+    query = f"""
+        WITH hangs AS (
+            SELECT generation AS of, min(at) AS hung_at, seen_by = 'client' AS seen
+            FROM findings WHERE kind = '{Outcome.HANG}' GROUP BY generation
+        ) SELECT
+            count(CASE WHEN outcome = '{Outcome.OK}' AND coalesce(exited <= hung_at, 1) THEN exited - exported END)
+                + coalesce(max(seen), 0),
+            coalesce(max(hung_at), max(coalesce(exited, started))) - min(started),
+            coalesce(max(seen), 0)
+        FROM iterations LEFT JOIN hangs ON of = generation GROUP BY generation ORDER BY generation"""  # noqa: S608 — our own words
+    with folder.reading() as connection:
+        trials, seconds, hung = _columns(connection, query, (), 3)
+        return Lives(trials, seconds, tuple(map(bool, hung)))
 
 
 def audits(folder: RunFolder, limit: int = 600) -> Audits:

@@ -1,6 +1,5 @@
 """The verdict of a run, computed from its records alone, so that it can be computed again from disk."""
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -43,16 +42,19 @@ def judge(
 
     A trial is a build whose export completed and that nobody killed: only those could have hung and been seen. A
     daemon that hung once hangs again, so each daemon of the run counts up to its first hang, and that is one.
+    A hang behind a build that we timed out (`seen_by` the daemon's history) decides the verdict like any other, and is
+    the first hang if it comes first. But trials are builds that nobody killed, so it is neither a trial nor a hang of
+    the rate: its daemon then counts no hang in the trials up to it.
     The verdict is ``hang`` with one hunted finding; else ``inconclusive`` if the run was cut short, a finding
     that is not hunted came, or no build was a trial; else ``clean``.
     A leak changes nothing of that. It is looked for up to the first finding: a build that hangs keeps its goroutines.
     """
     found = sorted(findings, key=lambda finding: finding.at)
-    hung: dict[int, float] = {}
-    """When each daemon that hung did so first."""
+    hung: dict[int, Finding] = {}
+    """The first hang of each daemon that had one."""
     for finding in found:
         if finding.kind is Outcome.HANG:
-            hung.setdefault(finding.generation, finding.at)
+            hung.setdefault(finding.generation, finding)
     outcomes: Counter[Outcome] = Counter()
     tails: list[float] = []
     trials, error = 0, ""
@@ -60,10 +62,12 @@ def judge(
         outcomes[iteration.outcome] += 1
         if iteration.outcome is Outcome.OK and iteration.tail is not None:
             tails.append(iteration.tail)
-            trials += (iteration.exited or 0.0) <= hung.get(iteration.generation, math.inf)
+            first = hung.get(iteration.generation)
+            trials += first is None or (iteration.exited or 0.0) <= first.at
         error = error or iteration.error
     hunted = [finding for finding in found if finding.hunted]
-    hangs = rate(len(hung), trials + len(hung))
+    counted = sum(first.seen_by == "client" for first in hung.values())
+    hangs = rate(counted, trials + counted)
     if hunted:
         verdict, because = Verdict.HANG, _told(hunted[0])
     elif ending in _CUT_SHORT:
@@ -116,10 +120,11 @@ def _exit_code(verdict: Verdict, ending: Ending) -> ExitCode:
 def _first(found: list[Finding], kind: Outcome) -> FirstHang | None:
     for finding in found:
         if finding.kind is kind:
-            return FirstHang(finding.iteration, finding.at, finding.actor, finding.args, kind)
+            return FirstHang(finding.iteration, finding.at, finding.actor, finding.args, kind, finding.seen_by)
     return None
 
 
 def _told(finding: Finding) -> str:
     what = {Outcome.HANG: "export hang", Outcome.STALL: "stall before the export"}[finding.kind]
-    return f"{what} at iteration {finding.iteration}, {finding.at:.1f} s into the run"
+    behind = ", behind a build that was timed out" if finding.seen_by == "history" else ""
+    return f"{what} at iteration {finding.iteration}, {finding.at:.1f} s into the run{behind}"

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -167,6 +168,26 @@ def test_findings_and_audits(made: Made) -> None:
     assert (found.iteration, found.at, found.kind[0]) == ((4, 3), (8.0, 9.0), Outcome.HANG)
     assert aggregate.audits(folder, limit=100).iteration == tuple(range(1, 1001, 10))
     assert aggregate.audits(folder).lasting == (None,) * 1000
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_daemons_live_until_their_first_hang(made: Made, seed: int) -> None:
+    """A daemon's trials and time are those up to its first hang; without one, or with one unseen, all that it had."""
+    chance = Random(seed)
+    iterations = [replace(each, generation=chance.randint(1, 4)) for each in builds(seed, 200)]
+    drawn = [
+        Finding(n, Outcome.HANG, chance.uniform(5, 60), "ci", {}, Phase.EXPORTED, 5.0, 1, (), True, n, seen_by)
+        for n, seen_by in ((2, "client"), (2, "client"), (3, "history"))
+    ]
+    found = aggregate.lives(made([*iterations, *drawn]))
+    for place, daemon in enumerate((1, 2, 3, 4)):
+        mine = [each for each in iterations if each.generation == daemon]
+        hangs = sorted(hang.at for hang in drawn if hang.generation == daemon)
+        until = hangs[0] if hangs else max(each.exited or each.started for each in mine)
+        lived = [each for each in mine if not hangs or (each.exited or 0) <= until]
+        assert found.hung[place] == (daemon == 2)
+        assert found.trials[place] == len(tails_of(lived)) + (daemon == 2)
+        assert found.seconds[place] == pytest.approx(until - min(each.started for each in mine))
 
 
 def test_nothing_recorded(made: Made) -> None:

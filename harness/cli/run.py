@@ -8,6 +8,7 @@ import anyio
 import typer
 
 from harness.cli.options import RESULTS, VOCABULARY, Results
+from harness.cli.report import report_at_the_end
 from harness.cli.screen import screen
 from harness.engine import run_scenario
 from harness.outcome import ExitCode
@@ -44,6 +45,9 @@ def run(
     allow_host_damage: Annotated[
         bool, typer.Option("--allow-host-damage", help="Let actors delete and disturb on `--daemon host`.")
     ] = False,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Begin also where the disk is likely to fill up before the end.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> int:
     """Run a scenario; exit 0 clean, 1 hang, 125 inconclusive, 129 usage, 130 interrupted, 255 broken."""
@@ -59,10 +63,12 @@ def run(
         seed=seed,
         keep=keep,
         allow_host_damage=allow_host_damage,
+        anyway=anyway,
         argv=tuple(sys.argv),
     )
     with screen(as_json=as_json, several=bool(written.daemons)) as audience_of:
         results_of = anyio.run(run_scenario, written, options, audience_of)
         for name, (summary, folder) in zip(written.by_daemon(), results_of, strict=True):
             audience_of(name).finished(summary, folder)
+    report_at_the_end(folder for _, folder in results_of)
     return min((summary.exit_code for summary, _ in results_of), key=_GRAVITY.index)

@@ -15,11 +15,12 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from harness.cli.story import finding_line, shown_seconds, tell
+from harness.cli.story import tell
 from harness.daemons.base import Daemon
 from harness.outcome import Outcome
 from harness.past import NOTHING_YET, Past
 from harness.records import Action, Finding, Iteration, Sample, Summary
+from harness.report.words import finding_line, shown_seconds
 from harness.run import Audience
 from harness.scenario import Scenario
 from harness.stats import excluded_rate, quantile
@@ -75,6 +76,12 @@ class Totals:
         if iteration.outcome is Outcome.OK and iteration.tail is not None:
             self.trials += 1
             self.tails.append(iteration.tail)
+
+    def correct(self, finding: Finding) -> None:
+        """Count an iteration otherwise than before, where the daemon showed only later what became of it."""
+        if finding.seen_by == "history":
+            self.outcomes[Outcome.TIMED_OUT] -= 1
+            self.outcomes[finding.kind] += 1
 
     @property
     def seconds(self) -> float:
@@ -156,6 +163,7 @@ class PlainLines:
 
     def found(self, finding: Finding) -> None:
         """Say it at once."""
+        self._totals.correct(finding)
         self._say(finding_line(finding))
 
     def sampled(self, sample: Sample) -> None:
@@ -252,6 +260,7 @@ class LiveView:
 
     def found(self, finding: Finding) -> None:
         """Leave it on the screen."""
+        self._totals.correct(finding)
         self._say(finding_line(finding), "bold red")
 
     def sampled(self, sample: Sample) -> None:
