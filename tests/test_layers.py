@@ -24,7 +24,7 @@ LAYERS: Final[Mapping[str, tuple[str, ...]]] = {
         *("aftermath", "audit", "budget", "notify", "orphans", "sampler"),
         *("conductor", "plan", "run", "engine"),
     ),
-    "users": ("charts", "report"),
+    "users": ("charts", "report", "web"),
     "edge": ("cli", "__main__"),
 }
 """The rows, low to high, with the modules and packages of each; ``harness`` is the root package's own file."""

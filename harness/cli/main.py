@@ -15,6 +15,7 @@ from harness.cli.report import report
 from harness.cli.resume import resume
 from harness.cli.run import run
 from harness.cli.schema import schema
+from harness.cli.serve import serve
 from harness.cli.show import show
 from harness.cli.toolchain import toolchain
 from harness.engine import Interrupted
@@ -34,6 +35,7 @@ app.command("list")(list_scenarios)
 app.command("show")(show)
 app.command("report")(report)
 app.command("diagnose")(diagnose_)
+app.command("serve")(serve)
 app.command("bundle")(bundle_)
 app.command("clean")(clean)
 app.command("schema")(schema)
