@@ -114,8 +114,8 @@ class _Answers:
 
 def _file_in(folder: Path, name: str) -> Response:
     """Return a file that lies in a folder or below it, wherever links may lead."""
-    file = (folder / name).resolve()
-    if "\0" in name or not file.is_relative_to(folder.resolve()) or not file.is_file():
+    file = (folder / name.replace("\0", "?")).resolve()
+    if not file.is_relative_to(folder.resolve()) or not file.is_file():
         raise HTTPException(404, "there is no such file")
     headers = {"Cache-Control": "no-cache"}
     if file.suffix == ".html":

@@ -81,7 +81,7 @@ class TokenGuard:
 
 def _without_token(url: URL) -> str:
     query = url.remove_query_params("token").query
-    return url.path + (f"?{query}" if query else "")
+    return "/" + url.path.lstrip("/") + (f"?{query}" if query else "")
 
 
 def address_of(host: str, port: int, token: str | None) -> str:

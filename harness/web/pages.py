@@ -1,6 +1,7 @@
 """The pages: the list of runs, and a run whose charts are still empty; its script fills them."""
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -61,6 +62,7 @@ class Pages:
         )
 
 
+@cache
 def _empty_charts() -> list[Any]:
     """Return what Bokeh's script draws: those over time in one document, so that who moves one moves all."""
     figures = dict(Charts(no_columns()).figures)
