@@ -226,6 +226,7 @@ def _story(name: str, options: RunOptions, toolchain: Toolchain, seed: int) -> d
         "started": _now(),
         "seed": seed,
         "name": name,
+        "shards": options.shards,
         "keep": options.keep,
         "allow_host_damage": options.allow_host_damage,
         "toolchain": {"spec": toolchain.spec, "binaries": {k: asdict(v) for k, v in toolchain.binaries.items()}},

@@ -29,15 +29,17 @@ from harness.records import (
     FirstHang,
     Iteration,
     Leak,
+    Life,
     Sample,
     Summary,
 )
 from harness.stats import Rate
 
-Record = Begun | Iteration | Action | Sample | Finding | Audit
-R = TypeVar("R", Begun, Iteration, Action, Sample, Finding, Audit)
+Record = Life | Begun | Iteration | Action | Sample | Finding | Audit
+R = TypeVar("R", Life, Begun, Iteration, Action, Sample, Finding, Audit)
 
 _TABLES: Final[Mapping[type[Record], str]] = {
+    Life: "daemons",
     Begun: "in_flight",
     Iteration: "iterations",
     Action: "actions",
