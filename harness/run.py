@@ -121,8 +121,9 @@ class Run:
     async def _shard(self, conductor: Conductor, share: Share, staging: Path) -> None:
         """Have one daemon after the other, until there is no more to do."""
         since = conductor.since
-        if share.memory is not None:
+        if share is not ALL:
             staging /= str(share.shard)  # a cache that builds keep there is its own
+            staging.mkdir()
         for actor in self.plan.actors:
             await actor.prepare(staging)
         while not conductor.exhausted:
