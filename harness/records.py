@@ -15,7 +15,7 @@ FORMAT: Final = 1
 
 
 @dataclass(frozen=True)
-class Life:
+class Birth:
     """A daemon of a run, as it came up."""
 
     generation: int

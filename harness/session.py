@@ -24,7 +24,7 @@ from harness.notify import notify
 from harness.orphans import Orphan, Orphans
 from harness.outcome import Ending, Outcome, Phase
 from harness.progress import News, Step
-from harness.records import Action, Begun, Finding, Iteration, Life
+from harness.records import Action, Begun, Finding, Iteration, Birth
 from harness.sampler import Sampler, family
 from harness.share import Share
 from harness.triggers.base import Reached
@@ -84,8 +84,8 @@ class Session:
             registry: the address of the run's own, where an actor needs one.
         """
         facts, conductor = self.daemon.facts, self._conductor
-        life = Life(self.generation, self.share.shard, self._now(), facts.pid, self.share.cores)
-        conductor.database.add(life)
+        birth = Birth(self.generation, self.share.shard, self._now(), facts.pid, self.share.cores)
+        conductor.database.add(birth)
         stage = Stage(
             *(self.daemon, self.generation, staging, seed, self.began, conductor.attention),
             *(self, self, self._inflight, registry, self.share.cores),

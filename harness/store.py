@@ -29,17 +29,17 @@ from harness.records import (
     FirstHang,
     Iteration,
     Leak,
-    Life,
+    Birth,
     Sample,
     Summary,
 )
 from harness.stats import Rate
 
-Record = Life | Begun | Iteration | Action | Sample | Finding | Audit
-R = TypeVar("R", Life, Begun, Iteration, Action, Sample, Finding, Audit)
+Record = Birth | Begun | Iteration | Action | Sample | Finding | Audit
+R = TypeVar("R", Birth, Begun, Iteration, Action, Sample, Finding, Audit)
 
 _TABLES: Final[Mapping[type[Record], str]] = {
-    Life: "daemons",
+    Birth: "daemons",
     Begun: "in_flight",
     Iteration: "iterations",
     Action: "actions",

@@ -7,7 +7,7 @@ import pytest
 
 from harness.hostinfo import MEMORY_FLOOR
 from harness.outcome import Ending, Outcome
-from harness.records import Action, Finding, Iteration, Life, Sample
+from harness.records import Action, Finding, Iteration, Birth, Sample
 from harness.share import ALL, shares
 from tests.stub_runs import repro, run, start, write_scenario
 
@@ -53,15 +53,15 @@ def test_one_run_of_several_daemons(tmp_path: Path) -> None:
     assert (summary.ending, summary.iterations, summary.rate.trials) == (Ending.ITERATIONS, 80, 80)
     iterations = folder.read(Iteration)
     assert sorted(iteration.number for iteration in iterations) == [*range(1, 81)]
-    lives = folder.read(Life)
-    assert {life.shard for life in lives} == {1, 2}
-    assert len({life.pid for life in lives}) == 2
-    for life in lives:
-        assert sum(iteration.generation == life.generation for iteration in iterations) > 20
-        assert life.cores
+    births = folder.read(Birth)
+    assert {birth.shard for birth in births} == {1, 2}
+    assert len({birth.pid for birth in births}) == 2
+    for birth in births:
+        assert sum(iteration.generation == birth.generation for iteration in iterations) > 20
+        assert birth.cores
     if len(os.sched_getaffinity(0)) > 1:
-        assert not {*lives[0].cores} & {*lives[1].cores}
-    generations = {life.generation for life in lives}
+        assert not {*births[0].cores} & {*births[1].cores}
+    generations = {birth.generation for birth in births}
     assert {action.generation for action in folder.read(Action)} == generations
     assert {sample.generation for sample in folder.read(Sample)} == generations
     for left in ("ledgers", "daemons", "staging"):
@@ -95,7 +95,7 @@ def test_hangs_are_counted_over_all(tmp_path: Path) -> None:
     assert code == 1, output
     assert summary is not None
     assert (summary.ending, summary.rate.hangs) == (Ending.FINDINGS, 3)
-    assert len(folder.read(Life)) == 4
+    assert len(folder.read(Birth)) == 4
 
 
 def test_a_killed_run_of_several_goes_on(tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_a_killed_run_of_several_goes_on(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("options", "said"),
-    [(["--daemon", "host"], "leave out `--daemon host`"), (["--shards", "0"], "0 is not in the range")],
+    [(["--daemon", "host"], "leave out `--daemon host`"), (["--shards", "0"], "greater than or equal to 1")],
 )
 def test_what_cannot_be(tmp_path: Path, options: list[str], said: str) -> None:
     """There is one host's daemon, and no run without any."""
