@@ -1,11 +1,11 @@
 """The verdict of a run, computed from its records alone, so that it can be computed again from disk."""
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from harness.leak import leak_of
+from harness.lives import Lives
 from harness.outcome import Ending, ExitCode, Outcome, Verdict
 from harness.records import FORMAT, Answer, Audit, Finding, FirstHang, Iteration, Summary
 from harness.stats import excluded_rate, quantile, rate
@@ -48,22 +48,19 @@ def judge(
     A leak changes nothing of that. It is looked for up to the first finding: a build that hangs keeps its goroutines.
     """
     found = sorted(findings, key=lambda finding: finding.at)
-    hung: dict[int, float] = {}
-    """When each daemon that hung did so first."""
-    for finding in found:
-        if finding.kind is Outcome.HANG:
-            hung.setdefault(finding.generation, finding.at)
+    daemons = Lives(found)
     outcomes: Counter[Outcome] = Counter()
     tails: list[float] = []
-    trials, error = 0, ""
+    error = ""
     for iteration in iterations:
+        daemons.add(iteration)
         outcomes[iteration.outcome] += 1
         if iteration.outcome is Outcome.OK and iteration.tail is not None:
             tails.append(iteration.tail)
-            trials += (iteration.exited or 0.0) <= hung.get(iteration.generation, math.inf)
         error = error or iteration.error
     hunted = [finding for finding in found if finding.hunted]
-    hangs = rate(len(hung), trials + len(hung))
+    lived = daemons.told()
+    hangs = rate(sum(life.hung for life in lived), sum(life.trials for life in lived))
     if hunted:
         verdict, because = Verdict.HANG, _told(hunted[0])
     elif ending in _CUT_SHORT:

@@ -16,7 +16,7 @@ import harness
 LAYERS: Final[Mapping[str, tuple[str, ...]]] = {
     "version": ("harness",),
     "names": ("errors", "outcome", "units", "written", "delay", "dice", "stats", "survival", "records"),
-    "pure": ("progress", "goroutines", "diagnosis", "leak", "judge"),
+    "pure": ("progress", "goroutines", "diagnosis", "leak", "lives", "judge"),
     "host": ("proc", "burden", "cache", "cgroup", "hostinfo", "attention", "ledger", "interrupt", "apt", "logs"),
     "files": ("triggers", "scenario", "store", "past"),
     "parts": ("toolchain", "base_image", "registry", "daemons", "detectors", "actors", "evidence"),
