@@ -24,7 +24,7 @@ from harness.notify import notify
 from harness.orphans import Orphan, Orphans
 from harness.outcome import Ending, Outcome, Phase
 from harness.progress import News, Step
-from harness.records import Action, Begun, Finding, Iteration, Birth
+from harness.records import Action, Begun, Birth, Finding, Iteration
 from harness.sampler import Sampler, family
 from harness.share import Share
 from harness.triggers.base import Reached

@@ -24,12 +24,12 @@ from harness.records import (
     Answer,
     Audit,
     Begun,
+    Birth,
     Diagnosis,
     Finding,
     FirstHang,
     Iteration,
     Leak,
-    Birth,
     Sample,
     Summary,
 )

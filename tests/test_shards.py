@@ -7,7 +7,7 @@ import pytest
 
 from harness.hostinfo import MEMORY_FLOOR
 from harness.outcome import Ending, Outcome
-from harness.records import Action, Finding, Iteration, Birth, Sample
+from harness.records import Action, Birth, Finding, Iteration, Sample
 from harness.share import ALL, shares
 from tests.stub_runs import repro, run, start, write_scenario
 
