@@ -137,7 +137,7 @@ class RunFolder:
                 connection.row_factory = sqlite3.Row
                 rows = connection.execute(f"SELECT * FROM {_TABLES[kind]} ORDER BY rowid")  # noqa: S608 — our own table names
                 return [_record(kind, row) for row in rows]
-        except (sqlite3.Error, IndexError, ValueError) as error:
+        except (sqlite3.Error, IndexError, ValueError, TypeError) as error:
             raise StoreError(source, f"cannot be read: {error}") from error
 
 
@@ -227,7 +227,10 @@ def _written(value: object) -> object:
 
 def _record(kind: type[R], row: sqlite3.Row) -> R:
     cls: type = kind
-    return kind(**{field.name: _read(_parts(cls, field.name), row[field.name]) for field in fields(kind)})
+    known = {*row.keys()}  # a run of before a field was added has no column for it; the field has a default
+    return kind(
+        **{each.name: _read(_parts(cls, each.name), row[each.name]) for each in fields(kind) if each.name in known}
+    )
 
 
 def _read(parts: tuple[Any, ...], value: Any) -> Any:
