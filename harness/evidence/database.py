@@ -8,8 +8,8 @@ from typing import Final
 
 import anyio.to_thread
 
-from harness.daemons.base import Daemon
 from harness.errors import CaptureError
+from harness.evidence.base import Subject
 from harness.evidence.bbolt import copy_whole
 
 _PLACES: Final = ("volumes/*/_data", "volumes/*/_data/*", "", "*", "buildkit/*")
@@ -27,7 +27,7 @@ class DatabaseCopy:
     """The file's, in the evidence and in the daemon's root, where dockerd says ``history_c8d.db``."""
     deadline: float = 10.0
 
-    async def capture(self, daemon: Daemon, folder: Path) -> None:
+    async def capture(self, daemon: Subject, folder: Path) -> None:
         """Find it, and copy it."""
         root = daemon.facts.root
         if root is None:
