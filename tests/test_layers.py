@@ -21,7 +21,7 @@ LAYERS: Final[Mapping[str, tuple[str, ...]]] = {
     "files": ("triggers", "scenario", "store"),
     "parts": ("toolchain", "base_image", "registry", "daemons", "detectors", "actors", "evidence"),
     "engine": ("aftermath", "audit", "conductor", "plan", "engine"),
-    "users": ("report",),
+    "users": ("report", "capture"),
     "edge": ("cli", "__main__"),
 }
 """The rows, low to high, with the modules and packages of each; ``harness`` is the root package's own file."""

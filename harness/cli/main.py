@@ -8,6 +8,7 @@ import typer
 from typer.exceptions import TyperException
 
 from harness.cli.bundle import bundle_
+from harness.cli.capture import capture
 from harness.cli.clean import clean
 from harness.cli.diagnose import diagnose_
 from harness.cli.list import list_scenarios
@@ -31,6 +32,7 @@ app.command("list")(list_scenarios)
 app.command("show")(show)
 app.command("diagnose")(diagnose_)
 app.command("bundle")(bundle_)
+app.command("capture")(capture)
 app.command("clean")(clean)
 app.command("schema")(schema)
 app.add_typer(toolchain, name="toolchain")
