@@ -13,10 +13,10 @@ from harness.evidence.base import Subject
 from harness.evidence.bbolt import copy_whole
 
 _IN_CONTAINER: Final = ("volumes/*/_data", "volumes/*/_data/*")
-"""Below dockerd's root, of BuildKit in a container of it. Another's dockerd may have containers that are not on trial."""
+"""Below dockerd's root, of BuildKit in a container of it; another's dockerd may have some that are not on trial."""
 _PLACES: Final = ("", "*", "buildkit/*")
-"""Below a daemon's root: in buildkitd's root and in its worker's folder; in dockerd's ``buildkit`` and its worker's. Not
-all of the tree: its snapshots may be millions of files.
+"""Below a daemon's root: in buildkitd's root and in its worker's folder; in dockerd's ``buildkit`` and its worker's.
+Not all of the tree: its snapshots may be millions of files.
 """
 
 
