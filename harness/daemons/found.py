@@ -20,7 +20,7 @@ from harness.daemons.buildctl import Buildctl
 from harness.daemons.buildkitd import version_in
 from harness.daemons.buildx import Buildx
 from harness.daemons.dockerd import DockerClient
-from harness.daemons.pprof import Pprof
+from harness.daemons.pprof import Pprof, PprofOff
 from harness.daemons.whereabouts import Whereabouts, holder, kind_of
 from harness.errors import CaptureError, InfraError, SubjectError, UsageError
 from harness.proc import Identity
@@ -31,6 +31,10 @@ from harness.toolchain.programs import PLUGIN_FOLDERS, on_host
 _HOSTS_OWN: Final = "unix:///var/run/docker.sock"
 _TELL_SECONDS: Final = 3.0
 _USUAL: Final = {"dockerd": "docker.sock", "buildkitd": "buildkitd.sock"}
+_TURN_ON: Final = (
+    ". `debug` in dockerd's daemon.json, and a reload, would turn it on; SIGUSR1 would have it write its stacks to a "
+    "file. Both are left to its owner"
+)
 _CLIENT: Final = {"dockerd": "docker-buildx", "buildkitd": "buildctl"}
 
 
@@ -93,12 +97,10 @@ class FoundDockerd:
 
     async def goroutine_dump(self, deadline: float) -> str:
         """Return the stacks of all goroutines; see `Profiled`."""
-        if await self._pages.page("/debug/pprof/cmdline", deadline) is None:
-            raise CaptureError(
-                "dockerd's pprof is off: `debug` in its daemon.json, and a reload, would turn it on. SIGUSR1 has it "
-                "write its stacks to a file, which is left to its owner"
-            )
-        return await self._pages.goroutine_dump(deadline)
+        try:
+            return await self._pages.goroutine_dump(deadline)
+        except PprofOff as error:
+            raise PprofOff(_TURN_ON) from error
 
 
 class FoundBuildkitd:

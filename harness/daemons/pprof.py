@@ -14,6 +14,13 @@ _COUNT_SECONDS: Final = 2.0
 _COUNT: Final = re.compile(r"goroutine profile: total (\d+)")
 
 
+class PprofOff(CaptureError):
+    """A daemon that answers, and serves no pprof."""
+
+    def __init__(self, how: str = "") -> None:
+        super().__init__(f"the daemon's pprof is off: it serves no /debug/pprof/goroutine{how}")
+
+
 class Pprof:
     """The debug pages of one daemon."""
 
@@ -60,7 +67,7 @@ class Pprof:
     async def _goroutines(self, deadline: float, *, debug: int) -> str:
         page = await self.page("/debug/pprof/goroutine", deadline, debug=debug)
         if page is None:
-            raise CaptureError("the daemon's pprof is off: it serves no /debug/pprof/goroutine")
+            raise PprofOff
         return page.decode(errors="replace")
 
     async def close(self) -> None:
