@@ -21,7 +21,8 @@ from harness.audit import Auditor
 from harness.daemons.base import Daemon, Profiled
 from harness.detectors.table import detectors
 from harness.errors import DaemonDied
-from harness.evidence.table import capture_all, of_build
+from harness.evidence.table import Stages, capture_all, of_build, of_orphan
+from harness.orphans import Orphan, Orphans
 from harness.outcome import Ending, Outcome, Phase
 from harness.progress import News, Step
 from harness.records import Action, Finding, Iteration, Sample
@@ -90,6 +91,7 @@ class Conductor:
         self._auditor = Auditor()
         self._turn = anyio.Lock()
         self._auditing = anyio.CancelScope()
+        self._orphans: Orphans | None = None
         self._hunted = 0
         self._captured = 0
         self._capturing = anyio.Lock()
@@ -111,6 +113,8 @@ class Conductor:
         self._daemon, self._scope = daemon, anyio.CancelScope()
         self._generation += 1
         self._audited = self._begun
+        orphans = Orphans(daemon, self.scenario.detect.orphan, self.attention, self._left_running, self._released)
+        self._orphans = orphans
         stage = Stage(
             *(daemon, self._generation, staging, seed, self.began, self.attention, self, self, self._inflight, registry)
         )
@@ -120,6 +124,7 @@ class Conductor:
                 tasks.start_soon(self._sample, daemon)
                 tasks.start_soon(self._watch_daemon, daemon)
                 tasks.start_soon(self._watch_clock)
+                tasks.start_soon(orphans.keep)
                 for actor in actors:
                     if not actor.builds:
                         tasks.start_soon(actor.perform, stage)
@@ -127,13 +132,17 @@ class Conductor:
                     for actor in actors:
                         if actor.builds:
                             builds.start_soon(actor.perform, stage)
+                await orphans.settle(lambda: self.ending is not None)
+                async with self._capturing:  # of what was found without a client
+                    pass
                 if self._begun == self.scenario.stop.iterations:
                     self.end(Ending.ITERATIONS)
                 tasks.cancel_scope.cancel()
 
     def end(self, ending: Ending, detail: str = "") -> None:
-        """End the run. After the last iteration, builds in flight are waited for; at the end of its time, only those
-        whose export has completed; otherwise none are.
+        """End the run. After the last iteration, builds in flight are waited for, and those of them that we timed out
+        until the daemon is done with them; at the end of its time, only those whose export has completed; otherwise
+        none are.
         """
         if self.ending is not None:
             return
@@ -202,6 +211,8 @@ class Conductor:
         self._up = anyio.Event()
         for watch in self._inflight.values():
             watch.excuse = why
+        if self._orphans:
+            self._orphans.forget()
         try:
             yield
         finally:
@@ -214,6 +225,8 @@ class Conductor:
             self._observer.acted(record)
         else:
             self._over += 1
+            if record.outcome is Outcome.TIMED_OUT and self._orphans:
+                self._orphans.expect(record)
             self._observer.iterated(record)
             self._weigh(record)
 
@@ -234,7 +247,6 @@ class Conductor:
     async def found(self, watch: Watch) -> None:
         """Record a finding at once, then capture its evidence while the client still waits."""
         assert watch.found is not None  # noqa: S101 — what brings a watch here
-        assert self._daemon is not None  # noqa: S101 — what it waits for
         finding = Finding(
             iteration=watch.iteration,
             kind=watch.found.outcome,
@@ -247,20 +259,54 @@ class Conductor:
             last_progress=tuple(watch.progress.last),
             hunted=watch.found.outcome in self.scenario.stop.hunted,
         )
+        said = "\n".join([*watch.progress.last, *watch.progress.messages]) + "\n"
+
+        def evidence() -> Stages:
+            return of_build(watch, [other for other in self._inflight.values() if other is not watch])
+
+        await self._keep(finding, said.encode(), evidence)
+
+    async def _left_running(self, orphan: Orphan) -> None:
+        """Record a finding whose client is gone, capture its evidence, and end the run where it says so."""
+        build = orphan.iteration
+        finding = Finding(
+            iteration=build.number,
+            kind=orphan.outcome,
+            at=anyio.current_time() - self.began,
+            actor=build.actor,
+            args=build.args,
+            phase=orphan.progress.phase,
+            waited=orphan.waited,
+            completed_steps=orphan.progress.completed_vertexes,
+            last_progress=tuple(orphan.progress.last),
+            hunted=orphan.outcome in self.scenario.stop.hunted,
+            seen_by="history",
+        )
+        self._database.amend(build.number, outcome=finding.kind, seen_by=finding.seen_by)
+        await self._keep(finding, orphan.log, lambda: of_orphan([*self._inflight.values()]))
+
+    def _released(self, number: int) -> None:
+        """Note that the daemon has let go of a build that we timed out."""
+        self._database.amend(number, released=anyio.current_time() - self.began)
+
+    async def _keep(self, finding: Finding, said: bytes, evidence: Callable[[], Stages]) -> None:
+        """Record a finding, then capture what there is to see of it."""
+        assert self._daemon is not None  # noqa: S101 — whose build it is
         self._database.add(finding)
         self._observer.found(finding)
         if finding.kind is Outcome.HANG and self.first_hang is None:
             self.first_hang = finding
-        folder = self.folder.path / "findings" / str(watch.iteration)
+        folder = self.folder.path / "findings" / str(finding.iteration)
         folder.mkdir(exist_ok=True)
-        (folder / "progress.jsonl").write_text("\n".join([*watch.progress.last, *watch.progress.messages]) + "\n")
+        (folder / "progress.jsonl").write_bytes(said)
         async with self._capturing:  # one at a time; who comes second may find that the run has what it needs
             if self._captured < _FULL_EVIDENCE and self._hunted < self.scenario.stop.hangs:
                 self._captured += 1
-                beside = [other for other in self._inflight.values() if other is not watch]
-                captured = await capture_all(self._daemon, folder, of_build(watch, beside))
-                self.folder.write_json(f"findings/{watch.iteration}/captured.json", captured)
+                captured = await capture_all(self._daemon, folder, evidence())
+                self.folder.write_json(f"findings/{finding.iteration}/captured.json", captured)
             self._hunted += finding.hunted
+            if finding.seen_by == "history" and self._hunted >= self.scenario.stop.hangs:
+                self.end(Ending.FINDINGS)  # no client is to come to its end first
 
     # Signals
 

@@ -32,6 +32,9 @@ class Iteration:
     returncode: int | None
     error: str = ""
     seen_by: str = "client"
+    """Who showed its outcome: its client, or the daemon's `history` of builds, after we had timed the client out."""
+    released: float | None = None
+    """When the daemon was seen to hold it no longer, of a build that we timed out; None where nobody saw."""
 
     @property
     def tail(self) -> float | None:
@@ -99,6 +102,8 @@ class Finding:
     last_progress: tuple[str, ...]
     hunted: bool
     """Whether the scenario's verdict goes by findings of this kind."""
+    seen_by: str = "client"
+    """`client`, which waited; or `history`: of a build that we timed out, the daemon holds the record to be running."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +141,8 @@ class Audit:
     """Resident bytes of the daemon's processes."""
     running: int | None
     """Build records that the daemon holds to be running: builds whose clients are gone."""
+    cache: int | None = None
+    """Records in the daemon's cache; None where it did not say, or was asked less than a minute before."""
 
 
 @dataclass(frozen=True)
@@ -159,6 +166,7 @@ class FirstHang:
     build: str
     args: Mapping[str, str]
     kind: Outcome
+    seen_by: str = "client"
 
 
 Said = Literal["yes", "no", "not asked"]

@@ -172,6 +172,19 @@ class Database:
         except sqlite3.Error as error:
             raise StoreError(self.folder / "run.db", f"{error}; what was recorded before stays readable") from error
 
+    def amend(self, number: int, **changed: object) -> None:
+        """Change fields of an iteration that is written already: what became of it was seen only later.
+
+        Raises:
+            StoreError: see `add`.
+        """
+        marks = ", ".join(f"{name} = ?" for name in changed)
+        values = [*map(_written, changed.values()), number]
+        try:
+            self.connection.execute(f"UPDATE {_TABLES[Iteration]} SET {marks} WHERE number = ?", values)  # noqa: S608 — our own names
+        except sqlite3.Error as error:
+            raise StoreError(self.folder / "run.db", f"{error}; what was recorded before stays readable") from error
+
 
 def find_run(run: str, results: Path) -> RunFolder:
     """Return the run that `run` names: a folder, the end of a folder's name, or ``last``.

@@ -20,7 +20,7 @@ LAYERS: Final[Mapping[str, tuple[str, ...]]] = {
     "host": ("proc", "burden", "cache", "cgroup", "hostinfo", "attention", "ledger", "interrupt", "apt"),
     "files": ("triggers", "scenario", "store"),
     "parts": ("toolchain", "base_image", "registry", "daemons", "detectors", "actors", "evidence"),
-    "engine": ("aftermath", "audit", "conductor", "plan", "engine"),
+    "engine": ("aftermath", "audit", "orphans", "conductor", "plan", "engine"),
     "users": ("report", "capture"),
     "edge": ("cli", "__main__"),
 }

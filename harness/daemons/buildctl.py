@@ -1,10 +1,11 @@
 """The buildctl client, pointed at one buildkitd: the records of builds, and of the cache."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from harness.daemons.base import BuildRecords
+from harness.daemons.base import BuildRecords, RunningBuild
+from harness.daemons.history import overheard, running_in_buildctl
 from harness.errors import CaptureError, CommandError, CommandTimeout
 from harness.proc import Command, run
 
@@ -37,6 +38,26 @@ class Buildctl:
         """
         text = await self.told("debug", "histories")
         return BuildRecords(text, tuple(line for line in text.splitlines() if line.startswith("STARTED")))
+
+    async def builds(self) -> Sequence[RunningBuild]:
+        """Return the builds that it holds to be running (``buildctl debug histories``).
+
+        Raises:
+            CaptureError: it did not say.
+        """
+        return running_in_buildctl(await self.told("debug", "histories", "--format", "json"))
+
+    async def iteration_of(self, ref: str) -> int | None:
+        """Return which iteration a running build is: the list says it."""
+        return next((build.iteration for build in await self.builds() if build.ref == ref), None)
+
+    async def progress(self, ref: str) -> bytes:
+        """Return what has become of a build so far (``buildctl debug logs``).
+
+        Raises:
+            CaptureError: it did not say, or the record has gone.
+        """
+        return await overheard(self.command("debug", "logs", "--progress", "rawjson", ref))
 
     async def cache_records(self) -> str:
         """Return the records of its cache (``buildctl du``).

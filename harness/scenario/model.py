@@ -123,6 +123,8 @@ class Detect(Written):
     """From the export's completion to the client's exit."""
     stall: Duration = 600.0
     """Without any word from the build, before its export has completed."""
+    orphan: Duration = 60.0
+    """From the end of a client that was timed out to the end of the daemon's record of its build."""
 
 
 class Audit(Written):
