@@ -21,7 +21,7 @@ LAYERS: Final[Mapping[str, tuple[str, ...]]] = {
     "files": ("triggers", "scenario", "store"),
     "parts": ("toolchain", "base_image", "registry", "daemons", "detectors", "actors", "evidence"),
     "engine": ("aftermath", "audit", "orphans", "conductor", "plan", "engine"),
-    "users": ("report", "capture"),
+    "users": ("report", "capture", "vigil", "watchman"),
     "edge": ("cli", "__main__"),
 }
 """The rows, low to high, with the modules and packages of each; ``harness`` is the root package's own file."""

@@ -16,6 +16,7 @@ from harness.cli.run import run
 from harness.cli.schema import schema
 from harness.cli.show import show
 from harness.cli.toolchain import toolchain
+from harness.cli.watch import watch
 from harness.engine import Interrupted
 from harness.errors import HarnessError, SubjectError, UsageError
 from harness.interrupt import first_of
@@ -33,6 +34,7 @@ app.command("show")(show)
 app.command("diagnose")(diagnose_)
 app.command("bundle")(bundle_)
 app.command("capture")(capture)
+app.command("watch")(watch)
 app.command("clean")(clean)
 app.command("schema")(schema)
 app.add_typer(toolchain, name="toolchain")

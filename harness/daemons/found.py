@@ -94,6 +94,7 @@ class FoundDockerd:
         self.facts, self._pages = facts, pages
         self.info, self.page, self.goroutine_count = client.info, pages.page, pages.goroutine_count
         self.build_records, self.cache_records = buildx.build_records, buildx.cache_records
+        self.builds, self.iteration_of, self.progress = buildx.builds, buildx.iteration_of, buildx.progress
 
     async def goroutine_dump(self, deadline: float) -> str:
         """Return the stacks of all goroutines; see `Profiled`."""
@@ -110,6 +111,7 @@ class FoundBuildkitd:
         self.facts = facts
         self.page, self.goroutine_count, self.goroutine_dump = pages.page, pages.goroutine_count, pages.goroutine_dump
         self.build_records, self.cache_records = buildctl.build_records, buildctl.cache_records
+        self.builds, self.iteration_of, self.progress = buildctl.builds, buildctl.iteration_of, buildctl.progress
 
 
 FoundDaemon = FoundDockerd | FoundBuildkitd
