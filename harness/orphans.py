@@ -4,7 +4,6 @@ Each build carries its iteration as an argument, so that its record says which o
 for too long after its client has ended is a finding: a hang where the solve has nothing left to do, else a stall.
 """
 
-import json
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from harness.attention import Attention
 from harness.daemons.base import Daemon, TellsBuilds
 from harness.errors import CaptureError
 from harness.outcome import Outcome
-from harness.progress import Progress
+from harness.progress import Progress, said_in
 from harness.records import Iteration
 
 _LOOKS: Final = 3
@@ -169,7 +168,7 @@ class Orphans:
             log = await daemon.progress(ref)
         except CaptureError:
             return
-        number, said = awaited.iteration.number, _items(log)
+        number, said = awaited.iteration.number, said_in(log)
         if self._awaited.get(number) is not awaited:
             return
         before, awaited.said = awaited.said, said
@@ -184,13 +183,3 @@ class Orphans:
 
     def _waited(self, awaited: _Awaited) -> float:
         return self._attention.attended - awaited.since
-
-
-def _items(log: bytes) -> frozenset[str]:
-    """Return what a log says, however it was cut into lines: a daemon lists steps in another order each time."""
-    items = set()
-    for line in log.splitlines():
-        with suppress(ValueError, AttributeError):
-            for kind, parts in json.loads(line).items():
-                items |= {f"{kind} {json.dumps(part, sort_keys=True)}" for part in parts or ()}
-    return frozenset(items)

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from harness.daemons.base import Daemon
 from harness.errors import CaptureError
+from harness.evidence.base import Subject
 
 _TAIL_BYTES: Final = 4 * 2**20
 """What 2000 lines take, even where some are as long as a provenance record."""
@@ -21,7 +21,7 @@ class LogTail:
     name: str = "daemon log"
     deadline: float = 4.0
 
-    async def capture(self, daemon: Daemon, folder: Path) -> None:
+    async def capture(self, daemon: Subject, folder: Path) -> None:
         """Copy the lines."""
         facts = daemon.facts
         if facts.log is None:
