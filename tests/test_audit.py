@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from harness.audit import Auditor, grouped
-from harness.daemons.base import BuildRequest, DaemonFacts, PruneRequest, RunningBuild
+from harness.daemons.base import BuildRecords, BuildRequest, DaemonFacts, PruneRequest, RunningBuild
 from harness.errors import CaptureError
 from harness.goroutines.parse import goroutines
 from harness.outcome import Outcome
@@ -52,6 +52,16 @@ class Told:
         if self._running is None:
             raise CaptureError("no such command")
         return [RunningBuild(str(number)) for number in range(self._running)]
+
+    async def build_records(self) -> BuildRecords:
+        """Not asked for here."""
+        raise NotImplementedError
+
+    async def cache_records(self) -> str:
+        """Return two records as `du --verbose` prints them, or fail."""
+        if self._running is None:
+            raise CaptureError("no such command")
+        return "ID:\t\ta\nSize:\t\t1B\n\nID:\t\tb\nParents:\ta\n\nTotal:\t1B\n"
 
     async def iteration_of(self, ref: str) -> int | None:
         """Not asked for here."""
@@ -138,6 +148,16 @@ async def test_rest_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     restless = Told(dump([1]), counts=[5, 9] * 10_000)
     found = await look(Auditor(count(1).__next__), restless)
     assert (found.quiet, found.goroutines) == (False, 1)
+
+
+@pytest.mark.anyio
+async def test_the_cache_is_counted_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To list thousands of records costs the daemon: how many there are is known at the first audit, and then not."""
+    auditor, daemon = Auditor(), Told(*[dump([1])] * 4)
+    assert [(await look(auditor, daemon)).cache for _ in range(2)] == [2, None]
+    monkeypatch.setattr("harness.audit._COUNT_SECONDS", 0.0)
+    assert (await look(auditor, daemon)).cache == 2
+    assert (await look(Auditor(), Told(dump([1]), running=None))).cache is None
 
 
 @pytest.mark.anyio

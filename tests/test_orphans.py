@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.attention import Attention
+from harness.cli.screen import Totals
 from harness.daemons.base import BuildRequest, DaemonFacts, PruneRequest, RunningBuild
 from harness.errors import CaptureError
 from harness.orphans import Orphan, Orphans
@@ -238,6 +239,16 @@ async def test_a_client_that_lists_nothing_is_left_alone() -> None:
     history.records.clear()
     await desk.look(1.0)
     assert desk.released == [1]
+
+
+def test_totals_are_corrected() -> None:
+    """What a screen has counted as timed out is a hang from when its finding comes."""
+    totals = Totals()
+    totals.add(Iteration(1, "ci", {}, Outcome.TIMED_OUT, 0.0, 0.1, None, None, 1.0, 0.9, -15))
+    totals.correct(Finding(1, Outcome.HANG, 9.0, "ci", {}, Phase.EXPORTED, 5.0, 1, (), hunted=True))
+    assert totals.outcome_line() == "timed_out 1", "that client waits, and is counted when it ends"
+    totals.correct(Finding(1, Outcome.HANG, 9.0, "ci", {}, Phase.EXPORTED, 5.0, 1, (), hunted=True, seen_by="history"))
+    assert totals.outcome_line() == "hang 1"
 
 
 KILLED = {"kill": {"every": 1, "after": "100ms"}}

@@ -12,6 +12,7 @@ _EXPECTED = {
     "hang": "The client should return as soon as its export has completed.",
     "stall": "The build should go on, or fail.",
 }
+_EXPECTED_ORPHAN = "The daemon should be done with a build soon after its client was killed; it still holds it to run."
 
 
 def issue(
@@ -63,7 +64,8 @@ def _description(summary: Summary, findings: Sequence[Finding]) -> str:
     lines = [
         f"In a stress run of {summary.iterations} builds, iteration {first.iteration} ({first.actor} "
         f"{json.dumps(dict(first.args))}) came to a {first.kind} {first.at:.1f} s into the run: in phase "
-        f"`{first.phase}`, nothing came for {format_duration(round(first.waited, 1))}. {_EXPECTED[first.kind]}",
+        f"`{first.phase}`, nothing came for {format_duration(round(first.waited, 1))}. "
+        f"{_EXPECTED[first.kind] if first.seen_by == 'client' else _EXPECTED_ORPHAN}",
     ]
     if summary.diagnosis:
         lines += ["", f"**{summary.diagnosis.sentence}**"]
@@ -105,7 +107,7 @@ def _versions(story: Mapping[str, Any]) -> str:
 
 def _evidence(captured: Mapping[str, str], omitted: Mapping[str, str]) -> str:
     had = [name for name, result in captured.items() if result == "captured"]
-    lines = [f"Captured while the client still waited: {', '.join(had) or 'nothing'}."]
+    lines = [f"Captured while it went on: {', '.join(had) or 'nothing'}."]
     missing = {name: result for name, result in captured.items() if result != "captured"}
     if missing:
         lines += ["", "Could not be captured:", "", *(f"- {name}: {why}" for name, why in missing.items())]

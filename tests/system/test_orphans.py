@@ -9,7 +9,7 @@ ALL_KILLED = (
     *("--set", "actors.ci.kill.chance=1"),
     *("--set", "actors.ci.kill.after={uniform: [1s, 2500ms]}"),
 )
-"""Every build is timed out, most of them about as they export: no client ever waits for one that hangs."""
+"""Every build is timed out, most of them about as they export: no client waits for long enough to see a hang."""
 
 
 def test_a_hang_behind_killed_builds(repro: Repro) -> None:
@@ -24,7 +24,7 @@ def test_a_hang_behind_killed_builds(repro: Repro) -> None:
     assert first is not None
     assert first.seen_by == "history"
     assert "behind a build that was timed out" in summary.because
-    assert (summary.rate.hangs, summary.rate.trials) == (0, 0)
+    assert summary.rate.hangs == 0, "the rate is that of builds that nobody killed"
     finding = repro.folder.read(Finding)[0]
     assert (finding.kind, finding.seen_by, finding.iteration) == (Outcome.HANG, "history", first.iteration)
     assert finding.phase in {Phase.EXPORTING, Phase.EXPORTED}, "the export fails where the kill comes within it"
@@ -58,7 +58,7 @@ def test_no_hang_behind_killed_builds(repro: Repro) -> None:
 
 
 def test_killed_builds_of_a_dockerd_are_seen_to_end(repro: Repro) -> None:
-    """Through buildx too a record is known by its iteration, and seen to end after its client; nothing is found."""
+    """Through buildx too a record is known by its iteration, and seen to end soon after its client does."""
     code, output = repro(
         *("run", PRUNE_RACE, "--daemon", "debian:forky", "--iterations", "40", "--seed", "3"),
         *("--set", "actors.ci.kill.chance=0.5", "--set", "actors.ci.export=load", "--set", "audit.every=20"),
