@@ -13,7 +13,7 @@ import anyio
 
 from harness.actors.watch import Watch, judge_client
 from harness.attention import Attention
-from harness.daemons.base import BuildRequest, Daemon, KeepsHistory, Restartable
+from harness.daemons.base import BuildRequest, Daemon, Restartable, TellsBuilds
 from harness.detectors.table import detectors
 from harness.errors import CaptureError, SubjectError
 from harness.outcome import Outcome
@@ -90,10 +90,10 @@ async def _build(daemon: Daemon, request: BuildRequest, thresholds: Detect, aske
 async def _records(daemon: Daemon) -> Answer:
     """Ask whether the daemon still lists builds as running, now that no client is left."""
     began = anyio.current_time()
-    if not isinstance(daemon, KeepsHistory):
+    if not isinstance(daemon, TellsBuilds):
         return Answer("not asked", 0.0, "this daemon's client cannot list build records")
     try:
-        running = await daemon.running_records()
+        running = len(await daemon.builds())
     except CaptureError as error:
         return Answer("not asked", anyio.current_time() - began, str(error))
     return Answer("yes" if running else "no", anyio.current_time() - began, f"{running} of them")

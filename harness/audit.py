@@ -1,5 +1,6 @@
 """A look at a daemon that no build of ours is in: what it holds then, and held before, it has not given back."""
 
+import math
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -9,7 +10,7 @@ import anyio
 import anyio.to_thread
 import psutil
 
-from harness.daemons.base import Daemon, KeepsHistory, Profiled
+from harness.daemons.base import Daemon, ListsRecords, Profiled, TellsBuilds
 from harness.errors import CaptureError
 from harness.goroutines.model import Goroutine
 from harness.goroutines.parse import goroutines
@@ -24,6 +25,8 @@ _ALIKE: Final = 4
 """Readings in a row of the same number of goroutines, give or take one, that are rest."""
 _DUMP_SECONDS: Final = 10.0
 _LIST_SECONDS: Final = 3.0
+_COUNT_SECONDS: Final = 60.0
+"""How far apart the records of the cache are counted at least: some thousands take half a second."""
 _GROUPS: Final = 20
 """How many of the largest are kept: what leaks is soon among them."""
 
@@ -43,6 +46,8 @@ class Auditor:
         self._pids: Sequence[int] | None = None
         self._seen: deque[tuple[float, frozenset[int]]] = deque()
         """When the ids of goroutines were seen, in this series; of those long ago only the latest."""
+        self._counted = -math.inf
+        """When the records of the cache were last counted."""
 
     async def audit(
         self,
@@ -86,7 +91,17 @@ class Auditor:
             open_files=files if processes else None,
             rss=rss if processes else None,
             running=running,
+            cache=await self._cache_records(daemon),
         )
+
+    async def _cache_records(self, daemon: Daemon) -> int | None:
+        """Return how many records the cache has; None where it does not say, or was asked a moment ago."""
+        if not isinstance(daemon, ListsRecords) or anyio.current_time() - self._counted < _COUNT_SECONDS:
+            return None
+        self._counted = anyio.current_time()
+        with anyio.move_on_after(_LIST_SECONDS), suppress(CaptureError):
+            return sum(line.startswith("ID:") for line in (await daemon.cache_records()).splitlines())
+        return None
 
     def _lasting(self, found: Sequence[Goroutine], at: float) -> list[Goroutine] | None:
         """Return the goroutines that were there long ago; None where nobody looked that long ago."""
@@ -144,7 +159,7 @@ def _held_by(processes: Sequence[psutil.Process]) -> tuple[int, int]:
 
 async def _running(daemon: Daemon) -> int | None:
     """Return how many builds it holds to be running; None where it does not say."""
-    if isinstance(daemon, KeepsHistory):
+    if isinstance(daemon, TellsBuilds):
         with anyio.move_on_after(_LIST_SECONDS), suppress(CaptureError):
-            return await daemon.running_records()
+            return len(await daemon.builds())
     return None

@@ -22,9 +22,11 @@ from harness.cache import cache_folder
 from harness.daemons.base import Daemon
 from harness.detectors.table import detectors
 from harness.errors import DaemonDied
-from harness.evidence.table import capture_all, of_build
+from harness.evidence.table import Stages, capture_all, of_build, of_orphan
 from harness.hostinfo import require_room_to_go_on
 from harness.logs import rotate
+from harness.notify import notify
+from harness.orphans import Orphan, Orphans
 from harness.outcome import Ending, Outcome, Phase
 from harness.past import NOTHING_YET, Past
 from harness.progress import News, Step
@@ -101,6 +103,7 @@ class Conductor:
         self._auditor = Auditor(past.series)
         self._turn = anyio.Lock()
         self._auditing = anyio.CancelScope()
+        self._orphans: Orphans | None = None
         self._hunted, self._captured = past.hunted, past.captured
         self._hung = False
         """Whether the daemon of now has shown what the scenario hunts, and all that follows from it."""
@@ -132,6 +135,8 @@ class Conductor:
         self._generation += 1
         self._audited = self._born = self._begun
         self._hung, self.hang = False, None
+        orphans = Orphans(daemon, self.scenario.detect.orphan, self.attention, self._left_running, self._released)
+        self._orphans = orphans
         stage = Stage(
             *(daemon, self._generation, staging, seed, self.began, self.attention, self, self, self._inflight, registry)
         )
@@ -142,6 +147,7 @@ class Conductor:
                 tasks.start_soon(self._tend, daemon)
                 tasks.start_soon(self._watch_daemon, daemon)
                 tasks.start_soon(self._watch_clock)
+                tasks.start_soon(orphans.keep)
                 for actor in actors:
                     if not actor.builds:
                         tasks.start_soon(actor.perform, stage)
@@ -149,14 +155,18 @@ class Conductor:
                     for actor in actors:
                         if actor.builds:
                             builds.start_soon(actor.perform, stage)
+                await orphans.settle(lambda: self.ending is not None)
+                async with self._capturing:  # of what was found without a client
+                    pass
                 if self._begun == self.scenario.stop.iterations:
                     self.end(Ending.ITERATIONS)
                 tasks.cancel_scope.cancel()
         self.since = anyio.current_time()
 
     def end(self, ending: Ending, detail: str = "") -> None:
-        """End the run. After the last iteration, builds in flight are waited for; at the end of its time, only those
-        whose export has completed; otherwise none are.
+        """End the run. After the last iteration, builds in flight are waited for, and those of them that we timed out
+        until the daemon is done with them; at the end of its time, only those whose export has completed; otherwise
+        none are.
         """
         if self.ending is not None:
             return
@@ -227,6 +237,8 @@ class Conductor:
         self._up = anyio.Event()
         for watch in self._inflight.values():
             watch.excuse = why
+        if self._orphans:
+            self._orphans.forget()
         try:
             yield
         finally:
@@ -239,6 +251,8 @@ class Conductor:
             self._observer.acted(record)
         else:
             self._over += 1
+            if record.outcome is Outcome.TIMED_OUT and self._orphans:
+                self._orphans.expect(record)
             self._observer.iterated(record)
             self._weigh(record)
 
@@ -247,16 +261,21 @@ class Conductor:
         count = self._streak[1] + 1 if outcome is self._streak[0] else 1
         self._streak = (outcome, count)
         self._succeeded = self._succeeded or outcome is Outcome.OK
-        if self._enough:
-            self.end(Ending.FINDINGS)
-        elif self._hung:
-            self._scope.cancel()  # what is in flight on it is cut off, and the next daemon takes over
+        if self._enough or self._hung:
+            self._go_on_or_end()
         elif outcome is Outcome.STALL and count >= _DEAD_STALLS:
             self.end(Ending.STALLED)
         elif outcome is Outcome.FAILED and count >= _HOPELESS_FAILURES and not self._succeeded:
             self.end(Ending.FAILING, iteration.error)
         elif outcome is Outcome.INFRA and count >= _INFRA_IN_A_ROW:
             self.end(Ending.INFRA, iteration.error)
+
+    def _go_on_or_end(self) -> None:
+        """After a finding: end the run, or let the next daemon take over; then what is in flight is cut off."""
+        if self._enough:
+            self.end(Ending.FINDINGS)
+        elif self._hung:
+            self._scope.cancel()
 
     @property
     def _enough(self) -> bool:
@@ -267,7 +286,6 @@ class Conductor:
     async def found(self, watch: Watch) -> None:
         """Record a finding at once, then capture its evidence while the client still waits."""
         assert watch.found is not None  # noqa: S101 — what brings a watch here
-        assert self._daemon is not None  # noqa: S101 — what it waits for
         finding = Finding(
             iteration=watch.iteration,
             kind=watch.found.outcome,
@@ -281,21 +299,60 @@ class Conductor:
             hunted=watch.found.outcome in self.scenario.stop.hunted,
             generation=self._generation,
         )
+        said = "\n".join([*watch.progress.last, *watch.progress.messages]) + "\n"
+
+        def evidence() -> Stages:
+            return of_build(watch, [other for other in self._inflight.values() if other is not watch])
+
+        await self._keep(finding, said.encode(), evidence)
+
+    async def _left_running(self, orphan: Orphan) -> None:
+        """Record a finding whose client is gone, capture its evidence, and end the run where it says so."""
+        build = orphan.iteration
+        finding = Finding(
+            iteration=build.number,
+            kind=orphan.outcome,
+            at=anyio.current_time() - self.began,
+            actor=build.actor,
+            args=build.args,
+            phase=orphan.progress.phase,
+            waited=orphan.waited,
+            completed_steps=orphan.progress.completed_vertexes,
+            last_progress=tuple(orphan.progress.last),
+            hunted=orphan.outcome in self.scenario.stop.hunted,
+            generation=build.generation,
+            seen_by="history",
+        )
+        self._database.amend(build.number, outcome=finding.kind, seen_by=finding.seen_by)
+        await self._keep(finding, orphan.log, lambda: of_orphan([*self._inflight.values()]))
+
+    def _released(self, number: int) -> None:
+        """Note that the daemon has let go of a build that we timed out."""
+        self._database.amend(number, released=anyio.current_time() - self.began)
+
+    async def _keep(self, finding: Finding, said: bytes, evidence: Callable[[], Stages]) -> None:
+        """Record a finding, then capture what there is to see of it."""
+        assert self._daemon is not None  # noqa: S101 — whose build it is
         self._database.add(finding)
         self._observer.found(finding)
         if finding.kind is Outcome.HANG and self.hang is None:
             self.hang = finding
-        folder = self.folder.path / "findings" / str(watch.iteration)
+        folder = self.folder.path / "findings" / str(finding.iteration)
         folder.mkdir(exist_ok=True)
-        (folder / "progress.jsonl").write_text("\n".join([*watch.progress.last, *watch.progress.messages]) + "\n")
+        (folder / "progress.jsonl").write_bytes(said)
         async with self._capturing:  # one at a time; who comes second may find that the run has what it needs
             if self._captured < _FULL_EVIDENCE and not self._hung:
                 self._captured += 1
-                beside = [other for other in self._inflight.values() if other is not watch]
-                captured = await capture_all(self._daemon, folder, of_build(watch, beside))
-                self.folder.write_json(f"findings/{watch.iteration}/captured.json", captured)
+                captured = await capture_all(self._daemon, folder, evidence())
+                if self.scenario.on_finding:
+                    captured["on_finding"] = await notify(
+                        self.scenario.on_finding, self.folder, self.scenario.name, finding, self._daemon.facts
+                    )
+                self.folder.write_json(f"findings/{finding.iteration}/captured.json", captured)
             self._hunted += finding.hunted and not self._hung
             self._hung = self._hung or finding.hunted
+            if finding.seen_by == "history":  # no client is to come to its end first
+                self._go_on_or_end()
 
     # Signals
 

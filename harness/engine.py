@@ -25,6 +25,7 @@ from typing import Any, Final
 import anyio
 
 from harness import __version__
+from harness.budget import require_budget
 from harness.cache import cache_folder
 from harness.errors import HarnessError, InfraError, UsageError
 from harness.hostinfo import describe, require_bearable
@@ -123,6 +124,8 @@ async def run_scenario(
         if interrupt.came:
             raise Interrupted
         require_bearable([burden for plan in plans for burden in plan.burdens()], cache_folder("daemons"))
+        for plan in plans if not options.anyway else ():
+            require_budget(plan.scenario, options.results, cache_folder("daemons"))
         given = (options.seed, scenario.seed, secrets.randbits(_SEED_BITS))
         seed = next(seed for seed in given if seed is not None)
         runs = [

@@ -43,6 +43,9 @@ def judge(
 
     A trial is a build whose export completed and that nobody killed: only those could have hung and been seen. A
     daemon that hung once hangs again, so each daemon of the run counts up to its first hang, and that is one.
+    A hang behind a build that we timed out (`seen_by` the daemon's history) decides the verdict like any other, and is
+    the first hang if it comes first. But trials are builds that nobody killed, so it is neither a trial nor a hang of
+    the rate: its daemon then counts no hang in the trials up to it.
     The verdict is ``hang`` with one hunted finding; else ``inconclusive`` if the run was cut short, a finding
     that is not hunted came, or no build was a trial; else ``clean``.
     A leak changes nothing of that. It is looked for up to the first finding: a build that hangs keeps its goroutines.
@@ -113,10 +116,11 @@ def _exit_code(verdict: Verdict, ending: Ending) -> ExitCode:
 def _first(found: list[Finding], kind: Outcome) -> FirstHang | None:
     for finding in found:
         if finding.kind is kind:
-            return FirstHang(finding.iteration, finding.at, finding.actor, finding.args, kind)
+            return FirstHang(finding.iteration, finding.at, finding.actor, finding.args, kind, finding.seen_by)
     return None
 
 
 def _told(finding: Finding) -> str:
     what = {Outcome.HANG: "export hang", Outcome.STALL: "stall before the export"}[finding.kind]
-    return f"{what} at iteration {finding.iteration}, {finding.at:.1f} s into the run"
+    behind = ", behind a build that was timed out" if finding.seen_by == "history" else ""
+    return f"{what} at iteration {finding.iteration}, {finding.at:.1f} s into the run{behind}"

@@ -63,6 +63,8 @@ class RunOptions:
     seed: int | None = None
     keep: bool = False
     allow_host_damage: bool = False
+    anyway: bool = False
+    """Begin also where the disk will not do to the end."""
     argv: tuple[str, ...] = ()
 
 

@@ -81,6 +81,14 @@ class Progress:
         """How many steps have completed."""
         return len(self._completed)
 
+    @property
+    def rests(self) -> bool:
+        """Whether an export has begun, and all that has begun is complete, well or not: nothing is left to be done.
+
+        The export of a build whose client is killed ends with an error, and the build may hang after it all the same.
+        """
+        return bool(self._exports) and self._started <= self._completed
+
     def feed(self, chunk: bytes, now: float) -> News:
         """Take what the client printed at time `now`; return what it brought."""
         before = self.phase

@@ -44,8 +44,11 @@ class Iteration:
     returncode: int | None
     error: str = ""
     seen_by: str = "client"
+    """Who showed its outcome: its client, or the daemon's `history` of builds, after we had timed the client out."""
     generation: int = 1
     """Which daemon of the run it was built on, from 1."""
+    released: float | None = None
+    """When the daemon was seen to hold it no longer, of a build that we timed out; None where nobody saw."""
 
     @property
     def tail(self) -> float | None:
@@ -117,6 +120,8 @@ class Finding:
     """Whether the scenario's verdict goes by findings of this kind."""
     generation: int = 1
     """Which daemon of the run it is of, from 1."""
+    seen_by: str = "client"
+    """`client`, which waited; or `history`: of a build that we timed out, the daemon holds the record to be running."""
 
 
 @dataclass(frozen=True)
@@ -154,6 +159,8 @@ class Audit:
     """Resident bytes of the daemon's processes."""
     running: int | None
     """Build records that the daemon holds to be running: builds whose clients are gone."""
+    cache: int | None = None
+    """Records in the daemon's cache; None where it did not say, or was asked less than a minute before."""
 
 
 @dataclass(frozen=True)
@@ -177,6 +184,7 @@ class FirstHang:
     build: str
     args: Mapping[str, str]
     kind: Outcome
+    seen_by: str = "client"
 
 
 Said = Literal["yes", "no", "not asked"]

@@ -224,6 +224,7 @@ class Database:
         self.connection.execute("PRAGMA synchronous = NORMAL")
         for kind, table in _TABLES.items():
             self._have(table, {field.name: _column_type(kind, field.name) for field in fields(kind)})
+        self.connection.execute("CREATE INDEX IF NOT EXISTS iterations_by_number ON iterations (number)")
 
     def add(self, record: Record) -> None:
         """Write one record; that of an iteration takes the place of the one that says it has begun.
@@ -238,6 +239,19 @@ class Database:
                     self._insert(record)
             else:
                 self._insert(record)
+        except sqlite3.Error as error:
+            raise StoreError(self.folder / "run.db", f"{error}; what was recorded before stays readable") from error
+
+    def amend(self, number: int, **changed: object) -> None:
+        """Change fields of an iteration that is written already: what became of it was seen only later.
+
+        Raises:
+            StoreError: see `add`.
+        """
+        marks = ", ".join(f"{name} = ?" for name in changed)
+        values = [*map(_written, changed.values()), number]
+        try:
+            self.connection.execute(f"UPDATE {_TABLES[Iteration]} SET {marks} WHERE number = ?", values)  # noqa: S608 — our own names
         except sqlite3.Error as error:
             raise StoreError(self.folder / "run.db", f"{error}; what was recorded before stays readable") from error
 

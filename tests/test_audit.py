@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from harness.audit import Auditor, grouped
-from harness.daemons.base import BuildRequest, DaemonFacts, PruneRequest
+from harness.daemons.base import BuildRequest, DaemonFacts, PruneRequest, RunningBuild
 from harness.errors import CaptureError
 from harness.goroutines.parse import goroutines
 from harness.outcome import Outcome
@@ -46,11 +46,19 @@ class Told:
             raise CaptureError(f"no answer within {deadline} s")
         return text
 
-    async def running_records(self) -> int:
-        """Return how many there are, or fail."""
+    async def builds(self) -> Sequence[RunningBuild]:
+        """Return as many as there are, or fail."""
         if self._running is None:
             raise CaptureError("no such command")
-        return self._running
+        return [RunningBuild(str(number)) for number in range(self._running)]
+
+    async def iteration_of(self, ref: str) -> int | None:
+        """Not asked for here."""
+        raise NotImplementedError
+
+    async def progress(self, ref: str) -> bytes:
+        """Not asked for here."""
+        raise NotImplementedError
 
     def build(self, request: BuildRequest) -> Command:
         """Not asked for here."""

@@ -20,7 +20,10 @@ LAYERS: Final[Mapping[str, tuple[str, ...]]] = {
     "host": ("proc", "burden", "cache", "cgroup", "hostinfo", "attention", "ledger", "interrupt", "apt", "logs"),
     "files": ("triggers", "scenario", "store", "past"),
     "parts": ("toolchain", "base_image", "registry", "daemons", "detectors", "actors", "evidence"),
-    "engine": ("aftermath", "audit", "sampler", "conductor", "plan", "run", "engine"),
+    "engine": (
+        *("aftermath", "audit", "budget", "notify", "orphans", "sampler"),
+        *("conductor", "plan", "run", "engine"),
+    ),
     "users": ("report",),
     "edge": ("cli", "__main__"),
 }

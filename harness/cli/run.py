@@ -44,6 +44,9 @@ def run(
     allow_host_damage: Annotated[
         bool, typer.Option("--allow-host-damage", help="Let actors delete and disturb on `--daemon host`.")
     ] = False,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Begin also where the disk is likely to fill up before the end.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> int:
     """Run a scenario; exit 0 clean, 1 hang, 125 inconclusive, 129 usage, 130 interrupted, 255 broken."""
@@ -59,6 +62,7 @@ def run(
         seed=seed,
         keep=keep,
         allow_host_damage=allow_host_damage,
+        anyway=anyway,
         argv=tuple(sys.argv),
     )
     with screen(as_json=as_json, several=bool(written.daemons)) as audience_of:

@@ -76,6 +76,12 @@ class Totals:
             self.trials += 1
             self.tails.append(iteration.tail)
 
+    def correct(self, finding: Finding) -> None:
+        """Count an iteration otherwise than before, where the daemon showed only later what became of it."""
+        if finding.seen_by == "history":
+            self.outcomes[Outcome.TIMED_OUT] -= 1
+            self.outcomes[finding.kind] += 1
+
     @property
     def seconds(self) -> float:
         """Since the run began."""
@@ -156,6 +162,7 @@ class PlainLines:
 
     def found(self, finding: Finding) -> None:
         """Say it at once."""
+        self._totals.correct(finding)
         self._say(finding_line(finding))
 
     def sampled(self, sample: Sample) -> None:
@@ -252,6 +259,7 @@ class LiveView:
 
     def found(self, finding: Finding) -> None:
         """Leave it on the screen."""
+        self._totals.correct(finding)
         self._say(finding_line(finding), "bold red")
 
     def sampled(self, sample: Sample) -> None:

@@ -113,7 +113,8 @@ def _tell_finding(console: Console, folder: RunFolder, finding: Finding) -> None
     for line in said[-_LAST_STEPS:]:
         _say(console, f"    {line}")
     if finding.kind is Outcome.HANG:
-        _say(console, "    <- here the client should have returned")
+        due = "the client should have returned" if finding.seen_by == "client" else "the daemon should have been done"
+        _say(console, f"    <- here {due}")
     try:
         captured = folder.read_json(f"findings/{finding.iteration}/captured.json")
     except StoreError:
@@ -130,10 +131,13 @@ def _say(console: Console, line: str, style: str = "") -> None:
 def finding_line(finding: Finding) -> str:
     """Return one line that says what was found, where, and after what wait."""
     waited = format_duration(round(finding.waited, 1))
+    held = f"the daemon has held the build for {waited} after its client was timed out"
     what = {
-        Outcome.HANG: f"HANG: export completed, and the client has not returned for {waited}",
-        Outcome.STALL: f"STALL: no progress for {waited}, in phase {finding.phase}",
-    }[finding.kind]
+        (Outcome.HANG, "client"): f"HANG: export completed, and the client has not returned for {waited}",
+        (Outcome.STALL, "client"): f"STALL: no progress for {waited}, in phase {finding.phase}",
+        (Outcome.HANG, "history"): f"HANG: every step has ended, and {held}",
+        (Outcome.STALL, "history"): f"STALL: {held}, in phase {finding.phase}",
+    }[finding.kind, finding.seen_by]
     args = json.dumps(dict(finding.args))
     return f"iteration {finding.iteration} at {finding.at:.1f} s  {what}  ({finding.actor} {args})"
 

@@ -1,15 +1,20 @@
 """What a daemon under test can be asked for, whatever its kind."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Final, Literal, Protocol, runtime_checkable
 
 from harness.ledger import Ledger
 from harness.proc import Command
 from harness.scenario import DaemonSpec
 from harness.toolchain import Toolchain
+
+ITERATION_ARG: Final = "REPRO_ITERATION"
+"""A build argument that no Dockerfile uses, so that steps stay cached and results the same: it ties the daemon's record
+of a build to its iteration.
+"""
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,11 @@ class BuildRequest:
     """The stages to build at once, each to a result of its own; without any, the last one."""
     definition: Path | None = None
     """The file that tells bake what `targets` are."""
+
+    @property
+    def told_args(self) -> Mapping[str, str]:
+        """The arguments as a client is told them: the scenario's, and the one that says which iteration it is."""
+        return {**self.args, ITERATION_ARG: str(self.iteration)}
 
     @property
     def exports(self) -> int:
@@ -225,15 +235,40 @@ class ListsRecords(Protocol):
         ...
 
 
-@runtime_checkable
-class KeepsHistory(Protocol):
-    """A daemon whose client can list the records of its builds."""
+@dataclass(frozen=True)
+class RunningBuild:
+    """A record of a build that a daemon holds to be running, whether it still has a client or not."""
 
-    async def running_records(self) -> int:
-        """Return how many builds the daemon holds to be running.
+    ref: str
+    iteration: int | None = None
+    """Which one of ours it is, where the list of records says so already."""
+
+
+@runtime_checkable
+class TellsBuilds(Protocol):
+    """A daemon whose client tells of builds that have lost theirs. Each question has a deadline."""
+
+    async def builds(self) -> Sequence[RunningBuild]:
+        """Return the builds that the daemon holds to be running.
 
         Raises:
             CaptureError: it did not say.
+        """
+        ...
+
+    async def iteration_of(self, ref: str) -> int | None:
+        """Return which iteration a running build is; None where it is none of ours.
+
+        Raises:
+            CaptureError: it did not say, or the record has gone.
+        """
+        ...
+
+    async def progress(self, ref: str) -> bytes:
+        """Return what has become of a running build so far, as rawjson.
+
+        Raises:
+            CaptureError: it did not say, or the record has gone.
         """
         ...
 

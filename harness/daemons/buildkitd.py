@@ -1,15 +1,16 @@
 """A private buildkitd with its OCI worker; builds go through buildctl."""
 
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, Final
 
 import tomli_w
 
-from harness.daemons.base import BuildRecords, BuildRequest, DaemonFacts, PruneRequest, Site
+from harness.daemons.base import BuildRecords, BuildRequest, DaemonFacts, PruneRequest, RunningBuild, Site
 from harness.daemons.gc import for_buildkitd
+from harness.daemons.history import overheard, running_in_buildctl
 from harness.daemons.pprof import Pprof
 from harness.daemons.private import Home, Service, running, settle_in
 from harness.errors import CaptureError, CommandError, CommandTimeout, UsageError
@@ -45,7 +46,7 @@ class Buildkitd:
     def build(self, request: BuildRequest) -> Command:
         """Return the command of one build through buildctl."""
         context = str(request.context)
-        options = {f"build-arg:{key}": value for key, value in request.args.items()}
+        options = {f"build-arg:{key}": value for key, value in request.told_args.items()}
         options["force-network-mode"] = request.network
         if request.pull:
             options["image-resolve-mode"] = "pull"
@@ -79,9 +80,17 @@ class Buildkitd:
         """Whether it lists its workers."""
         return await _answers(self.home)
 
-    async def running_records(self) -> int:
-        """Return how many build records are ``STARTED``."""
-        return len((await self.build_records()).running)
+    async def builds(self) -> Sequence[RunningBuild]:
+        """Return the builds that it holds to be running (``buildctl debug histories``)."""
+        return running_in_buildctl(await self._told("debug", "histories", "--format", "json"))
+
+    async def iteration_of(self, ref: str) -> int | None:
+        """Return which iteration a running build is: the list says it."""
+        return next((build.iteration for build in await self.builds() if build.ref == ref), None)
+
+    async def progress(self, ref: str) -> bytes:
+        """Return what has become of a build so far (``buildctl debug logs``)."""
+        return await overheard(self._command("debug", "logs", "--progress", "rawjson", ref))
 
     async def build_records(self) -> BuildRecords:
         """Return the records of its builds (``buildctl debug histories``)."""

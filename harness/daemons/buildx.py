@@ -1,11 +1,12 @@
 """The buildx client, pointed at one builder: builds, the cache's prune, the records of builds."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from harness.daemons.base import BuildRecords, BuildRequest, PruneRequest, of_target
+from harness.daemons.base import BuildRecords, BuildRequest, PruneRequest, RunningBuild, of_target
+from harness.daemons.history import iteration_in_buildx, overheard, running_in_buildx
 from harness.daemons.private import Home
 from harness.errors import CaptureError, CommandError, CommandTimeout
 from harness.proc import Command, run
@@ -55,7 +56,7 @@ class Buildx:
             )
         return self.command(
             *("build", *common, "--network", request.network),
-            *(part for key, value in request.args.items() for part in ("--build-arg", f"{key}={value}")),
+            *(part for key, value in request.told_args.items() for part in ("--build-arg", f"{key}={value}")),
             *(["--cache-to", request.cache_to.exported()] if request.cache_to else []),
             *(part for cache in request.cache_from for part in ("--cache-from", cache.imported())),
             *("--tag", request.tag, *export, str(request.context)),
@@ -69,13 +70,29 @@ class Buildx:
             *(["--keep-storage", f"{request.keep}B"] if request.keep is not None else []),
         )
 
-    async def running_records(self) -> int:
-        """Return how many build records are running (``buildx history ls``, in buildx 0.20 and later).
+    async def builds(self) -> Sequence[RunningBuild]:
+        """Return the builds that are held to be running (``buildx history ls``, in buildx 0.20 and later).
 
         Raises:
             CaptureError: it did not say.
         """
-        return len((await self._told("history", "ls", "--filter", "status=running")).splitlines()[1:])
+        return running_in_buildx(await self._told("history", "ls", "--no-trunc", "--format", "json"))
+
+    async def iteration_of(self, ref: str) -> int | None:
+        """Return which iteration a running build is (``buildx history inspect``).
+
+        Raises:
+            CaptureError: it did not say, or the record has gone.
+        """
+        return iteration_in_buildx(await self._told("history", "inspect", "--format", "json", ref))
+
+    async def progress(self, ref: str) -> bytes:
+        """Return what has become of a build so far (``buildx history logs``).
+
+        Raises:
+            CaptureError: it did not say, or the record has gone.
+        """
+        return await overheard(self.command("history", "logs", "--progress", "rawjson", ref))
 
     async def build_records(self) -> BuildRecords:
         """Return the records of the builds, one JSON object a line (``buildx history ls``, in buildx 0.20 and later).
@@ -126,7 +143,7 @@ def client_environment(home: Home) -> dict[str, str]:
 
 def _settings(request: BuildRequest) -> Iterator[str]:
     """Yield what ``bake --set`` lays over the definition: for one target, or with a star for all."""
-    yield from (f"*.args.{key}={value}" for key, value in request.args.items())
+    yield from (f"*.args.{key}={value}" for key, value in request.told_args.items())
     for target in request.targets:
         yield f"{target}.tags={of_target(request.tag, target)}"
         if request.cache_to:

@@ -49,7 +49,8 @@ class DockerContainer:
         self._dockerd, self._buildx = dockerd, buildx
         self._details: Mapping[str, Any] = {}
         self._container: Identity | None = None
-        self.build, self.running_records = buildx.build, buildx.running_records
+        self.build, self.builds = buildx.build, buildx.builds
+        self.iteration_of, self.progress = buildx.iteration_of, buildx.progress
         self.ended, self.answers = dockerd.ended, dockerd.answers
         self.goroutine_count, self.goroutine_dump = pprof.goroutine_count, pprof.goroutine_dump
         self.page, self.info = pprof.page, dockerd.info

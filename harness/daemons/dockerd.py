@@ -97,7 +97,8 @@ class Dockerd:
     def __init__(self, facts: DaemonFacts, service: Service, home: Home, client: DockerClient, pprof: Pprof) -> None:
         self._facts, self._service, self.home, self.client = facts, service, home, client
         self.ended, self.stop = service.ended, service.stop
-        self.build, self.running_records = client.buildx.build, client.buildx.running_records
+        self.build, self.builds = client.buildx.build, client.buildx.builds
+        self.iteration_of, self.progress = client.buildx.iteration_of, client.buildx.progress
         self.prune, self.answers = client.prune, client.answers
         self.goroutine_count, self.goroutine_dump = pprof.goroutine_count, pprof.goroutine_dump
         self.page, self.info = pprof.page, client.info

@@ -25,7 +25,8 @@ class Host:
 
     def __init__(self, facts: DaemonFacts, client: DockerClient) -> None:
         self.facts = facts
-        self.build, self.running_records = client.buildx.build, client.buildx.running_records
+        self.build, self.builds = client.buildx.build, client.buildx.builds
+        self.iteration_of, self.progress = client.buildx.iteration_of, client.buildx.progress
         self.prune, self.answers = client.prune, client.answers
 
     async def ended(self) -> int:

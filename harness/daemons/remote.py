@@ -20,7 +20,8 @@ class Remote:
 
     def __init__(self, buildkitd: Buildkitd, buildx: Buildx) -> None:
         self._buildkitd, self._buildx = buildkitd, buildx
-        self.build, self.answers, self.running_records = buildx.build, buildkitd.answers, buildkitd.running_records
+        self.build, self.answers, self.builds = buildx.build, buildkitd.answers, buildkitd.builds
+        self.iteration_of, self.progress = buildkitd.iteration_of, buildkitd.progress
         self.ended, self.stop, self.start = buildkitd.ended, buildkitd.stop, buildkitd.start
         self.goroutine_count, self.goroutine_dump = buildkitd.goroutine_count, buildkitd.goroutine_dump
         self.page, self.build_records = buildkitd.page, buildkitd.build_records

@@ -1,20 +1,30 @@
 """No daemon at all: builds are a small shell script told to behave, hang or die; for tests of the harness itself.
 
-``daemon.config`` maps iterations to behaviours (see ``stub_client.sh``) and ``default`` to that of all others.
+``daemon.config`` maps iterations to behaviours (see ``stub_client.sh``) and ``default`` to that of all others. A build
+that behaves as ``orphan …`` stays in the stub's history: for good, with its export done (``orphan hang``) or not
+(``orphan stall``), or for some seconds (``orphan 3``).
 """
 
-from collections.abc import AsyncIterator, Mapping
+import json
+import math
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from harness.daemons.base import BuildRequest, Daemon, DaemonFacts, PruneRequest, Site
+import anyio
+
+from harness.daemons.base import BuildRequest, Daemon, DaemonFacts, PruneRequest, RunningBuild, Site
 from harness.daemons.private import Service, running, settle_in
 from harness.proc import Command
 from harness.scenario import DaemonSpec
 from harness.toolchain import Toolchain
 
+_ORPHAN: Final = "orphan "
+_STEP: Final = {"digest": "sha256:1", "name": "[1/1] RUN true", "started": "2026-01-01T00:00:00Z"}
+_EXPORT: Final = {"digest": "sha256:2", "name": "exporting to image", "started": "2026-01-01T00:00:00Z"}
+_DONE: Final = {"completed": "2026-01-01T00:00:01Z"}
 _CLIENT: Final = Path(__file__).with_name("stub_client.sh")
 
 
@@ -23,7 +33,9 @@ class Stub:
 
     def __init__(self, facts: DaemonFacts, service: Service, behaviours: Mapping[str, str]) -> None:
         self._facts, self._service, self._behaviours = facts, service, behaviours
-        self.ended, self.stop, self.start = service.ended, service.stop, service.start
+        self.ended, self.stop = service.ended, service.stop
+        self._held: dict[str, float] = {}
+        """The records of orphans, by the time until which each is held."""
 
     @property
     def facts(self) -> DaemonFacts:
@@ -32,8 +44,34 @@ class Stub:
 
     def build(self, request: BuildRequest) -> Command:
         """Return a client that behaves as the configuration says for this iteration."""
-        behaviour = self._behaviours.get(str(request.iteration), self._behaviours.get("default", "ok"))
+        behaviour = self._behaviour(request.iteration)
+        if behaviour.startswith(_ORPHAN):
+            seconds = behaviour.removeprefix(_ORPHAN)
+            held = math.inf if seconds in {"hang", "stall"} else float(seconds)
+            self._held[str(request.iteration)] = anyio.current_time() + held
         return Command(("sh", str(_CLIENT), behaviour))
+
+    async def builds(self) -> Sequence[RunningBuild]:
+        """Return the records of orphans, which do not say whose they are."""
+        now = anyio.current_time()
+        return [RunningBuild(ref) for ref, until in self._held.items() if now < until]
+
+    async def iteration_of(self, ref: str) -> int | None:
+        """Return which iteration a record is of."""
+        return int(ref)
+
+    async def progress(self, ref: str) -> bytes:
+        """Return a step that is done, and an export that is or is not."""
+        export = _EXPORT | ({} if self._behaviour(int(ref)) == f"{_ORPHAN}stall" else _DONE)
+        return json.dumps({"vertexes": [_STEP | _DONE, export]}).encode() + b"\n"
+
+    async def start(self) -> None:
+        """Start it again, with an empty history."""
+        self._held.clear()
+        await self._service.start()
+
+    def _behaviour(self, iteration: int) -> str:
+        return self._behaviours.get(str(iteration), self._behaviours.get("default", "ok"))
 
     def prune(self, request: PruneRequest) -> Command:  # noqa: ARG002 — nothing to prune
         """Return a command that does nothing."""

@@ -1,5 +1,5 @@
-# A build client that only pretends. $1: ok, hang, stall, silent, fail, refuse, die, deaf, a number of seconds to build, or
-# `tail` and a number of seconds that pass between the export's end and the client's.
+# A build client that only pretends. $1: ok, hang, stall, silent, fail, refuse, die, deaf, a number of seconds to build,
+# `tail` and a number of seconds that pass between the export's end and the client's, or `orphan …`, to be killed.
 step='{"vertexes":[{"digest":"sha256:1","name":"[1/1] RUN true","started":"2026-01-01T00:00:00Z"'
 export='{"vertexes":[{"digest":"sha256:2","name":"exporting to image","started":"2026-01-01T00:00:00Z"'
 done=',"completed":"2026-01-01T00:00:01Z"'
@@ -10,7 +10,7 @@ refuse) echo "ERROR: failed to connect: connection refused"; exit 1 ;;
 esac
 echo "$step}]}"
 case $1 in
-stall) exec sleep 1000 ;;
+stall | orphan*) exec sleep 1000 ;;
 fail) echo "$step$done,\"error\":\"process did not complete successfully: exit code: 1\"}]}"
 	echo "ERROR: failed to solve: process did not complete successfully: exit code: 1"; exit 1 ;;
 die) kill -9 $$ ;;

@@ -55,7 +55,12 @@ OF_DAEMON: Final[Stages] = (
 
 def of_build(hung: Watch, beside: Sequence[Watch]) -> Stages:
     """Return all captures for a build that hangs: first what we know already, last what ends its client."""
-    return ((Beside(beside),), *OF_DAEMON, (ClientDump(hung),))
+    return (*of_orphan(beside), (ClientDump(hung),))
+
+
+def of_orphan(beside: Sequence[Watch]) -> Stages:
+    """Return all captures for a build whose client is gone."""
+    return ((Beside(beside),), *OF_DAEMON)
 
 
 async def capture_all(daemon: Daemon, folder: Path, stages: Stages = OF_DAEMON) -> dict[str, str]:

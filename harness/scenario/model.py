@@ -124,6 +124,8 @@ class Detect(Written):
     """From the export's completion to the client's exit."""
     stall: Duration = 600.0
     """Without any word from the build, before its export has completed."""
+    orphan: Duration = 60.0
+    """From the end of a client that was timed out to the end of the daemon's record of its build."""
 
 
 class Audit(Written):
@@ -199,6 +201,10 @@ class Scenario(Written):
     stop: Stop
     detect: Detect = Detect()
     on_hang: OnHang = OnHang()
+    on_finding: str | None = None
+    """A shell's command that is run once the evidence of a daemon's first finding is there, which it can read as JSON
+    from its standard input.
+    """
     audit: Audit | None = None
     """Without it, no build waits for another, and nothing is said of leaks."""
     seed: int | None = None

@@ -57,7 +57,7 @@ def test_buildx_build() -> None:
     argv = buildx(FULL)
     assert argv[:5] == ("docker", "buildx", "build", "--builder", "default")
     assert {"--no-cache", "--pull", "--push"} < {*argv}
-    assert behind(argv, "--build-arg") == ["N=3", "M=a, b=c"]
+    assert behind(argv, "--build-arg") == ["N=3", "M=a, b=c", "REPRO_ITERATION=7"]
     assert (behind(argv, "--cache-to"), behind(argv, "--cache-from")) == ([TO], FROM)
     assert (behind(argv, "--tag"), behind(argv, "--progress")) == (["127.0.0.1:5000/ci-0:latest"], ["rawjson"])
     assert argv[-1] == "/c/ci"
@@ -76,7 +76,7 @@ def test_buildx_bake() -> None:
     assert behind(argv, "--file") == ["/c/ci.yaml"]
     assert argv[-2:] == ("app", "web")
     settings = behind(argv, "--set")
-    assert settings[:2] == ["*.args.N=3", "*.args.M=a, b=c"]
+    assert settings[:3] == ["*.args.N=3", "*.args.M=a, b=c", "*.args.REPRO_ITERATION=7"]
     assert [each for each in settings if each.startswith("web.")] == [
         "web.tags=127.0.0.1:5000/ci-0:latest-web",
         "web.cache-to=type=registry,ref=127.0.0.1:5000/cache/ci-web,mode=max",
@@ -102,16 +102,17 @@ def test_buildx_exports(export: str, built: list[str], baked: list[str]) -> None
     assert [*argv[argv.index(REQUEST.tag) + 1 : -1]] == built
     bake = replace(REQUEST, export=export, args={}, targets=("app",), definition=Path("/c/ci.yaml"))
     argv = buildx(bake, load=load)
-    assert [*argv[argv.index("/c/ci.yaml") + 1 : -3]] == baked
+    assert [*argv[argv.index("/c/ci.yaml") + 1 : -5]] == baked
 
 
 def test_buildctl_build() -> None:
     """buildctl has the same under its own names."""
     argv = buildctl(FULL)
     assert "--no-cache" in argv
-    assert {"build-arg:N=3", "build-arg:M=a, b=c", "image-resolve-mode=pull", "force-network-mode=none"} == {
-        *behind(argv, "--opt")
-    }
+    assert {
+        *("build-arg:N=3", "build-arg:M=a, b=c", "build-arg:REPRO_ITERATION=7"),
+        *("image-resolve-mode=pull", "force-network-mode=none"),
+    } == {*behind(argv, "--opt")}
     assert (behind(argv, "--export-cache"), behind(argv, "--import-cache")) == ([TO], FROM)
     assert behind(argv, "--output") == ["type=image,name=127.0.0.1:5000/ci-0:latest,push=true"]
 

@@ -65,7 +65,11 @@ def test_docker_build_command(export: str, words: list[str]) -> None:
     assert argv[:3] == ("docker", "buildx", "build")
     assert "rawjson" in argv
     assert "--no-cache" in argv
-    assert [argv[index + 1] for index, word in enumerate(argv) if word == "--build-arg"] == ["N=3", "M=a b"]
+    assert [argv[index + 1] for index, word in enumerate(argv) if word == "--build-arg"] == [
+        "N=3",
+        "M=a b",
+        "REPRO_ITERATION=7",
+    ]
     assert list(argv[argv.index("t:latest") + 1 : -1]) == words
     assert argv[-1] == "/context"
 
