@@ -7,6 +7,7 @@ from typing import Annotated, Final
 import anyio
 import typer
 
+from harness.cli.against import AgainstOption, require_rate
 from harness.cli.options import RESULTS, VOCABULARY, Results
 from harness.cli.screen import screen
 from harness.engine import run_scenario
@@ -47,9 +48,11 @@ def run(
     anyway: Annotated[
         bool, typer.Option("--anyway", help="Begin also where the disk is likely to fill up before the end.")
     ] = False,
+    against: AgainstOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> int:
     """Run a scenario; exit 0 clean, 1 hang, 125 inconclusive, 129 usage, 130 interrupted, 255 broken."""
+    against = require_rate(against)
     overrides = [*(settings or ())]
     if iterations is not None:
         overrides.append(f"stop.iterations={iterations}")
@@ -65,7 +68,7 @@ def run(
         anyway=anyway,
         argv=tuple(sys.argv),
     )
-    with screen(as_json=as_json, several=bool(written.daemons)) as audience_of:
+    with screen(as_json=as_json, several=bool(written.daemons), against=against) as audience_of:
         results_of = anyio.run(run_scenario, written, options, audience_of)
         for name, (summary, folder) in zip(written.by_daemon(), results_of, strict=True):
             audience_of(name).finished(summary, folder)
