@@ -11,6 +11,7 @@ from harness.cli.bundle import bundle_
 from harness.cli.clean import clean
 from harness.cli.diagnose import diagnose_
 from harness.cli.list import list_scenarios
+from harness.cli.merge import merge_
 from harness.cli.resume import resume
 from harness.cli.run import run
 from harness.cli.schema import schema
@@ -32,6 +33,7 @@ app.command("resume")(resume)
 app.command("list")(list_scenarios)
 app.command("show")(show)
 app.command("diagnose")(diagnose_)
+app.command("merge")(merge_)
 app.command("bundle")(bundle_)
 app.command("clean")(clean)
 app.command("schema")(schema)

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import anyio
 import typer
@@ -11,18 +11,9 @@ from harness.cli.against import AgainstOption, require_rate
 from harness.cli.options import RESULTS, VOCABULARY, Results
 from harness.cli.screen import screen
 from harness.engine import run_scenario
-from harness.outcome import ExitCode
+from harness.outcome import gravest
 from harness.plan import RunOptions
 from harness.scenario import load
-
-_GRAVITY: Final = (
-    ExitCode.HANG,
-    ExitCode.BROKEN,
-    ExitCode.INTERRUPTED,
-    ExitCode.INCONCLUSIVE,
-    ExitCode.CLEAN,
-)
-"""Of several runs side by side, the first of these that one came to is what the command exits with."""
 
 
 def run(
@@ -72,4 +63,4 @@ def run(
         results_of = anyio.run(run_scenario, written, options, audience_of)
         for name, (summary, folder) in zip(written.by_daemon(), results_of, strict=True):
             audience_of(name).finished(summary, folder)
-    return min((summary.exit_code for summary, _ in results_of), key=_GRAVITY.index)
+    return gravest(summary.exit_code for summary, _ in results_of)
