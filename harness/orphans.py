@@ -102,11 +102,16 @@ class Orphans:
             with suppress(CaptureError):
                 self._of |= dict.fromkeys((build.ref for build in await self._daemon.builds()), None)
         while self._daemon is not None:
-            with anyio.move_on_after(self._pause):
+            with anyio.move_on_after(self._until_next()):
                 await self._hurry.wait()
                 await anyio.sleep(_SOON_SECONDS)
             if self._awaited:
                 await self._look(self._daemon)
+
+    def _until_next(self) -> float:
+        """Return the seconds to the next look: the usual pause, or less where a build is soon held for too long."""
+        due = [self._threshold - self._waited(awaited) for awaited in self._awaited.values() if awaited.said]
+        return max(_SOON_SECONDS, min([self._pause, *due]))
 
     async def settle(self, given_up: Callable[[], bool]) -> None:
         """Return once no build is expected, each has become a finding, or nobody wants to know; in bounded time.
@@ -158,8 +163,8 @@ class Orphans:
 
         What is complete may be on its way to its end; it is a hang if the record is still there at the next look.
         """
-        if self._waited(awaited) < self._threshold - self._pause:
-            return
+        if self._waited(awaited) < self._threshold - 2 * self._pause:
+            return  # too early to begin to look how far it has come
         try:
             log = await daemon.progress(ref)
         except CaptureError:

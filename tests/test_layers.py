@@ -17,12 +17,15 @@ LAYERS: Final[Mapping[str, tuple[str, ...]]] = {
     "version": ("harness",),
     "names": ("errors", "outcome", "units", "written", "delay", "dice", "stats", "survival", "records"),
     "pure": ("progress", "goroutines", "diagnosis", "leak", "lives", "judge", "merge"),
-    "host": ("proc", "burden", "cache", "cgroup", "hostinfo", "attention", "ledger", "interrupt", "apt", "logs"),
+    "host": (
+        *("proc", "burden", "cache", "cgroup", "hostinfo", "attention", "ledger", "interrupt", "apt"),
+        *("logs", "share"),
+    ),
     "files": ("triggers", "scenario", "store", "past", "belonging"),
     "parts": ("toolchain", "base_image", "registry", "daemons", "detectors", "actors", "evidence"),
     "engine": (
         *("aftermath", "audit", "budget", "notify", "orphans", "sampler"),
-        *("conductor", "plan", "run", "engine"),
+        *("conductor", "session", "plan", "run", "engine"),
     ),
     "users": ("report",),
     "edge": ("cli", "__main__"),

@@ -32,6 +32,9 @@ def run(
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set a key, such as actors.ci.parallel=8.")
     ] = None,
     results: Results = RESULTS,
+    shards: Annotated[
+        int, typer.Option(metavar="N", min=1, help="So many daemons side by side, each on its share of the host.")
+    ] = 1,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the daemon running; `repro clean` ends it.")] = False,
     allow_host_damage: Annotated[
         bool, typer.Option("--allow-host-damage", help="Let actors delete and disturb on `--daemon host`.")
@@ -54,6 +57,7 @@ def run(
         results=results,
         toolchain=daemon,
         seed=seed,
+        shards=shards,
         keep=keep,
         allow_host_damage=allow_host_damage,
         anyway=anyway,

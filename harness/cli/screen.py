@@ -23,6 +23,7 @@ from harness.past import NOTHING_YET, Past
 from harness.records import Action, Finding, Iteration, Sample, Summary
 from harness.run import Audience
 from harness.scenario import Scenario
+from harness.session import SAMPLE_SECONDS
 from harness.stats import excluded_rate, quantile
 from harness.store import RunFolder
 from harness.units import format_duration, format_size
@@ -68,7 +69,7 @@ class Totals:
         self.actions: Counter[str] = Counter()
         self.tails: deque[float] = deque(maxlen=_TAILS_KEPT)
         self.trials = past.trials
-        self.sample: Sample | None = None
+        self._samples: dict[int, Sample] = {}
         self.began = monotonic() - past.seconds
 
     def add(self, iteration: Iteration) -> None:
@@ -83,6 +84,17 @@ class Totals:
         if finding.seen_by == "history":
             self.outcomes[Outcome.TIMED_OUT] -= 1
             self.outcomes[finding.kind] += 1
+
+    def measure(self, sample: Sample) -> None:
+        """Take a sample in the place of the daemon's last one."""
+        self._samples[sample.generation] = sample
+        self._samples = {each.generation: each for each in self.now}
+
+    @property
+    def now(self) -> list[Sample]:
+        """The last samples of the daemons that there are now."""
+        latest = max((sample.at for sample in self._samples.values()), default=0.0)
+        return [sample for sample in self._samples.values() if sample.at > latest - 1.5 * SAMPLE_SECONDS]
 
     @property
     def seconds(self) -> float:
@@ -99,13 +111,13 @@ class Totals:
         return f"p50 {shown_seconds(quantile(tails, 0.5))}  p99 {shown_seconds(quantile(tails, 0.99))}"
 
     def daemon_line(self) -> str:
-        """Return what the daemon uses."""
-        sample = self.sample
-        if sample is None:
-            return "–"
-        cpu = "–" if sample.cpu is None else f"{sample.cpu:.2f} cores"
-        memory = "–" if sample.rss is None else format_size(sample.rss)
-        goroutines = "–" if sample.goroutines is None else str(sample.goroutines)
+        """Return what the daemon uses; of several side by side, the sums."""
+        cores = [sample.cpu for sample in self.now if sample.cpu is not None]
+        bytes_ = [sample.rss for sample in self.now if sample.rss is not None]
+        counts = [sample.goroutines for sample in self.now if sample.goroutines is not None]
+        cpu = f"{sum(cores):.2f} cores" if cores else "–"
+        memory = format_size(sum(bytes_)) if bytes_ else "–"
+        goroutines = str(sum(counts)) if counts else "–"
         return f"cpu {cpu}  memory {memory}  goroutines {goroutines}"
 
     def excluded_line(self) -> str:
@@ -169,7 +181,7 @@ class PlainLines:
 
     def sampled(self, sample: Sample) -> None:
         """Keep it for the next line."""
-        self._totals.sample = sample
+        self._totals.measure(sample)
 
     def finished(self, summary: Summary, folder: RunFolder) -> None:
         """Tell the verdict."""
@@ -267,7 +279,7 @@ class LiveView:
 
     def sampled(self, sample: Sample) -> None:
         """Show it."""
-        self._totals.sample = sample
+        self._totals.measure(sample)
 
     def finished(self, summary: Summary, folder: RunFolder) -> None:
         """Stop drawing, and tell the verdict."""
@@ -289,7 +301,7 @@ class LiveView:
         done, seconds = totals.outcomes.total(), totals.seconds
         table = Table.grid(padding=(0, 2))
         minute = f"{60 * done / seconds:.0f} a minute" if seconds else ""
-        running = totals.sample.running if totals.sample else 0
+        running = sum(sample.running for sample in totals.now)
         left = time_left(scenario, totals) if scenario else "–"
         for name, value in (
             ("iterations", f"{done}  {minute}  running {running}  left {left}"),

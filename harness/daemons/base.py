@@ -136,6 +136,8 @@ class Site:
     records: Path
     """For its log and its configuration: small, and kept with the run."""
     ledger: Ledger
+    cores: tuple[int, ...] = ()
+    """Those that it runs on; without any, on all."""
     keep: bool = False
     """Leave the daemon running on leaving; what was not started so dies with the harness."""
 
