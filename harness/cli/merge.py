@@ -78,7 +78,10 @@ def _write(output: Path, folders: Sequence[RunFolder], members: Sequence[Member]
 def _tell(console: Console, members: Sequence[Member], summary: Summary, against: str | None) -> None:
     """Print the verdict, each run, and the sum."""
     console.print(f"{summary.verdict.upper()}  {summary.because}", soft_wrap=True, markup=False)
-    table = Table("run", "verdict", "seed", "iterations", "hangs", "trials", "first hang", "time", box=None)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("run", min_width=max(len(member.path.name) for member in members))  # its end names it
+    for column in ("verdict", "seed", "iterations", "hangs", "trials", "first hang", "time"):
+        table.add_column(column)
     for member in members:
         each, first = member.summary, member.summary.first_hang
         table.add_row(
