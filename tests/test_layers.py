@@ -16,12 +16,12 @@ import harness
 LAYERS: Final[Mapping[str, tuple[str, ...]]] = {
     "version": ("harness",),
     "names": ("errors", "outcome", "units", "written", "delay", "dice", "stats", "survival", "records"),
-    "pure": ("progress", "goroutines", "diagnosis", "leak", "lives", "judge"),
+    "pure": ("progress", "goroutines", "diagnosis", "leak", "lives", "judge", "merge"),
     "host": (
         *("proc", "burden", "cache", "cgroup", "hostinfo", "attention", "ledger", "interrupt", "apt"),
         *("logs", "share"),
     ),
-    "files": ("triggers", "scenario", "store", "past"),
+    "files": ("triggers", "scenario", "store", "past", "belonging"),
     "parts": ("toolchain", "base_image", "registry", "daemons", "detectors", "actors", "evidence"),
     "engine": (
         *("aftermath", "audit", "budget", "notify", "orphans", "sampler"),

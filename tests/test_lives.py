@@ -38,3 +38,11 @@ def test_a_hang_whose_build_was_not_recorded() -> None:
     """A harness that died with a hang on its hands has it counted all the same."""
     assert lives([], [finding(Outcome.HANG, hunted=True)]) == [Life(1, 1, 0.0, hung=True)]
     assert lives([], []) == []
+
+
+def test_a_hang_behind_a_killed_build_is_an_end() -> None:
+    """A hang that only the daemon's history shows is no trial; what the daemon did after it is none either."""
+    hang = replace(finding(Outcome.HANG, hunted=True, at=3.0), seen_by="history")
+    assert lives([built(1, 0, 1), built(1, 1, 2, Outcome.TIMED_OUT), built(1, 4, 5)], [hang]) == [
+        Life(1, 1, 3.0, hung=False)
+    ]

@@ -15,6 +15,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from harness.cli.against import hold_against
 from harness.cli.story import finding_line, shown_seconds, tell
 from harness.daemons.base import Daemon
 from harness.outcome import Outcome
@@ -41,22 +42,23 @@ class Screen(Audience, Protocol):
 
 
 @contextmanager
-def screen(*, as_json: bool, several: bool) -> Iterator[Callable[[str], Screen]]:
+def screen(*, as_json: bool, several: bool, against: str | None = None) -> Iterator[Callable[[str], Screen]]:
     """Yield what shows a run to the user, by its daemon's name: machine lines, a live view, or plain lines.
 
-    The live view is for a terminal; several runs side by side share it in plain lines.
+    The live view is for a terminal; several runs side by side share it in plain lines. In the end, each is held against
+    a rate if one is given.
     """
     console = Console()
     if as_json:
-        yield cache(JsonLines)
+        yield cache(lambda name: JsonLines(name, against))
     elif console.is_terminal and not several:
-        view = LiveView(console)
+        view = LiveView(console, against)
         try:
             yield lambda _: view
         finally:
             view.stop()
     else:
-        yield cache(lambda name: PlainLines(console, name))
+        yield cache(lambda name: PlainLines(console, name, against))
 
 
 class Totals:
@@ -139,8 +141,8 @@ def time_left(scenario: Scenario, totals: Totals) -> str:
 class PlainLines:
     """A line for what matters, and one every ten seconds for the rest."""
 
-    def __init__(self, console: Console, name: str) -> None:
-        self._console, self._totals = console, Totals()
+    def __init__(self, console: Console, name: str, against: str | None = None) -> None:
+        self._console, self._totals, self._against = console, Totals(), against
         self._before = f"[{name}] " if name else ""
         self._said = 0.0
 
@@ -185,7 +187,7 @@ class PlainLines:
         """Tell the verdict."""
         if self._before:
             self._console.print()
-        tell(self._console, folder, summary)
+        tell(self._console, folder, summary, self._against)
 
     def _say(self, line: str) -> None:
         self._console.print(f"{self._before}{line}", highlight=False, markup=False, soft_wrap=True)
@@ -194,8 +196,8 @@ class PlainLines:
 class JsonLines:
     """Every event as one JSON object a line, told apart by its key ``event``; of several daemons, by ``of`` too."""
 
-    def __init__(self, name: str) -> None:
-        self._of = {"of": name} if name else {}
+    def __init__(self, name: str, against: str | None = None) -> None:
+        self._of, self._against = {"of": name} if name else {}, against
 
     def preparing(self, what: str) -> None:
         """Write it."""
@@ -225,7 +227,8 @@ class JsonLines:
 
     def finished(self, summary: Summary, folder: RunFolder) -> None:
         """Write it."""
-        self._write("summary", asdict(summary) | {"folder": str(folder.path)})
+        held = {"against": asdict(hold_against(summary, self._against))} if self._against else {}
+        self._write("summary", asdict(summary) | held | {"folder": str(folder.path)})
 
     def _write(self, event: str, content: dict[str, Any]) -> None:
         sys.stdout.write(json.dumps({"event": event, **self._of, **content}, default=str) + "\n")
@@ -235,8 +238,8 @@ class JsonLines:
 class LiveView:
     """A view on a terminal that is drawn anew twice a second; findings stay above it."""
 
-    def __init__(self, console: Console) -> None:
-        self._console, self._totals = console, Totals()
+    def __init__(self, console: Console, against: str | None = None) -> None:
+        self._console, self._totals, self._against = console, Totals(), against
         self._live: Live | None = None
         self._status = console.status("")
         self._title = ""
@@ -281,7 +284,7 @@ class LiveView:
     def finished(self, summary: Summary, folder: RunFolder) -> None:
         """Stop drawing, and tell the verdict."""
         self.stop()
-        tell(self._console, folder, summary)
+        tell(self._console, folder, summary, self._against)
 
     def stop(self) -> None:
         """Give the terminal back."""
