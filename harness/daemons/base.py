@@ -206,6 +206,19 @@ class Informs(Protocol):
         ...
 
 
+@runtime_checkable
+class TellsLog(Protocol):
+    """A daemon whose log is in no file, and can be asked for elsewhere."""
+
+    async def log_tail(self, lines: int) -> str:
+        """Return its last lines.
+
+        Raises:
+            CaptureError: it is not to be had.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class BuildRecords:
     """What a daemon says of the builds that it has done and does."""

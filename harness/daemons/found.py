@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -23,7 +24,7 @@ from harness.daemons.dockerd import DockerClient
 from harness.daemons.pprof import Pprof, PprofOff
 from harness.daemons.whereabouts import Whereabouts, holder, kind_of
 from harness.errors import CaptureError, InfraError, SubjectError, UsageError
-from harness.proc import Identity
+from harness.proc import Identity, run
 from harness.toolchain.base import version_of
 from harness.toolchain.host import context_endpoint
 from harness.toolchain.programs import PLUGIN_FOLDERS, on_host
@@ -90,8 +91,8 @@ Pages = Pprof | NoPages
 class FoundDockerd:
     """A dockerd that somebody else started."""
 
-    def __init__(self, facts: DaemonFacts, client: DockerClient, buildx: Buildx, pages: Pages) -> None:
-        self.facts, self._pages = facts, pages
+    def __init__(self, place: Place, facts: DaemonFacts, client: DockerClient, buildx: Buildx, pages: Pages) -> None:
+        self.facts, self._pages, self.log_tail = facts, pages, partial(_journal, place)
         self.info, self.page, self.goroutine_count = client.info, pages.page, pages.goroutine_count
         self.build_records, self.cache_records = buildx.build_records, buildx.cache_records
         self.builds, self.iteration_of, self.progress = buildx.builds, buildx.iteration_of, buildx.progress
@@ -107,8 +108,8 @@ class FoundDockerd:
 class FoundBuildkitd:
     """A buildkitd that somebody else started."""
 
-    def __init__(self, facts: DaemonFacts, buildctl: Buildctl, pages: Pages) -> None:
-        self.facts = facts
+    def __init__(self, place: Place, facts: DaemonFacts, buildctl: Buildctl, pages: Pages) -> None:
+        self.facts, self.log_tail = facts, partial(_journal, place)
         self.page, self.goroutine_count, self.goroutine_dump = pages.page, pages.goroutine_count, pages.goroutine_dump
         self.build_records, self.cache_records = buildctl.build_records, buildctl.cache_records
         self.builds, self.iteration_of, self.progress = buildctl.builds, buildctl.iteration_of, buildctl.progress
@@ -176,10 +177,11 @@ async def _of_socket(spec: str, path: Path) -> Place:
         pid = await anyio.to_thread.run_sync(holder, path)
     except OSError as error:
         raise NoSuchDaemon(spec, str(error.strerror or error)) from error
-    kind = (kind_of(pid) if pid else None) or await speaks(path)
+    named = kind_of(pid) if pid else None
+    kind = named or await speaks(path)
     if kind is None:
         raise NoSuchDaemon(spec, "what listens there speaks neither Docker's API nor BuildKit's")
-    return Place(kind, f"unix://{path.absolute()}", Whereabouts.of(pid, kind) if pid else None)
+    return Place(kind, f"unix://{path.absolute()}", Whereabouts.of(pid, named) if pid and named else None)
 
 
 async def speaks(path: Path) -> str | None:
@@ -217,11 +219,11 @@ async def open_found(place: Place) -> AsyncIterator[FoundDaemon]:
                 components = {part["Name"]: part["Version"] for part in engine.get("Components", ())}
                 version = engine.get("Version") or await _version_of_program(place)
                 facts = _facts(place, version, {"components": components})
-                yield FoundDockerd(facts, client, Buildx((program,), of_engine), pages)
+                yield FoundDockerd(place, facts, client, Buildx((program,), of_engine), pages)
             else:
                 buildctl = Buildctl(program, place.address, environment)
                 facts = _facts(place, await _version_of_program(place) or await _version_told(buildctl), {})
-                yield FoundBuildkitd(facts, buildctl, pages)
+                yield FoundBuildkitd(place, facts, buildctl, pages)
         finally:
             await pages.close()
 
@@ -247,6 +249,17 @@ def _debug_pages(place: Place) -> Pages:
 
 def _port(address: str) -> str:
     return address.rpartition(":")[2]
+
+
+async def _journal(place: Place, lines: int) -> str:
+    """Return what a daemon has last printed to systemd's journal; see `TellsLog`."""
+    if place.process is None or not place.process.prints_to_socket():
+        raise CaptureError("where the daemon writes its log is not known: it prints to no file, and to no journal")
+    words = ("--no-pager", "--output", "short-iso-precise", "--lines", str(lines), f"_PID={place.process.pid}")
+    told = (await run(("journalctl", *words), deadline=_TELL_SECONDS)).stdout
+    if not told.strip() or told.startswith("-- No entries --"):
+        raise CaptureError("the journal has nothing of this process")
+    return told
 
 
 def _facts(place: Place, version: str, details: Mapping[str, Any]) -> DaemonFacts:

@@ -104,6 +104,12 @@ class Whereabouts:
                     return file
         return None
 
+    def prints_to_socket(self) -> bool:
+        """Whether it prints to a socket, as to systemd's journal (``StandardOutput=journal``)."""
+        with suppress(OSError):
+            return str((_PROC / str(self.pid) / "fd" / "2").readlink()).startswith("socket:")
+        return False
+
     def cgroup(self) -> str | None:
         """Return its cgroup below the root of the hierarchy that counts memory; None where that is the root itself."""
         lines = [line.split(":", 2) for line in _read(_PROC / str(self.pid) / "cgroup").splitlines()]

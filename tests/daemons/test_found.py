@@ -5,14 +5,14 @@ import os
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import anyio
 import pytest
 
-from harness.daemons.found import NoSuchDaemon, _debug_pages, client_of, locate, open_found, speaks
+from harness.daemons.found import NoSuchDaemon, Place, _debug_pages, _journal, client_of, locate, open_found, speaks
 from harness.daemons.whereabouts import Whereabouts, holder, kind_of
 from harness.errors import CaptureError, InfraError
 from tests.pretend_daemon import start
@@ -147,7 +147,7 @@ async def serve(path: Path, answer: bytes, told: anyio.Event) -> None:
 
     async def handle(stream: anyio.abc.SocketStream) -> None:
         async with stream:
-            if answer:
+            with suppress(anyio.BrokenResourceError):  # one that only wants to know who listens
                 await stream.send(answer)
             await anyio.sleep(60)
 
@@ -245,6 +245,51 @@ async def test_pages_of_a_buildkitd(process: Start, short: Path) -> None:
     pages = _debug_pages(await locate(str(short / "b.sock")))
     assert await pages.goroutine_count() == 70
     await pages.close()
+
+
+def printing_to(descriptor: int) -> subprocess.Popen[bytes]:
+    """Start what prints there, for a minute."""
+    return subprocess.Popen(["/bin/sleep", "60"], stdout=descriptor, stderr=descriptor)
+
+
+@pytest.mark.parametrize("entries", ["2026-11-25T16:00:00+0000 h dockerd[1]: msg=x", "-- No entries --", ""])
+async def test_journal(short: Path, entries: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log of a daemon that prints to a socket is asked of the journal, by its pid; one of a pipe is of nobody."""
+    (short / "journalctl").write_text(f'#!/bin/sh\necho "$@" > {short}/asked\necho "{entries}"\n')
+    (short / "journalctl").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{short}:{os.environ['PATH']}")
+    ours, journal = socket.socketpair()
+    with ours, journal:
+        daemon = printing_to(journal.fileno())
+        try:
+            place = Place("dockerd", "", Whereabouts(daemon.pid, "dockerd", []))
+            if entries.startswith("2026"):
+                assert await _journal(place, 7) == f"{entries}\n"
+                assert f"--lines 7 _PID={daemon.pid}\n" in (short / "asked").read_text()
+            else:
+                with pytest.raises(CaptureError, match="nothing of this process"):
+                    await _journal(place, 7)
+        finally:
+            daemon.kill()
+            daemon.wait()
+
+
+async def test_no_journal(process: Start) -> None:
+    """A daemon that prints to a pipe has no log that we know of, and no journal is asked."""
+    piped = process("sh", "-c", "exec sleep 60 2>&1")
+    with pytest.raises(CaptureError, match="not known"):
+        await _journal(Place("dockerd", "", Whereabouts(piped.pid, "dockerd", [])), 7)
+
+
+async def test_behind_a_proxy(short: Path) -> None:
+    """What speaks for a daemon, and is none by its name, is not taken for the daemon's process."""
+    async with anyio.create_task_group() as tasks:
+        listening = anyio.Event()
+        tasks.start_soon(serve, short / "a.sock", b"HTTP/1.1 200 OK\r\nApi-Version: 1.51\r\n\r\nOK", listening)
+        await listening.wait()
+        place = await locate(str(short / "a.sock"))
+        assert (place.kind, place.process) == ("dockerd", None)
+        tasks.cancel_scope.cancel()
 
 
 async def test_client_beside_the_daemon(process: Start, short: Path) -> None:
