@@ -161,7 +161,7 @@ class RunFolder:
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """Open the run's database for queries; a run that goes on meanwhile is not held up.
+        """Open the run's database for queries, as it is now; a run that goes on meanwhile is not held up.
 
         Raises:
             StoreError: it cannot be read, or something in it is not what it should be.
@@ -169,6 +169,7 @@ class RunFolder:
         source = self.path / "run.db"
         try:
             with closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+                connection.execute("BEGIN")
                 yield connection
         except (sqlite3.Error, IndexError, ValueError) as error:
             raise StoreError(source, f"cannot be read: {error}") from error

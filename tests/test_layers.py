@@ -21,13 +21,13 @@ LAYERS: Final[Mapping[str, tuple[str, ...]]] = {
         *("proc", "burden", "cache", "cgroup", "hostinfo", "attention", "ledger", "interrupt", "apt"),
         *("logs", "share"),
     ),
-    "files": ("triggers", "scenario", "store", "past", "belonging"),
+    "files": ("triggers", "scenario", "store", "past", "aggregate", "belonging"),
     "parts": ("toolchain", "base_image", "registry", "daemons", "detectors", "actors", "evidence"),
     "engine": (
         *("aftermath", "audit", "budget", "notify", "orphans", "sampler"),
         *("conductor", "session", "plan", "run", "engine"),
     ),
-    "users": ("report", "capture", "vigil", "watchman"),
+    "users": ("charts", "report", "capture", "vigil", "watchman"),
     "edge": ("cli", "__main__"),
 }
 """The rows, low to high, with the modules and packages of each; ``harness`` is the root package's own file."""

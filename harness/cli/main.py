@@ -13,6 +13,7 @@ from harness.cli.clean import clean
 from harness.cli.diagnose import diagnose_
 from harness.cli.list import list_scenarios
 from harness.cli.merge import merge_
+from harness.cli.report import report
 from harness.cli.resume import resume
 from harness.cli.run import run
 from harness.cli.schema import schema
@@ -34,6 +35,7 @@ app.command("run")(run)
 app.command("resume")(resume)
 app.command("list")(list_scenarios)
 app.command("show")(show)
+app.command("report")(report)
 app.command("diagnose")(diagnose_)
 app.command("merge")(merge_)
 app.command("bundle")(bundle_)

@@ -7,6 +7,7 @@ import anyio
 import typer
 
 from harness.cli.options import RESULTS, VOCABULARY, Results
+from harness.cli.report import report_at_the_end
 from harness.cli.screen import screen
 from harness.engine import resume_run
 from harness.scenario import load
@@ -33,4 +34,5 @@ def resume(
         audience = audience_of("")
         summary = anyio.run(resume_run, folder, scenario, tuple(sys.argv), audience)
         audience.finished(summary, folder)
+    report_at_the_end([folder])
     return summary.exit_code

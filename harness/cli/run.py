@@ -9,6 +9,7 @@ import typer
 
 from harness.cli.against import AgainstOption, require_rate
 from harness.cli.options import RESULTS, VOCABULARY, Results
+from harness.cli.report import report_at_the_end
 from harness.cli.screen import screen
 from harness.engine import run_scenario
 from harness.outcome import gravest
@@ -67,4 +68,5 @@ def run(
         results_of = anyio.run(run_scenario, written, options, audience_of)
         for name, (summary, folder) in zip(written.by_daemon(), results_of, strict=True):
             audience_of(name).finished(summary, folder)
+    report_at_the_end(folder for _, folder in results_of)
     return gravest(summary.exit_code for summary, _ in results_of)

@@ -16,11 +16,12 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.cli.against import hold_against
-from harness.cli.story import finding_line, shown_seconds, tell
+from harness.cli.story import tell
 from harness.daemons.base import Daemon
 from harness.outcome import Outcome
 from harness.past import NOTHING_YET, Past
 from harness.records import Action, Finding, Iteration, Sample, Summary
+from harness.report.words import finding_line, shown_seconds
 from harness.run import Audience
 from harness.scenario import Scenario
 from harness.session import SAMPLE_SECONDS

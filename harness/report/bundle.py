@@ -44,7 +44,7 @@ def bundle(run: RunFolder, target: Path) -> dict[str, str]:
     if summary is None:
         raise Unfinished(run.path)
     written: dict[str, Any] = yaml.safe_load((run.path / "scenario.yaml").read_text())
-    secrets = _secret_arguments(written)
+    secrets = secret_arguments(written)
     dockerfiles = _take_along(written)
     scenario = yaml.safe_dump(written, sort_keys=False, allow_unicode=True, width=120)
     chosen: dict[str, bytes] = {f"{summary.scenario}.yaml": redact(scenario, secrets).encode()}
@@ -110,9 +110,9 @@ def _take_along(written: dict[str, Any]) -> list[tuple[str, Path]]:
     return found
 
 
-def _secret_arguments(written: Mapping[str, Any]) -> set[str]:
+def secret_arguments(written: Mapping[str, Any]) -> set[str]:
     """Return the values of build arguments whose names say that they are secret."""
-    arguments: list[Mapping[str, str]] = [actor.get("args") or {} for actor in written["actors"]]
+    arguments: list[Mapping[str, str]] = [actor.get("args") or {} for actor in written.get("actors", ())]
     return {str(value) for each in arguments for name, value in each.items() if is_secret(name)}
 
 

@@ -40,7 +40,7 @@ def issue(
         "## Reproduction",
         _reproduction(summary, story, scenario),
         "## Version information",
-        _versions(story),
+        versions(story),
     ]
     if summary.aftermath:
         rows = [
@@ -89,7 +89,8 @@ def _reproduction(summary: Summary, story: Mapping[str, Any], scenario: str) -> 
     )
 
 
-def _versions(story: Mapping[str, Any]) -> str:
+def versions(story: Mapping[str, Any]) -> str:
+    """Return what ran on what, as a block of Markdown."""
     host = story["host"]
     rows = [
         f"{name}: {binary['version']} (sha256 {binary['sha256']})"

@@ -8,8 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from harness.cli.story import shown_seconds
 from harness.records import Action
+from harness.report.words import shown_seconds
 from harness.stats import quantile
 from harness.store import find_run
 from tests.system.conftest import Repro

@@ -1,0 +1,122 @@
+"""What the charts of a run show, by the name of the source: columns of equal length, plain enough for JSON.
+
+A page that follows a run gives each source of the figures the columns of that name anew.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from harness import aggregate
+from harness.outcome import Outcome
+from harness.store import RunFolder
+
+Columns = Mapping[str, Sequence[Any]]
+
+COLOURS: Final[Mapping[Outcome, str]] = {
+    Outcome.OK: "#5b9a72",
+    Outcome.TIMED_OUT: "#a9bcc9",
+    Outcome.FAILED: "#dd9a3c",
+    Outcome.HANG: "#c1121f",
+    Outcome.STALL: "#7b2cbf",
+    Outcome.INFRA: "#8d6e63",
+    Outcome.CUT_OFF: "#d9d9d9",
+}
+_SHADES: Final = ("#f4a259", "#5b8ebf", "#9381ff", "#8cb369", "#bc4b51", "#6d6875")
+"""What other actors are shaded in, in the order in which they first act."""
+_LEAST_SHADE, _MOST_SHADE = 0.07, 0.32
+_LEAST_BINS, _MOST_BINS = 40, 300
+_MIB: Final = 2**20
+_MILLISECONDS: Final = 1000
+
+
+def columns_of(folder: RunFolder, bins: int | None = None) -> dict[str, Columns]:
+    """Return the columns of every source; without `bins`, as many as the run has iterations, within reason.
+
+    ``time`` has one row, `end`: the last second of the common axis. ``outcomes`` has a column by each outcome's name,
+    also of those that never came. Tails are in milliseconds, memory in MiB, all else as it was recorded. What was not
+    measured has no row.
+    """
+    bins = bins or min(max(aggregate.outcomes(folder).total, _LEAST_BINS), _MOST_BINS)
+    line, measured = aggregate.timeline(folder, bins), aggregate.samples(folder, bins)
+    acts = aggregate.spans(folder)
+    end = max([*line.until[-1:], *measured.at[-1:], *acts.until[-1:], 1.0])
+    none = (0,) * len(line.since)
+    return {
+        "time": {"end": [end]},
+        "outcomes": {
+            "since": line.since,
+            "until": line.until,
+            "middle": [(since + until) / 2 for since, until in zip(line.since, line.until, strict=True)],
+            "width": [until - since for since, until in zip(line.since, line.until, strict=True)],
+            **{str(outcome): line.outcomes.get(outcome, none) for outcome in Outcome},
+        },
+        "tail": _measured(
+            at=line.until,
+            p50=_times(line.p50, _MILLISECONDS),
+            p99=_times(line.p99, _MILLISECONDS),
+            longest=_times(line.longest, _MILLISECONDS),
+        ),
+        "goroutines": _measured(at=measured.at, least=measured.goroutines_least, most=measured.goroutines_most),
+        "memory": _measured(
+            at=measured.at, least=_times(measured.rss_least, 1 / _MIB), most=_times(measured.rss_most, 1 / _MIB)
+        ),
+        "cpu": _measured(at=measured.at, mean=measured.cpu, most=measured.cpu_most),
+        "running": _measured(at=measured.at, least=measured.running_least, most=measured.running_most),
+        "own": _measured(at=measured.at, cpu=measured.own_cpu, rss=_times(measured.own_rss, 1 / _MIB)),
+        "acts": _shaded(acts),
+        "findings": _marked(aggregate.findings(folder)),
+        "tails": _histogram(aggregate.tails(folder)),
+        "audits": _audited(aggregate.audits(folder)),
+    }
+
+
+def shades(acts: Columns) -> dict[str, str]:
+    """Return the colour of each actor that is shaded, from the columns of ``acts``."""
+    return dict(zip(acts["actor"], acts["colour"], strict=True))
+
+
+def _shaded(acts: aggregate.Spans) -> Columns:
+    colours = {actor: _SHADES[place % len(_SHADES)] for place, actor in enumerate(dict.fromkeys(acts.actor))}
+    return {
+        "since": acts.since,
+        "until": acts.until,
+        "actor": acts.actor,
+        "kind": acts.kind,
+        "count": acts.count,
+        "colour": [colours[actor] for actor in acts.actor],
+        "alpha": [_LEAST_SHADE + (_MOST_SHADE - _LEAST_SHADE) * busy for busy in acts.busy],
+    }
+
+
+def _marked(found: aggregate.Findings) -> Columns:
+    return {
+        "at": found.at,
+        "iteration": found.iteration,
+        "kind": [str(kind) for kind in found.kind],
+        "actor": found.actor,
+        "colour": [COLOURS[kind] for kind in found.kind],
+    }
+
+
+def _histogram(tails: aggregate.Tails) -> Columns:
+    return {
+        "since": _times(tails.since, _MILLISECONDS),
+        "until": _times(tails.until, _MILLISECONDS),
+        "count": tails.counts,
+    }
+
+
+def _audited(audits: aggregate.Audits) -> Columns:
+    return _measured(
+        iteration=audits.iteration, lasting=audits.lasting, series=[str(number) for number in audits.series]
+    )
+
+
+def _measured(**columns: Sequence[Any]) -> Columns:
+    """Return the columns without the rows in which something was not measured."""
+    rows = [row for row in zip(*columns.values(), strict=True) if None not in row]
+    return {name: [row[place] for row in rows] for place, name in enumerate(columns)}
+
+
+def _times(values: Sequence[float | None], factor: float) -> list[float | None]:
+    return [None if value is None else value * factor for value in values]

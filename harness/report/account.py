@@ -1,0 +1,145 @@
+"""All that a report says of one run, gathered from its folder once; without secrets."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from harness import aggregate
+from harness.errors import StoreError
+from harness.goroutines.buckets import buckets_of
+from harness.goroutines.model import Bucket
+from harness.progress import told
+from harness.records import Finding, Summary
+from harness.report.bundle import secret_arguments
+from harness.report.issue import versions
+from harness.report.redact import redact
+from harness.report.words import facts, facts_so_far, finding_line, headline
+from harness.store import RunFolder
+from harness.survival import Survival, kaplan_meier
+
+_TOLD_WHOLE: Final = 3
+"""Findings of which all is told; of later ones a line: they show the same daemon in the same state."""
+_LINES: Final = 100
+_LAST_STEPS: Final = 12
+_BUCKETS: Final = 10
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What was captured at one finding."""
+
+    iteration: int
+    line: str
+    kind: str
+    steps: Sequence[str]
+    """What the build said last, as a client would have printed it."""
+    captured: Sequence[str]
+    missing: Mapping[str, str]
+    """What could not be captured, and why."""
+    files: Sequence[tuple[str, int]]
+    """Names in the run's folder, and bytes."""
+    buckets: Sequence[tuple[int, str, str]]
+    """The fullest of the last goroutine dump: how many, in what state, at what function."""
+    goroutines: int
+
+
+@dataclass(frozen=True)
+class Account:
+    """A run, ready to be told."""
+
+    folder: RunFolder
+    verdict: str
+    because: str
+    summary: Summary | None
+    """None of a run that goes on, or died."""
+    facts: Mapping[str, str]
+    outcomes: Mapping[str, int]
+    tails: aggregate.Tails
+    acts: Sequence[aggregate.Acts]
+    survival: Survival | None
+    """Over trials; None where no daemon had one."""
+    survival_seconds: Survival | None
+    findings: Sequence[Evidence]
+    more_findings: Sequence[str]
+    """A line each."""
+    untold_findings: int
+    scenario: str
+    command: str
+    versions: str
+    clean: Callable[[str], str]
+    """Takes the scenario's secrets out of a text."""
+
+
+def account_of(folder: RunFolder) -> Account:
+    """Return what there is to say of a run: also of one that goes on, or died.
+
+    Raises:
+        StoreError: its records cannot be read.
+    """
+    story, summary = folder.read_json("run.json"), folder.summary()
+    scenario = _scenario(folder)
+    clean = partial(redact, values=secret_arguments(yaml.safe_load(scenario) or {}))
+    verdict, because = headline(folder, summary, story)
+    findings, lives = folder.read(Finding), aggregate.lives(folder)
+    found = facts(folder, summary, story) if summary else facts_so_far(folder, story)
+    had_trials = any(lives.trials)
+    return Account(
+        folder=folder,
+        verdict=verdict,
+        because=clean(because),
+        summary=summary,
+        facts={name: clean(value) for name, value in found.items()},
+        outcomes={str(outcome): count for outcome, count in aggregate.outcomes(folder).counts.items()},
+        tails=aggregate.tails(folder),
+        acts=aggregate.acts(folder),
+        survival=kaplan_meier(lives.trials, lives.hung) if had_trials else None,
+        survival_seconds=kaplan_meier(lives.seconds, lives.hung) if had_trials else None,
+        findings=[_evidence(folder, finding, clean) for finding in findings[:_TOLD_WHOLE]],
+        more_findings=[clean(finding_line(finding)) for finding in findings[_TOLD_WHOLE:_LINES]],
+        untold_findings=max(0, len(findings) - _LINES),
+        scenario=clean(scenario),
+        command=clean(" ".join(story["argv"][1:])),
+        versions=versions(story),
+        clean=clean,
+    )
+
+
+def _scenario(folder: RunFolder) -> str:
+    try:
+        return (folder.path / "scenario.yaml").read_text()
+    except OSError as error:
+        raise StoreError(folder.path / "scenario.yaml", f"cannot be read: {error.strerror}") from error
+
+
+def _evidence(folder: RunFolder, finding: Finding, clean: Callable[[str], str]) -> Evidence:
+    here = folder.path / "findings" / str(finding.iteration)
+    captured: Mapping[str, Any] = {}
+    if (here / "captured.json").is_file():
+        captured = RunFolder(here).read_json("captured.json")
+    files = sorted(file for file in here.rglob("*") if file.is_file())
+    buckets = _buckets(here)
+    return Evidence(
+        iteration=finding.iteration,
+        line=clean(finding_line(finding)),
+        kind=str(finding.kind),
+        steps=[clean(line) for item in finding.last_progress for line in told(item)][-_LAST_STEPS:],
+        captured=[name for name, result in captured.items() if result == "captured"],
+        missing={name: clean(str(result)) for name, result in captured.items() if result != "captured"},
+        files=[(str(file.relative_to(folder.path)), file.stat().st_size) for file in files],
+        buckets=[(bucket.count, bucket.state, _place(bucket)) for bucket in buckets[:_BUCKETS]],
+        goroutines=sum(bucket.count for bucket in buckets),
+    )
+
+
+def _buckets(evidence: Path) -> list[Bucket]:
+    dumps = sorted(evidence.glob("goroutines-*.txt"))
+    return buckets_of(dumps[-1]) if dumps else []
+
+
+def _place(bucket: Bucket) -> str:
+    innermost = next((frame.function for frame in bucket.frames if frame.is_users), None)
+    return innermost or (bucket.frames[0].function if bucket.frames else "no stack")

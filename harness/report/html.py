@@ -1,0 +1,63 @@
+"""A run, or several side by side, as one HTML file that needs nothing else: no network, no server."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from bokeh.embed import components
+from bokeh.model import Model
+from bokeh.resources import Resources
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from harness.charts.columns import COLOURS, columns_of, shades
+from harness.charts.figures import Charts, survival_figure
+from harness.outcome import Outcome
+from harness.report.account import Account
+from harness.report.markdown import survival_lines
+from harness.report.words import leak_line, shown_seconds
+from harness.units import format_size
+
+_COLOURS: Final = {"HANG": COLOURS[Outcome.HANG], "CLEAN": COLOURS[Outcome.OK]}
+_OVER_TIME: Final = ("outcomes", "tail", "goroutines", "memory", "cpu", "running")
+
+
+def html(accounts: Sequence[Account]) -> str:
+    """Return the page."""
+    environment = Environment(
+        loader=PackageLoader("harness", "report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"size": format_size, "seconds": shown_seconds}
+    scripts = Resources(mode="inline", components=["bokeh"]).js_raw
+    return environment.get_template("templates/report.html").render(
+        runs=[_run(account) for account in accounts],
+        facts=list(dict.fromkeys(name for account in accounts for name in account.facts)),
+        scripts=[Markup(script) for script in scripts],  # noqa: S704 — Bokeh's own
+        colours={str(outcome): colour for outcome, colour in COLOURS.items()},
+        over_time=_OVER_TIME,
+    )
+
+
+def _run(account: Account) -> dict[str, Any]:
+    """Return what the template asks of a run."""
+    columns = columns_of(account.folder)
+    figures: dict[str, Model] = dict(Charts(columns).figures)
+    if account.survival:
+        figures["survival"] = survival_figure(account.survival, "trials")
+    for name, source in (("tails", "count"), ("audits", "lasting")):
+        if not columns[name][source]:
+            del figures[name]
+    script, divs = components(figures)
+    leak = account.summary.leak if account.summary else None
+    return {
+        "account": account,
+        "script": Markup(script),  # noqa: S704 — Bokeh's own, which escapes what it takes in
+        "charts": {name: Markup(div) for name, div in divs.items()},  # noqa: S704 — the same
+        "shades": shades(columns["acts"]),
+        "colour": _COLOURS.get(account.verdict, "#8a6d00"),
+        "leak": leak_line(leak) if leak else "",
+        "survival": survival_lines(account),
+    }

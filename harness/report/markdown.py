@@ -1,0 +1,78 @@
+"""A run as Markdown, for an issue: the verdict, what it rests on, and what was found."""
+
+from collections.abc import Iterable, Sequence
+
+from harness.report.account import Account, Evidence
+from harness.report.words import shown_seconds
+
+
+def markdown(account: Account) -> str:
+    """Return the text; `bundle` has one that asks a maintainer, this one tells a colleague."""
+    summary = account.summary
+    parts = [f"# {account.verdict}: {account.because}"]
+    if summary and summary.diagnosis:
+        frames = summary.diagnosis.frames
+        parts += [f"**{summary.diagnosis.sentence}**", summary.diagnosis.because]
+        parts += ["\n".join(["```", *frames, "```"])] if frames else []
+    parts.append(_table(("", ""), account.facts.items()))
+    total = sum(account.outcomes.values())
+    shares = [(name, count, f"{count / total:.2%}") for name, count in account.outcomes.items()]
+    parts += ["## Outcomes", _table(("outcome", "iterations", "share"), shares) if shares else "No iteration is over."]
+    tails = account.tails
+    if tails.n:
+        row = (tails.n, *(shown_seconds(value) for value in (tails.p50, tails.p99, tails.longest)))
+        parts += ["## From the export's completion to the client's exit", _table(("n", "p50", "p99", "longest"), [row])]
+    if account.survival:
+        parts += ["## Daemons without a hang", *survival_lines(account)]
+    if account.findings:
+        parts += ["## Findings", *(_finding(each) for each in account.findings)]
+        parts += ["\n".join(f"- {line}" for line in account.more_findings)] if account.more_findings else []
+        parts += [f"And {account.untold_findings} more."] if account.untold_findings else []
+    if summary and summary.aftermath:
+        rows = [
+            (question.replace("_", " "), answer.said, f"{answer.seconds:.1f} s", account.clean(answer.detail))
+            for question, answer in summary.aftermath.items()
+        ]
+        parts += ["## What the daemon did after the hang", _table(("", "", "after", ""), rows)]
+    parts += [
+        "## Scenario",
+        f"`repro {account.command}`",
+        f"<details><summary>scenario.yaml</summary>\n\n```yaml\n{account.scenario.strip()}\n```\n\n</details>",
+        "## Versions",
+        account.versions,
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def survival_lines(account: Account) -> list[str]:
+    """Return how many daemons hung, and the share that outlived what was seen, with its n."""
+    lines = []
+    for curve, unit in ((account.survival, "trials"), (account.survival_seconds, "s")):
+        if curve:
+            share, low, high = curve.at(curve.times[-1])
+            lines.append(
+                f"{curve.hung} of {curve.n} daemons hung; beyond {curve.times[-1]:.6g} {unit}, "
+                f"a share of {share:.2g} goes on without one (95 % interval {low:.2g} to {high:.2g})."
+            )
+    return lines
+
+
+def _finding(found: Evidence) -> str:
+    lines = [f"### {found.line}"]
+    if found.steps:
+        lines += ["```", *found.steps, "```"]
+    if found.captured:
+        lines += ["", f"Captured while it was seen: {', '.join(found.captured)}."]
+    if found.missing:
+        lines += ["", "Not captured:", "", *(f"- {name}: {why}" for name, why in found.missing.items())]
+    if found.buckets:
+        head = ("goroutines", "state", "at")
+        lines += ["", f"{found.goroutines} goroutines; the fullest places:", "", _table(head, found.buckets)]
+    return "\n".join(lines)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return a table; what a cell must not hold is written so that it stays in it."""
+    cells = [[" ".join(str(cell).replace("|", "\\|").split()) for cell in row] for row in rows]
+    marks = "|".join("---" for _ in head)
+    return "\n".join([f"| {' | '.join(head)} |", f"|{marks}|", *(f"| {' | '.join(row)} |" for row in cells)])

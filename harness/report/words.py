@@ -1,0 +1,105 @@
+"""What is said of a run, in lines: the same on a screen, on a page, and in the text of an issue."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from harness import aggregate
+from harness.outcome import Outcome
+from harness.records import Finding, Leak, Summary
+from harness.store import RunFolder
+from harness.units import format_duration, format_size
+
+NO_VERDICT: Final = "NO VERDICT"
+
+
+def headline(folder: RunFolder, summary: Summary | None, story: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the verdict, and what it rests on."""
+    if summary:
+        return summary.verdict.upper(), summary.because
+    if folder.goes_on:
+        return NO_VERDICT, f"the run goes on (pid {story['pid']})"
+    return NO_VERDICT, "the run died; `repro resume` goes on with it"
+
+
+def facts(folder: RunFolder, summary: Summary, story: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a finished run comes to, a line by each name."""
+    rate, daemon = summary.rate, summary.daemon
+    minute = f"{summary.iterations_per_minute:.0f} a minute"
+    named = f"{daemon['name']}: " if daemon.get("name") else ""
+    told = {
+        "scenario": f"{summary.scenario}, seed {summary.seed}, started {story['started']}",
+        "daemon": f"{named}{daemon['kind'] or 'none'} {daemon['version'] or ''}, {daemon['toolchain']}",
+        "iterations": f"{summary.iterations} in {format_duration(round(summary.seconds, 1))}, {minute}",
+        "outcomes": ", ".join(f"{name} {count}" for name, count in summary.outcomes.items()) or "none",
+        "hang rate": f"{rate.hangs} in {rate.trials} trials; 95 % interval {rate.low95:.2g} to {rate.high95:.2g}",
+        "tail": "  ".join(f"{name} {shown_seconds(value)}" for name, value in summary.tail_seconds.items()),
+    }
+    told |= _measured(folder)
+    if summary.leak:
+        told["leak"] = leak_line(summary.leak)
+    if summary.unattended_seconds >= 1:
+        told["unattended"] = (
+            f"{format_duration(round(summary.unattended_seconds, 1))} did not count: the host was held up"
+        )
+    return told | {"folder": str(folder.path)}
+
+
+def facts_so_far(folder: RunFolder, story: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a run without a verdict has recorded, a line by each name."""
+    daemon, counts, tails = story["daemon"] or {}, aggregate.outcomes(folder), aggregate.tails(folder)
+    came = ", ".join(f"{outcome} {count}" for outcome, count in counts.counts.items())
+    told = {
+        "scenario": f"{folder.path.parent.name}, seed {story['seed']}, started {story['started']}",
+        "daemon": f"{daemon.get('kind') or 'none'} {daemon.get('version') or ''}, {story['toolchain']['spec']}",
+        "iterations": str(counts.total),
+        "outcomes": came or "none",
+        "tail": f"p50 {shown_seconds(tails.p50)}  p99 {shown_seconds(tails.p99)}  max {shown_seconds(tails.longest)}",
+    }
+    return told | _measured(folder) | {"folder": str(folder.path)}
+
+
+def _measured(folder: RunFolder) -> dict[str, str]:
+    told = {}
+    acts, ends = aggregate.acts(folder), aggregate.ends(folder)
+    if acts:
+        told["actions"] = "; ".join(_acts_line(of_one) for of_one in acts)
+    if ends.goroutines:
+        told["goroutines"] = "{} at first, {} at last".format(*ends.goroutines)
+    if ends.rss:
+        told["daemon memory"] = "{} at first, {} at last".format(*map(format_size, ends.rss))
+    return told
+
+
+def _acts_line(acts: aggregate.Acts) -> str:
+    """Return how often an actor acted, how often it could not, and how late it was once it was called for."""
+    could_not = f", {acts.could_not} times it could not" if acts.could_not else ""
+    late = f" (p99 {shown_seconds(acts.late_p99)} late)" if acts.done else ""
+    return f"{acts.actor} {acts.done}{late}{could_not}"
+
+
+def leak_line(leak: Leak) -> str:
+    """Return whether goroutines leak, and how many."""
+    grown = f"{leak.per_iteration:.2g} goroutines an iteration, 95 % interval {leak.low95:.2g} to {leak.high95:.2g}"
+    return f"{leak.verdict}: {grown}" + (f", most of them made by {leak.bucket}" if leak.bucket else "")
+
+
+def finding_line(finding: Finding) -> str:
+    """Return one line that says what was found, where, and after what wait."""
+    waited = format_duration(round(finding.waited, 1))
+    held = f"the daemon has held the build for {waited} after its client was timed out"
+    what = {
+        (Outcome.HANG, "client"): f"HANG: export completed, and the client has not returned for {waited}",
+        (Outcome.STALL, "client"): f"STALL: no progress for {waited}, in phase {finding.phase}",
+        (Outcome.HANG, "history"): f"HANG: every step has ended, and {held}",
+        (Outcome.STALL, "history"): f"STALL: {held}, in phase {finding.phase}",
+    }[finding.kind, finding.seen_by]
+    args = json.dumps(dict(finding.args))
+    return f"iteration {finding.iteration} at {finding.at:.1f} s  {what}  ({finding.actor} {args})"
+
+
+def shown_seconds(value: float | None) -> str:
+    """Return seconds to a person: milliseconds below one second."""
+    if value is None:
+        return "–"
+    return f"{value * 1000:.1f} ms" if value < 1 else f"{value:.1f} s"

@@ -1,0 +1,31 @@
+"""Writes `report.html` and `report.md`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.errors import StoreError
+from harness.report.account import account_of
+from harness.report.markdown import markdown
+from harness.store import RunFolder
+
+
+def write_report(runs: Sequence[RunFolder], target: Path) -> tuple[Path, Path]:
+    """Write both into a folder, about one run or several side by side; return where they are.
+
+    Raises:
+        StoreError: a run's records cannot be read, or the files cannot be written.
+    """
+    from harness.report.html import html  # noqa: PLC0415 — Bokeh takes 0.7 s to load: only a report waits for it
+
+    accounts = [account_of(run) for run in runs]
+    page, text = target / "report.html", target / "report.md"
+    whole = {page: html(accounts), text: "\n".join(markdown(account) for account in accounts)}
+    for file, content in whole.items():
+        draft = file.with_name(f"{file.name}.draft")
+        try:
+            target.mkdir(parents=True, exist_ok=True)
+            draft.write_text(content)
+            draft.replace(file)
+        except OSError as error:
+            raise StoreError(file, f"cannot be written: {error.strerror}") from error
+    return page, text
