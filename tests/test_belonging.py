@@ -44,7 +44,10 @@ def test_runs_are_added_up(tmp_path: Path) -> None:
     assert merged.returncode == 1, merged.stdout + merged.stderr
     trials = 5 + 8 + len(seen)
     assert merged.stdout.startswith("HANG  1 of 3 runs found what they hunt; the first, " + hung.name)
-    assert all(folder.name in merged.stdout for folder in (clean, hung, killed))
+    rows = {line.split()[0]: line for line in merged.stdout.splitlines()[2:5]}
+    assert [*rows] == [clean.name, hung.name, killed.name]
+    assert "iteration 8, " in rows[hung.name]
+    assert rows[clean.name].rstrip().endswith("s"), "the time is there, on a narrow terminal too"
     assert f"1 in {trials} trials; 95 % interval" in merged.stdout
     assert f"against        1 in {trials} trials" in merged.stdout
     summary = RunFolder(tmp_path / "sum").summary()

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.console import Console
@@ -19,6 +19,9 @@ from harness.merge import merge
 from harness.records import Summary
 from harness.store import RunFolder, find_run
 from harness.units import format_duration
+
+_WIDTH: Final = 120
+"""Columns that the table has at least: on a narrow terminal it is wrapped, and no name and no figure is cut."""
 
 
 class Occupied(UsageError):
@@ -49,7 +52,8 @@ def merge_(
         parts = [{"run": str(member.path)} | asdict(member.summary) for member in members]
         print(json.dumps(asdict(summary) | held | {"parts": parts}))  # noqa: T201 — machine lines
     else:
-        _tell(Console(highlight=False), members, summary, against)
+        width = max(Console().width, _WIDTH)
+        _tell(Console(highlight=False, width=width), members, summary, against)
     return summary.exit_code
 
 
@@ -79,9 +83,8 @@ def _tell(console: Console, members: Sequence[Member], summary: Summary, against
     """Print the verdict, each run, and the sum."""
     console.print(f"{summary.verdict.upper()}  {summary.because}", soft_wrap=True, markup=False)
     table = Table(box=None, pad_edge=False)
-    table.add_column("run", min_width=max(len(member.path.name) for member in members))  # its end names it
-    for column in ("verdict", "seed", "iterations", "hangs", "trials", "first hang", "time"):
-        table.add_column(column)
+    for column in ("run", "verdict", "seed", "iterations", "hangs", "trials", "first hang", "time"):
+        table.add_column(column, no_wrap=True)
     for member in members:
         each, first = member.summary, member.summary.first_hang
         table.add_row(
