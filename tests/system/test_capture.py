@@ -22,10 +22,10 @@ UNASKED = {"process", "host", "daemon log", "cache.db", "history.db", "metadata_
 
 @pytest.fixture
 def home(tmp_path: Path) -> dict[str, str]:
-    """An empty home of the user's own."""
+    """An empty home of the user's own, with all that is temporary in it."""
     folder = tmp_path / "home"
-    folder.mkdir()
-    return {"HOME": str(folder), "DOCKER_CONFIG": "", "BUILDX_CONFIG": ""}
+    (folder / "tmp").mkdir(parents=True)
+    return {"HOME": str(folder), "TMPDIR": str(folder / "tmp"), "DOCKER_CONFIG": "", "BUILDX_CONFIG": ""}
 
 
 @contextmanager
@@ -69,7 +69,6 @@ def state(facts: dict[str, Any], home: Path) -> dict[str, Any]:
     return {
         "processes": sorted((each.pid, each.name()) for each in (daemon, *daemon.children(recursive=True))),
         "files": sorted(str(file) for top in (Path(facts["root"]), run, home) for file in top.rglob("*")),
-        "temporary": sorted(Path("/tmp").glob("repro-client-*")),  # noqa: S108 — where it would be
     }
 
 
