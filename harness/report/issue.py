@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.records import Finding, Summary
+from harness.records import Diagnosis, Finding, Summary
 from harness.units import format_duration, format_size
 
 _EXPECTED = {
@@ -49,6 +49,39 @@ def issue(
         ]
         parts += ["## After the hang", "\n".join(["| | | |", "|---|---|---|", *rows])]
     parts += ["## Evidence", _evidence(captured, omitted)]
+    return "\n\n".join(parts) + "\n"
+
+
+def issue_of_capture(
+    story: Mapping[str, Any],
+    diagnosis: Diagnosis | None,
+    captured: Mapping[str, str],
+    omitted: Mapping[str, str],
+) -> str:
+    """Return Markdown of a daemon that was captured as it was found, with no run of ours behind it.
+
+    Args:
+        story: its `daemon.json`.
+        diagnosis: what its dumps come to.
+        captured: for each kind of evidence, `captured` or why not.
+        omitted: files that the archive does not hold, and why.
+    """
+    daemon = story["daemon"]
+    sentence = diagnosis.sentence if diagnosis else "No goroutine dump was had, so nothing is diagnosed."
+    frames = (
+        ["", f"{diagnosis.because}:", "", "```", *diagnosis.frames, "```"] if diagnosis and diagnosis.frames else []
+    )
+    parts = [
+        f"# {daemon['kind']} {daemon['version']}: {diagnosis.kind if diagnosis else 'captured'}",
+        "## Bug description",
+        "\n".join([f"Captured {story['captured']}, {story['why']}.", "", f"**{sentence}**", *frames]),
+        "## Reproduction",
+        "None: this daemon was captured as it was found, under a load of its owner's.",
+        "## Version information",
+        _versions(story),
+        "## Evidence",
+        _evidence(captured, omitted),
+    ]
     return "\n\n".join(parts) + "\n"
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,6 +41,25 @@ def test_capture_and_diagnose(process: Start, tmp_path: Path) -> None:
     assert about["host"]["cores"] == os.cpu_count()
     again = repro("diagnose", str(folder), "--json")
     assert json.loads(again.stdout) == told["diagnosis"]
+
+
+def test_bundle(process: Start, tmp_path: Path) -> None:
+    """A capture becomes an archive for a report, with the text of an issue, and without secrets."""
+    start(process, tmp_path / "d.sock", "--busy", "--token=hunter2222")
+    code = repro("capture", "--daemon", str(tmp_path / "d.sock"), "-o", str(tmp_path / "captures")).returncode
+    [folder] = (tmp_path / "captures").iterdir()
+    ended = repro("bundle", str(folder), "-o", str(tmp_path / "b.tgz"))
+    assert (code, ended.returncode) == (0, 0), ended.stderr
+    with tarfile.open(tmp_path / "b.tgz") as archive:
+        contents = {member.name: archive.extractfile(member) for member in archive}
+        texts = {
+            name.partition("/")[2]: file.read().decode(errors="replace") for name, file in contents.items() if file
+        }
+    assert texts["ISSUE.md"].startswith("# dockerd 28.3.3: livelock\n")
+    assert "dockerd: 28.3.3 (sha256 " in texts["ISSUE.md"]
+    assert {"daemon.json", "captured.json", "process.json", "goroutines.txt", "goroutines-2.txt"} <= {*texts}
+    assert "hunter2222" in (folder / "process.json").read_text()
+    assert "hunter2222" not in "".join(texts.values())
 
 
 def test_told_to_a_person(process: Start, tmp_path: Path) -> None:
