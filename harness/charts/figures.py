@@ -178,7 +178,7 @@ def survival_figure(curve: Survival, label: str) -> figure:
 def _plot(name: str, label: str, **options: Any) -> figure:
     """Return an empty plot; dragging moves nothing until a tool is chosen, for on a phone it is to scroll the page."""
     plot = figure(
-        name=name,
+        name=f"chart-{name}",  # a source has the bare name
         height=_HEIGHT,
         sizing_mode="stretch_width",
         tools="xpan,xbox_zoom,xwheel_zoom,reset",

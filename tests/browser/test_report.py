@@ -1,0 +1,55 @@
+"""The report in a browser: its numbers are the database's, nothing complains, and it fits a phone and a desk."""
+
+from collections import Counter
+
+import pytest
+
+from harness.outcome import Outcome
+from harness.records import Iteration
+from harness.report.words import shown_seconds
+from harness.report.write import write_report
+from harness.stats import quantile
+from harness.store import RunFolder
+from tests.benchmarks.million import write_million
+from tests.browser.chromium import WIDTHS, keep_picture, needs_chromium, opened
+
+pytestmark = [needs_chromium, pytest.mark.timeout(240)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A run of two thousand builds with prunes, pressures, audits and a hang, with its report."""
+    run = write_million(tmp_path_factory.mktemp("results"), 2000)
+    write_report([run], run.path)
+    return run
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_page_tells_the_database(folder: RunFolder, width: int) -> None:
+    """Outcomes, tails and charts are those of the records; the console is silent; nothing overflows."""
+    iterations = folder.read(Iteration)
+    counts = Counter(str(each.outcome) for each in iterations)
+    tails = [each.tail for each in iterations if each.outcome is Outcome.OK and each.tail is not None]
+    with opened((folder.path / "report.html").as_uri(), width) as (page, complaints):
+        rows = page.locator("table.outcomes tr").all_inner_texts()
+        told = {name.strip(): int(count) for name, count, *_ in (row.split("\t") for row in rows[1:])}
+        assert told == {**counts, "all": len(iterations)}
+        p50, p99, longest = (shown_seconds(quantile(tails, share)) for share in (0.5, 0.99, 1.0))
+        said = page.locator("p.tails").inner_text()
+        assert said == f"{len(tails)} builds: p50 {p50}, p99 {p99}, longest {longest}."
+        drawn = page.evaluate(
+            """() => {
+                const source = Bokeh.documents[0].get_model_by_name("outcomes");
+                const sum = name => Array.from(source.data[name]).reduce((a, b) => a + b, 0);
+                return Object.fromEntries(["ok", "timed_out", "failed", "hang", "stall"].map(n => [n, sum(n)]));
+            }"""
+        )
+        assert drawn == {name: counts[name] for name in ("ok", "timed_out", "failed", "hang", "stall")}
+        assert page.locator("h1").first.inner_text().startswith("HANG")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        for chart in page.locator("[data-chart]").all():
+            box = chart.bounding_box()
+            assert box
+            assert box["height"] > 100, chart.get_attribute("data-chart")
+        keep_picture(page, f"report-{width}")
+    assert complaints == []
