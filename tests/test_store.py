@@ -1,11 +1,14 @@
 """The run folder: what is written is read back, also after a SIGKILL; what is newer or broken is refused."""
 
+import fcntl
 import json
+import os
 import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -31,7 +34,7 @@ from harness.records import (
     Summary,
 )
 from harness.stats import Rate
-from harness.store import NoSuchRun, RunFolder, find_run
+from harness.store import NoSuchRun, RunFolder, RunGoesOn, find_run
 
 Process = Callable[..., subprocess.Popen[str]]
 R = TypeVar("R", Iteration, Action, Sample, Finding, Audit)
@@ -266,6 +269,7 @@ def test_a_key_that_is_not_known_is_left_out(tmp_path: Path) -> None:
 
 WRITER = """
 import sys
+import threading
 from pathlib import Path
 from harness.outcome import Outcome
 from harness.records import Iteration
@@ -534,3 +538,18 @@ def test_an_iteration_replaces_its_beginning(tmp_path: Path) -> None:
         database.add(build(1))
     assert folder.read(Begun) == [Begun(2, "ci", {"N": "1"}, 0.5)]
     assert [iteration.number for iteration in folder.read(Iteration)] == [1]
+
+
+def test_who_looks_does_not_lock_out(tmp_path: Path) -> None:
+    """A run can begin in the moment in which somebody asks whether it goes on."""
+    folder = RunFolder.create(tmp_path, "s")
+    looker = os.open(folder.path, os.O_RDONLY)
+    fcntl.flock(looker, fcntl.LOCK_SH)
+    leaves = threading.Timer(0.03, os.close, [looker])
+    leaves.start()
+    with folder.locked():
+        assert folder.goes_on
+        with pytest.raises(RunGoesOn), folder.locked():
+            pass
+    leaves.join()
+    assert not folder.goes_on

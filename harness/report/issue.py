@@ -78,7 +78,7 @@ def issue_of_capture(
         "## Reproduction",
         "None: this daemon was captured as it was found, under a load of its owner's.",
         "## Version information",
-        _versions(story),
+        versions(story),
         "## Evidence",
         _evidence(captured, omitted),
     ]
