@@ -277,14 +277,15 @@ def lives(folder: RunFolder) -> Lives:
     """Return how long each daemon lived without a hang; a hang that its client did not see ends it as any end does."""
     query = f"""
         WITH hangs AS (
-            SELECT generation AS of, min(at) AS hung_at, seen_by = 'client' AS seen
-            FROM findings WHERE kind = '{Outcome.HANG}' GROUP BY generation
+            SELECT coalesce(generation, 1) AS of, min(at) AS hung_at, coalesce(seen_by, 'client') = 'client' AS seen
+            FROM findings WHERE kind = '{Outcome.HANG}' GROUP BY of
         ) SELECT
             count(CASE WHEN outcome = '{Outcome.OK}' AND coalesce(exited <= hung_at, 1) THEN exited - exported END)
                 + coalesce(max(seen), 0),
             coalesce(max(hung_at), max(coalesce(exited, started))) - min(started),
             coalesce(max(seen), 0)
-        FROM iterations LEFT JOIN hangs ON of = generation GROUP BY generation ORDER BY generation"""  # noqa: S608 — our own words
+        FROM iterations LEFT JOIN hangs ON of = coalesce(generation, 1)
+        GROUP BY coalesce(generation, 1) ORDER BY coalesce(generation, 1)"""  # noqa: S608 — our own words
     with folder.reading() as connection:
         trials, seconds, hung = _columns(connection, query, (), 3)
         return Lives(trials, seconds, tuple(map(bool, hung)))

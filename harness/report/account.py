@@ -59,7 +59,6 @@ class Account:
     facts: Mapping[str, str]
     outcomes: Mapping[str, int]
     tails: aggregate.Tails
-    acts: Sequence[aggregate.Acts]
     survival: Survival | None
     """Over trials; None where no daemon had one."""
     survival_seconds: Survival | None
@@ -95,7 +94,6 @@ def account_of(folder: RunFolder) -> Account:
         facts={name: clean(value) for name, value in found.items()},
         outcomes={str(outcome): count for outcome, count in aggregate.outcomes(folder).counts.items()},
         tails=aggregate.tails(folder),
-        acts=aggregate.acts(folder),
         survival=kaplan_meier(lives.trials, lives.hung) if had_trials else None,
         survival_seconds=kaplan_meier(lives.seconds, lives.hung) if had_trials else None,
         findings=[_evidence(folder, finding, clean) for finding in findings[:_TOLD_WHOLE]],

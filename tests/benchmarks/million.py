@@ -1,15 +1,15 @@
 """A run of a million iterations, written by SQL alone: as large as a run that lasts for months, in a minute."""
 
-import sqlite3
 from collections.abc import Mapping
-from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
 
+from harness import aggregate
 from harness.judge import judge
 from harness.outcome import Ending, Outcome, Phase
 from harness.records import FORMAT, Audit, Finding, GoroutineGroup, Iteration
+from harness.stats import rate
 from harness.store import RunFolder
 
 ITERATIONS: Final = 1_000_000
@@ -90,10 +90,16 @@ def write_million(results: Path, count: int = ITERATIONS) -> RunFolder:
         seconds=seconds,
         unattended=0.0,
     )
-    with closing(sqlite3.connect(folder.path / "run.db")) as connection:
-        outcomes = dict(connection.execute("SELECT outcome, count(*) FROM iterations GROUP BY outcome"))
-    written: Mapping[str, Any] = asdict(summary) | {"iterations": count, "outcomes": outcomes}
-    folder.write_json("summary.json", written)
+    tails, counts = aggregate.tails(folder), aggregate.outcomes(folder)
+    true = replace(
+        summary,
+        iterations=count,
+        outcomes={str(outcome): number for outcome, number in counts.counts.items()},
+        rate=rate(1, tails.n + 1),
+        tail_seconds={"p50": tails.p50, "p99": tails.p99, "max": tails.longest},
+        iterations_per_minute=60 * count / seconds,
+    )
+    folder.write_json("summary.json", asdict(true))
     return folder
 
 
