@@ -21,7 +21,7 @@ LAYERS: Final[Mapping[str, tuple[str, ...]]] = {
         *("proc", "burden", "cache", "cgroup", "hostinfo", "attention", "ledger", "interrupt", "apt"),
         *("logs", "share"),
     ),
-    "files": ("triggers", "scenario", "store", "past", "aggregate", "belonging"),
+    "files": ("triggers", "scenario", "store", "past", "aggregate", "belonging", "shards"),
     "parts": ("toolchain", "base_image", "registry", "daemons", "detectors", "actors", "evidence"),
     "engine": (
         *("aftermath", "audit", "budget", "notify", "orphans", "sampler"),

@@ -8,6 +8,7 @@ import pytest
 from harness.hostinfo import MEMORY_FLOOR
 from harness.outcome import Ending, Outcome
 from harness.records import Action, Birth, Finding, Iteration, Sample
+from harness.shards import shards_of
 from harness.share import ALL, shares
 from tests.stub_runs import repro, run, start, write_scenario
 
@@ -66,6 +67,13 @@ def test_one_run_of_several_daemons(tmp_path: Path) -> None:
     assert {sample.generation for sample in folder.read(Sample)} == generations
     for left in ("ledgers", "daemons", "staging"):
         assert not [*(tmp_path / "cache").glob(f"{left}/*")]
+    told = shards_of(folder)
+    assert [(shard.shard, shard.daemons, shard.hung) for shard in told] == [(1, 1, 0), (2, 1, 0)]
+    assert sum(shard.iterations for shard in told) == sum(shard.ok for shard in told) == 80
+    report = (folder.path / "report.md").read_text()
+    for shard in told:
+        cores = ", ".join(map(str, shard.cores))
+        assert f"| {shard.shard} | {cores} | 1 | {shard.iterations} | {shard.ok} | 0 |" in report
 
 
 def test_a_hang_on_one_ends_all(tmp_path: Path) -> None:
@@ -96,6 +104,9 @@ def test_hangs_are_counted_over_all(tmp_path: Path) -> None:
     assert summary is not None
     assert (summary.ending, summary.rate.hangs) == (Ending.FINDINGS, 3)
     assert len(folder.read(Birth)) == 4
+    told = shards_of(folder)
+    assert sum(shard.hung for shard in told) == 3
+    assert sum(shard.daemons for shard in told) == 4
 
 
 def test_a_killed_run_of_several_goes_on(tmp_path: Path) -> None:

@@ -145,7 +145,8 @@ async def test_busy_process(process: Start, eventually: Ask, tmp_path: Path) -> 
     await capture(Processes(), Silent(facts(pid=daemon.pid)), tmp_path)
     told = json.loads((tmp_path / "process.json").read_text())
     assert not told["stopped"]
-    assert told["cores"] == told["threads"][0]["cores"] > 0.05
+    assert told["cores"] == pytest.approx(told["threads"][0]["cores"], abs=0.05)  # two files, read one after the other
+    assert told["cores"] > 0.05
     assert told["rss"] > 0
 
 
