@@ -5,6 +5,7 @@ import json
 import os
 import secrets
 import sqlite3
+import time
 import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +25,7 @@ from harness.records import (
     Answer,
     Audit,
     Begun,
+    Birth,
     Diagnosis,
     Finding,
     FirstHang,
@@ -34,10 +36,11 @@ from harness.records import (
 )
 from harness.stats import Rate
 
-Record = Begun | Iteration | Action | Sample | Finding | Audit
-R = TypeVar("R", Begun, Iteration, Action, Sample, Finding, Audit)
+Record = Birth | Begun | Iteration | Action | Sample | Finding | Audit
+R = TypeVar("R", Birth, Begun, Iteration, Action, Sample, Finding, Audit)
 
 _TABLES: Final[Mapping[type[Record], str]] = {
+    Birth: "daemons",
     Begun: "in_flight",
     Iteration: "iterations",
     Action: "actions",
@@ -47,6 +50,8 @@ _TABLES: Final[Mapping[type[Record], str]] = {
 }
 _RESERVED: Final = "room-for-the-summary"
 _RESERVED_BYTES: Final = 2**20
+_LOCK_TRIES: Final = 5
+_LOCK_PAUSE: Final = 0.02
 _COLUMN_TYPES: Final = {int: "INTEGER", bool: "INTEGER", float: "REAL", str: "TEXT"}
 
 
@@ -192,10 +197,14 @@ class RunFolder:
         """
         folder = os.open(self.path, os.O_RDONLY)
         try:
-            try:
-                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise RunGoesOn(self.path) from error
+            for tries_left in reversed(range(_LOCK_TRIES)):
+                try:
+                    fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError as error:
+                    if not tries_left:
+                        raise RunGoesOn(self.path) from error
+                    time.sleep(_LOCK_PAUSE)  # one who only asks whether it goes on has it for a moment
             yield
         finally:
             os.close(folder)
@@ -203,11 +212,14 @@ class RunFolder:
     @property
     def goes_on(self) -> bool:
         """Whether a process has it locked."""
+        folder = os.open(self.path, os.O_RDONLY)
         try:
-            with self.locked():
-                return False
-        except RunGoesOn:
+            fcntl.flock(folder, fcntl.LOCK_SH | fcntl.LOCK_NB)  # many may look at once
+        except BlockingIOError:
             return True
+        finally:
+            os.close(folder)
+        return False
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,14 @@
 """The run folder: what is written is read back, also after a SIGKILL; what is newer or broken is refused."""
 
+import fcntl
 import json
+import os
 import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -31,7 +34,7 @@ from harness.records import (
     Summary,
 )
 from harness.stats import Rate
-from harness.store import NoSuchRun, RunFolder, find_run
+from harness.store import NoSuchRun, RunFolder, RunGoesOn, find_run
 
 Process = Callable[..., subprocess.Popen[str]]
 R = TypeVar("R", Iteration, Action, Sample, Finding, Audit)
@@ -79,6 +82,7 @@ ITERATIONS = st.builds(
     returncode=st.none() | numbers,
     error=texts,
     seen_by=texts,
+    released=maybe_times,
 )
 ACTIONS = st.builds(
     Action,
@@ -116,6 +120,7 @@ FINDINGS = st.builds(
     completed_steps=numbers,
     last_progress=st.lists(texts, max_size=3).map(tuple),
     hunted=st.booleans(),
+    seen_by=texts,
 )
 AUDITS = st.builds(
     Audit,
@@ -130,6 +135,7 @@ AUDITS = st.builds(
     open_files=st.none() | numbers,
     rss=st.none() | numbers,
     running=st.none() | numbers,
+    cache=st.none() | numbers,
 )
 
 
@@ -263,6 +269,7 @@ def test_a_key_that_is_not_known_is_left_out(tmp_path: Path) -> None:
 
 WRITER = """
 import sys
+import threading
 from pathlib import Path
 from harness.outcome import Outcome
 from harness.records import Iteration
@@ -479,6 +486,27 @@ def test_a_database_is_gone_on_with(tmp_path: Path) -> None:
     assert [iteration.number for iteration in folder.read(Iteration)] == [1, 2]
 
 
+def test_what_became_of_an_iteration_later(tmp_path: Path) -> None:
+    """An iteration can be amended after it was written, and no other is."""
+    folder = RunFolder.create(tmp_path, "s")
+    with folder.database() as database:
+        for number in (1, 2, 3):
+            database.add(build(number))
+        database.amend(2, outcome=Outcome.HANG, seen_by="history", released=4.5)
+    changed = replace(build(2), outcome=Outcome.HANG, seen_by="history", released=4.5)
+    assert folder.read(Iteration) == [build(1), changed, build(3)]
+
+
+def test_a_database_from_before_a_field(tmp_path: Path) -> None:
+    """A run that was recorded before a field was added is read, with what the field is by default."""
+    folder = RunFolder.create(tmp_path, "s")
+    with folder.database() as database:
+        database.add(replace(build(1), seen_by="history", released=4.5))
+        database.connection.execute("ALTER TABLE iterations DROP COLUMN released")
+        database.connection.execute("ALTER TABLE iterations DROP COLUMN seen_by")
+    assert folder.read(Iteration) == [build(1)]
+
+
 def test_every_record_is_a_transaction(tmp_path: Path) -> None:
     """No record waits for the next one: another reader sees each as soon as it is added."""
     folder = RunFolder.create(tmp_path, "s")
@@ -510,3 +538,18 @@ def test_an_iteration_replaces_its_beginning(tmp_path: Path) -> None:
         database.add(build(1))
     assert folder.read(Begun) == [Begun(2, "ci", {"N": "1"}, 0.5)]
     assert [iteration.number for iteration in folder.read(Iteration)] == [1]
+
+
+def test_who_looks_does_not_lock_out(tmp_path: Path) -> None:
+    """A run can begin in the moment in which somebody asks whether it goes on."""
+    folder = RunFolder.create(tmp_path, "s")
+    looker = os.open(folder.path, os.O_RDONLY)
+    fcntl.flock(looker, fcntl.LOCK_SH)
+    leaves = threading.Timer(0.03, os.close, [looker])
+    leaves.start()
+    with folder.locked():
+        assert folder.goes_on
+        with pytest.raises(RunGoesOn), folder.locked():
+            pass
+    leaves.join()
+    assert not folder.goes_on

@@ -8,15 +8,18 @@ import typer
 from typer.exceptions import TyperException
 
 from harness.cli.bundle import bundle_
+from harness.cli.capture import capture
 from harness.cli.clean import clean
 from harness.cli.diagnose import diagnose_
 from harness.cli.list import list_scenarios
+from harness.cli.merge import merge_
 from harness.cli.report import report
 from harness.cli.resume import resume
 from harness.cli.run import run
 from harness.cli.schema import schema
 from harness.cli.show import show
 from harness.cli.toolchain import toolchain
+from harness.cli.watch import watch
 from harness.engine import Interrupted
 from harness.errors import HarnessError, SubjectError, UsageError
 from harness.interrupt import first_of
@@ -34,7 +37,10 @@ app.command("list")(list_scenarios)
 app.command("show")(show)
 app.command("report")(report)
 app.command("diagnose")(diagnose_)
+app.command("merge")(merge_)
 app.command("bundle")(bundle_)
+app.command("capture")(capture)
+app.command("watch")(watch)
 app.command("clean")(clean)
 app.command("schema")(schema)
 app.add_typer(toolchain, name="toolchain")

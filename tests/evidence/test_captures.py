@@ -8,14 +8,14 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import anyio
 import pytest
 
 from harness.actors.watch import Watch
 from harness.attention import Attention
-from harness.daemons.base import BuildRecords, BuildRequest, Daemon, DaemonFacts
+from harness.daemons.base import BuildRecords, BuildRequest, DaemonFacts
 from harness.errors import CaptureError
 from harness.evidence.base import Capture
 from harness.evidence.beside import Beside
@@ -80,7 +80,7 @@ class Talks(Silent):
 async def capture(one: Capture, daemon: Silent, folder: Path) -> None:
     """Make one capture."""
     with anyio.fail_after(one.deadline):
-        await one.capture(cast("Daemon", daemon), folder)
+        await one.capture(daemon, folder)
 
 
 PAGE = Page("cpu profile", "cpu.pprof", "/here", "nobody has it", (("seconds", 5),))
