@@ -44,7 +44,7 @@ def html(accounts: Sequence[Account]) -> str:
 
 def _run(account: Account) -> dict[str, Any]:
     """Return what the template asks of a run."""
-    columns = columns_of(account.folder)
+    columns = columns_of(account.folder, tails=account.tails)
     figures: dict[str, Model] = dict(Charts(columns).figures)
     if account.survival:
         figures["survival"] = survival_figure(account.survival, "trials")
