@@ -161,6 +161,13 @@ class Lives:
     """Whether it ended with a hang in a trial."""
 
 
+def iterations(folder: RunFolder) -> int:
+    """Return how many iterations are over; without a look at any of them."""
+    with folder.reading() as connection:
+        last: int = _row(connection, "SELECT coalesce(max(rowid), 0) FROM iterations")[0]
+        return last
+
+
 def outcomes(folder: RunFolder) -> Outcomes:
     """Return how often each outcome came."""
     with folder.reading() as connection:

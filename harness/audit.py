@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -38,11 +38,11 @@ class Auditor:
     apart by their ids: those are lasting that an earlier audit, long enough ago, has seen.
 
     Args:
-        series: how many processes others have looked at before.
+        next_series: gives a number to each process that is looked at.
     """
 
-    def __init__(self, series: int = 0) -> None:
-        self._series = series
+    def __init__(self, next_series: Callable[[], int]) -> None:
+        self._next_series, self._series = next_series, 0
         self._pids: Sequence[int] | None = None
         self._seen: deque[tuple[float, frozenset[int]]] = deque()
         """When the ids of goroutines were seen, in this series; of those long ago only the latest."""
@@ -72,7 +72,7 @@ class Auditor:
             since: monotonic time from which on no build could begin.
         """
         if pids != self._pids:
-            self._series, self._pids = self._series + 1, pids
+            self._series, self._pids = self._next_series(), pids
             self._seen.clear()
         quiet = isinstance(daemon, Profiled) and await _come_to_rest(daemon)
         at, found = anyio.current_time(), await _dumped(daemon)

@@ -44,7 +44,8 @@ def diagnose(
     """
     reading = compare(dumps, cores=cores, stopped=stopped)
     product, version = _product(daemon or {})
-    known = _known(dumps, reading)
+    fitting = _fitting(dumps, reading)
+    known = next((each for each in fitting if not each.suspect), None)
     users = list(dict.fromkeys(frame.function for frame in reading.frames if frame.is_users))
     return Diagnosis(
         kind=reading.kind,
@@ -53,7 +54,7 @@ def diagnose(
         known=known is not None,
         fixed_in=known.fixed_in if known else {},
         link=known.link if known else "",
-        sentence=_sentence(reading, known, users, product, version),
+        sentence=_sentence(reading, known, users, product, version) + _suspicion(fitting if known is None else []),
         goroutines=reading.goroutines,
         frames=tuple(users),
     )
@@ -75,10 +76,20 @@ def diagnose_finding(folder: Path, daemon: Mapping[str, Any]) -> Diagnosis | Non
     return diagnose(dumps, daemon=daemon, cores=process.get("cores"), stopped=bool(process.get("stopped")))
 
 
-def _known(dumps: Sequence[Dump], reading: Reading) -> Signature | None:
-    """Return the signature of what keeps it from going on; where nothing does, of what grows in it."""
+def _fitting(dumps: Sequence[Dump], reading: Reading) -> list[Signature]:
+    """Return the signatures of what keeps it from going on; where nothing does, of what grows in it."""
     hunted = [each for each in signatures() if (each.kind is not None) == (reading.kind in _STUCK)]
-    return next((each for each in hunted if each.fits(dumps, reading)), None) if dumps else None
+    return [each for each in hunted if each.fits(dumps, reading)] if dumps else []
+
+
+def _suspicion(fitting: Sequence[Signature]) -> str:
+    """Return what may be behind it, though no dump can show that."""
+    return "".join(
+        f"; perhaps {each.name}: {each.means.strip()}; fixed in "
+        f"{' / '.join(f'{name} {number}' for name, number in each.fixed_in.items())}; {each.link}"
+        for each in fitting
+        if each.suspect
+    )
 
 
 def _product(daemon: Mapping[str, Any]) -> tuple[str, str]:

@@ -55,6 +55,13 @@ class WhichDaemon(UsageError):
         )
 
 
+class ShardsOfMany(UsageError):
+    """Shards of a scenario that has several daemons already."""
+
+    def __init__(self) -> None:
+        super().__init__("--shards is for a scenario with one daemon: leave it out, or `daemons`")
+
+
 class Interrupted(HarnessError):
     """The user ended it before there was anything to record."""
 
@@ -116,6 +123,8 @@ async def run_scenario(
     """
     if scenario.daemons and options.toolchain:
         raise WhichDaemon(scenario.daemons)
+    if scenario.daemons and options.shards > 1:
+        raise ShardsOfMany
     async with interruptible() as interrupt:
         plans = []
         with interrupt.heeded():
@@ -123,7 +132,7 @@ async def run_scenario(
                 plans.append(await plan_run(name, each, options, audience_of(name).preparing))
         if interrupt.came:
             raise Interrupted
-        require_bearable([burden for plan in plans for burden in plan.burdens()], cache_folder("daemons"))
+        require_bearable([burden for plan in plans for burden in plan.burdens(options.shards)], cache_folder("daemons"))
         for plan in plans if not options.anyway else ():
             require_budget(plan.scenario, options.results, cache_folder("daemons"))
         given = (options.seed, scenario.seed, secrets.randbits(_SEED_BITS))
@@ -186,7 +195,7 @@ async def resume_run(folder: RunFolder, scenario: Scenario, argv: tuple[str, ...
             if had != has:
                 differing = sorted(program for program in had | has if had.get(program) != has.get(program))
                 raise OtherToolchain(folder, plan.toolchain.spec, differing)
-            require_bearable([*plan.burdens()], cache_folder("daemons"))
+            require_bearable([*plan.burdens(story["shards"])], cache_folder("daemons"))
             settle(folder)
             (folder.path / "summary.json").unlink(missing_ok=True)
             story.pop("kept", None)
@@ -226,6 +235,7 @@ def _story(name: str, options: RunOptions, toolchain: Toolchain, seed: int) -> d
         "started": _now(),
         "seed": seed,
         "name": name,
+        "shards": options.shards,
         "keep": options.keep,
         "allow_host_damage": options.allow_host_damage,
         "toolchain": {"spec": toolchain.spec, "binaries": {k: asdict(v) for k, v in toolchain.binaries.items()}},

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from harness.leak import leak_of
+from harness.lives import Lives
 from harness.outcome import Ending, ExitCode, Outcome, Verdict
 from harness.records import FORMAT, Answer, Audit, Finding, FirstHang, Iteration, Summary
 from harness.stats import excluded_rate, quantile, rate
@@ -50,24 +51,19 @@ def judge(
     A leak changes nothing of that. It is looked for up to the first finding: a build that hangs keeps its goroutines.
     """
     found = sorted(findings, key=lambda finding: finding.at)
-    hung: dict[int, Finding] = {}
-    """The first hang of each daemon that had one."""
-    for finding in found:
-        if finding.kind is Outcome.HANG:
-            hung.setdefault(finding.generation, finding)
+    daemons = Lives(found)
     outcomes: Counter[Outcome] = Counter()
     tails: list[float] = []
-    trials, error = 0, ""
+    error = ""
     for iteration in iterations:
+        daemons.add(iteration)
         outcomes[iteration.outcome] += 1
         if iteration.outcome is Outcome.OK and iteration.tail is not None:
             tails.append(iteration.tail)
-            first = hung.get(iteration.generation)
-            trials += first is None or (iteration.exited or 0.0) <= first.at
         error = error or iteration.error
     hunted = [finding for finding in found if finding.hunted]
-    counted = sum(first.seen_by == "client" for first in hung.values())
-    hangs = rate(counted, trials + counted)
+    lived = daemons.told()
+    hangs = rate(sum(life.hung for life in lived), sum(life.trials for life in lived))
     if hunted:
         verdict, because = Verdict.HANG, _told(hunted[0])
     elif ending in _CUT_SHORT:

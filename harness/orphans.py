@@ -4,7 +4,6 @@ Each build carries its iteration as an argument, so that its record says which o
 for too long after its client has ended is a finding: a hang where the solve has nothing left to do, else a stall.
 """
 
-import json
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from harness.attention import Attention
 from harness.daemons.base import Daemon, TellsBuilds
 from harness.errors import CaptureError
 from harness.outcome import Outcome
-from harness.progress import Progress
+from harness.progress import Progress, said_in
 from harness.records import Iteration
 
 _LOOKS: Final = 3
@@ -102,11 +101,16 @@ class Orphans:
             with suppress(CaptureError):
                 self._of |= dict.fromkeys((build.ref for build in await self._daemon.builds()), None)
         while self._daemon is not None:
-            with anyio.move_on_after(self._pause):
+            with anyio.move_on_after(self._until_next()):
                 await self._hurry.wait()
                 await anyio.sleep(_SOON_SECONDS)
             if self._awaited:
                 await self._look(self._daemon)
+
+    def _until_next(self) -> float:
+        """Return the seconds to the next look: the usual pause, or less where a build is soon held for too long."""
+        due = [self._threshold - self._waited(awaited) for awaited in self._awaited.values() if awaited.said]
+        return max(_SOON_SECONDS, min([self._pause, *due]))
 
     async def settle(self, given_up: Callable[[], bool]) -> None:
         """Return once no build is expected, each has become a finding, or nobody wants to know; in bounded time.
@@ -158,13 +162,13 @@ class Orphans:
 
         What is complete may be on its way to its end; it is a hang if the record is still there at the next look.
         """
-        if self._waited(awaited) < self._threshold - self._pause:
-            return
+        if self._waited(awaited) < self._threshold - 2 * self._pause:
+            return  # too early to begin to look how far it has come
         try:
             log = await daemon.progress(ref)
         except CaptureError:
             return
-        number, said = awaited.iteration.number, _items(log)
+        number, said = awaited.iteration.number, said_in(log)
         if self._awaited.get(number) is not awaited:
             return
         before, awaited.said = awaited.said, said
@@ -179,13 +183,3 @@ class Orphans:
 
     def _waited(self, awaited: _Awaited) -> float:
         return self._attention.attended - awaited.since
-
-
-def _items(log: bytes) -> frozenset[str]:
-    """Return what a log says, however it was cut into lines: a daemon lists steps in another order each time."""
-    items = set()
-    for line in log.splitlines():
-        with suppress(ValueError, AttributeError):
-            for kind, parts in json.loads(line).items():
-                items |= {f"{kind} {json.dumps(part, sort_keys=True)}" for part in parts or ()}
-    return frozenset(items)

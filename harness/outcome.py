@@ -1,6 +1,8 @@
 """The words for what happened: phases of a build, outcomes of an iteration, verdicts of a run, exit codes."""
 
+from collections.abc import Iterable
 from enum import IntEnum, StrEnum
+from typing import Final
 
 
 class Phase(StrEnum):
@@ -70,3 +72,17 @@ class ExitCode(IntEnum):
     USAGE = 129
     INTERRUPTED = 130
     BROKEN = 255
+
+
+_GRAVITY: Final = (
+    ExitCode.HANG,
+    ExitCode.BROKEN,
+    ExitCode.INTERRUPTED,
+    ExitCode.INCONCLUSIVE,
+    ExitCode.CLEAN,
+)
+
+
+def gravest(codes: Iterable[ExitCode]) -> ExitCode:
+    """Return what a command exits with that several runs are behind: a hang first, and clean only where all are."""
+    return min(codes, key=_GRAVITY.index)

@@ -46,6 +46,13 @@ class DriverNotOnHost(UsageError):
         super().__init__(f"driver {driver!r} runs in a private daemon only: leave out `--daemon host`, or the driver")
 
 
+class ShardsOnHost(UsageError):
+    """Several daemons where there is one."""
+
+    def __init__(self) -> None:
+        super().__init__("--shards starts private daemons: leave out `--daemon host`, of which there is one")
+
+
 class NothingToRun(UsageError):
     """A toolchain that runs no daemon at all."""
 
@@ -63,6 +70,8 @@ class RunOptions:
     seed: int | None = None
     keep: bool = False
     allow_host_damage: bool = False
+    shards: int = 1
+    """How many daemons side by side."""
     anyway: bool = False
     """Begin also where the disk will not do to the end."""
     argv: tuple[str, ...] = ()
@@ -88,13 +97,14 @@ class Plan:
         """The names of actors that delete or disturb."""
         return [actor.name for actor in self.actors if actor.disturbs]
 
-    def burdens(self) -> Iterator[Burden]:
-        """Yield what the run would take of this host."""
+    def burdens(self, shards: int = 1) -> Iterator[Burden]:
+        """Yield what the run would take of this host, with so many daemons side by side."""
         daemon = self.scenario.daemon
-        if daemon.limits.disk is not None:
-            yield Burden("daemon.limits.disk", disk=daemon.limits.disk)
-        for actor in self.actors:
-            yield from actor.burdens(daemon)
+        for _ in range(shards):
+            if daemon.limits.disk is not None:
+                yield Burden("daemon.limits.disk", disk=daemon.limits.disk)
+            for actor in self.actors:
+                yield from actor.burdens(daemon)
 
 
 async def plan_run(name: str, scenario: Scenario, options: RunOptions, preparing: Callable[[str], None]) -> Plan:
@@ -116,6 +126,8 @@ async def plan_run(name: str, scenario: Scenario, options: RunOptions, preparing
     spec = options.toolchain or scenario.daemon.toolchain
     if spec == "auto" and wanted:
         spec = f"auto:{wanted}"
+    if spec == _HOST and options.shards > 1:
+        raise ShardsOnHost
     if spec != _HOST:
         require_private_daemons(cache_folder("daemons"))
     preparing(f"toolchain {spec}")

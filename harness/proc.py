@@ -23,11 +23,13 @@ _READ_BYTES: Final = 65536
 
 @dataclass(frozen=True)
 class Command:
-    """A program to start: argv, what its environment has beside ours, and its working folder."""
+    """A program to start: argv, what its environment has beside ours, its working folder, the cores it is to run on."""
 
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)
     cwd: Path | None = None
+    cores: tuple[int, ...] = ()
+    """By the kernel's numbers; without any, on all."""
 
 
 @dataclass(frozen=True)
@@ -196,7 +198,9 @@ def spawn(
     environment = {**os.environ, **command.env}
     if shutil.which(command.argv[0], path=environment.get("PATH")) is None:  # setpriv would start, and only then fail
         raise CommandMissing(command.argv[0])
-    argv = [*(("setpriv", "--pdeathsig", "KILL", "--") if dies_with_us else ()), *command.argv]
+    bound = ("setpriv", "--pdeathsig", "KILL", "--") if dies_with_us else ()
+    pinned = ("taskset", "--cpu-list", ",".join(map(str, command.cores))) if command.cores else ()
+    argv = [*bound, *pinned, *command.argv]
     reader, writer = (None, output.fileno()) if output else os.pipe()
     try:
         popen = subprocess.Popen(

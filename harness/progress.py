@@ -8,6 +8,7 @@ import json
 import re
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -179,6 +180,16 @@ def told(item: str) -> list[str]:
         if "started" in vertex or "completed" in vertex
     ]
     return lines
+
+
+def said_in(log: bytes) -> frozenset[str]:
+    """Return what a log says, however it was cut into lines: a daemon lists steps in another order each time."""
+    items = set()
+    for line in log.splitlines():
+        with suppress(ValueError, AttributeError):
+            for kind, parts in json.loads(line).items():
+                items |= {f"{kind} {json.dumps(part, sort_keys=True)}" for part in parts or ()}
+    return frozenset(items)
 
 
 def _dicts(items: object) -> list[dict[str, Any]]:

@@ -15,6 +15,20 @@ FORMAT: Final = 1
 
 
 @dataclass(frozen=True)
+class Birth:
+    """A daemon of a run, as it came up."""
+
+    generation: int
+    """Which one of the run's it is, from 1; other records name it by this."""
+    shard: int
+    """Which of the daemons side by side it is, from 1."""
+    at: float
+    pid: int | None
+    cores: tuple[int, ...]
+    """Those that it was pinned to; none where it was not."""
+
+
+@dataclass(frozen=True)
 class Begun:
     """A build on its way; its record is replaced by the iteration's."""
 
@@ -72,6 +86,8 @@ class Action:
     """When it was done, and healed."""
     succeeded: bool
     detail: str
+    generation: int = 1
+    """Which daemon of the run it was done to, from 1."""
 
     @property
     def lag(self) -> float | None:
@@ -100,6 +116,8 @@ class Sample:
     own_rss: int
     disk_free: int | None = None
     """Bytes that the daemon's root and the run's records may still grow by, on the fuller of their disks."""
+    generation: int = 1
+    """Which daemon of the run it is of, from 1."""
 
 
 @dataclass(frozen=True)
@@ -161,6 +179,8 @@ class Audit:
     """Build records that the daemon holds to be running: builds whose clients are gone."""
     cache: int | None = None
     """Records in the daemon's cache; None where it did not say, or was asked less than a minute before."""
+    generation: int = 1
+    """Which daemon of the run it is of, from 1."""
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,11 @@ from harness.plan import Plan
 from harness.records import Answer, Audit, Finding, Iteration, Summary
 from harness.registry import open_registry
 from harness.scenario import Scenario, dump
+from harness.session import Session
+from harness.share import ALL, Share, shares
 from harness.store import RunFolder
 
+_STAGING: Final = "-staging"
 _OTHER: Final = Generate.model_validate({"stages": 2, "steps": 1, "layer": "5003B", "step": "copy"})
 """The aftermath's other build: files of a size that no scenario has, so that it shares no step with what hung."""
 
@@ -55,6 +58,10 @@ class Run:
     audience: Audience
     past: Past = NOTHING_YET
     conductor: Conductor | None = None
+    _kept: set[str] = field(default_factory=set)
+    """The daemons that are left to the user."""
+    _daemons: int = 0
+    """How many it has had."""
     started: bool = False
     """Whether a daemon of it has come up."""
     aftermath: Mapping[str, Answer] = field(default_factory=dict)
@@ -88,49 +95,76 @@ class Run:
             seconds = anyio.current_time() - began + self.past.seconds
         return self._conclude(ending, detail, seconds)
 
+    def _keeps(self, session: Session) -> bool:
+        """Whether a daemon is left to the user, in a run that came to its own end: asked for, or held as it hung."""
+        held = self.scenario.on_hang.then == "hold" and session.hung
+        return bool(self._ending and (self.story["keep"] or held))
+
     @property
-    def _keeps(self) -> bool:
-        """Whether the daemon of now is left to the user, in a run that came to its own end: asked for, or held hung."""
-        ending = self.conductor.ending if self.conductor else None
-        held = self.scenario.on_hang.then == "hold" and ending is Ending.FINDINGS
-        return ending is not None and (self.story["keep"] or held)
+    def _ending(self) -> Ending | None:
+        return self.conductor.ending if self.conductor else None
 
     async def _perform(self) -> None:
         """Let the actors act, on one daemon after the other where the scenario renews it."""
         with self.folder.database() as database:
-            async with self._ledger(f"{self.folder.name}-staging") as ledger:
+            async with self._ledger(self.folder.name + _STAGING) as ledger:
                 staging = ledger.own_folder(cache_folder("staging") / self.folder.name)
-                for actor in self.plan.actors:
-                    await actor.prepare(staging)
                 async with self._registry(ledger) as self.story["registry"]:
                     self.conductor = Conductor(self.scenario, self.folder, database, self.audience, self.past)
-                    while self.conductor.ending is None:
-                        await self._on_a_daemon(self.conductor, staging)
+                    async with anyio.create_task_group() as beside:
+                        beside.start_soon(self.conductor.watch_over)
+                        async with anyio.create_task_group() as shards:
+                            for share in shares(self.story["shards"]):
+                                shards.start_soon(self._shard, self.conductor, share, staging)
+                        beside.cancel_scope.cancel()
 
-    async def _on_a_daemon(self, conductor: Conductor, staging: Path) -> None:
-        name = f"{self.folder.name}-{secrets.token_hex(2)}" if self.started else self.folder.name
+    async def _shard(self, conductor: Conductor, share: Share, staging: Path) -> None:
+        """Have one daemon after the other, until there is no more to do."""
+        since = conductor.since
+        if share is not ALL:
+            staging /= str(share.shard)  # a cache that builds keep there is its own
+            staging.mkdir()
+        for actor in self.plan.actors:
+            await actor.prepare(staging)
+        while not conductor.exhausted:
+            await self._on_a_daemon(conductor, share, staging, since)
+            since = anyio.current_time()
+
+    async def _on_a_daemon(self, conductor: Conductor, share: Share, staging: Path, since: float) -> None:
+        first = not self._daemons
+        self._daemons += 1
+        name = self.folder.name if first else f"{self.folder.name}-{secrets.token_hex(2)}"
+        records = self.folder.path.absolute() / "daemon"
+        spec = self.scenario.daemon
+        if share is not ALL:
+            records /= str(share.shard)
+            records.mkdir(exist_ok=True)
+            memory = spec.limits.memory or share.memory
+            spec = spec.model_copy(update={"limits": spec.limits.model_copy(update={"memory": memory})})
         async with self._ledger(name) as ledger:
             may_stay = self.story["keep"] or self.scenario.on_hang.then == "hold"
-            site = Site(name, self.folder.path.absolute() / "daemon", ledger, may_stay)
-            async with self.plan.open_daemon(self.plan.toolchain, self.scenario.daemon, site) as daemon:
+            site = Site(name, records, ledger, share.cores, may_stay)
+            async with self.plan.open_daemon(self.plan.toolchain, spec, site) as daemon:
                 if not self.started:
                     self.started = True
                     self.story["daemon"] = asdict(daemon.facts)
                     self.folder.write_json("run.json", self.story)
                     self.audience.started(self.scenario, self.folder, daemon, self.story["seed"], self.past)
                     conductor.begin()
-                seed, registry = self.story["seed"], self.story["registry"]
-                await conductor.conduct(daemon, self.plan.actors, staging, seed, registry)
-                await self._probe(conductor, daemon, staging)
-                site.keep = self._keeps
-                if self._keeps:
+                    since = conductor.since
+                session = Session(conductor, daemon, share, since)
+                await session.perform(self.plan.actors, staging, self.story["seed"], self.story["registry"])
+                await self._probe(session, staging)
+                site.keep = self._keeps(session)
+                if site.keep:
+                    self._kept.add(name)
                     self.story["kept"] = asdict(daemon.facts)
                     self.folder.write_json("run.json", self.story)
 
-    async def _probe(self, conductor: Conductor, daemon: Daemon, staging: Path) -> None:
+    async def _probe(self, session: Session, staging: Path) -> None:
         """Ask a daemon that hung what it still does, unless the scenario wants it left as it is."""
-        hang = conductor.hang
-        if hang is None or conductor.ending is not Ending.FINDINGS or self._keeps or not self.scenario.on_hang.probe:
+        hang, wanted = session.hang, self.scenario.on_hang.probe and self._ending is Ending.FINDINGS
+        if hang is None or not wanted or self._keeps(session):
             return
         build = next(actor for actor in self.plan.actors if isinstance(actor, Build) and actor.name == hang.actor)
         other = staging / "aftermath"
@@ -138,7 +172,7 @@ class Run:
         self.audience.preparing("the aftermath: what the daemon still does")
         seed, registry = self.story["seed"], self.story["registry"]
         probes = Probes(build.request(hang.iteration, folder=staging, seed=seed, registry=registry), other)
-        self.aftermath = await examine(daemon, probes, self.scenario.detect)
+        self.aftermath = await examine(session.daemon, probes, self.scenario.detect)
 
     @asynccontextmanager
     async def _registry(self, ledger: Ledger) -> AsyncIterator[str]:
@@ -152,12 +186,12 @@ class Run:
 
     @asynccontextmanager
     async def _ledger(self, name: str) -> AsyncIterator[Ledger]:
-        """Open a ledger, and give back what is in it on leaving, unless the daemon is kept."""
+        """Open a ledger, and give back what is in it on leaving, unless its daemon is kept."""
         ledger = Ledger.open(name)
         try:
             yield ledger
         finally:
-            if not self._keeps:
+            if not (self._kept if name.endswith(_STAGING) else name in self._kept):
                 with anyio.CancelScope(shield=True):
                     self.left_behind += await ledger.settle()
 

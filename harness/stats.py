@@ -20,7 +20,12 @@ class Rate:
 
 
 def rate(hangs: int, trials: int) -> Rate:
-    """Return the exact interval for `hangs` in `trials`; (0, 1) for no trial at all."""
+    """Return the exact interval for `hangs` in `trials`; (0, 1) for no trial at all.
+
+    It is exact where the number of trials is fixed. That of a run is not: each daemon ends at its first hang. Trials up
+    to there are alike, and for such stopping the lower limit is still exact and the upper one errs to the safe side, by
+    one trial (of the negative binomial: `Beta(hangs, trials - hangs)` at 97.5 %); the tests hold it to what it says.
+    """
     low = float(betaincinv(hangs, trials - hangs + 1, 0.025)) if hangs else 0.0
     high = float(betaincinv(hangs + 1, trials - hangs, 0.975)) if hangs < trials else 1.0
     return Rate(hangs, trials, low, high)
@@ -29,6 +34,22 @@ def rate(hangs: int, trials: int) -> Rate:
 def excluded_rate(trials: int) -> float:
     """Return the hang rate that `trials` without a hang exclude at 95 %, one-sided: 1 - 0.05 ** (1/n), about 3/n."""
     return 1.0 if trials == 0 else -math.expm1(math.log(0.05) / trials)
+
+
+def confidence_that_excludes(trials: int, against: float) -> float:
+    """Return the confidence with which `trials` without a hang exclude a rate of `against`: 1 - (1 - rate) ** n."""
+    return -math.expm1(trials * math.log1p(-against))
+
+
+def more_needed(trials: int, against: float, confidence: float) -> int:
+    """Return how many more trials without a hang exclude a rate of `against`: ln(1 - confidence) / ln(1 - rate) in all.
+
+    Args:
+        trials: without a hang, so far.
+        against: above 0, below 1.
+        confidence: above 0, below 1.
+    """
+    return max(0, math.ceil(math.log1p(-confidence) / math.log1p(-against)) - trials)
 
 
 @dataclass(frozen=True)

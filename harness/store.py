@@ -25,6 +25,7 @@ from harness.records import (
     Answer,
     Audit,
     Begun,
+    Birth,
     Diagnosis,
     Finding,
     FirstHang,
@@ -35,10 +36,11 @@ from harness.records import (
 )
 from harness.stats import Rate
 
-Record = Begun | Iteration | Action | Sample | Finding | Audit
-R = TypeVar("R", Begun, Iteration, Action, Sample, Finding, Audit)
+Record = Birth | Begun | Iteration | Action | Sample | Finding | Audit
+R = TypeVar("R", Birth, Begun, Iteration, Action, Sample, Finding, Audit)
 
 _TABLES: Final[Mapping[type[Record], str]] = {
+    Birth: "daemons",
     Begun: "in_flight",
     Iteration: "iterations",
     Action: "actions",

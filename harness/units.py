@@ -1,4 +1,4 @@
-"""Durations, sizes and shares as people write them: ``1.5s``, ``2h30m``, ``512MiB``, ``80%``."""
+"""Durations, sizes, shares and rates as people write them: ``1.5s``, ``2h30m``, ``512MiB``, ``80%``, ``1/16141``."""
 
 import re
 from typing import Annotated, Final
@@ -42,6 +42,25 @@ def format_duration(seconds: float) -> str:
         unit = "s" if parts or rest >= _MICROSECONDS["s"] or not rest else "ms" if rest >= _MICROSECONDS["ms"] else "us"
         parts.append(f"{rest / _MICROSECONDS[unit]:.6f}".rstrip("0").rstrip(".") + unit)
     return "".join(parts)
+
+
+def parse_rate(text: str) -> float:
+    """Return a rate per trial for ``1/16141``, ``0.006%`` or ``6.2e-05``.
+
+    Raises:
+        ValueError: anything else, and what is not above 0 and below 1.
+    """
+    try:
+        if share := _SHARE.fullmatch(text.strip()):
+            rate = float(share[1]) / 100
+        else:
+            above, _, below = text.partition("/")
+            rate = float(above) / float(below or 1)
+    except (ValueError, ZeroDivisionError):
+        rate = 0.0
+    if not 0 < rate < 1:
+        raise ValueError(f"{text!r} is no rate; write it like 1/16141, 0.006% or 6.2e-05, above 0 and below 1")
+    return rate
 
 
 def parse_size(text: object) -> int:

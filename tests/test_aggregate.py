@@ -67,7 +67,7 @@ def test_a_timeline_counts_every_build_once(made: Made, seed: int, count: int) -
     counts = Counter(each.outcome for each in iterations)
     assert {outcome: sum(column) for outcome, column in found.outcomes.items()} == counts
     assert aggregate.outcomes(folder) == aggregate.Outcomes(found_counts := dict(counts))
-    assert aggregate.outcomes(folder).total == sum(found_counts.values()) == count
+    assert aggregate.iterations(folder) == aggregate.outcomes(folder).total == sum(found_counts.values()) == count
     assert len(found.since) == len(found.p50) == len(found.p99) == len(found.longest) == 40
     last = 0
     for since, until, p50, p99, longest, *of_bin in zip(
@@ -215,7 +215,12 @@ def test_it_goes_on_meanwhile(tmp_path: Path) -> None:
     with folder.database() as database:
         for number in range(1, 4):
             database.add(build(number, 2.0 + number, 0.1))
-            assert aggregate.outcomes(folder).total == sum(aggregate.timeline(folder).outcomes[Outcome.OK]) == number
+            assert (
+                aggregate.iterations(folder)
+                == aggregate.outcomes(folder).total
+                == sum(aggregate.timeline(folder).outcomes[Outcome.OK])
+                == number
+            )
 
 
 def test_no_database(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Audits: what is read out of a daemon, and when the load waits for them."""
 
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 
 import anyio
@@ -8,7 +9,7 @@ import psutil
 import pytest
 
 from harness.audit import Auditor, grouped
-from harness.daemons.base import BuildRequest, DaemonFacts, PruneRequest, RunningBuild
+from harness.daemons.base import BuildRecords, BuildRequest, DaemonFacts, PruneRequest, RunningBuild
 from harness.errors import CaptureError
 from harness.goroutines.parse import goroutines
 from harness.outcome import Outcome
@@ -51,6 +52,16 @@ class Told:
         if self._running is None:
             raise CaptureError("no such command")
         return [RunningBuild(str(number)) for number in range(self._running)]
+
+    async def build_records(self) -> BuildRecords:
+        """Not asked for here."""
+        raise NotImplementedError
+
+    async def cache_records(self) -> str:
+        """Return two records as `du --verbose` prints them, or fail."""
+        if self._running is None:
+            raise CaptureError("no such command")
+        return "ID:\t\ta\nSize:\t\t1B\n\nID:\t\tb\nParents:\ta\n\nTotal:\t1B\n"
 
     async def iteration_of(self, ref: str) -> int | None:
         """Not asked for here."""
@@ -97,7 +108,10 @@ def test_a_dump_in_groups() -> None:
 async def test_what_lasts_is_what_an_earlier_audit_saw(monkeypatch: pytest.MonkeyPatch) -> None:
     """Goroutines last by their ids: not at first, nor those that came since, nor those of a new process."""
     monkeypatch.setattr("harness.audit._LASTING_SECONDS", 0.001)
-    auditor, daemon = Auditor(), Told(dump([1, 2, 3]), dump([2, 3, 4, 5]), dump([2, 4, 5, 9]), dump([2, 4]), dump([2]))
+    auditor, daemon = (
+        Auditor(count(1).__next__),
+        Told(dump([1, 2, 3]), dump([2, 3, 4, 5]), dump([2, 4, 5, 9]), dump([2, 4]), dump([2])),
+    )
     first, second, third = [await look(auditor, daemon, iteration=number) for number in (5, 10, 15)]
     assert [(each.iteration, each.series, each.goroutines, each.lasting) for each in (first, second, third)] == [
         (5, 1, 3, None),
@@ -115,7 +129,7 @@ async def test_what_lasts_is_what_an_earlier_audit_saw(monkeypatch: pytest.Monke
 
 def test_what_an_audit_saw_a_moment_ago_does_not_last() -> None:
     """What counts is the latest audit that is long enough ago: nothing is said before there is one."""
-    auditor, lasting = Auditor(), []
+    auditor, lasting = Auditor(count(1).__next__), []
     for number, at in enumerate([0.0, 5.0, 12.0, 13.0, 25.0]):
         found = [*goroutines(dump(range(number, number + 4)).encode().splitlines())]
         lasting.append(auditor._lasting(found, at))
@@ -128,12 +142,22 @@ async def test_rest_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """A count that falls is waited for until it stays, give or take one; one that never stays is given up."""
     monkeypatch.setattr("harness.audit._APART_SECONDS", 0.001)
     falling = Told(dump([1]), counts=[90, 70, 50, 30, 10, 11, 10, 10])
-    assert (await look(Auditor(), falling)).quiet
+    assert (await look(Auditor(count(1).__next__), falling)).quiet
     assert falling.asked == 8
     monkeypatch.setattr("harness.audit._QUIET_SECONDS", 0.1)
     restless = Told(dump([1]), counts=[5, 9] * 10_000)
-    found = await look(Auditor(), restless)
+    found = await look(Auditor(count(1).__next__), restless)
     assert (found.quiet, found.goroutines) == (False, 1)
+
+
+@pytest.mark.anyio
+async def test_the_cache_is_counted_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To list thousands of records costs the daemon: how many there are is known at the first audit, and then not."""
+    auditor, daemon = Auditor(count(1).__next__), Told(*[dump([1])] * 4)
+    assert [(await look(auditor, daemon)).cache for _ in range(2)] == [2, None]
+    monkeypatch.setattr("harness.audit._COUNT_SECONDS", 0.0)
+    assert (await look(auditor, daemon)).cache == 2
+    assert (await look(Auditor(count(1).__next__), Told(dump([1]), running=None))).cache is None
 
 
 @pytest.mark.anyio
@@ -141,7 +165,7 @@ async def test_a_daemon_that_does_not_say(monkeypatch: pytest.MonkeyPatch) -> No
     """What a daemon does not say in time is recorded as not known."""
     monkeypatch.setattr("harness.audit._LASTING_SECONDS", 0.001)
     monkeypatch.setattr("harness.audit._QUIET_SECONDS", 0.05)
-    auditor, daemon = Auditor(), Told(None, dump([1, 2]), dump([1]), counts=[None], running=None)
+    auditor, daemon = Auditor(count(1).__next__), Told(None, dump([1, 2]), dump([1]), counts=[None], running=None)
     found = [await look(auditor, daemon) for _ in range(3)]
     assert [(each.quiet, each.goroutines, each.lasting, each.running) for each in found] == [
         (False, None, None, None),

@@ -2,15 +2,19 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from harness.diagnosis import diagnose, diagnose_finding, read_dump
+from harness.goroutines.difference import Kind, Reading
 from harness.goroutines.model import Frame, Goroutine
 from harness.goroutines.signatures import Signature, signatures
+from harness.records import Diagnosis
 
 DATA = Path(__file__).parent / "data" / "goroutines"
+SOLVE = "github.com/moby/buildkit/control.(*Controller).Solve"
 HANG, STALL, LEAK = (
     [read_dump(file) for file in sorted(DATA.glob(name))] for name in ("hang-*.txt", "stall-*.txt", "leak-*.txt")
 )
@@ -69,6 +73,28 @@ def test_what_is_not_known() -> None:
     assert first.signature == again.signature != other.signature
     assert first.signature.startswith("unknown-")
     assert diagnose([]).signature == ""
+
+
+def test_a_panic_that_nobody_saw() -> None:
+    """A deadlock under an errgroup that keeps panics stays unknown, and says what it may be."""
+    (suspect,) = [each for each in signatures() if each.suspect]
+    real = [read_dump(file) for file in sorted(DATA.glob("swallowed-panic-*.txt"))]
+    assert len(real) == 2
+    assert suspect.fits(real, Reading(Kind.DEADLOCK, "", (), ()))
+    groups = [frame.function for each in real[0] for frame in each.frames if "errgroup" in frame.function]
+    waits = Goroutine(1, "sync.WaitGroup.Wait", 3, False, (*map(Frame, ["sync.(*WaitGroup).Wait", groups[0], SOLVE]),))
+    waited = Goroutine(2, "chan receive", 3, False, (*map(Frame, [SOLVE, groups[1]]),))
+
+    def deadlock(waited: Goroutine) -> Diagnosis:
+        return diagnose([[replace(each, minutes=minutes) for each in (waits, waited)] for minutes in (3, 4)])
+
+    found = deadlock(waited)
+    assert (found.kind, found.known) == ("deadlock", False)
+    assert "perhaps swallowed-panic" in found.sentence
+    assert "fixed in BuildKit v0.24.0" in found.sentence
+    other = deadlock(replace(waited, frames=(Frame(SOLVE), Frame("golang.org/x/sync/errgroup.(*Group).Go.func1"))))
+    assert "perhaps" not in other.sentence
+    assert found.signature.startswith("unknown-")
 
 
 def test_evidence_of_a_finding(tmp_path: Path) -> None:

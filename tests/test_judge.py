@@ -239,3 +239,24 @@ def test_a_run_of_no_time() -> None:
     assert summary.iterations_per_minute == 0.0
     assert summary.tail_seconds == {"p50": None, "p99": None, "max": None}
     assert (summary.rate.low95, summary.rate.high95) == (0.0, 1.0)
+
+
+def test_a_hang_behind_a_killed_build() -> None:
+    """It decides the verdict and is the first hang, but no hang of the rate, whose trials are those up to it."""
+    history = replace(HUNTED_HANG, seen_by="history")
+    late = replace(OK, exited=3.0)
+    summary = judged([OK, OK, HANG, late], [history], Ending.FINDINGS)
+    assert (summary.verdict, summary.exit_code) == (Verdict.HANG, ExitCode.HANG)
+    assert summary.because == "export hang at iteration 3, 2.5 s into the run, behind a build that was timed out"
+    assert summary.first_hang == FirstHang(3, 2.5, "ci", {"N": "3"}, Outcome.HANG, "history")
+    assert (summary.rate.hangs, summary.rate.trials) == (0, 2)
+    both = judged([OK, HANG, HANG], [replace(history, at=9.0), HUNTED_HANG], Ending.FINDINGS)
+    assert (both.rate.hangs, both.rate.trials) == (1, 2), "the first was seen by its client"
+
+
+def test_nothing_but_killed_builds() -> None:
+    """A run of killed builds alone is inconclusive without a finding, and a hang with one."""
+    assert judged([TIMED_OUT] * 5).verdict is Verdict.INCONCLUSIVE
+    summary = judged([TIMED_OUT] * 5, [replace(HUNTED_HANG, seen_by="history")], Ending.FINDINGS)
+    assert summary.verdict is Verdict.HANG
+    assert (summary.rate.hangs, summary.rate.trials) == (0, 0)

@@ -16,15 +16,18 @@ import harness
 LAYERS: Final[Mapping[str, tuple[str, ...]]] = {
     "version": ("harness",),
     "names": ("errors", "outcome", "units", "written", "delay", "dice", "stats", "survival", "records"),
-    "pure": ("progress", "goroutines", "diagnosis", "leak", "judge"),
-    "host": ("proc", "burden", "cache", "cgroup", "hostinfo", "attention", "ledger", "interrupt", "apt", "logs"),
-    "files": ("triggers", "scenario", "store", "past", "aggregate"),
+    "pure": ("progress", "goroutines", "diagnosis", "leak", "lives", "judge", "merge"),
+    "host": (
+        *("proc", "burden", "cache", "cgroup", "hostinfo", "attention", "ledger", "interrupt", "apt"),
+        *("logs", "share"),
+    ),
+    "files": ("triggers", "scenario", "store", "past", "aggregate", "belonging", "shards"),
     "parts": ("toolchain", "base_image", "registry", "daemons", "detectors", "actors", "evidence"),
     "engine": (
         *("aftermath", "audit", "budget", "notify", "orphans", "sampler"),
-        *("conductor", "plan", "run", "engine"),
+        *("conductor", "session", "plan", "run", "engine"),
     ),
-    "users": ("charts", "report", "web"),
+    "users": ("charts", "report", "web", "capture", "vigil", "watchman"),
     "edge": ("cli", "__main__"),
 }
 """The rows, low to high, with the modules and packages of each; ``harness`` is the root package's own file."""

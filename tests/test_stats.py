@@ -1,15 +1,24 @@
 """Rates: exact values, and that the interval covers what it says it covers."""
 
 import math
+from functools import cache
 from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binom, linregress, t
+from scipy.stats import binom, linregress, nbinom, t
 
 from harness.dice import Dice
-from harness.stats import excluded_rate, growth, quantile, rate, without_greatest_rise
+from harness.stats import (
+    confidence_that_excludes,
+    excluded_rate,
+    growth,
+    more_needed,
+    quantile,
+    rate,
+    without_greatest_rise,
+)
 
 Points = list[tuple[float, float]]
 
@@ -45,22 +54,78 @@ def test_each_bound_leaves_one_tail(case: tuple[int, int]) -> None:
         assert binom.cdf(hangs, trials, exact.high95) == pytest.approx(0.025, rel=1e-4)
 
 
-@pytest.mark.parametrize("truth", [0.002, 0.03, 0.3])
-def test_the_interval_covers(truth: float) -> None:
-    """In seeded simulations the interval misses the true rate in at most 5 % of the runs, and is not without limit."""
-    random, runs, trials = Dice(1, "coverage").throw(1), 1000, 200
+@pytest.mark.parametrize("trials", [10, 200, 5000])
+@pytest.mark.parametrize("expected", [0.05, 0.5, 2.0, 5.0])
+def test_the_interval_covers(expected: float, trials: int) -> None:
+    """In seeded simulations the interval holds the true rate in at least 94.5 % of the runs, and has its limits."""
+    truth, runs = expected / trials, 5000
+    hangs = binom.rvs(trials, truth, size=runs, random_state=Dice(1, f"coverage {truth}").throw(1).getrandbits(32))
+    exact = {count: rate(count, trials) for count in map(int, set(hangs))}
+    misses = sum(not exact[int(count)].low95 <= truth <= exact[int(count)].high95 for count in hangs)
+    assert misses <= runs * 0.055
+    assert exact[min(exact)].high95 < 10 * expected / trials + 5 / trials
+
+
+@pytest.mark.parametrize("truth", [0.3, 0.05, 0.002])
+@pytest.mark.parametrize("expected", [0.1, 0.5, 2.0, None], ids=str)
+@pytest.mark.parametrize("daemons", [1, 3, 10])
+def test_the_interval_covers_where_daemons_stop_at_their_first_hang(
+    daemons: int, expected: float | None, truth: float
+) -> None:
+    """The interval holds the true rate in at least 94.5 % of the simulations too where each daemon counts its trials up
+    to its first hang or to a limit, in which so many hangs are expected, or without any limit.
+    """
+    random, runs = Dice(1, f"stopping {daemons} {expected} {truth}").throw(1), 2000
+    limit = math.inf if expected is None else max(1, round(expected / truth))
+    exact = cache(rate)
     misses = 0
     for _ in range(runs):
-        exact = rate(sum(random.random() < truth for _ in range(trials)), trials)
-        misses += not exact.low95 <= truth <= exact.high95
-        assert exact.high95 - exact.low95 < 0.15
-    assert misses <= runs * 0.05 + 3 * math.sqrt(runs * 0.05 * 0.95)
+        until_hang = [math.floor(math.log(1 - random.random()) / math.log1p(-truth)) + 1 for _ in range(daemons)]
+        trials = sum(int(min(count, limit)) for count in until_hang)
+        found = exact(sum(count <= limit for count in until_hang), trials)
+        misses += not found.low95 <= truth <= found.high95
+    assert misses <= runs * 0.055
+
+
+@pytest.mark.parametrize("hangs", [1, 2, 7])
+@pytest.mark.parametrize("trials", [10, 231])
+def test_stopping_at_hangs_errs_to_the_safe_side(trials: int, hangs: int) -> None:
+    """Where the last trial is always a hang, the lower limit is the negative binomial's, exactly, and the upper one
+    is above it.
+    """
+    exact = rate(hangs, trials)
+    assert nbinom.cdf(trials - hangs, hangs, exact.low95) == pytest.approx(0.025, rel=1e-4)
+    assert nbinom.sf(trials - hangs - 1, hangs, exact.high95) < 0.025
 
 
 @pytest.mark.parametrize(("trials", "excluded"), [(0, 1.0), (1, 0.95), (59, 0.0495), (300, 0.0099362)])
 def test_what_no_hang_excludes(trials: int, excluded: float) -> None:
     """A run of n builds without a hang excludes the rate at which such luck has a chance of 5 %."""
     assert excluded_rate(trials) == pytest.approx(excluded, rel=1e-3)
+
+
+@pytest.mark.parametrize("truth", [0.3, 0.01, 0.001])
+def test_what_is_excluded_is_wrong_in_one_of_twenty(truth: float) -> None:
+    """A daemon with the very rate that so many clean trials exclude gives so many in 5 % of the simulations."""
+    random, runs = Dice(1, f"excluded {truth}").throw(1), 5000
+    trials = more_needed(0, truth, 0.95)
+    clean = sum(math.log(1 - random.random()) / math.log1p(-truth) >= trials for _ in range(runs))
+    assert clean / runs <= 0.055
+    assert (1 - truth) ** (trials - 1) > 0.05 >= (1 - truth) ** trials
+    assert excluded_rate(trials) <= truth < excluded_rate(trials - 1)
+
+
+@pytest.mark.parametrize(
+    ("trials", "confidence", "more"),
+    [(0, 0.95, 48353), (418, 0.95, 47935), (418, 0.99, 73912), (48353, 0.95, 0), (48352, 0.95, 1), (10**6, 0.99, 0)],
+)
+def test_how_many_more(trials: int, confidence: float, more: int) -> None:
+    """So many more clean trials exclude the report's 1 in 16141: no fewer would."""
+    needed = more_needed(trials, 1 / 16141, confidence)
+    assert needed == more
+    assert confidence_that_excludes(trials + needed, 1 / 16141) >= confidence
+    if needed:
+        assert confidence_that_excludes(trials + needed - 1, 1 / 16141) < confidence
 
 
 @given(st.integers(1, 10**9))

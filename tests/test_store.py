@@ -82,6 +82,7 @@ ITERATIONS = st.builds(
     returncode=st.none() | numbers,
     error=texts,
     seen_by=texts,
+    released=maybe_times,
 )
 ACTIONS = st.builds(
     Action,
@@ -119,6 +120,7 @@ FINDINGS = st.builds(
     completed_steps=numbers,
     last_progress=st.lists(texts, max_size=3).map(tuple),
     hunted=st.booleans(),
+    seen_by=texts,
 )
 AUDITS = st.builds(
     Audit,
@@ -133,6 +135,7 @@ AUDITS = st.builds(
     open_files=st.none() | numbers,
     rss=st.none() | numbers,
     running=st.none() | numbers,
+    cache=st.none() | numbers,
 )
 
 
@@ -481,6 +484,27 @@ def test_a_database_is_gone_on_with(tmp_path: Path) -> None:
         with folder.database() as database:
             database.add(build(number))
     assert [iteration.number for iteration in folder.read(Iteration)] == [1, 2]
+
+
+def test_what_became_of_an_iteration_later(tmp_path: Path) -> None:
+    """An iteration can be amended after it was written, and no other is."""
+    folder = RunFolder.create(tmp_path, "s")
+    with folder.database() as database:
+        for number in (1, 2, 3):
+            database.add(build(number))
+        database.amend(2, outcome=Outcome.HANG, seen_by="history", released=4.5)
+    changed = replace(build(2), outcome=Outcome.HANG, seen_by="history", released=4.5)
+    assert folder.read(Iteration) == [build(1), changed, build(3)]
+
+
+def test_a_database_from_before_a_field(tmp_path: Path) -> None:
+    """A run that was recorded before a field was added is read, with what the field is by default."""
+    folder = RunFolder.create(tmp_path, "s")
+    with folder.database() as database:
+        database.add(replace(build(1), seen_by="history", released=4.5))
+        database.connection.execute("ALTER TABLE iterations DROP COLUMN released")
+        database.connection.execute("ALTER TABLE iterations DROP COLUMN seen_by")
+    assert folder.read(Iteration) == [build(1)]
 
 
 def test_every_record_is_a_transaction(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from harness.units import (
     format_duration,
     format_size,
     parse_duration,
+    parse_rate,
     parse_size,
     spell_size,
 )
@@ -189,3 +190,18 @@ def test_what_is_no_amount(written: object, said: str) -> None:
     """A share of nothing or of more than all is refused, and so is what is neither share nor size."""
     with pytest.raises(ValidationError, match=said):
         Amount.model_validate(written)
+
+
+@pytest.mark.parametrize(
+    ("text", "rate"), [("1/16141", 1 / 16141), ("0.006%", 6e-5), ("6.2e-05", 6.2e-5), (" 3 / 7 ", 3 / 7), ("0.5", 0.5)]
+)
+def test_rates(text: str, rate: float) -> None:
+    """A rate is a fraction, a share or a number."""
+    assert parse_rate(text) == pytest.approx(rate)
+
+
+@pytest.mark.parametrize("text", ["", "0", "1", "100%", "2/1", "-1/5", "1/0", "1/", "nan", "inf", "often", "1/2/3"])
+def test_no_rates(text: str) -> None:
+    """What is no chance of something that may happen or not is refused, with an example of what is."""
+    with pytest.raises(ValueError, match="is no rate; write it like 1/16141"):
+        parse_rate(text)

@@ -64,6 +64,8 @@ class Stage:
     """The builds that run now, by iteration."""
     registry: str = ""
     """The address of the run's own registry; empty where no actor needs one."""
+    cores: tuple[int, ...] = ()
+    """Those that clients run on; without any, on all."""
 
     def dice(self, actor: str) -> Dice:
         """Return the chance of one actor."""
@@ -162,6 +164,7 @@ class Disturbance(Actor):
                 ended=stage.now(),
                 succeeded=acted is not None,
                 detail=deed.detail,
+                generation=stage.generation,
             )
             stage.board.record(action)
 

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, ClassVar, Final, Literal, Self
 
@@ -148,7 +149,7 @@ class Build(Actor):
         """Run one client from its start to its outcome."""
         request = self.request(iteration, line, folder=stage.folder, seed=stage.seed, registry=stage.registry)
         delay = self.kill.delay(iteration, stage.dice(self.name).throw(iteration)) if self.kill else None
-        async with child(stage.daemon.build(request)) as client:
+        async with child(replace(stage.daemon.build(request), cores=stage.cores)) as client:
             watch = Watch(self.name, request, client, stage.attention)
             try:
                 with stage.board.watching(watch):

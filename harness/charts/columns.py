@@ -29,20 +29,22 @@ _MIB: Final = 2**20
 _MILLISECONDS: Final = 1000
 
 
-def columns_of(folder: RunFolder, bins: int | None = None) -> dict[str, Columns]:
+def columns_of(folder: RunFolder, bins: int | None = None, tails: aggregate.Tails | None = None) -> dict[str, Columns]:
     """Return the columns of every source; without `bins`, as many as the run has iterations, within reason.
+
+    Who has the tails already gives them along: they take long.
 
     ``time`` has one row, `end`: the last second of the common axis. ``outcomes`` has a column by each outcome's name,
     also of those that never came. Tails are in milliseconds, memory in MiB, all else as it was recorded. What was not
     measured has no row.
     """
-    bins = bins or min(max(aggregate.outcomes(folder).total, _LEAST_BINS), _MOST_BINS)
+    bins = bins or min(max(aggregate.iterations(folder), _LEAST_BINS), _MOST_BINS)
     return _columns(
         aggregate.timeline(folder, bins),
         aggregate.samples(folder, bins),
         aggregate.spans(folder),
         aggregate.findings(folder),
-        aggregate.tails(folder),
+        tails or aggregate.tails(folder),
         aggregate.audits(folder),
     )
 

@@ -8,22 +8,28 @@ from rich.console import Console
 
 from harness.cli.options import RESULTS, Results
 from harness.outcome import ExitCode
-from harness.report.bundle import bundle
+from harness.report.bundle import bundle, bundle_capture
 from harness.store import find_run
 from harness.units import format_size
 
 
 def bundle_(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run folder, the end of its name, or `last`.")] = "last",
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="A run, the end of its name, `last`, or a capture.")
+    ] = "last",
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Without it, <scenario>-<run>.tgz here.")
     ] = None,
     results: Results = RESULTS,
 ) -> int:
-    """Write a run's evidence, without secrets, and the text of an issue, to one archive that GitHub takes."""
-    folder = find_run(run, results)
-    target = output or Path(f"{folder.path.parent.name}-{folder.name}.tgz")
-    omitted = bundle(folder, target)
+    """Write a run's evidence, or a capture, without secrets, and an issue's text, to one archive that GitHub takes."""
+    if (Path(run) / "daemon.json").is_file():
+        target = output or Path(f"capture-{Path(run).resolve().name}.tgz")
+        omitted = bundle_capture(Path(run), target)
+    else:
+        folder = find_run(run, results)
+        target = output or Path(f"{folder.path.parent.name}-{folder.name}.tgz")
+        omitted = bundle(folder, target)
     console = Console(highlight=False)
     console.print(f"{target}  {format_size(target.stat().st_size)}; ISSUE.md in it is the text to send", soft_wrap=True)
     for name, why in omitted.items():

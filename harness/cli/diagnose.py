@@ -1,4 +1,4 @@
-"""`repro diagnose`: what keeps a daemon from going on, from a run's evidence or from anybody's dumps."""
+"""`repro diagnose`: what keeps a daemon from going on, from a run's evidence, a capture's, or anybody's dumps."""
 
 import json
 from dataclasses import asdict
@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from harness.capture import diagnose_capture
 from harness.cli.options import RESULTS, Results
 from harness.diagnosis import diagnose, diagnose_finding, read_dump
 from harness.errors import UsageError
@@ -32,14 +33,16 @@ class NoDump(UsageError):
 
 
 class NothingFound(UsageError):
-    """A run that has nothing to diagnose."""
+    """A run or a capture that has nothing to diagnose."""
 
-    def __init__(self, run: Path) -> None:
-        super().__init__(f"{run} has no finding with evidence, so there is nothing to diagnose")
+    def __init__(self, folder: Path) -> None:
+        super().__init__(f"{folder} has no goroutine dump of a finding, so there is nothing to diagnose")
 
 
 def diagnose_(
-    what: Annotated[list[str], typer.Argument(metavar="RUN|FILE...", help="A run, or dumps of one process in order.")],
+    what: Annotated[
+        list[str], typer.Argument(metavar="RUN|FILE...", help="A run, a capture, or one process's dumps in order.")
+    ],
     version: Annotated[
         str | None, typer.Option(metavar="V", help="The daemon of the files: `BuildKit v0.23.2`, `Engine 28.3.3`.")
     ] = None,
@@ -48,7 +51,9 @@ def diagnose_(
 ) -> int:
     """Say what goroutine dumps show: livelock, deadlock, lost wake-up; where, and whether it is known."""
     files = [Path(each) for each in what]
-    if len(files) == 1 and not files[0].is_file():
+    if len(files) == 1 and (files[0] / "captured.json").is_file():
+        found, top = _of_evidence(files[0])
+    elif len(files) == 1 and not files[0].is_file():
         found, top = _of_run(what[0], results)
     else:
         found, top = _of_files(files, version)
@@ -57,6 +62,14 @@ def diagnose_(
     else:
         _tell(Console(highlight=False), found, top)
     return ExitCode.CLEAN
+
+
+def _of_evidence(folder: Path) -> tuple[Diagnosis, list[Bucket]]:
+    found = diagnose_capture(folder)
+    if found is None:
+        raise NothingFound(folder)
+    dumps = sorted(folder.glob("goroutines-*.txt"))
+    return found, buckets_of(dumps[-1]) if dumps else []
 
 
 def _of_run(run: str, results: Path) -> tuple[Diagnosis, list[Bucket]]:

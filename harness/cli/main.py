@@ -8,9 +8,11 @@ import typer
 from typer.exceptions import TyperException
 
 from harness.cli.bundle import bundle_
+from harness.cli.capture import capture
 from harness.cli.clean import clean
 from harness.cli.diagnose import diagnose_
 from harness.cli.list import list_scenarios
+from harness.cli.merge import merge_
 from harness.cli.report import report
 from harness.cli.resume import resume
 from harness.cli.run import run
@@ -18,6 +20,7 @@ from harness.cli.schema import schema
 from harness.cli.serve import serve
 from harness.cli.show import show
 from harness.cli.toolchain import toolchain
+from harness.cli.watch import watch
 from harness.engine import Interrupted
 from harness.errors import HarnessError, SubjectError, UsageError
 from harness.interrupt import first_of
@@ -36,7 +39,10 @@ app.command("show")(show)
 app.command("report")(report)
 app.command("diagnose")(diagnose_)
 app.command("serve")(serve)
+app.command("merge")(merge_)
 app.command("bundle")(bundle_)
+app.command("capture")(capture)
+app.command("watch")(watch)
 app.command("clean")(clean)
 app.command("schema")(schema)
 app.add_typer(toolchain, name="toolchain")

@@ -2,27 +2,19 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import anyio
 import typer
 
+from harness.cli.against import AgainstOption, require_rate
 from harness.cli.options import RESULTS, VOCABULARY, Results
 from harness.cli.report import report_at_the_end
 from harness.cli.screen import screen
 from harness.engine import run_scenario
-from harness.outcome import ExitCode
+from harness.outcome import gravest
 from harness.plan import RunOptions
 from harness.scenario import load
-
-_GRAVITY: Final = (
-    ExitCode.HANG,
-    ExitCode.BROKEN,
-    ExitCode.INTERRUPTED,
-    ExitCode.INCONCLUSIVE,
-    ExitCode.CLEAN,
-)
-"""Of several runs side by side, the first of these that one came to is what the command exits with."""
 
 
 def run(
@@ -41,6 +33,9 @@ def run(
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set a key, such as actors.ci.parallel=8.")
     ] = None,
     results: Results = RESULTS,
+    shards: Annotated[
+        int, typer.Option(metavar="N", min=1, help="So many daemons side by side, each on its share of the host.")
+    ] = 1,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the daemon running; `repro clean` ends it.")] = False,
     allow_host_damage: Annotated[
         bool, typer.Option("--allow-host-damage", help="Let actors delete and disturb on `--daemon host`.")
@@ -48,9 +43,11 @@ def run(
     anyway: Annotated[
         bool, typer.Option("--anyway", help="Begin also where the disk is likely to fill up before the end.")
     ] = False,
+    against: AgainstOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> int:
     """Run a scenario; exit 0 clean, 1 hang, 125 inconclusive, 129 usage, 130 interrupted, 255 broken."""
+    against = require_rate(against)
     overrides = [*(settings or ())]
     if iterations is not None:
         overrides.append(f"stop.iterations={iterations}")
@@ -61,14 +58,15 @@ def run(
         results=results,
         toolchain=daemon,
         seed=seed,
+        shards=shards,
         keep=keep,
         allow_host_damage=allow_host_damage,
         anyway=anyway,
         argv=tuple(sys.argv),
     )
-    with screen(as_json=as_json, several=bool(written.daemons)) as audience_of:
+    with screen(as_json=as_json, several=bool(written.daemons), against=against) as audience_of:
         results_of = anyio.run(run_scenario, written, options, audience_of)
         for name, (summary, folder) in zip(written.by_daemon(), results_of, strict=True):
             audience_of(name).finished(summary, folder)
     report_at_the_end(folder for _, folder in results_of)
-    return min((summary.exit_code for summary, _ in results_of), key=_GRAVITY.index)
+    return gravest(summary.exit_code for summary, _ in results_of)

@@ -15,6 +15,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from harness.cli.against import hold_against
 from harness.cli.story import tell
 from harness.daemons.base import Daemon
 from harness.outcome import Outcome
@@ -23,6 +24,7 @@ from harness.records import Action, Finding, Iteration, Sample, Summary
 from harness.report.words import finding_line, shown_seconds
 from harness.run import Audience
 from harness.scenario import Scenario
+from harness.session import SAMPLE_SECONDS
 from harness.stats import excluded_rate, quantile
 from harness.store import RunFolder
 from harness.units import format_duration, format_size
@@ -41,22 +43,23 @@ class Screen(Audience, Protocol):
 
 
 @contextmanager
-def screen(*, as_json: bool, several: bool) -> Iterator[Callable[[str], Screen]]:
+def screen(*, as_json: bool, several: bool, against: str | None = None) -> Iterator[Callable[[str], Screen]]:
     """Yield what shows a run to the user, by its daemon's name: machine lines, a live view, or plain lines.
 
-    The live view is for a terminal; several runs side by side share it in plain lines.
+    The live view is for a terminal; several runs side by side share it in plain lines. In the end, each is held against
+    a rate if one is given.
     """
     console = Console()
     if as_json:
-        yield cache(JsonLines)
+        yield cache(lambda name: JsonLines(name, against))
     elif console.is_terminal and not several:
-        view = LiveView(console)
+        view = LiveView(console, against)
         try:
             yield lambda _: view
         finally:
             view.stop()
     else:
-        yield cache(lambda name: PlainLines(console, name))
+        yield cache(lambda name: PlainLines(console, name, against))
 
 
 class Totals:
@@ -67,7 +70,7 @@ class Totals:
         self.actions: Counter[str] = Counter()
         self.tails: deque[float] = deque(maxlen=_TAILS_KEPT)
         self.trials = past.trials
-        self.sample: Sample | None = None
+        self._samples: dict[int, Sample] = {}
         self.began = monotonic() - past.seconds
 
     def add(self, iteration: Iteration) -> None:
@@ -82,6 +85,17 @@ class Totals:
         if finding.seen_by == "history":
             self.outcomes[Outcome.TIMED_OUT] -= 1
             self.outcomes[finding.kind] += 1
+
+    def measure(self, sample: Sample) -> None:
+        """Take a sample in the place of the daemon's last one."""
+        self._samples[sample.generation] = sample
+        self._samples = {each.generation: each for each in self.now}
+
+    @property
+    def now(self) -> list[Sample]:
+        """The last samples of the daemons that there are now."""
+        latest = max((sample.at for sample in self._samples.values()), default=0.0)
+        return [sample for sample in self._samples.values() if sample.at > latest - 1.5 * SAMPLE_SECONDS]
 
     @property
     def seconds(self) -> float:
@@ -98,13 +112,13 @@ class Totals:
         return f"p50 {shown_seconds(quantile(tails, 0.5))}  p99 {shown_seconds(quantile(tails, 0.99))}"
 
     def daemon_line(self) -> str:
-        """Return what the daemon uses."""
-        sample = self.sample
-        if sample is None:
-            return "–"
-        cpu = "–" if sample.cpu is None else f"{sample.cpu:.2f} cores"
-        memory = "–" if sample.rss is None else format_size(sample.rss)
-        goroutines = "–" if sample.goroutines is None else str(sample.goroutines)
+        """Return what the daemon uses; of several side by side, the sums."""
+        cores = [sample.cpu for sample in self.now if sample.cpu is not None]
+        bytes_ = [sample.rss for sample in self.now if sample.rss is not None]
+        counts = [sample.goroutines for sample in self.now if sample.goroutines is not None]
+        cpu = f"{sum(cores):.2f} cores" if cores else "–"
+        memory = format_size(sum(bytes_)) if bytes_ else "–"
+        goroutines = str(sum(counts)) if counts else "–"
         return f"cpu {cpu}  memory {memory}  goroutines {goroutines}"
 
     def excluded_line(self) -> str:
@@ -128,8 +142,8 @@ def time_left(scenario: Scenario, totals: Totals) -> str:
 class PlainLines:
     """A line for what matters, and one every ten seconds for the rest."""
 
-    def __init__(self, console: Console, name: str) -> None:
-        self._console, self._totals = console, Totals()
+    def __init__(self, console: Console, name: str, against: str | None = None) -> None:
+        self._console, self._totals, self._against = console, Totals(), against
         self._before = f"[{name}] " if name else ""
         self._said = 0.0
 
@@ -168,13 +182,13 @@ class PlainLines:
 
     def sampled(self, sample: Sample) -> None:
         """Keep it for the next line."""
-        self._totals.sample = sample
+        self._totals.measure(sample)
 
     def finished(self, summary: Summary, folder: RunFolder) -> None:
         """Tell the verdict."""
         if self._before:
             self._console.print()
-        tell(self._console, folder, summary)
+        tell(self._console, folder, summary, self._against)
 
     def _say(self, line: str) -> None:
         self._console.print(f"{self._before}{line}", highlight=False, markup=False, soft_wrap=True)
@@ -183,8 +197,8 @@ class PlainLines:
 class JsonLines:
     """Every event as one JSON object a line, told apart by its key ``event``; of several daemons, by ``of`` too."""
 
-    def __init__(self, name: str) -> None:
-        self._of = {"of": name} if name else {}
+    def __init__(self, name: str, against: str | None = None) -> None:
+        self._of, self._against = {"of": name} if name else {}, against
 
     def preparing(self, what: str) -> None:
         """Write it."""
@@ -214,7 +228,8 @@ class JsonLines:
 
     def finished(self, summary: Summary, folder: RunFolder) -> None:
         """Write it."""
-        self._write("summary", asdict(summary) | {"folder": str(folder.path)})
+        held = {"against": asdict(hold_against(summary, self._against))} if self._against else {}
+        self._write("summary", asdict(summary) | held | {"folder": str(folder.path)})
 
     def _write(self, event: str, content: dict[str, Any]) -> None:
         sys.stdout.write(json.dumps({"event": event, **self._of, **content}, default=str) + "\n")
@@ -224,8 +239,8 @@ class JsonLines:
 class LiveView:
     """A view on a terminal that is drawn anew twice a second; findings stay above it."""
 
-    def __init__(self, console: Console) -> None:
-        self._console, self._totals = console, Totals()
+    def __init__(self, console: Console, against: str | None = None) -> None:
+        self._console, self._totals, self._against = console, Totals(), against
         self._live: Live | None = None
         self._status = console.status("")
         self._title = ""
@@ -265,12 +280,12 @@ class LiveView:
 
     def sampled(self, sample: Sample) -> None:
         """Show it."""
-        self._totals.sample = sample
+        self._totals.measure(sample)
 
     def finished(self, summary: Summary, folder: RunFolder) -> None:
         """Stop drawing, and tell the verdict."""
         self.stop()
-        tell(self._console, folder, summary)
+        tell(self._console, folder, summary, self._against)
 
     def stop(self) -> None:
         """Give the terminal back."""
@@ -287,7 +302,7 @@ class LiveView:
         done, seconds = totals.outcomes.total(), totals.seconds
         table = Table.grid(padding=(0, 2))
         minute = f"{60 * done / seconds:.0f} a minute" if seconds else ""
-        running = totals.sample.running if totals.sample else 0
+        running = sum(sample.running for sample in totals.now)
         left = time_left(scenario, totals) if scenario else "–"
         for name, value in (
             ("iterations", f"{done}  {minute}  running {running}  left {left}"),

@@ -3,6 +3,7 @@
 from rich.console import Console
 from rich.text import Text
 
+from harness.cli.against import told_against
 from harness.cli.attach import kept_lines
 from harness.errors import StoreError
 from harness.outcome import Outcome, Verdict
@@ -16,8 +17,8 @@ _LAST_STEPS = 6
 _FINDINGS_TOLD = 5
 
 
-def tell(console: Console, folder: RunFolder, summary: Summary | None) -> None:
-    """Print a run; one that has no summary is told as what it is."""
+def tell(console: Console, folder: RunFolder, summary: Summary | None, against: str | None = None) -> None:
+    """Print a run, held against a rate if one is given; one that has no summary is told as what it is."""
     story = folder.read_json("run.json")
     verdict, because = headline(folder, summary, story)
     if summary is None:
@@ -31,6 +32,8 @@ def tell(console: Console, folder: RunFolder, summary: Summary | None) -> None:
             _say(console, f"    {summary.diagnosis.because}")
     for name, value in facts(folder, summary, story).items():
         _say(console, f"{name:<14} {value}")
+        if name == "hang rate" and against:
+            _say(console, f"{'against':<14} {told_against(summary, against)}")
     findings = folder.read(Finding)
     for finding in findings[:1]:
         _tell_finding(console, folder, finding)

@@ -136,6 +136,8 @@ class Site:
     records: Path
     """For its log and its configuration: small, and kept with the run."""
     ledger: Ledger
+    cores: tuple[int, ...] = ()
+    """Those that it runs on; without any, on all."""
     keep: bool = False
     """Leave the daemon running on leaving; what was not started so dies with the harness."""
 
@@ -201,6 +203,19 @@ class Informs(Protocol):
 
     async def info(self) -> Mapping[str, Any]:
         """Return its answer to ``/info``; empty where it gives none in time."""
+        ...
+
+
+@runtime_checkable
+class TellsLog(Protocol):
+    """A daemon whose log is in no file, and can be asked for elsewhere."""
+
+    async def log_tail(self, lines: int) -> str:
+        """Return its last lines.
+
+        Raises:
+            CaptureError: it is not to be had.
+        """
         ...
 
 

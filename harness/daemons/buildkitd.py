@@ -4,22 +4,19 @@ import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 
 import tomli_w
 
 from harness.daemons.base import BuildRecords, BuildRequest, DaemonFacts, PruneRequest, RunningBuild, Site
+from harness.daemons.buildctl import Buildctl
 from harness.daemons.gc import for_buildkitd
-from harness.daemons.history import overheard, running_in_buildctl
 from harness.daemons.pprof import Pprof
 from harness.daemons.private import Home, Service, running, settle_in
-from harness.errors import CaptureError, CommandError, CommandTimeout, UsageError
-from harness.proc import Command, run
+from harness.errors import UsageError
+from harness.proc import Command
 from harness.scenario import DaemonSpec
 from harness.toolchain import Toolchain
-
-_ANSWER_SECONDS: Final = 3.0
-_LIST_SECONDS: Final = 10.0
 
 
 class NotToml(UsageError):
@@ -81,51 +78,35 @@ class Buildkitd:
         return await _answers(self.home)
 
     async def builds(self) -> Sequence[RunningBuild]:
-        """Return the builds that it holds to be running (``buildctl debug histories``)."""
-        return running_in_buildctl(await self._told("debug", "histories", "--format", "json"))
+        """Return the builds that it holds to be running."""
+        return await _client(self.home).builds()
 
     async def iteration_of(self, ref: str) -> int | None:
-        """Return which iteration a running build is: the list says it."""
-        return next((build.iteration for build in await self.builds() if build.ref == ref), None)
+        """Return which iteration a running build is."""
+        return await _client(self.home).iteration_of(ref)
 
     async def progress(self, ref: str) -> bytes:
-        """Return what has become of a build so far (``buildctl debug logs``)."""
-        return await overheard(self._command("debug", "logs", "--progress", "rawjson", ref))
+        """Return what has become of a build so far."""
+        return await _client(self.home).progress(ref)
 
     async def build_records(self) -> BuildRecords:
-        """Return the records of its builds (``buildctl debug histories``)."""
-        text = await self._told("debug", "histories")
-        return BuildRecords(text, tuple(line for line in text.splitlines() if line.startswith("STARTED")))
+        """Return the records of its builds."""
+        return await _client(self.home).build_records()
 
     async def cache_records(self) -> str:
-        """Return the records of its cache (``buildctl du``)."""
-        return await self._told("du", "--verbose")
-
-    async def _told(self, *words: str) -> str:
-        command = self._command(*words)
-        try:
-            return (await run(command.argv, deadline=_LIST_SECONDS, env=command.env)).stdout
-        except (CommandError, CommandTimeout) as error:
-            raise CaptureError(str(error)) from error
+        """Return the records of its cache."""
+        return await _client(self.home).cache_records()
 
     def _command(self, *words: str) -> Command:
-        return _client(self.home, *words)
+        return _client(self.home).command(*words)
 
 
-def _client(home: Home, *words: str) -> Command:
-    address = f"unix://{home.run}/buildkitd.sock"
-    return Command((str(home.bin / "buildctl"), "--addr", address, *words), home.environment)
+def _client(home: Home) -> Buildctl:
+    return Buildctl(str(home.bin / "buildctl"), f"unix://{home.run}/buildkitd.sock", home.environment)
 
 
 async def _answers(home: Home) -> bool:
-    if not (home.run / "buildkitd.sock").exists():
-        return False
-    command = _client(home, "debug", "workers")
-    try:
-        await run(command.argv, deadline=_ANSWER_SECONDS, env=command.env)
-    except (CommandError, CommandTimeout):
-        return False
-    return True
+    return (home.run / "buildkitd.sock").exists() and await _client(home).answers()
 
 
 @asynccontextmanager
@@ -144,7 +125,7 @@ async def open_buildkitd(toolchain: Toolchain, spec: DaemonSpec, site: Site) -> 
         try:
             facts = DaemonFacts(
                 kind="buildkitd",
-                version=_version(toolchain.binaries["buildkitd"].version),
+                version=version_in(toolchain.binaries["buildkitd"].version),
                 toolchain=toolchain.spec,
                 address=f"unix://{home.run}/buildkitd.sock",
                 private=True,
@@ -160,7 +141,7 @@ async def open_buildkitd(toolchain: Toolchain, spec: DaemonSpec, site: Site) -> 
             await pprof.close()
 
 
-def _version(told: str) -> str:
+def version_in(told: str) -> str:
     """Return ``v0.23.2`` out of ``buildkitd github.com/moby/buildkit v0.23.2 40b2ede…``, or all of it."""
     match = re.search(r"\bv\d+\.\d+\S*", told)
     return match[0] if match else told

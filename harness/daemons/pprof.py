@@ -1,4 +1,4 @@
-"""Go's pprof and metrics pages over a unix socket, each request with a deadline of its own."""
+"""Go's pprof and metrics pages, over a unix socket or TCP, each request with a deadline of its own."""
 
 import re
 from http import HTTPStatus
@@ -14,11 +14,23 @@ _COUNT_SECONDS: Final = 2.0
 _COUNT: Final = re.compile(r"goroutine profile: total (\d+)")
 
 
+class PprofOff(CaptureError):
+    """A daemon that answers, and serves no pprof."""
+
+    def __init__(self, how: str = "") -> None:
+        super().__init__(f"the daemon's pprof is off: it serves no /debug/pprof/goroutine{how}")
+
+
 class Pprof:
     """The debug pages of one daemon."""
 
-    def __init__(self, socket: Path) -> None:
-        self._client = httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(uds=str(socket)), base_url="http://daemon")
+    def __init__(self, place: Path | str) -> None:
+        """Take a unix socket, or an address such as ``tcp://127.0.0.1:6060``."""
+        if isinstance(place, Path):
+            transport, base = httpx.AsyncHTTPTransport(uds=str(place)), "http://daemon"
+        else:
+            transport, base = httpx.AsyncHTTPTransport(), place.replace("tcp://", "http://", 1)
+        self._client = httpx.AsyncClient(transport=transport, base_url=base)
 
     async def page(self, path: str, deadline: float, **query: str | int) -> bytes | None:
         """Return one page; None where there is none at this path.
@@ -55,7 +67,7 @@ class Pprof:
     async def _goroutines(self, deadline: float, *, debug: int) -> str:
         page = await self.page("/debug/pprof/goroutine", deadline, debug=debug)
         if page is None:
-            raise CaptureError("the daemon's pprof is off: it serves no /debug/pprof/goroutine")
+            raise PprofOff
         return page.decode(errors="replace")
 
     async def close(self) -> None:

@@ -4,7 +4,7 @@ import os
 import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -94,7 +94,7 @@ class Service:
         self, home: Home, site: Site, command: Command, ready: Callable[[], Coroutine[Any, Any, bool]]
     ) -> None:
         self.kind = Path(command.argv[0]).name
-        self._home, self._site, self._command, self._ready = home, site, command, ready
+        self._home, self._site, self._command, self._ready = home, site, replace(command, cores=site.cores), ready
         self._process: Child | None = None
         self._runs = anyio.Event()
         self.cgroup: str | None = home.cgroup.name

@@ -3,7 +3,16 @@
 from pathlib import Path
 from typing import Protocol
 
-from harness.daemons.base import Daemon
+from harness.daemons.base import DaemonFacts
+
+
+class Subject(Protocol):
+    """A daemon that is captured: under test, or one that we only found. What it can be asked for shows in its type."""
+
+    @property
+    def facts(self) -> DaemonFacts:
+        """What is recorded of it."""
+        ...
 
 
 class Capture(Protocol):
@@ -19,7 +28,7 @@ class Capture(Protocol):
         """Seconds after which it is given up: the daemon that is asked may be the one that hangs."""
         ...
 
-    async def capture(self, daemon: Daemon, folder: Path) -> None:
+    async def capture(self, daemon: Subject, folder: Path) -> None:
         """Write files into `folder`.
 
         Raises:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.actors.watch import Watch
-from harness.daemons.base import Daemon
 from harness.errors import CaptureError
+from harness.evidence.base import Subject
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Beside:
     name: str = "builds beside it"
     deadline: float = 2.0
 
-    async def capture(self, daemon: Daemon, folder: Path) -> None:  # noqa: ARG002 — we have heard it all ourselves
+    async def capture(self, daemon: Subject, folder: Path) -> None:  # noqa: ARG002 — we have heard it all ourselves
         """Write what they said."""
         if not self.builds:
             raise CaptureError("no other build was running")

@@ -10,8 +10,8 @@ import anyio
 import psutil
 
 from harness.actors.watch import Watch
-from harness.daemons.base import Daemon
 from harness.errors import CaptureError
+from harness.evidence.base import Subject
 from harness.proc import Identity
 
 
@@ -25,7 +25,7 @@ class ClientDump:
     deadline: float = 6.0
     name: str = "client"
 
-    async def capture(self, daemon: Daemon, folder: Path) -> None:  # noqa: ARG002 — the client is asked
+    async def capture(self, daemon: Subject, folder: Path) -> None:  # noqa: ARG002 — the client is asked
         """Have each of its processes print its stacks, one after the other, so that they do not mix."""
         if self.build.client.returncode is not None:
             raise CaptureError("the client has returned since")

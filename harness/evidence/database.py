@@ -1,6 +1,6 @@
 """Copies of BuildKit's databases: the cache graph, the build records, what is known of each cache record."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -8,14 +8,15 @@ from typing import Final
 
 import anyio.to_thread
 
-from harness.daemons.base import Daemon
 from harness.errors import CaptureError
+from harness.evidence.base import Subject
 from harness.evidence.bbolt import copy_whole
 
-_PLACES: Final = ("volumes/*/_data", "volumes/*/_data/*", "", "*", "buildkit/*")
-"""Below a daemon's root: of BuildKit in a container of dockerd, which is looked for first; in buildkitd's root and in
-its worker's folder; in dockerd's ``buildkit`` and its worker's. Not all of the tree: its snapshots may be millions of
-files.
+_IN_CONTAINER: Final = ("volumes/*/_data", "volumes/*/_data/*")
+"""Below dockerd's root, of BuildKit in a container of it; another's dockerd may have some that are not on trial."""
+_PLACES: Final = ("", "*", "buildkit/*")
+"""Below a daemon's root: in buildkitd's root and in its worker's folder; in dockerd's ``buildkit`` and its worker's.
+Not all of the tree: its snapshots may be millions of files.
 """
 
 
@@ -27,17 +28,18 @@ class DatabaseCopy:
     """The file's, in the evidence and in the daemon's root, where dockerd says ``history_c8d.db``."""
     deadline: float = 10.0
 
-    async def capture(self, daemon: Daemon, folder: Path) -> None:
+    async def capture(self, daemon: Subject, folder: Path) -> None:
         """Find it, and copy it."""
         root = daemon.facts.root
         if root is None:
             raise CaptureError("the daemon's root is not known")
-        source = next(self._found(root), None)
+        places = (*(_IN_CONTAINER if daemon.facts.private else ()), *_PLACES)
+        source = next(self._found(root, places), None)
         if source is None:
             raise CaptureError(f"there is none below {root}")
         copy = partial(copy_whole, source, folder / self.name)
         await anyio.to_thread.run_sync(copy, abandon_on_cancel=True)
 
-    def _found(self, root: Path) -> Iterator[Path]:
-        for place in _PLACES:
+    def _found(self, root: Path, places: Iterable[str]) -> Iterator[Path]:
+        for place in places:
             yield from sorted(root.glob(str(Path(place) / f"{Path(self.name).stem}*.db")))

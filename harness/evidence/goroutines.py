@@ -5,8 +5,9 @@ from pathlib import Path
 
 import anyio
 
-from harness.daemons.base import Daemon, Profiled
+from harness.daemons.base import Profiled
 from harness.errors import CaptureError
+from harness.evidence.base import Subject
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class GoroutineDumps:
     """Seconds for all of them; a daemon that answers late gives fewer."""
     name: str = "goroutines"
 
-    async def capture(self, daemon: Daemon, folder: Path) -> None:
+    async def capture(self, daemon: Subject, folder: Path) -> None:
         """Take the dumps."""
         if not isinstance(daemon, Profiled):
             raise CaptureError(f"a {daemon.facts.kind} that we did not start has no pprof that we know of")

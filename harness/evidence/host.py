@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from harness.cgroup import ROOT
-from harness.daemons.base import Daemon
+from harness.evidence.base import Subject
 
 _HOST: Final = ("loadavg", "meminfo", "pressure/cpu", "pressure/memory", "pressure/io")
 _CGROUP: Final = (
@@ -26,7 +26,7 @@ class HostFigures:
     name: str = "host"
     deadline: float = 4.0
 
-    async def capture(self, daemon: Daemon, folder: Path) -> None:
+    async def capture(self, daemon: Subject, folder: Path) -> None:
         """Copy what there is of them."""
         files = [Path("/proc") / name for name in _HOST]
         files += [cgroup / name for cgroup in _cgroups(daemon.facts.cgroup) for name in _CGROUP]

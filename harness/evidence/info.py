@@ -4,8 +4,9 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.daemons.base import Daemon, Informs
+from harness.daemons.base import Informs
 from harness.errors import CaptureError
+from harness.evidence.base import Subject
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,7 @@ class EngineInfo:
     name: str = "info"
     deadline: float = 8.0
 
-    async def capture(self, daemon: Daemon, folder: Path) -> None:
+    async def capture(self, daemon: Subject, folder: Path) -> None:
         """Ask for it."""
         if not isinstance(daemon, Informs):
             raise CaptureError(f"a {daemon.facts.kind} has no /info: only dockerd does")

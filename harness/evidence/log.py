@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from harness.daemons.base import Daemon
+from harness.daemons.base import TellsLog
 from harness.errors import CaptureError
+from harness.evidence.base import Subject
 
 _TAIL_BYTES: Final = 4 * 2**20
 """What 2000 lines take, even where some are as long as a provenance record."""
@@ -21,19 +22,27 @@ class LogTail:
     name: str = "daemon log"
     deadline: float = 4.0
 
-    async def capture(self, daemon: Daemon, folder: Path) -> None:
+    async def capture(self, daemon: Subject, folder: Path) -> None:
         """Copy the lines."""
         facts = daemon.facts
-        if facts.log is None:
+        if facts.log is not None:
+            self._copy(facts.log, folder / "daemon.log")
+        elif isinstance(daemon, TellsLog):
+            told = await daemon.log_tail(self.lines)
+            (folder / "daemon.log").write_text(f"{told}{_now()}")
+        else:
             raise CaptureError("where the daemon writes its log is not known")
-        self._copy(facts.log, folder / "daemon.log")
         if facts.root and facts.builder:
             for log in facts.root.glob("containers/*/*-json.log"):  # the one container of a docker-container builder
                 self._copy(log, folder / "buildkit.log")
 
     def _copy(self, log: Path, copy: Path) -> None:
-        now = datetime.now(UTC).isoformat(timespec="milliseconds")
         with log.open("rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL_BYTES))
             lines = file.read().splitlines(keepends=True)[-self.lines :]
-        copy.write_bytes(b"".join(lines) + f"---- repro: the finding was captured here, at {now}\n".encode())
+        copy.write_bytes(b"".join(lines) + _now().encode())
+
+
+def _now() -> str:
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    return f"---- repro: the finding was captured here, at {now}\n"

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.daemons.base import Daemon, ServesPages
+from harness.daemons.base import ServesPages
 from harness.errors import CaptureError
+from harness.evidence.base import Subject
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Page:
     query: tuple[tuple[str, int], ...] = ()
     deadline: float = 8.0
 
-    async def capture(self, daemon: Daemon, folder: Path) -> None:
+    async def capture(self, daemon: Subject, folder: Path) -> None:
         """Ask for it."""
         if not isinstance(daemon, ServesPages):
             raise CaptureError(f"a {daemon.facts.kind} that we did not start has no debug address that we know of")

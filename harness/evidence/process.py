@@ -17,8 +17,8 @@ import anyio
 import anyio.to_thread
 import psutil
 
-from harness.daemons.base import Daemon
 from harness.errors import CaptureError
+from harness.evidence.base import Subject
 
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _KIND: Final = re.compile(r"(?:anon_inode:\[?)?(\w+)")
@@ -61,7 +61,7 @@ class Processes:
     name: str = "process"
     deadline: float = 6.0
 
-    async def capture(self, daemon: Daemon, folder: Path) -> None:
+    async def capture(self, daemon: Subject, folder: Path) -> None:
         """Look twice, and write what is there and what has moved."""
         pids = daemon.facts.pids[::-1]
         before, began = await _look(pids), anyio.current_time()

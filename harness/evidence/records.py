@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.daemons.base import Daemon, ListsRecords
+from harness.daemons.base import ListsRecords
 from harness.errors import CaptureError
+from harness.evidence.base import Subject
 
 
 @dataclass(frozen=True)
@@ -14,7 +15,7 @@ class BuildList:
     name: str = "build records"
     deadline: float = 12.0
 
-    async def capture(self, daemon: Daemon, folder: Path) -> None:
+    async def capture(self, daemon: Subject, folder: Path) -> None:
         """Have them listed."""
         records = await _lister(daemon).build_records()
         (folder / "histories.txt").write_text(records.text)
@@ -28,12 +29,12 @@ class CacheList:
     name: str = "cache records"
     deadline: float = 12.0
 
-    async def capture(self, daemon: Daemon, folder: Path) -> None:
+    async def capture(self, daemon: Subject, folder: Path) -> None:
         """Have them listed."""
         (folder / "du.txt").write_text(await _lister(daemon).cache_records())
 
 
-def _lister(daemon: Daemon) -> ListsRecords:
+def _lister(daemon: Subject) -> ListsRecords:
     if not isinstance(daemon, ListsRecords):
         raise CaptureError(f"no client of a {daemon.facts.kind} lists its records")
     return daemon

@@ -8,9 +8,8 @@ from typing import Final
 import anyio
 
 from harness.actors.watch import Watch
-from harness.daemons.base import Daemon
 from harness.errors import InfraError
-from harness.evidence.base import Capture
+from harness.evidence.base import Capture, Subject
 from harness.evidence.beside import Beside
 from harness.evidence.client import ClientDump
 from harness.evidence.database import DatabaseCopy
@@ -63,7 +62,7 @@ def of_orphan(beside: Sequence[Watch]) -> Stages:
     return ((Beside(beside),), *OF_DAEMON)
 
 
-async def capture_all(daemon: Daemon, folder: Path, stages: Stages = OF_DAEMON) -> dict[str, str]:
+async def capture_all(daemon: Subject, folder: Path, stages: Stages = OF_DAEMON) -> dict[str, str]:
     """Make every capture, each within its deadline; return ``captured``, or the reason why not, by name, in order."""
     results = {capture.name: f"gave up after {capture.deadline:g} s" for captures in stages for capture in captures}
 
@@ -78,7 +77,7 @@ async def capture_all(daemon: Daemon, folder: Path, stages: Stages = OF_DAEMON) 
     return results
 
 
-async def _outcome(capture: Capture, daemon: Daemon, folder: Path) -> str:
+async def _outcome(capture: Capture, daemon: Subject, folder: Path) -> str:
     """Make one capture; whatever becomes of it, the finding stands and the other captures are made."""
     try:
         await capture.capture(daemon, folder)

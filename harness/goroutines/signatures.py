@@ -25,6 +25,7 @@ class Signature(Written):
     stacks: tuple[tuple[str, ...], ...] = ()
     creator: str | None = None
     least: int = 1
+    suspect: bool = False
     where: str = ""
     affected: dict[str, tuple[str | None, str | None]] = Field(default_factory=dict)
     link: str

@@ -18,6 +18,7 @@ from harness.report.bundle import secret_arguments
 from harness.report.issue import versions
 from harness.report.redact import redact
 from harness.report.words import facts, facts_so_far, finding_line, headline
+from harness.shards import Shard, shards_of
 from harness.store import RunFolder
 from harness.survival import Survival, kaplan_meier
 
@@ -58,6 +59,8 @@ class Account:
     """None of a run that goes on, or died."""
     facts: Mapping[str, str]
     outcomes: Mapping[str, int]
+    shards: Sequence[Shard]
+    """The daemons side by side."""
     tails: aggregate.Tails
     survival: Survival | None
     """Over trials; None where no daemon had one."""
@@ -93,6 +96,7 @@ def account_of(folder: RunFolder) -> Account:
         summary=summary,
         facts={name: clean(value) for name, value in found.items()},
         outcomes={str(outcome): count for outcome, count in aggregate.outcomes(folder).counts.items()},
+        shards=shards_of(folder),
         tails=aggregate.tails(folder),
         survival=kaplan_meier(lives.trials, lives.hung) if had_trials else None,
         survival_seconds=kaplan_meier(lives.seconds, lives.hung) if had_trials else None,

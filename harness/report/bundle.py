@@ -3,17 +3,18 @@
 import io
 import tarfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
+from harness.diagnosis import diagnose_finding
 from harness.errors import StoreError, UsageError
 from harness.goroutines.buckets import buckets_of
 from harness.goroutines.model import Bucket
 from harness.records import Finding
-from harness.report.issue import issue
+from harness.report.issue import issue, issue_of_capture
 from harness.report.redact import is_secret, redact
 from harness.store import RunFolder
 
@@ -48,9 +49,37 @@ def bundle(run: RunFolder, target: Path) -> dict[str, str]:
     dockerfiles = _take_along(written)
     scenario = yaml.safe_dump(written, sort_keys=False, allow_unicode=True, width=120)
     chosen: dict[str, bytes] = {f"{summary.scenario}.yaml": redact(scenario, secrets).encode()}
+    omitted = _choose((*dockerfiles, *_files(run.path)), secrets, chosen)
+    findings = run.read(Finding)
+    evidence = run.path / "findings" / str(findings[0].iteration) if findings else None
+    text = issue(summary, story, scenario, findings, _captured(evidence), omitted)
+    chosen = {"ISSUE.md": redact(text, secrets).encode()} | _read_at_once(evidence) | chosen
+    top = f"{summary.scenario}-{run.name}"
+    _write(target, top, chosen)
+    return omitted
+
+
+def bundle_capture(folder: Path, target: Path) -> dict[str, str]:
+    """Write the archive of a capture; return what is not in it, and why.
+
+    Raises:
+        StoreError: a file cannot be read or written.
+    """
+    written = RunFolder(folder)
+    story = written.read_json("daemon.json")
+    chosen: dict[str, bytes] = {}
+    omitted = _choose(((file.name, file) for file in sorted(folder.iterdir())), set(), chosen)
+    diagnosis = diagnose_finding(folder, story["daemon"])
+    text = issue_of_capture(story, diagnosis, _captured(folder), omitted)
+    _write(target, folder.name, {"ISSUE.md": redact(text).encode()} | _read_at_once(folder) | chosen)
+    return omitted
+
+
+def _choose(files: Iterable[tuple[str, Path]], secrets: set[str], chosen: dict[str, bytes]) -> dict[str, str]:
+    """Add files to the chosen ones, while there is room; return what was left out, and why."""
     omitted: dict[str, str] = {}
     room = _ROOM
-    for name, file in (*dockerfiles, *_files(run.path)):
+    for name, file in files:
         if _HISTORY in file.stem and file.suffix == ".db":
             omitted[name] = "it holds the arguments of every build, which cannot be taken out of it"
             continue
@@ -61,11 +90,10 @@ def bundle(run: RunFolder, target: Path) -> dict[str, str]:
             continue
         room -= size
         chosen[name] = content
-    findings = run.read(Finding)
-    evidence = run.path / "findings" / str(findings[0].iteration) if findings else None
-    text = issue(summary, story, scenario, findings, _captured(evidence), omitted)
-    chosen = {"ISSUE.md": redact(text, secrets).encode()} | _read_at_once(evidence) | chosen
-    top = f"{summary.scenario}-{run.name}"
+    return omitted
+
+
+def _write(target: Path, top: str, chosen: Mapping[str, bytes]) -> None:
     try:
         with tarfile.open(target, "w:gz") as archive:
             for name, content in chosen.items():
@@ -74,7 +102,6 @@ def bundle(run: RunFolder, target: Path) -> dict[str, str]:
                 archive.addfile(entry, io.BytesIO(content))
     except OSError as error:
         raise StoreError(target, str(error.strerror)) from error
-    return omitted
 
 
 def _files(run: Path) -> Iterator[tuple[str, Path]]:

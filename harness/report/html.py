@@ -13,7 +13,7 @@ from harness.charts.columns import COLOURS, columns_of, shades
 from harness.charts.figures import Charts, survival_figure
 from harness.outcome import Outcome
 from harness.report.account import Account
-from harness.report.markdown import survival_lines
+from harness.report.markdown import SHARDS, shard_rows, survival_lines
 from harness.report.words import leak_line, shown_seconds
 from harness.units import format_size
 
@@ -38,12 +38,13 @@ def html(accounts: Sequence[Account]) -> str:
         scripts=[Markup(script) for script in scripts],  # noqa: S704 — Bokeh's own
         colours={str(outcome): colour for outcome, colour in COLOURS.items()},
         over_time=_OVER_TIME,
+        shard_heads=SHARDS,
     )
 
 
 def _run(account: Account) -> dict[str, Any]:
     """Return what the template asks of a run."""
-    columns = columns_of(account.folder)
+    columns = columns_of(account.folder, tails=account.tails)
     figures: dict[str, Model] = dict(Charts(columns).figures)
     if account.survival:
         figures["survival"] = survival_figure(account.survival, "trials")
@@ -60,4 +61,5 @@ def _run(account: Account) -> dict[str, Any]:
         "colour": _COLOURS.get(account.verdict, "#8a6d00"),
         "leak": leak_line(leak) if leak else "",
         "survival": survival_lines(account),
+        "shards": shard_rows(account),
     }

@@ -5,13 +5,14 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.records import Finding, Summary
+from harness.records import Diagnosis, Finding, Summary
 from harness.units import format_duration, format_size
 
 _EXPECTED = {
     "hang": "The client should return as soon as its export has completed.",
     "stall": "The build should go on, or fail.",
 }
+_EXPECTED_ORPHAN = "The daemon should be done with a build soon after its client was killed; it still holds it to run."
 
 
 def issue(
@@ -51,6 +52,39 @@ def issue(
     return "\n\n".join(parts) + "\n"
 
 
+def issue_of_capture(
+    story: Mapping[str, Any],
+    diagnosis: Diagnosis | None,
+    captured: Mapping[str, str],
+    omitted: Mapping[str, str],
+) -> str:
+    """Return Markdown of a daemon that was captured as it was found, with no run of ours behind it.
+
+    Args:
+        story: its `daemon.json`.
+        diagnosis: what its dumps come to.
+        captured: for each kind of evidence, `captured` or why not.
+        omitted: files that the archive does not hold, and why.
+    """
+    daemon = story["daemon"]
+    sentence = diagnosis.sentence if diagnosis else "No goroutine dump was had, so nothing is diagnosed."
+    frames = (
+        ["", f"{diagnosis.because}:", "", "```", *diagnosis.frames, "```"] if diagnosis and diagnosis.frames else []
+    )
+    parts = [
+        f"# {daemon['kind']} {daemon['version']}: {diagnosis.kind if diagnosis else 'captured'}",
+        "## Bug description",
+        "\n".join([f"Captured {story['captured']}, {story['why']}.", "", f"**{sentence}**", *frames]),
+        "## Reproduction",
+        "None: this daemon was captured as it was found, under a load of its owner's.",
+        "## Version information",
+        versions(story),
+        "## Evidence",
+        _evidence(captured, omitted),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
 def _title(summary: Summary) -> str:
     daemon = f"{summary.daemon.get('kind')} {summary.daemon.get('version')}"
     return f"{daemon}: {summary.because}" if summary.first_hang or summary.first_stall else f"{daemon}: no finding"
@@ -63,7 +97,8 @@ def _description(summary: Summary, findings: Sequence[Finding]) -> str:
     lines = [
         f"In a stress run of {summary.iterations} builds, iteration {first.iteration} ({first.actor} "
         f"{json.dumps(dict(first.args))}) came to a {first.kind} {first.at:.1f} s into the run: in phase "
-        f"`{first.phase}`, nothing came for {format_duration(round(first.waited, 1))}. {_EXPECTED[first.kind]}",
+        f"`{first.phase}`, nothing came for {format_duration(round(first.waited, 1))}. "
+        f"{_EXPECTED[first.kind] if first.seen_by == 'client' else _EXPECTED_ORPHAN}",
     ]
     if summary.diagnosis:
         lines += ["", f"**{summary.diagnosis.sentence}**"]
@@ -106,7 +141,7 @@ def versions(story: Mapping[str, Any]) -> str:
 
 def _evidence(captured: Mapping[str, str], omitted: Mapping[str, str]) -> str:
     had = [name for name, result in captured.items() if result == "captured"]
-    lines = [f"Captured while the client still waited: {', '.join(had) or 'nothing'}."]
+    lines = [f"Captured while it went on: {', '.join(had) or 'nothing'}."]
     missing = {name: result for name, result in captured.items() if result != "captured"}
     if missing:
         lines += ["", "Could not be captured:", "", *(f"- {name}: {why}" for name, why in missing.items())]

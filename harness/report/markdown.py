@@ -1,9 +1,13 @@
 """A run as Markdown, for an issue: the verdict, what it rests on, and what was found."""
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from harness.report.account import Account, Evidence
 from harness.report.words import shown_seconds
+from harness.units import format_size
+
+SHARDS: Final = ("shard", "cores", "daemons", "iterations", "ok", "hung", "goroutines at last", "memory at last")
 
 
 def markdown(account: Account) -> str:
@@ -18,6 +22,8 @@ def markdown(account: Account) -> str:
     total = sum(account.outcomes.values())
     shares = [(name, count, f"{count / total:.2%}") for name, count in account.outcomes.items()]
     parts += ["## Outcomes", _table(("outcome", "iterations", "share"), shares) if shares else "No iteration is over."]
+    if len(account.shards) > 1:
+        parts += ["## Side by side", _table(SHARDS, shard_rows(account))]
     tails = account.tails
     if tails.n:
         row = (tails.n, *(shown_seconds(value) for value in (tails.p50, tails.p99, tails.longest)))
@@ -42,6 +48,18 @@ def markdown(account: Account) -> str:
         account.versions,
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def shard_rows(account: Account) -> list[tuple[object, ...]]:
+    """Return what each of the daemons side by side came to, under the heads of `SHARDS`."""
+    return [
+        (
+            *(each.shard, ", ".join(map(str, each.cores)) or "all", each.daemons, each.iterations, each.ok, each.hung),
+            "–" if each.goroutines is None else each.goroutines,
+            "–" if each.rss is None else format_size(each.rss),
+        )
+        for each in account.shards
+    ]
 
 
 def survival_lines(account: Account) -> list[str]:

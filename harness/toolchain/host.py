@@ -29,11 +29,16 @@ class Host:
         programs = {name: path for name in CLIENTS if (path := await on_host(name))}
         if "docker" not in programs:
             raise NoHostDocker("no docker that starts is on PATH")
-        endpoint = os.environ.get("DOCKER_HOST") or await _context_endpoint(programs["docker"])
+        endpoint = os.environ.get("DOCKER_HOST") or await context_endpoint(programs["docker"])
         return Toolchain("host", {name: await inspect(name, path) for name, path in programs.items()}, endpoint)
 
 
-async def _context_endpoint(docker: Path) -> str:
+async def context_endpoint(docker: Path) -> str:
+    """Return the address that a docker command line would talk to, by the user's context.
+
+    Raises:
+        NoHostDocker: it does not say.
+    """
     try:
         told = await run(
             [docker, "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"], deadline=_CLIENT_SECONDS

@@ -94,7 +94,7 @@ def write_million(results: Path, count: int = ITERATIONS) -> RunFolder:
     true = replace(
         summary,
         iterations=count,
-        outcomes={str(outcome): each for outcome, each in counts.counts.items()},
+        outcomes={str(outcome): number for outcome, number in counts.counts.items()},
         rate=rate(1, tails.n + 1),
         tail_seconds={"p50": tails.p50, "p99": tails.p99, "max": tails.longest},
         iterations_per_minute=60 * count / seconds,

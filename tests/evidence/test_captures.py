@@ -8,14 +8,14 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import anyio
 import pytest
 
 from harness.actors.watch import Watch
 from harness.attention import Attention
-from harness.daemons.base import BuildRecords, BuildRequest, Daemon, DaemonFacts
+from harness.daemons.base import BuildRecords, BuildRequest, DaemonFacts
 from harness.errors import CaptureError
 from harness.evidence.base import Capture
 from harness.evidence.beside import Beside
@@ -80,7 +80,7 @@ class Talks(Silent):
 async def capture(one: Capture, daemon: Silent, folder: Path) -> None:
     """Make one capture."""
     with anyio.fail_after(one.deadline):
-        await one.capture(cast("Daemon", daemon), folder)
+        await one.capture(daemon, folder)
 
 
 PAGE = Page("cpu profile", "cpu.pprof", "/here", "nobody has it", (("seconds", 5),))
@@ -145,7 +145,8 @@ async def test_busy_process(process: Start, eventually: Ask, tmp_path: Path) -> 
     await capture(Processes(), Silent(facts(pid=daemon.pid)), tmp_path)
     told = json.loads((tmp_path / "process.json").read_text())
     assert not told["stopped"]
-    assert told["cores"] == told["threads"][0]["cores"] > 0.05
+    assert told["cores"] == pytest.approx(told["threads"][0]["cores"], abs=0.05)  # two files, read one after the other
+    assert told["cores"] > 0.05
     assert told["rss"] > 0
 
 

@@ -8,12 +8,12 @@ import anyio
 import pytest
 
 from harness.actors.watch import Watch
-from harness.daemons.base import Daemon
 from harness.errors import CaptureError
+from harness.evidence.base import Subject
 from harness.evidence.table import OF_DAEMON, Stages, capture_all, of_build
 
 pytestmark = pytest.mark.anyio
-NOBODY = cast("Daemon", None)
+NOBODY = cast("Subject", None)
 
 
 @dataclass
@@ -23,7 +23,7 @@ class Works:
     name: str = "works"
     deadline: float = 5.0
 
-    async def capture(self, daemon: Daemon, folder: Path) -> None:  # noqa: ARG002 — asks no daemon
+    async def capture(self, daemon: Subject, folder: Path) -> None:  # noqa: ARG002 — asks no daemon
         """Write it."""
         (folder / "works.txt").write_text("evidence")
 
@@ -36,7 +36,7 @@ class Refuses:
     name: str = "refuses"
     deadline: float = 5.0
 
-    async def capture(self, daemon: Daemon, folder: Path) -> None:  # noqa: ARG002 — asks no daemon
+    async def capture(self, daemon: Subject, folder: Path) -> None:  # noqa: ARG002 — asks no daemon
         """Say why."""
         raise self.error
 
@@ -49,7 +49,7 @@ class Hangs:
     deadline: float = 0.2
     cancelled: list[bool] = field(default_factory=list)
 
-    async def capture(self, daemon: Daemon, folder: Path) -> None:  # noqa: ARG002 — asks no daemon
+    async def capture(self, daemon: Subject, folder: Path) -> None:  # noqa: ARG002 — asks no daemon
         """Wait for ever."""
         try:
             await anyio.sleep_forever()
@@ -66,7 +66,7 @@ class Meets:
     other: anyio.Event
     deadline: float = 5.0
 
-    async def capture(self, daemon: Daemon, folder: Path) -> None:  # noqa: ARG002 — asks no daemon
+    async def capture(self, daemon: Subject, folder: Path) -> None:  # noqa: ARG002 — asks no daemon
         """Wait for the other."""
         self.mine.set()
         await self.other.wait()
@@ -80,7 +80,7 @@ class Follows:
     name: str = "follows"
     deadline: float = 5.0
 
-    async def capture(self, daemon: Daemon, folder: Path) -> None:  # noqa: ARG002 — asks no daemon
+    async def capture(self, daemon: Subject, folder: Path) -> None:  # noqa: ARG002 — asks no daemon
         """Check it."""
         assert self.above.cancelled
 

@@ -1,0 +1,91 @@
+"""`repro watch`: beside a daemon that others load, until something is wrong with it, which is captured."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import anyio
+import typer
+from rich.console import Console
+
+from harness.cli.capture import OUTPUT, Output, Where, as_object
+from harness.errors import UsageError
+from harness.interrupt import interruptible
+from harness.outcome import ExitCode
+from harness.units import parse_duration
+from harness.vigil import Patience
+from harness.watchman import Event, Watchman
+
+_LEAST_PAUSE = 1.0
+_LEAST_LOOKS = 30
+
+
+class BadOption(UsageError):
+    """An option with a value that it cannot have."""
+
+    def __init__(self, option: str, why: str) -> None:
+        super().__init__(f"{option}: {why}")
+
+
+def watch(
+    daemon: Where,
+    output: Output = OUTPUT,
+    export_hang: Annotated[
+        str, typer.Option(metavar="T", help="How long a build that has nothing left to do may take to return.")
+    ] = "60s",
+    stall: Annotated[str, typer.Option(metavar="T", help="How long a build may make no progress.")] = "10m",
+    every: Annotated[str, typer.Option(metavar="T", help="Between two looks.")] = "10s",
+    leak_after: Annotated[
+        int, typer.Option(metavar="N", help="Looks at which no build ran that a leak is judged by.")
+    ] = 60,
+    once: Annotated[bool, typer.Option("--once", help="End with the first capture; 1 if it is a hang.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> int:
+    """Watch a running dockerd or buildkitd, and capture it at the first build that does not return, or at a leak.
+
+    It builds nothing and changes nothing. Everything is captured three times at most; the watch goes on until Ctrl-C.
+    """
+    patience = Patience(
+        _seconds("--export-hang", export_hang),
+        _seconds("--stall", stall),
+        _seconds("--every", every),
+        leak_after,
+    )
+    if patience.every < _LEAST_PAUSE:
+        raise BadOption("--every", "a look more than once a second would be a load; give 1s or more")
+    if leak_after < _LEAST_LOOKS:
+        raise BadOption("--leak-after", f"fewer than {_LEAST_LOOKS} looks cannot tell a leak from chance")
+    tell = _tell_machines if as_json else _tell_people(Console(highlight=False))
+    return anyio.run(_watch, Watchman(daemon, patience, output, tell, once))
+
+
+async def _watch(watchman: Watchman) -> int:
+    code = ExitCode.INTERRUPTED
+    async with interruptible() as interrupt:
+        with interrupt.heeded():
+            code = await watchman.watch()
+    return code
+
+
+def _seconds(option: str, text: str) -> float:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise BadOption(option, str(error)) from error
+
+
+def _tell_people(console: Console) -> Callable[[Event], None]:
+    def tell(event: Event) -> None:
+        now = datetime.now(UTC).isoformat(timespec="seconds").removesuffix("+00:00")
+        console.print(f"{now}Z  {event.kind}  {event.text}", markup=False, soft_wrap=True)
+
+    return tell
+
+
+def _tell_machines(event: Event) -> None:
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    line: dict[str, Any] = {"event": event.kind, "at": now, "text": event.text}
+    if event.captured:
+        line |= as_object(event.captured)
+    print(json.dumps(line), flush=True)  # noqa: T201 — machine lines
