@@ -34,6 +34,8 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        # Bokeh's script reads a reference only once it has read what that leads to
+        self._environment.policies["json.dumps_kwargs"] = {"sort_keys": False}
         self._environment.globals |= {
             "badges": {**_BADGES, "": _OTHER},
             "colours": {str(outcome): colour for outcome, colour in COLOURS.items()},

@@ -40,8 +40,6 @@ class View:
 
     body: bytes
     etag: str
-    over: bool
-    """Whether the run has ended, so that nothing will change."""
 
 
 @dataclass
@@ -74,7 +72,7 @@ class Views:
             began = time.monotonic()
             if kept.view is None or (seen != kept.seen and (over or began >= kept.not_before)):
                 body = json.dumps(view_of(folder, kept.found), allow_nan=False).encode()
-                kept.view = View(body, f'"{hashlib.sha256(body).hexdigest()[:24]}"', over)
+                kept.view = View(body, f'"{hashlib.sha256(body).hexdigest()[:24]}"')
                 kept.seen = seen
                 kept.not_before = time.monotonic() + _SHARE * (time.monotonic() - began)
             return kept.view

@@ -35,6 +35,9 @@ SUMS = """() => {
 """What the charts draw, summed."""
 
 
+NOTHING_YET = re.compile(r"\[bokeh [\d.]+\] could not (set initial ranges|determine .* data value for log axis)")
+
+
 @pytest.fixture
 def serve() -> Iterator[Serve]:
     """Serve a results folder at a port that is free; return the address."""
@@ -66,6 +69,11 @@ def shown(page: Page) -> dict[str, int]:
 def counts_of(folder: RunFolder) -> dict[str, int]:
     """Return how often each outcome came, looked at one by one."""
     return dict(Counter(str(each.outcome) for each in folder.read(Iteration)))
+
+
+def grave(complaints: list[str]) -> list[str]:
+    """Return what the console complained of, but for charts that have nothing to show yet."""
+    return [said for said in complaints if not NOTHING_YET.search(said)]
 
 
 def fits(page: Page, width: int) -> None:
@@ -106,7 +114,7 @@ def test_an_ended_run(tmp_path: Path, serve: Serve, width: int) -> None:
         assert page.locator("[data-run]").count() == 1
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         keep_picture(page, f"serve-list-{width}")
-    assert complaints == []
+    assert grave(complaints) == []
 
 
 def test_a_run_that_goes_on(tmp_path: Path, serve: Serve) -> None:
@@ -114,9 +122,9 @@ def test_a_run_that_goes_on(tmp_path: Path, serve: Serve) -> None:
     scenario = write_scenario(
         tmp_path,
         build={"parallel": 2},
-        clients={"default": "0.2", "40": "hang"},
+        clients={"default": "0.2", "100": "hang"},
         actors=[{"prune": "loop", "all": True, "when": {"interval": "700ms"}}],
-        stop={"iterations": 60, "hangs": 5},
+        stop={"iterations": 120},
         detect={"export_hang": "2s", "stall": "30s"},
     )
     address = serve(scenario.parent / "results")
@@ -149,14 +157,14 @@ def test_a_run_that_goes_on(tmp_path: Path, serve: Serve) -> None:
             assert shown(page) == {**counts, "all": sum(counts.values())}
             assert drawn["acts"] == len(folder.read(Action)) > 3
             assert page.locator("h1").inner_text().startswith("HANG")
-            assert page.locator("h3.finding").inner_text().startswith("iteration 40 ")
+            assert page.locator("h3.finding").inner_text().startswith("iteration 100 ")
             assert page.evaluate("window.neverReloaded") is True
             name = page.locator("#findings a").first.get_attribute("href")
             page.locator("#findings summary").click()
             keep_picture(page, "serve-went-on-390")
             answer = page.request.get(f"{address}runs/stubbed/{folder.name}/{name}")
             assert answer.body() == (folder.path / str(name)).read_bytes()
-        assert complaints == []
+        assert grave(complaints) == []
     finally:
         process.kill()
         process.communicate(timeout=30)

@@ -53,9 +53,9 @@ function size(bytes) {
   return bytes < 1024 ? `${bytes} B` : bytes < 1048576 ? `${(bytes / 1024).toFixed(1)} KiB` : `${(bytes / 1048576).toFixed(1)} MiB`;
 }
 
-function finding(found, open) {
+function finding(found, open, goesOn) {
   const parts = [make("h3", {class: "finding"}, found.line)];
-  if (!found.whole) return [...parts, make("p", {class: "faint"}, "Its evidence is not captured yet.")];
+  if (!found.whole) return [...parts, make("p", {class: "faint"}, goesOn ? "Its evidence is being captured." : "It has no evidence.")];
   if (found.diagnosis) parts.push(make("p", {class: "diagnosis"}, ...said(found.diagnosis)));
   if (found.steps.length) parts.push(make("pre", {}, found.steps.join("\n")));
   if (found.buckets.length) {
@@ -77,11 +77,11 @@ function finding(found, open) {
 
 let findingsShown = "";
 function findings(data) {
-  const now = JSON.stringify([data.findings, data.more, data.untold]);
+  const now = JSON.stringify([data.findings, data.more, data.untold, data.state]);
   if (now === findingsShown) return; // who reads in them is not disturbed
   findingsShown = now;
   const open = [...document.querySelectorAll("#findings details")].map(each => each.open);
-  const parts = data.findings.flatMap((found, place) => finding(found, open[place] ?? false));
+  const parts = data.findings.flatMap((found, place) => finding(found, open[place] ?? false, data.state === "goes on"));
   if (data.more.length) parts.push(make("ul", {}, ...data.more.map(line => make("li", {}, line))));
   if (data.untold) parts.push(make("p", {}, `And ${number.format(data.untold)} more.`));
   $("findings").replaceChildren(...(parts.length ? parts : [make("p", {}, "None.")]));
