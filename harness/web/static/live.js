@@ -127,9 +127,9 @@ function fill(data) {
 async function follow() {
   let pause = PAUSE;
   try {
-    const answer = await fetch("data.json", {headers: etag ? {"If-None-Match": etag} : {}, cache: "no-store"});
-    if (!answer.ok && answer.status !== 304) throw new Error(`${answer.status} ${answer.statusText}`);
-    if (answer.status !== 304) {
+    const answer = await fetch("data.json", {cache: "no-cache"}); // the browser asks whether it is still what it has
+    if (!answer.ok) throw new Error(`${answer.status} ${answer.statusText}`);
+    if (answer.headers.get("ETag") !== etag) {
       const data = await answer.json();
       fill(data);
       etag = answer.headers.get("ETag");
