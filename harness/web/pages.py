@@ -67,7 +67,9 @@ class Pages:
 @cache
 def _empty_charts() -> list[Any]:
     """Return what Bokeh's script draws: those over time in one document, so that who moves one moves all."""
-    figures = dict(Charts(no_columns()).figures)
+    figures: dict[str, Any] = dict(Charts(no_columns()).figures)
+    for plot in figures.values():
+        plot.visible = False  # until there is something in it
     apart = {name: figures.pop(name) for name in _APART}
     over_time = column([*figures.values()], sizing_mode="stretch_width")
     return [json_item(model, name) for name, model in {"over-time": over_time, **apart}.items()]  # type: ignore[arg-type]

@@ -87,11 +87,13 @@ function findings(data) {
   $("findings").replaceChildren(...(parts.length ? parts : [make("p", {}, "None.")]));
 }
 
-/** Give every source of the charts its columns anew; the axis follows unless somebody has moved it. */
+/** Give every source of the charts its columns anew; what has none is not shown. The axis follows unless somebody has moved it. */
 function draw(columns) {
   for (const document of Bokeh.documents) {
     for (const model of document.all_models) {
-      if (model.type === "ColumnDataSource" && model.name in columns) model.data = columns[model.name];
+      const name = (model.name ?? "").replace("chart-", ""); // a figure's; a source has the bare name
+      if (name in columns && model.type === "ColumnDataSource") model.data = columns[name];
+      if (name in columns && model.type === "Figure") model.visible = Object.values(columns[name])[0].length > 0;
       if (model.type === "Range1d" && model.name === "time") {
         const [until] = columns.time.end;
         if (end === null || (model.start === 0 && model.end === end)) model.setv({start: 0, end: until});
