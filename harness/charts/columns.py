@@ -39,8 +39,36 @@ def columns_of(folder: RunFolder, bins: int | None = None, tails: aggregate.Tail
     measured has no row.
     """
     bins = bins or min(max(aggregate.iterations(folder), _LEAST_BINS), _MOST_BINS)
-    line, measured = aggregate.timeline(folder, bins), aggregate.samples(folder, bins)
-    acts = aggregate.spans(folder)
+    return _columns(
+        aggregate.timeline(folder, bins),
+        aggregate.samples(folder, bins),
+        aggregate.spans(folder),
+        aggregate.findings(folder),
+        tails or aggregate.tails(folder),
+        aggregate.audits(folder),
+    )
+
+
+def no_columns() -> dict[str, Columns]:
+    """Return the columns of every source for a run that has recorded nothing."""
+    return _columns(
+        aggregate.Timeline((), (), {}, (), (), ()),
+        aggregate.Samples(*[()] * 12),
+        aggregate.Spans(*[()] * 6),
+        aggregate.Findings(*[()] * 6),
+        aggregate.Tails((), (), (), 0, None, None, None),
+        aggregate.Audits(*[()] * 8),
+    )
+
+
+def _columns(
+    line: aggregate.Timeline,
+    measured: aggregate.Samples,
+    acts: aggregate.Spans,
+    found: aggregate.Findings,
+    tails: aggregate.Tails,
+    audits: aggregate.Audits,
+) -> dict[str, Columns]:
     end = max([*line.until[-1:], *measured.at[-1:], *acts.until[-1:], 1.0])
     none = (0,) * len(line.since)
     return {
@@ -66,9 +94,9 @@ def columns_of(folder: RunFolder, bins: int | None = None, tails: aggregate.Tail
         "running": _measured(at=measured.at, least=measured.running_least, most=measured.running_most),
         "own": _measured(at=measured.at, cpu=measured.own_cpu, rss=_times(measured.own_rss, 1 / _MIB)),
         "acts": _shaded(acts),
-        "findings": _marked(aggregate.findings(folder)),
-        "tails": _histogram(tails or aggregate.tails(folder)),
-        "audits": _audited(aggregate.audits(folder)),
+        "findings": _marked(found),
+        "tails": _histogram(tails),
+        "audits": _audited(audits),
     }
 
 

@@ -17,6 +17,7 @@ from harness.cli.report import report
 from harness.cli.resume import resume
 from harness.cli.run import run
 from harness.cli.schema import schema
+from harness.cli.serve import serve
 from harness.cli.show import show
 from harness.cli.toolchain import toolchain
 from harness.cli.watch import watch
@@ -38,6 +39,7 @@ app.command("show")(show)
 app.command("report")(report)
 app.command("diagnose")(diagnose_)
 app.command("merge")(merge_)
+app.command("serve")(serve)
 app.command("bundle")(bundle_)
 app.command("capture")(capture)
 app.command("watch")(watch)

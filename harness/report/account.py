@@ -100,7 +100,7 @@ def account_of(folder: RunFolder) -> Account:
         tails=aggregate.tails(folder),
         survival=kaplan_meier(lives.trials, lives.hung) if had_trials else None,
         survival_seconds=kaplan_meier(lives.seconds, lives.hung) if had_trials else None,
-        findings=[_evidence(folder, finding, clean) for finding in findings[:_TOLD_WHOLE]],
+        findings=[evidence_of(folder, finding, clean) for finding in findings[:_TOLD_WHOLE]],
         more_findings=[clean(finding_line(finding)) for finding in findings[_TOLD_WHOLE:_LINES]],
         untold_findings=max(0, len(findings) - _LINES),
         scenario=clean(scenario),
@@ -117,7 +117,8 @@ def _scenario(folder: RunFolder) -> str:
         raise StoreError(folder.path / "scenario.yaml", f"cannot be read: {error.strerror}") from error
 
 
-def _evidence(folder: RunFolder, finding: Finding, clean: Callable[[str], str]) -> Evidence:
+def evidence_of(folder: RunFolder, finding: Finding, clean: Callable[[str], str]) -> Evidence:
+    """Return what was captured at a finding so far."""
     here = folder.path / "findings" / str(finding.iteration)
     captured: Mapping[str, Any] = {}
     if (here / "captured.json").is_file():

@@ -1,0 +1,130 @@
+"""The routes of `repro serve`: the runs, one of them and its data, its files, the metrics. All is only read."""
+
+from pathlib import Path
+from typing import Final
+
+from anyio.to_thread import run_sync
+from bokeh.util.paths import bokehjs_path
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, HTMLResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from harness.store import RunFolder
+from harness.web.auth import LOOPBACK, TokenGuard
+from harness.web.headers import SANDBOX, Headers
+from harness.web.metrics import metrics_of
+from harness.web.pages import Pages
+from harness.web.runs import Runs
+from harness.web.view import Views
+
+_STATIC: Final = Path(__file__).with_name("static")
+_GZIP_LEVEL: Final = 4
+_YEAR: Final = 365 * 24 * 3600
+_SNIFFED: Final = 8192
+
+
+def make_app(results: Path, *, token: str | None, loopback: bool) -> Starlette:
+    """Return the application.
+
+    Args:
+        results: where run folders are kept; it need not be there yet.
+        token: what who looks must have; None lets everybody in who reaches it.
+        loopback: whether it listens on the loopback alone; then it answers to names of the loopback alone, so that no
+            page elsewhere can have its own name lead here.
+    """
+    answers = _Answers(Runs(results))
+    middleware = [Middleware(Headers)]
+    if loopback:
+        middleware.append(Middleware(TrustedHostMiddleware, allowed_hosts=LOOPBACK, www_redirect=False))
+    if token is not None:
+        middleware.append(Middleware(TokenGuard, token=token))
+    middleware.append(Middleware(GZipMiddleware, compresslevel=_GZIP_LEVEL))
+    run = "/runs/{scenario}/{name}"
+    return Starlette(
+        routes=[
+            Route("/", answers.index, methods=["GET"]),
+            Route(f"{run}/", answers.run, methods=["GET"]),
+            Route(f"{run}/data.json", answers.data, methods=["GET"]),
+            Route(f"{run}/report.html", answers.report, methods=["GET"]),
+            Route(f"{run}/findings/{{path:path}}", answers.evidence, methods=["GET"]),
+            Route("/metrics", answers.metrics, methods=["GET"]),
+            Route("/bokeh-{version}.js", answers.bokeh, methods=["GET"]),
+            Mount("/static", StaticFiles(directory=_STATIC)),
+        ],
+        middleware=middleware,
+    )
+
+
+class _Answers:
+    """What each route answers; disk and database are read in threads."""
+
+    def __init__(self, runs: Runs) -> None:
+        self._runs, self._views, self._pages = runs, Views(), Pages()
+
+    async def index(self, _: Request) -> Response:
+        """The runs, newest first."""
+        listed = await run_sync(lambda: [*self._runs.listed()])
+        return HTMLResponse(self._pages.index(self._runs.results, listed), headers={"Cache-Control": "no-store"})
+
+    async def run(self, request: Request) -> Response:
+        """One run; its script asks for the data, and goes on asking."""
+        folder = await self._found(request)
+        page = await run_sync(self._pages.run, folder)
+        return HTMLResponse(page, headers={"Cache-Control": "no-store"})
+
+    async def data(self, request: Request) -> Response:
+        """A run's data; nothing where the asker has it already."""
+        view = await run_sync(self._views.of, await self._found(request))
+        headers = {"ETag": view.etag, "Cache-Control": "no-cache"}
+        if view.etag in request.headers.get("if-none-match", ""):
+            return Response(status_code=304, headers=headers)
+        return Response(view.body, media_type="application/json", headers=headers)
+
+    async def report(self, request: Request) -> Response:
+        """The report that was written at the end, shut off from the rest of the site."""
+        return await run_sync(_file_in, (await self._found(request)).path, "report.html")
+
+    async def evidence(self, request: Request) -> Response:
+        """A file of the evidence: text to read, all else to download."""
+        folder = await self._found(request)
+        return await run_sync(_file_in, folder.path / "findings", request.path_params["path"])
+
+    async def metrics(self, _: Request) -> Response:
+        """The runs of now as Prometheus metrics."""
+        return Response(await run_sync(metrics_of, self._runs), media_type=CONTENT_TYPE_LATEST)
+
+    async def bokeh(self, _: Request) -> Response:
+        """Bokeh's own script, of the package that is installed."""
+        headers = {"Cache-Control": f"private, max-age={_YEAR}, immutable"}
+        return FileResponse(bokehjs_path() / "js" / "bokeh.min.js", media_type="text/javascript", headers=headers)
+
+    async def _found(self, request: Request) -> RunFolder:
+        folder = await run_sync(self._runs.find, request.path_params["scenario"], request.path_params["name"])
+        if folder is None:
+            raise HTTPException(404, "there is no such run")
+        return folder
+
+
+def _file_in(folder: Path, name: str) -> Response:
+    """Return a file that lies in a folder or below it, wherever links may lead."""
+    file = (folder / name.replace("\0", "?")).resolve()
+    if not file.is_relative_to(folder.resolve()) or not file.is_file():
+        raise HTTPException(404, "there is no such file")
+    headers = {"Cache-Control": "no-cache"}
+    if file.suffix == ".html":
+        return FileResponse(file, media_type="text/html", headers=headers | {"Content-Security-Policy": SANDBOX})
+    if _is_text(file):
+        return FileResponse(file, media_type="text/plain", headers=headers)
+    return FileResponse(file, media_type="application/octet-stream", filename=file.name, headers=headers)
+
+
+def _is_text(file: Path) -> bool:
+    with file.open("rb") as stream:
+        return b"\0" not in stream.read(_SNIFFED)

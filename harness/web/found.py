@@ -1,0 +1,53 @@
+"""What the page says of a finding: its evidence and what that comes to, read once."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from harness.diagnosis import diagnose_finding
+from harness.records import Diagnosis, Finding
+from harness.report.account import evidence_of
+from harness.report.words import finding_line
+from harness.store import RunFolder
+
+
+class Found:
+    """The findings of one run; dumps of tens of megabytes are not read at every look."""
+
+    def __init__(self) -> None:
+        self._told: dict[int, tuple[int, dict[str, Any]]] = {}
+
+    def told(
+        self, folder: RunFolder, finding: Finding, daemon: Mapping[str, Any], clean: Callable[[str], str]
+    ) -> dict[str, Any]:
+        """Return a finding as plain data; its evidence once that is captured."""
+        captured = folder.path / "findings" / str(finding.iteration) / "captured.json"
+        if not captured.is_file():
+            return {"line": clean(finding_line(finding)), "whole": False, "diagnosis": None}
+        written, (known, told) = captured.stat().st_mtime_ns, self._told.get(finding.iteration, (0, {}))
+        if written != known:
+            told = _whole(folder, finding, daemon, clean)
+            self._told[finding.iteration] = (written, told)
+        return told
+
+
+def plain(diagnosis: Diagnosis | None) -> dict[str, str] | None:
+    """Return what is said of a diagnosis."""
+    return {key: asdict(diagnosis)[key] for key in ("sentence", "because")} if diagnosis else None
+
+
+def _whole(
+    folder: RunFolder, finding: Finding, daemon: Mapping[str, Any], clean: Callable[[str], str]
+) -> dict[str, Any]:
+    evidence = evidence_of(folder, finding, clean)
+    return {
+        "line": evidence.line,
+        "whole": True,
+        "diagnosis": plain(diagnose_finding(folder.path / "findings" / str(finding.iteration), daemon)),
+        "steps": evidence.steps,
+        "captured": evidence.captured,
+        "missing": evidence.missing,
+        "files": evidence.files,
+        "goroutines": evidence.goroutines,
+        "buckets": evidence.buckets,
+    }

@@ -1,0 +1,112 @@
+"""The runs below a results folder, as they stand: also those that go on, died, or cannot be read."""
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from harness.errors import StoreError
+from harness.outcome import Outcome
+from harness.records import Summary
+from harness.report.words import headline
+from harness.store import RunFolder
+
+State = Literal["ended", "goes on", "died"]
+_STORY: Final = ("pid", "started", "seed", "argv", "toolchain", "daemon")
+"""What is asked of `run.json`."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a run stands."""
+
+    state: State
+    verdict: str
+    because: str
+    story: Mapping[str, Any]
+    summary: Summary | None
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A run in one line."""
+
+    scenario: str
+    name: str
+    started: str
+    state: State | None
+    """None where that cannot be told."""
+    verdict: str
+    because: str
+    iterations: int | None
+    first_hang: int | None
+
+
+class Runs:
+    """The runs below a folder; one is found by its name in the list, never by a path."""
+
+    def __init__(self, results: Path) -> None:
+        self.results = results
+
+    def folders(self) -> list[RunFolder]:
+        """Return them, newest first."""
+        found = (file.parent for file in self.results.glob("*/*/run.json"))
+        return [RunFolder(path) for path in sorted(found, key=lambda path: path.name, reverse=True)]
+
+    def find(self, scenario: str, name: str) -> RunFolder | None:
+        """Return the run of that name."""
+        return next((run for run in self.folders() if (run.path.parent.name, run.name) == (scenario, name)), None)
+
+    def listed(self) -> Iterator[Listed]:
+        """Yield each in one line, newest first."""
+        for folder in self.folders():
+            yield _listed(folder)
+
+
+def standing(folder: RunFolder) -> Standing:
+    """Return how a run stands.
+
+    Raises:
+        StoreError: its files are damaged.
+    """
+    story, summary = folder.read_json("run.json"), folder.summary()
+    lacking = [name for name in _STORY if name not in story]
+    if lacking:
+        raise StoreError(folder.path / "run.json", f"is damaged: it lacks {', '.join(lacking)}")
+    verdict, because = headline(folder, summary, story)
+    if summary:
+        return Standing("ended", verdict, because, story, summary)
+    return Standing("goes on" if folder.goes_on else "died", verdict, because, story, None)
+
+
+def last_record(folder: RunFolder) -> float:
+    """Return the seconds since something was last recorded; infinite where nothing was."""
+    times = [file.stat().st_mtime for name in ("run.db", "run.db-wal") if (file := folder.path / name).exists()]
+    return max(0.0, time.time() - max(times)) if times else float("inf")
+
+
+def _listed(folder: RunFolder) -> Listed:
+    scenario = folder.path.parent.name
+    try:
+        stands = standing(folder)
+        summary = stands.summary
+        if summary:
+            iterations, hang = summary.iterations, summary.first_hang.iteration if summary.first_hang else None
+        elif (folder.path / "run.db").exists():
+            iterations, hang = _so_far(folder)
+        else:
+            iterations, hang = 0, None
+    except StoreError as error:
+        return Listed(scenario, folder.name, "", None, "DAMAGED", str(error), None, None)
+    started = str(stands.story["started"])
+    return Listed(scenario, folder.name, started, stands.state, stands.verdict, stands.because, iterations, hang)
+
+
+def _so_far(folder: RunFolder) -> tuple[int, int | None]:
+    """Return how many iterations are over, and the first that hung."""
+    with folder.reading() as connection:
+        [count] = connection.execute("SELECT count(*) FROM iterations").fetchone()
+        query = "SELECT iteration FROM findings WHERE kind = ? ORDER BY at LIMIT 1"
+        hang = connection.execute(query, (str(Outcome.HANG),)).fetchone()
+    return count, hang[0] if hang else None

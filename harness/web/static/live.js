@@ -1,0 +1,155 @@
+// Fills the page of a run with its data, and goes on doing so while the run goes on.
+"use strict";
+
+const PAUSE = 2000; // milliseconds from one answer to the next question
+const PAUSE_OF_DEAD = 15000; // it may be gone on with
+const $ = id => document.getElementById(id);
+const read = id => JSON.parse($(id).textContent);
+const colours = read("colours");
+const number = new Intl.NumberFormat("en-US");
+let end = null; // of the axis of time, as we set it last
+let etag = null;
+
+/** Make an element; text is only ever text. */
+function make(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name === "style") Object.assign(element.style, value);
+    else element.setAttribute(name, value);
+  }
+  element.append(...children);
+  return element;
+}
+
+function show(id, ...children) {
+  $(id).replaceChildren(...children);
+  $(id).hidden = children.length === 0;
+}
+
+function key(colour, text, style = {}) {
+  return make("span", {class: "key"}, make("i", {style: {background: colour, ...style}}), text);
+}
+
+function row(cells) {
+  return make("tr", {}, ...cells.map(([tag, text, kind = ""]) => make(tag, {class: kind}, text)));
+}
+
+function said(diagnosis) {
+  return diagnosis ? [make("b", {}, diagnosis.sentence), make("br"), diagnosis.because] : [];
+}
+
+function outcomes(counts) {
+  const total = Object.values(counts).reduce((sum, each) => sum + each, 0);
+  if (!total) return [row([["td", "No iteration is over."]])];
+  const rows = Object.entries(counts).map(([name, count]) => make("tr", {},
+    make("td", {}, key(colours.outcomes[name], name)),
+    make("td", {class: "n"}, number.format(count)),
+    make("td", {class: "n"}, `${(100 * count / total).toFixed(2)} %`)));
+  return [row([["th", "outcome"], ["th", "iterations", "n"], ["th", "share", "n"]]), ...rows,
+    row([["td", "all"], ["td", number.format(total), "n"], ["td", ""]])];
+}
+
+function size(bytes) {
+  return bytes < 1024 ? `${bytes} B` : bytes < 1048576 ? `${(bytes / 1024).toFixed(1)} KiB` : `${(bytes / 1048576).toFixed(1)} MiB`;
+}
+
+function finding(found, open) {
+  const parts = [make("h3", {class: "finding"}, found.line)];
+  if (!found.whole) return [...parts, make("p", {class: "faint"}, "Its evidence is not captured yet.")];
+  if (found.diagnosis) parts.push(make("p", {class: "diagnosis"}, ...said(found.diagnosis)));
+  if (found.steps.length) parts.push(make("pre", {}, found.steps.join("\n")));
+  if (found.buckets.length) {
+    const rows = found.buckets.map(([count, state, place]) =>
+      row([["td", number.format(count), "n"], ["td", state], ["td", place, "code"]]));
+    parts.push(make("p", {}, `${number.format(found.goroutines)} goroutines in the last dump; the fullest places:`),
+      make("table", {}, row([["th", "count", "n"], ["th", "state"], ["th", "at"]]), ...rows));
+  }
+  const missing = Object.entries(found.missing);
+  const details = make("details", {},
+    make("summary", {}, `Evidence: ${found.captured.length} of ${found.captured.length + missing.length} kinds captured, ${found.files.length} files`),
+    make("ul", {},
+      ...found.files.map(([name, bytes]) => make("li", {},
+        make("a", {href: name.split("/").map(encodeURIComponent).join("/")}, name), " ", make("small", {}, size(bytes)))),
+      ...missing.map(([name, why]) => make("li", {}, `no ${name}: ${why}`))));
+  details.open = open;
+  return [...parts, details];
+}
+
+let findingsShown = "";
+function findings(data) {
+  const now = JSON.stringify([data.findings, data.more, data.untold]);
+  if (now === findingsShown) return; // who reads in them is not disturbed
+  findingsShown = now;
+  const open = [...document.querySelectorAll("#findings details")].map(each => each.open);
+  const parts = data.findings.flatMap((found, place) => finding(found, open[place] ?? false));
+  if (data.more.length) parts.push(make("ul", {}, ...data.more.map(line => make("li", {}, line))));
+  if (data.untold) parts.push(make("p", {}, `And ${number.format(data.untold)} more.`));
+  $("findings").replaceChildren(...(parts.length ? parts : [make("p", {}, "None.")]));
+}
+
+/** Give every source of the charts its columns anew; the axis follows unless somebody has moved it. */
+function draw(columns) {
+  for (const document of Bokeh.documents) {
+    for (const model of document.all_models) {
+      if (model.type === "ColumnDataSource" && model.name in columns) model.data = columns[model.name];
+      if (model.type === "Range1d" && model.name === "time") {
+        const [until] = columns.time.end;
+        if (end === null || (model.start === 0 && model.end === end)) model.setv({start: 0, end: until});
+        model.reset_end = until;
+        end = until;
+      }
+    }
+  }
+}
+
+function fill(data) {
+  const {columns} = data;
+  $("verdict").textContent = data.verdict;
+  $("verdict").style.background = colours.badges[data.verdict] ?? colours.badges[""];
+  $("because").textContent = data.because;
+  document.title = `${data.verdict} ${document.title.split(" ").at(-1)}`;
+  show("problem", ...(data.problem ? [data.problem] : []));
+  show("diagnosis", ...said(data.diagnosis));
+  $("facts").replaceChildren(...Object.entries(data.facts).flatMap(([name, value]) =>
+    [make("dt", {}, name), make("dd", {}, value)]));
+  $("keys").replaceChildren(
+    ...Object.keys(data.outcomes).map(name => key(colours.outcomes[name], name)),
+    ...Object.entries(data.shades).map(([actor, colour]) => key(colour, `${actor} acts`, {opacity: .45})),
+    ...(columns.findings.at.length ? [key(colours.outcomes.hang, "a finding", {width: "2px"})] : []));
+  $("outcomes").replaceChildren(...outcomes(data.outcomes));
+  $("leak").textContent = data.leak;
+  $("tails-section").hidden = columns.tails.count.length === 0;
+  $("audits-section").hidden = columns.audits.lasting.length === 0;
+  findings(data);
+  draw(columns);
+}
+
+async function follow() {
+  let pause = PAUSE;
+  try {
+    const answer = await fetch("data.json", {headers: etag ? {"If-None-Match": etag} : {}, cache: "no-store"});
+    if (!answer.ok && answer.status !== 304) throw new Error(`${answer.status} ${answer.statusText}`);
+    if (answer.status !== 304) {
+      const data = await answer.json();
+      fill(data);
+      etag = answer.headers.get("ETag");
+      document.body.dataset.state = data.state;
+    }
+    const {state} = document.body.dataset;
+    if (state === "died") pause = PAUSE_OF_DEAD;
+    $("follows").textContent = state === "goes on"
+      ? `follows the run; last looked at ${new Date().toLocaleTimeString()}`
+      : state === "died" ? "the run stands still" : "";
+    if (state === "ended" || state === "damaged") return;
+  } catch (error) {
+    $("follows").textContent = `cannot be followed: ${error.message}; tried again`;
+  }
+  setTimeout(follow, pause);
+}
+
+async function begin() {
+  for (const item of read("charts")) await Bokeh.embed.embed_item(item);
+  await follow();
+}
+
+begin();

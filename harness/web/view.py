@@ -1,0 +1,158 @@
+"""What the page of one run shows, as plain data: gathered anew when the run has moved on, but never without pause."""
+
+import hashlib
+import json
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from threading import Lock
+from typing import Any, Final
+
+import yaml
+
+from harness import aggregate
+from harness.charts.columns import columns_of, no_columns, shades
+from harness.errors import StoreError
+from harness.records import Finding
+from harness.report.bundle import secret_arguments
+from harness.report.redact import redact
+from harness.report.words import facts, facts_so_far, finding_line, leak_line
+from harness.store import RunFolder
+from harness.web.found import Found, plain
+from harness.web.runs import Standing, standing
+
+_TOLD_WHOLE: Final = 3
+"""Findings of which all is told; later ones show the same daemon in the same state."""
+_LINES: Final = 100
+_KEPT: Final = 16
+"""Runs whose view is kept in memory, some 100 kB each."""
+_SHARE: Final = 10
+"""A run that goes on is looked at again after so many times as long as the last look took: a tenth of one core."""
+
+
+@dataclass(frozen=True)
+class View:
+    """A run's data as JSON."""
+
+    body: bytes
+    etag: str
+    over: bool
+    """Whether the run has ended, so that nothing will change."""
+
+
+@dataclass
+class _Kept:
+    """The last view of a run, and what it was made from."""
+
+    lock: Lock
+    found: Found = field(default_factory=Found)
+    view: View | None = None
+    seen: object = None
+    not_before: float = 0.0
+
+
+class Views:
+    """The views of runs; several who look at one share it."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[Path, _Kept] = OrderedDict()
+        self._lock = Lock()
+
+    def of(self, folder: RunFolder) -> View:
+        """Return the view of a run: as it is now where it has ended, else as of a moment ago."""
+        with self._lock:
+            kept = self._kept.setdefault(folder.path, _Kept(Lock()))
+            self._kept.move_to_end(folder.path)
+            while len(self._kept) > _KEPT:
+                self._kept.popitem(last=False)
+        with kept.lock:
+            seen, over = _traces(folder), (folder.path / "summary.json").exists()
+            began = time.monotonic()
+            if kept.view is None or (seen != kept.seen and (over or began >= kept.not_before)):
+                body = json.dumps(view_of(folder, kept.found), allow_nan=False).encode()
+                kept.view = View(body, f'"{hashlib.sha256(body).hexdigest()[:24]}"', over)
+                kept.seen = seen
+                kept.not_before = time.monotonic() + _SHARE * (time.monotonic() - began)
+            return kept.view
+
+
+def view_of(folder: RunFolder, found: Found) -> dict[str, Any]:
+    """Return a run's data; of one that is damaged, what is wrong with it."""
+    try:
+        stands = standing(folder)
+    except StoreError as error:
+        return _told("DAMAGED", str(error), "damaged")
+    told = _told(stands.verdict, stands.because, stands.state)
+    try:
+        clean = partial(redact, values=secret_arguments(_scenario(folder)))
+        told["because"] = clean(stands.because)
+        told["diagnosis"] = plain(stands.summary.diagnosis if stands.summary else None)
+        if (folder.path / "run.db").exists():
+            told |= _recorded(folder, stands, found, clean)
+        elif stands.state == "goes on":
+            told["problem"] = "Nothing is recorded yet: the daemon is being prepared."
+        else:
+            told["problem"] = "The run died before its first iteration."
+    except StoreError as error:
+        told["problem"] = str(error)
+    return told
+
+
+def _told(verdict: str, because: str, state: str) -> dict[str, Any]:
+    """Return what is said of a run of which no records are known."""
+    return {
+        "verdict": verdict,
+        "because": because,
+        "state": state,
+        "problem": "",
+        "diagnosis": None,
+        "facts": {},
+        "outcomes": {},
+        "leak": "",
+        "shades": {},
+        "findings": [],
+        "more": [],
+        "untold": 0,
+        "columns": no_columns(),
+    }
+
+
+def _recorded(folder: RunFolder, stands: Standing, found: Found, clean: Callable[[str], str]) -> dict[str, Any]:
+    summary, story = stands.summary, stands.story
+    columns = columns_of(folder)
+    lines = facts(folder, summary, story) if summary else facts_so_far(folder, story)
+    first = list(islice(folder.each(Finding), _LINES))
+    daemon = story["daemon"] or {}
+    return {
+        "facts": {name: clean(value) for name, value in lines.items()},
+        "outcomes": {str(outcome): count for outcome, count in aggregate.outcomes(folder).counts.items()},
+        "leak": leak_line(summary.leak) if summary and summary.leak else "",
+        "shades": shades(columns["acts"]),
+        "findings": [found.told(folder, finding, daemon, clean) for finding in first[:_TOLD_WHOLE]],
+        "more": [clean(finding_line(finding)) for finding in first[_TOLD_WHOLE:]],
+        "untold": max(0, len(columns["findings"]["at"]) - _LINES),
+        "columns": columns,
+    }
+
+
+def _scenario(folder: RunFolder) -> Mapping[str, Any]:
+    """Return the scenario as it is written, for the secrets in it; none where it is not there yet."""
+    try:
+        written = yaml.safe_load((folder.path / "scenario.yaml").read_text())
+    except FileNotFoundError:
+        return {}
+    except (OSError, yaml.YAMLError) as error:
+        raise StoreError(folder.path / "scenario.yaml", f"cannot be read: {error}") from error
+    return written if isinstance(written, Mapping) else {}
+
+
+def _traces(folder: RunFolder) -> object:
+    """Return what changes with whatever there is to see."""
+    files = [folder.path / name for name in ("run.json", "summary.json", "run.db", "run.db-wal")]
+    files += folder.path.glob("findings/*/captured.json")
+    stats = {file: file.stat() for file in files if file.exists()}
+    return folder.goes_on, {str(file): (stat.st_mtime_ns, stat.st_size) for file, stat in stats.items()}

@@ -1,0 +1,34 @@
+"""A browser for the application, without a socket; what goes wrong in it is raised."""
+
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+
+from harness.web.app import make_app
+
+
+class Client:
+    """Keeps its cookies, and follows no redirect."""
+
+    def __init__(self, results: Path, token: str | None = None, *, loopback: bool = True) -> None:
+        self._app = make_app(results, token=token, loopback=loopback)
+        self._cookies = httpx.Cookies()
+
+    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """Ask for something."""
+
+        async def ask() -> httpx.Response:
+            transport = httpx.ASGITransport(self._app)
+            base = "http://127.0.0.1:8321"
+            async with httpx.AsyncClient(transport=transport, base_url=base, cookies=self._cookies) as client:
+                answer = await client.request(method, path, **options)
+                self._cookies = client.cookies
+                return answer
+
+        return anyio.run(ask)
+
+    def get(self, path: str, **options: Any) -> httpx.Response:
+        """Ask for something with GET."""
+        return self.request("GET", path, **options)
