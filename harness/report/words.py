@@ -45,9 +45,9 @@ def facts(folder: RunFolder, summary: Summary, story: Mapping[str, Any]) -> dict
     return told | {"folder": str(folder.path)}
 
 
-def facts_so_far(folder: RunFolder, story: Mapping[str, Any]) -> dict[str, str]:
-    """Return what a run without a verdict has recorded, a line by each name."""
-    daemon, counts, tails = story["daemon"] or {}, aggregate.outcomes(folder), aggregate.tails(folder)
+def facts_so_far(folder: RunFolder, story: Mapping[str, Any], tails: aggregate.Tails | None = None) -> dict[str, str]:
+    """Return what a run without a verdict has recorded, a line by each name; who has the tails gives them along."""
+    daemon, counts, tails = story["daemon"] or {}, aggregate.outcomes(folder), tails or aggregate.tails(folder)
     came = ", ".join(f"{outcome} {count}" for outcome, count in counts.counts.items())
     told = {
         "scenario": f"{folder.path.parent.name}, seed {story['seed']}, started {story['started']}",

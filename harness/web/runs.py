@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from harness import aggregate
 from harness.errors import StoreError
 from harness.outcome import Outcome
 from harness.records import Summary
@@ -106,7 +107,6 @@ def _listed(folder: RunFolder) -> Listed:
 def _so_far(folder: RunFolder) -> tuple[int, int | None]:
     """Return how many iterations are over, and the first that hung."""
     with folder.reading() as connection:
-        [count] = connection.execute("SELECT count(*) FROM iterations").fetchone()
         query = "SELECT iteration FROM findings WHERE kind = ? ORDER BY at LIMIT 1"
         hang = connection.execute(query, (str(Outcome.HANG),)).fetchone()
-    return count, hang[0] if hang else None
+    return aggregate.iterations(folder), hang[0] if hang else None

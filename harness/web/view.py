@@ -123,8 +123,9 @@ def _told(verdict: str, because: str, state: str) -> dict[str, Any]:
 
 def _recorded(folder: RunFolder, stands: Standing, found: Found, clean: Callable[[str], str]) -> dict[str, Any]:
     summary, story = stands.summary, stands.story
-    columns = columns_of(folder)
-    lines = facts(folder, summary, story) if summary else facts_so_far(folder, story)
+    tails = aggregate.tails(folder)
+    columns = columns_of(folder, tails=tails)
+    lines = facts(folder, summary, story) if summary else facts_so_far(folder, story, tails)
     first = list(islice(folder.each(Finding), _LINES))
     daemon = story["daemon"] or {}
     return {

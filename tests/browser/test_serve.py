@@ -1,0 +1,162 @@
+"""The live page in a browser: it moves while a run goes on, ends on the database's numbers, and fits phone and desk."""
+
+import re
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page
+
+from harness.outcome import Outcome
+from harness.records import Action, Finding, Iteration, Sample
+from harness.store import RunFolder
+from tests.benchmarks.million import write_million
+from tests.browser.chromium import WIDTHS, keep_picture, needs_chromium, opened
+from tests.stub_runs import last_run, start, write_scenario
+
+pytestmark = [needs_chromium, pytest.mark.timeout(240)]
+Serve = Callable[[Path], str]
+
+SUMS = """() => {
+    const found = {};
+    for (const document of Bokeh.documents) for (const model of document.all_models)
+        if (model.type === "ColumnDataSource") found[model.name] = model.data;
+    const sum = values => Array.from(values).reduce((a, b) => a + b, 0);
+    const outcomes = {};
+    for (const name of ["ok", "timed_out", "failed", "hang", "stall", "infra", "cut_off"])
+        if (sum(found.outcomes[name])) outcomes[name] = sum(found.outcomes[name]);
+    return {outcomes, tails: sum(found.tails.count), acts: sum(found.acts.count),
+            findings: Array.from(found.findings.iteration), running: Math.max(...found.running.most)};
+}"""
+"""What the charts draw, summed."""
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Serve a results folder at a port that is free; return the address."""
+    started: list[subprocess.Popen[str]] = []
+
+    def serve(results: Path) -> str:
+        argv = [sys.executable, "-m", "harness", "serve", str(results), "--port", "0"]
+        process = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
+        started.append(process)
+        assert process.stdout
+        found = re.search(r"http://\S+", process.stdout.readline())
+        assert found
+        return found[0]
+
+    yield serve
+    for process in started:
+        process.terminate()
+        process.communicate(timeout=30)
+        assert process.returncode == 130
+
+
+def shown(page: Page) -> dict[str, int]:
+    """Return the page's table of outcomes."""
+    rows = page.locator("#outcomes tr").all_inner_texts()
+    cells = [row.split("\t") for row in rows[1:]]
+    return {name.strip(): int(count.replace(",", "")) for name, count, *_ in cells}
+
+
+def counts_of(folder: RunFolder) -> dict[str, int]:
+    """Return how often each outcome came, looked at one by one."""
+    return dict(Counter(str(each.outcome) for each in folder.read(Iteration)))
+
+
+def fits(page: Page, width: int) -> None:
+    """Fail where the page is wider than its window, or a chart that is shown has no height."""
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    for chart in page.locator(".charts:visible").all():
+        box = chart.bounding_box()
+        assert box
+        assert box["height"] > 100, chart.get_attribute("id")
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_an_ended_run(tmp_path: Path, serve: Serve, width: int) -> None:
+    """Table and charts of a run with prunes, pressures, audits and a hang are its records; nothing complains or
+    overflows; it is not asked for again.
+    """
+    folder = write_million(tmp_path, 2000)
+    address = serve(tmp_path)
+    with opened(f"{address}runs/million/{folder.name}/", width) as (page, complaints):
+        page.wait_for_selector("body[data-state=ended]")
+        counts = counts_of(folder)
+        assert shown(page) == {**counts, "all": 2000}
+        tails = [each.tail for each in folder.read(Iteration) if each.outcome is Outcome.OK and each.tail is not None]
+        drawn = page.evaluate(SUMS)
+        assert drawn["outcomes"] == counts
+        assert drawn["tails"] == len(tails)
+        assert drawn["acts"] == len(folder.read(Action))
+        assert drawn["findings"] == [each.iteration for each in folder.read(Finding)]
+        assert drawn["running"] == max(each.running for each in folder.read(Sample))
+        assert page.locator("h1").inner_text().startswith("HANG")
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.wait_for_timeout(3000)
+        assert asked == []
+        fits(page, width)
+        keep_picture(page, f"serve-{width}")
+        page.goto(address)
+        assert page.locator("[data-run]").count() == 1
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        keep_picture(page, f"serve-list-{width}")
+    assert complaints == []
+
+
+def test_a_run_that_goes_on(tmp_path: Path, serve: Serve) -> None:
+    """Numbers and charts move without a reload while builds end, a finding appears, and the end is the database's."""
+    scenario = write_scenario(
+        tmp_path,
+        build={"parallel": 2},
+        clients={"default": "0.2", "40": "hang"},
+        actors=[{"prune": "loop", "all": True, "when": {"interval": "700ms"}}],
+        stop={"iterations": 60, "hangs": 5},
+        detect={"export_hang": "2s", "stall": "30s"},
+    )
+    address = serve(scenario.parent / "results")
+    process = start(scenario)
+    try:
+        while not any((scenario.parent / "results").glob("*/*/run.db")):
+            assert process.poll() is None
+        folder = last_run(scenario)
+        with opened(f"{address}runs/stubbed/{folder.name}/", 390) as (page, complaints):
+            page.evaluate("window.neverReloaded = true")
+            seen: list[tuple[int, int]] = []
+
+            def look() -> dict[str, Any]:
+                drawn: dict[str, Any] = page.evaluate(SUMS)
+                total = sum(drawn["outcomes"].values())
+                if not seen or seen[-1][0] != total:
+                    seen.append((total, shown(page).get("all", 0)))
+                return drawn
+
+            while page.evaluate("document.body.dataset.state") == "goes on":
+                look()
+                page.wait_for_timeout(200)
+            process.communicate(timeout=60)
+            page.wait_for_selector("body[data-state=ended]")
+            drawn, counts = look(), counts_of(folder)
+            assert len(seen) >= 4, seen
+            assert all(table in (total, seen[place - 1][0]) for place, (total, table) in enumerate(seen) if place)
+            assert drawn["outcomes"] == counts
+            assert counts["hang"] == 1
+            assert shown(page) == {**counts, "all": sum(counts.values())}
+            assert drawn["acts"] == len(folder.read(Action)) > 3
+            assert page.locator("h1").inner_text().startswith("HANG")
+            assert page.locator("h3.finding").inner_text().startswith("iteration 40 ")
+            assert page.evaluate("window.neverReloaded") is True
+            name = page.locator("#findings a").first.get_attribute("href")
+            page.locator("#findings summary").click()
+            keep_picture(page, "serve-went-on-390")
+            answer = page.request.get(f"{address}runs/stubbed/{folder.name}/{name}")
+            assert answer.body() == (folder.path / str(name)).read_bytes()
+        assert complaints == []
+    finally:
+        process.kill()
+        process.communicate(timeout=30)
