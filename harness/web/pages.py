@@ -39,6 +39,7 @@ class Pages:
             "colours": {str(outcome): colour for outcome, colour in COLOURS.items()},
             "bokeh_version": bokeh_version,
         }
+        self._environment.policies["json.dumps_kwargs"] = {}  # unsorted: Bokeh reads a model before what refers to it
         self._charts = _empty_charts()
 
     def index(self, results: Path, listed: Sequence[Listed]) -> str:

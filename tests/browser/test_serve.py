@@ -4,7 +4,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,11 @@ def fits(page: Page, width: int) -> None:
         assert box["height"] > 100, chart.get_attribute("id")
 
 
+def worth(complaints: Sequence[str]) -> list[str]:
+    """Return what is wrong: charts are empty until the data comes, and of that Bokeh complains too."""
+    return [each for each in complaints if "initial ranges" not in each and "data value for log axis" not in each]
+
+
 @pytest.mark.parametrize("width", WIDTHS)
 def test_an_ended_run(tmp_path: Path, serve: Serve, width: int) -> None:
     """Table and charts of a run with prunes, pressures, audits and a hang are its records; nothing complains or
@@ -106,7 +111,7 @@ def test_an_ended_run(tmp_path: Path, serve: Serve, width: int) -> None:
         assert page.locator("[data-run]").count() == 1
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         keep_picture(page, f"serve-list-{width}")
-    assert complaints == []
+    assert worth(complaints) == []
 
 
 def test_a_run_that_goes_on(tmp_path: Path, serve: Serve) -> None:
@@ -116,7 +121,8 @@ def test_a_run_that_goes_on(tmp_path: Path, serve: Serve) -> None:
         build={"parallel": 2},
         clients={"default": "0.2", "40": "hang"},
         actors=[{"prune": "loop", "all": True, "when": {"interval": "700ms"}}],
-        stop={"iterations": 60, "hangs": 5},
+        stop={"iterations": 60},
+        on_hang={"then": "renew", "probe": False},
         detect={"export_hang": "2s", "stall": "30s"},
     )
     address = serve(scenario.parent / "results")
@@ -156,7 +162,7 @@ def test_a_run_that_goes_on(tmp_path: Path, serve: Serve) -> None:
             keep_picture(page, "serve-went-on-390")
             answer = page.request.get(f"{address}runs/stubbed/{folder.name}/{name}")
             assert answer.body() == (folder.path / str(name)).read_bytes()
-        assert complaints == []
+        assert worth(complaints) == []
     finally:
         process.kill()
         process.communicate(timeout=30)
