@@ -1,6 +1,7 @@
 """A run, or several side by side, as one HTML file that needs nothing else: no network, no server."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from bokeh.embed import components
@@ -21,8 +22,8 @@ _COLOURS: Final = {"HANG": COLOURS[Outcome.HANG], "CLEAN": COLOURS[Outcome.OK]}
 _OVER_TIME: Final = ("outcomes", "tail", "goroutines", "memory", "cpu", "running")
 
 
-def html(accounts: Sequence[Account]) -> str:
-    """Return the page."""
+def html(accounts: Sequence[Account], beside: Path) -> str:
+    """Return the page; files of a run are linked where the page is to lie `beside` them."""
     environment = Environment(
         loader=PackageLoader("harness", "report"),
         autoescape=True,
@@ -39,6 +40,7 @@ def html(accounts: Sequence[Account]) -> str:
         colours={str(outcome): colour for outcome, colour in COLOURS.items()},
         over_time=_OVER_TIME,
         shard_heads=SHARDS,
+        beside=beside.resolve(),
     )
 
 

@@ -19,7 +19,7 @@ def write_report(runs: Sequence[RunFolder], target: Path) -> tuple[Path, Path]:
 
     accounts = [account_of(run) for run in runs]
     page, text = target / "report.html", target / "report.md"
-    whole = {page: html(accounts), text: "\n".join(markdown(account) for account in accounts)}
+    whole = {page: html(accounts, target), text: "\n".join(markdown(account) for account in accounts)}
     for file, content in whole.items():
         draft = file.with_name(f"{file.name}.draft")
         try:

@@ -100,6 +100,8 @@ def test_several_runs_stand_side_by_side(hung: RunFolder, tmp_path: Path) -> Non
     table = told[told.index("side-by-side") : told.index("</table>")]
     assert table.index("HANG") < table.index("CLEAN")
     assert told.count("<section") == 2
+    assert 'href="findings/' not in told, "from there it would lead nowhere"
+    assert 'href="findings/3/progress.jsonl"' in shown(hung)[0]
 
 
 def test_a_report_that_fails_changes_nothing(

@@ -17,7 +17,10 @@ def test_scenario_goes_through(repro: Repro, name: str) -> None:
 
     ``tests/benchmarks/scenarios.py`` does the same for a minute each, and on any daemon.
     """
-    code, output = repro("run", str(SCENARIOS / f"{name}.yaml"), "--daemon", "debian:forky", "--time", "8s")
+    for time in ("8s", "40s"):  # the longer one is for a host that is too slow to end a build in the shorter
+        code, output = repro("run", str(SCENARIOS / f"{name}.yaml"), "--daemon", "debian:forky", "--time", time)
+        if repro.summary.outcomes.get("ok"):
+            break
     assert code in {0, 125}, output
     assert repro.summary.ending is Ending.TIME, output
     assert repro.summary.outcomes.get("ok"), output

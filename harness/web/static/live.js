@@ -53,10 +53,11 @@ function size(bytes) {
   return bytes < 1024 ? `${bytes} B` : bytes < 1048576 ? `${(bytes / 1024).toFixed(1)} KiB` : `${(bytes / 1048576).toFixed(1)} MiB`;
 }
 
-function finding(found, open, goesOn) {
+/** A finding with its evidence; what stands above all of them is not said again. */
+function finding(found, open, goesOn, above) {
   const parts = [make("h3", {class: "finding"}, found.line)];
   if (!found.whole) return [...parts, make("p", {class: "faint"}, goesOn ? "Its evidence is being captured." : "It has no evidence.")];
-  if (found.diagnosis) parts.push(make("p", {class: "diagnosis"}, ...said(found.diagnosis)));
+  if (found.diagnosis && found.diagnosis.sentence !== above) parts.push(make("p", {class: "diagnosis"}, ...said(found.diagnosis)));
   if (found.steps.length) parts.push(make("pre", {}, found.steps.join("\n")));
   if (found.buckets.length) {
     const rows = found.buckets.map(([count, state, place]) =>
@@ -81,7 +82,7 @@ function findings(data) {
   if (now === findingsShown) return; // who reads in them is not disturbed
   findingsShown = now;
   const open = [...document.querySelectorAll("#findings details")].map(each => each.open);
-  const parts = data.findings.flatMap((found, place) => finding(found, open[place] ?? false, data.state === "goes on"));
+  const parts = data.findings.flatMap((found, place) => finding(found, open[place] ?? false, data.state === "goes on", data.diagnosis?.sentence));
   if (data.more.length) parts.push(make("ul", {}, ...data.more.map(line => make("li", {}, line))));
   if (data.untold) parts.push(make("p", {}, `And ${number.format(data.untold)} more.`));
   $("findings").replaceChildren(...(parts.length ? parts : [make("p", {}, "None.")]));
