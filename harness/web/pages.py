@@ -34,12 +34,13 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        # Bokeh's script reads a reference only once it has read what that leads to
+        self._environment.policies["json.dumps_kwargs"] = {"sort_keys": False}
         self._environment.globals |= {
             "badges": {**_BADGES, "": _OTHER},
             "colours": {str(outcome): colour for outcome, colour in COLOURS.items()},
             "bokeh_version": bokeh_version,
         }
-        self._environment.policies["json.dumps_kwargs"] = {}  # unsorted: Bokeh reads a model before what refers to it
         self._charts = _empty_charts()
 
     def index(self, results: Path, listed: Sequence[Listed]) -> str:
@@ -66,7 +67,9 @@ class Pages:
 @cache
 def _empty_charts() -> list[Any]:
     """Return what Bokeh's script draws: those over time in one document, so that who moves one moves all."""
-    figures = dict(Charts(no_columns()).figures)
+    figures: dict[str, Any] = dict(Charts(no_columns()).figures)
+    for plot in figures.values():
+        plot.visible = False  # until there is something in it
     apart = {name: figures.pop(name) for name in _APART}
     over_time = column([*figures.values()], sizing_mode="stretch_width")
     return [json_item(model, name) for name, model in {"over-time": over_time, **apart}.items()]  # type: ignore[arg-type]

@@ -17,6 +17,7 @@ import yaml
 from harness import aggregate
 from harness.charts.columns import columns_of, no_columns, shades
 from harness.errors import StoreError
+from harness.outcome import Outcome
 from harness.records import Finding
 from harness.report.bundle import secret_arguments
 from harness.report.redact import redact
@@ -40,8 +41,6 @@ class View:
 
     body: bytes
     etag: str
-    over: bool
-    """Whether the run has ended, so that nothing will change."""
 
 
 @dataclass
@@ -74,7 +73,7 @@ class Views:
             began = time.monotonic()
             if kept.view is None or (seen != kept.seen and (over or began >= kept.not_before)):
                 body = json.dumps(view_of(folder, kept.found), allow_nan=False).encode()
-                kept.view = View(body, f'"{hashlib.sha256(body).hexdigest()[:24]}"', over)
+                kept.view = View(body, f'"{hashlib.sha256(body).hexdigest()[:24]}"')
                 kept.seen = seen
                 kept.not_before = time.monotonic() + _SHARE * (time.monotonic() - began)
             return kept.view
@@ -130,7 +129,7 @@ def _recorded(folder: RunFolder, stands: Standing, found: Found, clean: Callable
     daemon = story["daemon"] or {}
     return {
         "facts": {name: clean(value) for name, value in lines.items()},
-        "outcomes": {str(outcome): count for outcome, count in aggregate.outcomes(folder).counts.items()},
+        "outcomes": {name: count for name in map(str, Outcome) if (count := sum(columns["outcomes"][name]))},
         "leak": leak_line(summary.leak) if summary and summary.leak else "",
         "shades": shades(columns["acts"]),
         "findings": [found.told(folder, finding, daemon, clean) for finding in first[:_TOLD_WHOLE]],

@@ -53,10 +53,11 @@ function size(bytes) {
   return bytes < 1024 ? `${bytes} B` : bytes < 1048576 ? `${(bytes / 1024).toFixed(1)} KiB` : `${(bytes / 1048576).toFixed(1)} MiB`;
 }
 
-function finding(found, open) {
+/** A finding with its evidence; what stands above all of them is not said again. */
+function finding(found, open, goesOn, above) {
   const parts = [make("h3", {class: "finding"}, found.line)];
-  if (!found.whole) return [...parts, make("p", {class: "faint"}, "Its evidence is not captured yet.")];
-  if (found.diagnosis) parts.push(make("p", {class: "diagnosis"}, ...said(found.diagnosis)));
+  if (!found.whole) return [...parts, make("p", {class: "faint"}, goesOn ? "Its evidence is being captured." : "It has no evidence.")];
+  if (found.diagnosis && found.diagnosis.sentence !== above) parts.push(make("p", {class: "diagnosis"}, ...said(found.diagnosis)));
   if (found.steps.length) parts.push(make("pre", {}, found.steps.join("\n")));
   if (found.buckets.length) {
     const rows = found.buckets.map(([count, state, place]) =>
@@ -77,21 +78,23 @@ function finding(found, open) {
 
 let findingsShown = "";
 function findings(data) {
-  const now = JSON.stringify([data.findings, data.more, data.untold]);
+  const now = JSON.stringify([data.findings, data.more, data.untold, data.state]);
   if (now === findingsShown) return; // who reads in them is not disturbed
   findingsShown = now;
   const open = [...document.querySelectorAll("#findings details")].map(each => each.open);
-  const parts = data.findings.flatMap((found, place) => finding(found, open[place] ?? false));
+  const parts = data.findings.flatMap((found, place) => finding(found, open[place] ?? false, data.state === "goes on", data.diagnosis?.sentence));
   if (data.more.length) parts.push(make("ul", {}, ...data.more.map(line => make("li", {}, line))));
   if (data.untold) parts.push(make("p", {}, `And ${number.format(data.untold)} more.`));
   $("findings").replaceChildren(...(parts.length ? parts : [make("p", {}, "None.")]));
 }
 
-/** Give every source of the charts its columns anew; the axis follows unless somebody has moved it. */
+/** Give every source of the charts its columns anew; what has none is not shown. The axis follows unless somebody has moved it. */
 function draw(columns) {
   for (const document of Bokeh.documents) {
     for (const model of document.all_models) {
-      if (model.type === "ColumnDataSource" && model.name in columns) model.data = columns[model.name];
+      const name = (model.name ?? "").replace("chart-", ""); // a figure's; a source has the bare name
+      if (name in columns && model.type === "ColumnDataSource") model.data = columns[name];
+      if (name in columns && model.type === "Figure") model.visible = Object.values(columns[name])[0].length > 0;
       if (model.type === "Range1d" && model.name === "time") {
         const [until] = columns.time.end;
         if (end === null || (model.start === 0 && model.end === end)) model.setv({start: 0, end: until});
@@ -127,9 +130,9 @@ function fill(data) {
 async function follow() {
   let pause = PAUSE;
   try {
-    const answer = await fetch("data.json", {headers: etag ? {"If-None-Match": etag} : {}, cache: "no-store"});
-    if (!answer.ok && answer.status !== 304) throw new Error(`${answer.status} ${answer.statusText}`);
-    if (answer.status !== 304) {
+    const answer = await fetch("data.json", {cache: "no-cache"}); // the browser asks whether it is still what it has
+    if (!answer.ok) throw new Error(`${answer.status} ${answer.statusText}`);
+    if (answer.headers.get("ETag") !== etag) {
       const data = await answer.json();
       fill(data);
       etag = answer.headers.get("ETag");

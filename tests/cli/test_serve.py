@@ -1,0 +1,59 @@
+"""`repro serve` as a process: what it prints is where it is, and what it cannot do it refuses as a usage error."""
+
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+TOKEN = "a-token-that-is-long-enough"  # noqa: S105 — a test's
+
+
+@contextmanager
+def serving(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Start it; yield the process and the address that it prints."""
+    argv = [sys.executable, "-m", "harness", "serve", *options]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout
+            found = re.search(r"http://\S+", process.stdout.readline())
+            assert found, process.communicate()[1]
+            yield process, found[0]
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_is_printed_can_be_opened(tmp_path: Path, number: signal.Signals) -> None:
+    """The address that is printed answers at once, with the token in it; Ctrl-C and SIGTERM end it without a trace."""
+    with serving(str(tmp_path), "--port", "0", "--token", TOKEN) as (process, address):
+        assert TOKEN in address
+        assert httpx.get(address, follow_redirects=True).status_code == 200
+        assert httpx.get(address.partition("?")[0]).status_code == 401
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=20)
+        assert (process.returncode, errors) == (130, "")
+
+
+def test_a_guessable_token_is_refused(tmp_path: Path) -> None:
+    """A token that is too short ends in a usage error, and nothing listens."""
+    argv = [sys.executable, "-m", "harness", "serve", str(tmp_path), "--token", "short"]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 129
+    assert "--token is shorter than" in done.stderr
+
+
+def test_a_taken_port_is_refused(tmp_path: Path) -> None:
+    """A port that another program has ends in a usage error that says which."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        argv = [sys.executable, "-m", "harness", "serve", str(tmp_path), "--port", port]
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 129
+    assert f"cannot listen at 127.0.0.1, port {port}" in done.stderr
