@@ -1,0 +1,1 @@
+"""The search for the toolchain with which a hang came, or went."""
