@@ -110,8 +110,9 @@ class Clone:
         return told.stdout.strip() or None
 
     async def uncommitted(self) -> bool:
-        """Whether a tracked file was changed and not committed."""
-        if self.bare:
+        """Whether a tracked file was changed and not committed; in a clone that was never checked out none was."""
+        index = (await self._ask("rev-parse", "--path-format=absolute", "--git-path", "index")).strip()
+        if self.bare or not Path(index).exists():
             return False
         told = await git(["-C", self.folder, "status", "--porcelain", "--untracked-files=no"], check=False)
         return bool(told.stdout.strip())
