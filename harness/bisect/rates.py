@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 _LOWEST: Final = 1e-6
 _HIGHEST: Final = 0.99
@@ -50,7 +51,7 @@ class Rates:
         loud = np.arange(hangs)[:, None] + self.shape
         return np.asarray(quiet + np.log(loud / (loud + b)).sum(0))
 
-    def quiet(self, trials: NDArray[np.int64], clean: int = 0, hangs: int = 0) -> Floats:
+    def quiet(self, trials: Ints, clean: int = 0, hangs: int = 0) -> Floats:
         """Return, for each mean (rows) and number of trials, the chance of no hang in so many more on a bad candidate.
 
         Args:
@@ -62,7 +63,7 @@ class Rates:
             return np.asarray(np.exp(np.log1p(-self.mean)[:, None] * trials))
         return np.asarray(np.exp(-self._lost(self.shape + hangs, clean, trials)))
 
-    def until_hang(self, trials: NDArray[np.int64], clean: int = 0, hangs: int = 0) -> Floats:
+    def until_hang(self, trials: Ints, clean: int = 0, hangs: int = 0) -> Floats:
         """Return, in the same shape, how many of so many trials are expected to be made if the first hang ends them.
 
         It is the sum of `quiet` over 0 to `trials` - 1.
@@ -77,7 +78,7 @@ class Rates:
     def _b(self) -> Floats:
         return self.shape * (1 - self.mean) / self.mean
 
-    def _lost(self, a: float, clean: int, trials: NDArray[np.int64]) -> Floats:
+    def _lost(self, a: float, clean: int, trials: Ints) -> Floats:
         """Return log B(a, b) - log B(a, b + trials): the sum of log(1 + trials / (b + i)) for i below a."""
         b = (self._b + clean)[:, None, None] + np.arange(a)[:, None]
         return np.asarray(np.log1p(trials / b).sum(1))
