@@ -22,10 +22,10 @@ class HarnessError(Exception):
 
 
 class Interrupted(HarnessError):
-    """The user ended it before there was anything to record."""
+    """The user ended it before it came to anything."""
 
     def __init__(self) -> None:
-        super().__init__("interrupted before the run began")
+        super().__init__("interrupted")
 
 
 class UsageError(HarnessError):

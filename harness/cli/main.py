@@ -21,6 +21,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "report": "report",
     "diagnose": "diagnose_",
     "merge": "merge_",
+    "bisect": "bisect",
     "serve": "serve",
     "bundle": "bundle_",
     "capture": "capture",
