@@ -1,1 +1,1 @@
-"""The search for the toolchain with which a hang came, or went."""
+"""The search for the build that brought a hang, or that took it away."""
