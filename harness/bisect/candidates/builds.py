@@ -59,7 +59,7 @@ class NoCheckout(InfraError):
     """A commit that git could not lay out."""
 
     def __init__(self, sha: str, why: str) -> None:
-        super().__init__(f"git could not check {sha} out: {why.strip()}")
+        super().__init__(f"git could not check {sha} out: {why.strip().partition(chr(10))[0]}")
 
 
 class Record(BaseModel):
@@ -156,13 +156,19 @@ class Builds:
     async def _check_out(self, sha: str, tree: Path) -> None:
         """Lay a commit out in a clone of our own, which has the user's tags, and borrows the user's objects."""
         quiet = ("-c", "core.hooksPath=/dev/null", "-c", "advice.detachedHead=false")
+        lender = await self.clone.lender()
+        borrowing = {"url": lender, "promisor": "true", "partialclonefilter": "blob:none"} if lender else {}
         try:
             await git([*quiet, "clone", "--quiet", "--shared", "--no-checkout", self.clone.common, tree])
+            for key, value in borrowing.items():
+                await git(["-C", tree, "config", f"remote.origin.{key}", value])
+            # without --force git passes over an object that is not there, and reports success
             await git([*quiet, "-C", tree, "checkout", "--quiet", "--force", "--detach", sha])
         except CommandError as error:
-            if shutil.disk_usage(tree.parent).free < _RESERVE // 16:
-                raise NoRoom(tree.parent, shutil.disk_usage(tree.parent).free, self._needed) from error
-            raise NoCheckout(sha, error.output) from error
+            free = shutil.disk_usage(tree.parent).free
+            raise (
+                NoRoom(tree.parent, free, self._needed) if free < _RESERVE else NoCheckout(sha, error.output)
+            ) from error
 
     async def _run(self, ledger: Ledger, tree: Path, whole: Path) -> str | None:
         """Run the build command to its end or its deadline; return why it failed."""

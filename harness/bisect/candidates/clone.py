@@ -117,6 +117,12 @@ class Clone:
         told = await git(["-C", self.folder, "status", "--porcelain", "--untracked-files=no"], check=False)
         return bool(told.stdout.strip())
 
+    async def lender(self) -> str | None:
+        """Return the address that a partial clone has its missing objects from; None where it is whole."""
+        told = await git(["-C", self.folder, "config", "--get-regexp", r"^remote\..*\.promisor$", "true"], check=False)
+        name = told.stdout.partition(".promisor ")[0].removeprefix("remote.")
+        return (await self._ask("remote", "get-url", name)).strip() if name else None
+
     async def commits(self, after: str, to: str, *, first_parent: bool) -> list[Commit]:
         """Return the commits that `to` has and `after` has not, each after its parents."""
         form = f"--format=%H{_FIELD}%P{_FIELD}%s{_FIELD}%b{_END}"

@@ -12,16 +12,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-import anyio
 import httpx
 from packaging.version import Version
-from tenacity import retry, retry_if_exception, stop_after_attempt, wait_exponential
 
 from harness.bisect.candidates.base import BadRange, Chain, ListUnavailable, Options, Range, chain
 from harness.bisect.candidates.versions import between_versions, parse_ends, version_in
+from harness.toolchain.http import client, get
 from harness.toolchain.release import BUILDKIT, DOCKER, Release
 
-_SILENCE_SECONDS: Final = 60.0
 _PAGES: Final = 50
 """More than upstream will have in years, at a hundred releases a page."""
 _LINK: Final = re.compile(r"""href=["']?(?:[^"'\s>]*/)?([^"'/\s>]+)/?["'\s>]""", re.IGNORECASE)
@@ -67,9 +65,9 @@ class Releases:
 
     async def _list(self) -> list[Listed]:
         mirror = os.environ.get(self.release.mirror_variable, "").rstrip("/")
-        async with httpx.AsyncClient(follow_redirects=True, timeout=_SILENCE_SECONDS) as client:
+        async with client() as asking:
             try:
-                return await self._read(client, mirror)
+                return await self._read(asking, mirror)
             except httpx.HTTPStatusError as error:
                 why = f"status {error.response.status_code}"
                 raise ListUnavailable(str(error.request.url), why, self.release.mirror_variable) from error
@@ -78,29 +76,29 @@ class Releases:
                 why = str(error) or type(error).__name__
                 raise ListUnavailable(where, why, self.release.mirror_variable) from error
 
-    async def _read(self, client: httpx.AsyncClient, mirror: str) -> list[Listed]:
+    async def _read(self, asking: httpx.AsyncClient, mirror: str) -> list[Listed]:
         folder, _, archive = self.release.path.rpartition("/")
         if "{version}" not in folder:  # the archives of all versions lie in one
             below = folder.format(machine=self.release.machines[platform.machine()])
-            page = await _get(client, f"{mirror or self.release.mirror}/{below}/")
+            page = await get(asking, f"{mirror or self.release.mirror}/{below}/")
             prefix, suffix = archive.split("{version}")
             return [*_in_index(page.text, re.escape(prefix), re.escape(suffix))]
         if not mirror:
-            return await self._from_api(client, _API)
+            return await self._from_api(asking, _API)
         try:
-            return await self._from_api(client, f"{mirror}/releases.json")
+            return await self._from_api(asking, f"{mirror}/releases.json")
         except httpx.HTTPStatusError as error:
             if error.response.status_code != httpx.codes.NOT_FOUND:
                 raise
-        return [*_in_index((await _get(client, f"{mirror}/")).text, "v", "")]
+        return [*_in_index((await get(asking, f"{mirror}/")).text, "v", "")]
 
-    async def _from_api(self, client: httpx.AsyncClient, url: str) -> list[Listed]:
+    async def _from_api(self, asking: httpx.AsyncClient, url: str) -> list[Listed]:
         found: list[Listed] = []
         following: str | None = url
         for _ in range(_PAGES):
             if following is None:
                 break
-            page = await _get(client, following)
+            page = await get(asking, following)
             try:
                 found += _in_api(page.json())
             except (json.JSONDecodeError, UnicodeDecodeError, TypeError, KeyError, AttributeError) as error:
@@ -125,25 +123,6 @@ def _in_index(page: str, prefix: str, suffix: str) -> Iterator[Listed]:
         if match := re.fullmatch(rf"{prefix}(\d[\w.~-]*){suffix}", name):
             version = version_in(f"v{match[1]}")
             yield Listed(match[1], bool(version and version.is_prerelease))
-
-
-def _passing(error: BaseException) -> bool:
-    if isinstance(error, httpx.HTTPStatusError):
-        return error.response.is_server_error
-    return isinstance(error, httpx.TransportError) and not isinstance(error, httpx.UnsupportedProtocol)
-
-
-@retry(
-    retry=retry_if_exception(_passing),
-    stop=stop_after_attempt(3),
-    wait=wait_exponential(multiplier=0.5),
-    sleep=anyio.sleep,
-    reraise=True,
-)
-async def _get(client: httpx.AsyncClient, url: str) -> httpx.Response:
-    response = await client.get(url)
-    response.raise_for_status()
-    return response
 
 
 BUILDKIT_RELEASES: Final = Releases(BUILDKIT, "v{version}")

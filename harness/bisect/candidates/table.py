@@ -6,6 +6,7 @@ from typing import Final
 from harness.bisect.candidates.base import Options, Range, RangeKind
 from harness.bisect.candidates.debian import Suites
 from harness.bisect.candidates.git import Commits
+from harness.bisect.candidates.image import Tags
 from harness.bisect.candidates.path import Folders
 from harness.bisect.candidates.release import BUILDKIT_RELEASES, DOCKER_RELEASES
 from harness.errors import UnknownKind
@@ -14,6 +15,7 @@ RANGES: Final[Mapping[str, RangeKind]] = {
     "path": Folders(),
     "buildkit": BUILDKIT_RELEASES,
     "docker": DOCKER_RELEASES,
+    "image": Tags(),
     "debian": Suites(),
     "git": Commits(),
 }

@@ -15,7 +15,7 @@ import anyio
 import pytest
 
 from harness.bisect.candidates import CannotBeHad, Options, TellsCost, builds, require_ends, resolve_range
-from harness.bisect.candidates.builds import NoRoom, Record
+from harness.bisect.candidates.builds import NoCheckout, NoRoom, Record
 from harness.bisect.candidates.ends import EndsCannotBeHad
 from harness.bisect.candidates.git import BuiltCommits
 from harness.ledger import ledgers
@@ -91,6 +91,21 @@ async def test_a_build_finds_the_clones_tags(three: Repository) -> None:
     line = await found(three, f"{ask}; sh build.sh")
     spec = await line.toolchain(2)
     assert Path(spec.removeprefix("path:"), "told").read_text() == "v2\n?? told\n"
+
+
+async def test_a_partial_clone(three: Repository, tmp_path: Path) -> None:
+    """In a clone without old files, builds fetch them from where the clone would; without that it is said."""
+    three.git("config", "uploadpack.allowFilter", "true")
+    three.git("config", "uploadpack.allowAnySHA1InWant", "true")
+    partial = Repository(tmp_path / "partial")
+    partial.git("remote", "add", "upstream", f"file://{three.folder}")
+    partial.git("fetch", "--quiet", "--filter=blob:none", "--tags", "upstream")
+    before = partial.state()
+    assert version(await (await found(partial)).toolchain(0)) == "good"
+    assert partial.state() == before
+    partial.git("config", "remote.upstream.promisor", "false")
+    with pytest.raises(NoCheckout, match=r"could not check .* out: error: unable to read"):
+        await (await found(partial)).toolchain(2)
 
 
 async def test_trees_are_fresh_and_in_one_place(three: Repository) -> None:
