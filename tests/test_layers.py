@@ -16,7 +16,7 @@ import harness
 LAYERS: Final[Mapping[str, tuple[str, ...]]] = {
     "version": ("harness",),
     "names": ("errors", "outcome", "units", "written", "delay", "dice", "stats", "survival", "records"),
-    "pure": ("progress", "goroutines", "diagnosis", "leak", "lives", "judge", "merge"),
+    "pure": ("progress", "goroutines", "diagnosis", "leak", "lives", "judge", "merge", "contrast"),
     "host": (
         *("proc", "burden", "cache", "cgroup", "hostinfo", "attention", "ledger", "interrupt", "apt"),
         *("logs", "share"),
