@@ -25,6 +25,9 @@ _WITH_POWER: Final = 1.96 + 0.84
 """A difference that is there is then found in four of five comparisons."""
 
 
+Said = Literal["different", "no difference", "not enough"]
+
+
 @dataclass(frozen=True)
 class Exposure:
     """One look, as far as it counts."""
@@ -56,7 +59,7 @@ class Contrast:
     """Of the trials to a hang, by dealing the looks to the two sides anew: holds too where daemons are not alike."""
     difference_at_most: float
     """The largest difference of the rates, either way, that 95 % do not exclude."""
-    verdict: Literal["different", "no difference", "not enough"]
+    verdict: Said
     worse: Literal["a", "b"] | None
     """Whose rate is the higher one, of those that differ."""
     because: str
@@ -94,7 +97,7 @@ def contrast(
     p_rates = _conditional_p(*rates)
     p_log_rank, most_unequal = _log_rank(a, b)
     at_most = _difference_at_most(*rates)
-    verdict: Literal["different", "no difference", "not enough"] = "not enough"
+    verdict: Said = "not enough"
     worse: Literal["a", "b"] | None = None
     more: int | None = None
     if p_rates <= alpha and (p_log_rank <= alpha or most_unequal):

@@ -21,6 +21,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "report": "report",
     "diagnose": "diagnose_",
     "merge": "merge_",
+    "compare": "compare_",
     "serve": "serve",
     "bundle": "bundle_",
     "capture": "capture",
