@@ -22,6 +22,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "diagnose": "diagnose_",
     "merge": "merge_",
     "compare": "compare_",
+    "verify": "verify_",
     "serve": "serve",
     "bundle": "bundle_",
     "capture": "capture",
