@@ -13,7 +13,7 @@ from scipy.special import betainc, gammaln
 
 from harness.stats import Rate, excluded_rate, more_needed, rate
 
-HALFWAY_ALPHA: Final = 0.001
+HALFWAY_ALPHA: Final = 0.005
 """What is spent on the one test before the end: enough for the report's hang, which shows in a few looks."""
 FINAL_ALPHA: Final = 0.05 - HALFWAY_ALPHA
 """By Bonferroni's bound the two tests together raise a false difference in at most 5 %."""

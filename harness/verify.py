@@ -3,9 +3,10 @@
 1. Both are had, before a daemon is started.
 2. A is looked at until it has hung a few times: it must, or the scenario has no power. So A's rate is known, and how
    many trials without a hang a B as bad as A would hardly come to (`contrast.clean_needed`).
-3. B is looked at until it has come to so many, on as many daemons as A's hangs took, none of them for less long than
-   the slowest of those: so that it had every chance. The first hang of A's kind ends it; one of another kind is told
-   apart.
+3. B is looked at until it has come to so many, on so many daemons, each for as long as the slowest of A's hangs took,
+   that a B as bad as A would hardly be silent on all of them either. The one count holds where all trials are alike,
+   the other where only daemons are: such as where a hang takes a warm cache. The first hang of A's kind ends it; one
+   of another kind is told apart.
 4. A is looked at once more, until it hangs: a host that has changed meanwhile, so that nothing hangs on it any more,
    would make any B look fixed.
 """
@@ -218,7 +219,7 @@ class _Verifying:
 
     async def silence(self) -> tuple[Said, str] | None:
         """Look at B until it has been silent for long enough, or has not."""
-        daemons, mute = self.a.hangs, 0
+        daemons, mute = clean_needed(self.a.hangs, len(self.known), self.demand.confidence), 0
         shortest = max(seen.look.iterations for seen in self.known if _hung(seen))
         while self.trials_of_b < (self.needed or 0) or self.speaking < daemons:
             if self.looks_at_b and self.late:
