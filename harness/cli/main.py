@@ -22,6 +22,8 @@ COMMANDS: Final[Mapping[str, str]] = {
     "diagnose": "diagnose_",
     "merge": "merge_",
     "bisect": "bisect",
+    "compare": "compare_",
+    "verify": "verify_",
     "serve": "serve",
     "bundle": "bundle_",
     "capture": "capture",

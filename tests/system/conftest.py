@@ -79,7 +79,7 @@ class Repro:
     def start(self, *words: str, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
         """Start `repro` with words; `run` gets the results folder."""
         argv = [sys.executable, "-m", "harness", *words]
-        if words[0] in {"run", "show"}:
+        if words[0] in {"run", "show", "compare", "verify"}:
             argv += ["--results", str(self.results)]
         return subprocess.Popen(
             argv,
