@@ -14,6 +14,11 @@ from hypothesis import settings
 settings.register_profile("shared", deadline=None)  # a busy machine is slow now and then, which is no fault of the code
 settings.load_profile("shared")
 
+for each in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+    # A shell that starts the tests in the background, or nohup, has them ignore these, and so has all that they start.
+    if signal.getsignal(each) is signal.SIG_IGN:
+        signal.signal(each, signal.default_int_handler if each is signal.SIGINT else signal.SIG_DFL)
+
 
 @pytest.fixture
 def anyio_backend() -> str:
