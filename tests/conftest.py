@@ -14,6 +14,8 @@ from hypothesis import settings
 settings.register_profile("shared", deadline=None)  # a busy machine is slow now and then, which is no fault of the code
 settings.load_profile("shared")
 
+os.environ.setdefault("REPRO_REPORT", "no")  # of the hundreds of runs that tests make, a report is looked at of few
+
 for each in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
     # A shell that starts the tests in the background, or nohup, has them ignore these, and so has all that they start.
     if signal.getsignal(each) is signal.SIG_IGN:
