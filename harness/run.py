@@ -23,7 +23,7 @@ from harness.ledger import Ledger
 from harness.outcome import Ending
 from harness.past import NOTHING_YET, Past
 from harness.plan import Plan
-from harness.records import Answer, Audit, Finding, Iteration, Summary
+from harness.records import Action, Answer, Audit, Finding, Iteration, Sample, Summary
 from harness.registry import open_registry
 from harness.scenario import Scenario, dump
 from harness.session import Session
@@ -45,6 +45,28 @@ class Audience(Observer, Protocol):
     def started(self, scenario: Scenario, folder: RunFolder, daemon: Daemon, seed: int, past: Past) -> None:
         """The daemon is up, and the run begins, or goes on after its past."""
         ...
+
+
+class Nobody:
+    """An audience of none, for runs that are told of as a whole."""
+
+    def preparing(self, what: str) -> None:
+        """Nobody hears of it."""
+
+    def started(self, scenario: Scenario, folder: RunFolder, daemon: Daemon, seed: int, past: Past) -> None:
+        """Nobody hears of it."""
+
+    def iterated(self, iteration: Iteration) -> None:
+        """Nobody hears of it."""
+
+    def acted(self, action: Action) -> None:
+        """Nobody hears of it."""
+
+    def found(self, finding: Finding) -> None:
+        """Nobody hears of it."""
+
+    def sampled(self, sample: Sample) -> None:
+        """Nobody hears of it."""
 
 
 @dataclass

@@ -27,7 +27,7 @@ LAYERS: Final[Mapping[str, tuple[str, ...]]] = {
         *("aftermath", "audit", "budget", "notify", "orphans", "sampler"),
         *("conductor", "session", "plan", "run", "engine"),
     ),
-    "users": ("charts", "report", "web", "capture", "vigil", "watchman"),
+    "users": ("charts", "report", "web", "capture", "vigil", "watchman", "look", "bisect"),
     "edge": ("cli", "__main__"),
 }
 """The rows, low to high, with the modules and packages of each; ``harness`` is the root package's own file."""

@@ -6,9 +6,10 @@ from typing import Annotated
 import anyio
 import typer
 
-from harness.cli.options import RESULTS, VOCABULARY, Results
+from harness.cli.options import RESULTS, Results
 from harness.cli.report import AtTheEnd, report_at_the_end
 from harness.cli.screen import screen
+from harness.cli.vocabulary import VOCABULARY
 from harness.engine import resume_run
 from harness.scenario import load
 from harness.store import find_run

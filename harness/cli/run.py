@@ -8,9 +8,10 @@ import anyio
 import typer
 
 from harness.cli.against import AgainstOption, require_rate
-from harness.cli.options import RESULTS, VOCABULARY, Results
+from harness.cli.options import RESULTS, Results
 from harness.cli.report import AtTheEnd, report_at_the_end
 from harness.cli.screen import screen
+from harness.cli.vocabulary import VOCABULARY
 from harness.engine import run_scenario
 from harness.outcome import gravest
 from harness.plan import RunOptions

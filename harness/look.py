@@ -1,0 +1,89 @@
+"""One look at a toolchain: a short run on fresh daemons, and the little of it that a search or a comparison goes by."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from harness.engine import run_scenario
+from harness.errors import Interrupted
+from harness.outcome import Ending, Verdict
+from harness.plan import RunOptions
+from harness.records import Summary
+from harness.run import Audience, Nobody
+from harness.scenario import Scenario
+from harness.store import RunFolder
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one run said of a toolchain."""
+
+    toolchain: str
+    """How to name the very same toolchain again."""
+    seed: int
+    said: Literal["hang", "clean", "nothing"]
+    """`nothing` where the host or the daemon broke, where no build came to its end, or a stall came unhunted."""
+    trials: int
+    """Builds that could have hung, up to the first that did."""
+    iterations: int
+    signature: str
+    """What the finding is, by its evidence; empty where there is none."""
+    seconds: float
+    """From the daemon's start to its end."""
+    ending: Ending
+    because: str
+    folder: str
+    """Where the run's records are."""
+
+
+async def look(
+    scenario: Scenario,
+    toolchain: str,
+    *,
+    results: Path,
+    iterations: int,
+    seed: int,
+    audience: Audience | None = None,
+    shards: int = 1,
+    argv: tuple[str, ...] = (),
+) -> Look:
+    """Run a scenario on a toolchain until it hangs, or until so many iterations are done.
+
+    Args:
+        scenario: with one daemon; its time limit holds as well.
+        toolchain: a spec.
+        results: where the run's folder is made.
+        iterations: at most so many builds.
+        seed: the source of all chance.
+        audience: who looks on; nobody where it is left out.
+        shards: how many daemons side by side; the first that hangs ends the look.
+        argv: the command line, for the run's record.
+
+    Raises:
+        UsageError, InfraError, SubjectError: the run could not be begun.
+        Interrupted: it was ended by the user.
+    """
+    stop = scenario.stop.model_copy(update={"iterations": iterations, "hangs": 1})
+    options = RunOptions(results=results, toolchain=toolchain, seed=seed, shards=shards, argv=argv)
+    bounded = scenario.model_copy(update={"stop": stop})
+    [(summary, folder)] = await run_scenario(bounded, options, lambda _: audience or Nobody())
+    if summary.ending is Ending.INTERRUPTED and summary.verdict is not Verdict.HANG:
+        raise Interrupted
+    return seen_in(summary, folder)
+
+
+def seen_in(summary: Summary, folder: RunFolder) -> Look:
+    """Return what a finished run said."""
+    said: dict[Verdict, Literal["hang", "clean", "nothing"]] = {Verdict.HANG: "hang", Verdict.CLEAN: "clean"}
+    return Look(
+        toolchain=summary.daemon["toolchain"],
+        seed=summary.seed,
+        said=said.get(summary.verdict, "nothing"),
+        trials=summary.rate.trials,
+        iterations=summary.iterations,
+        signature=summary.diagnosis.signature if summary.diagnosis else "",
+        seconds=summary.seconds,
+        ending=summary.ending,
+        because=summary.because,
+        folder=str(folder.path),
+    )

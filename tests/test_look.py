@@ -1,0 +1,42 @@
+"""A look: what a short run says of a toolchain."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import anyio
+
+from harness.cli.vocabulary import VOCABULARY
+from harness.look import Look, look
+from harness.outcome import Ending
+from harness.scenario import load
+from tests.stub_runs import write_scenario
+
+
+def looked(folder: Path, clients: Mapping[str, str], iterations: int = 6) -> Look:
+    """Look at the stub daemon, whose clients behave as told."""
+    scenario = load(write_scenario(folder, clients=clients), VOCABULARY, [])
+
+    async def once() -> Look:
+        return await look(scenario, "auto", results=folder / "results", iterations=iterations, seed=7)
+
+    return anyio.run(once)
+
+
+def test_a_hang_ends_a_look(tmp_path: Path) -> None:
+    """The first hang ends it, with the trials up to there, and the run's folder is named."""
+    seen = looked(tmp_path, {"5": "hang"})
+    assert (seen.said, seen.trials, seen.ending) == ("hang", 5, Ending.FINDINGS)
+    assert Path(seen.folder, "summary.json").is_file()
+
+
+def test_a_clean_look_counts_its_trials(tmp_path: Path) -> None:
+    """Builds that could have hung are counted, those that failed are not; the look's own number of builds ends it."""
+    seen = looked(tmp_path, {"2": "fail"})
+    assert (seen.said, seen.trials, seen.iterations, seen.signature) == ("clean", 5, 6, "")
+
+
+def test_a_look_that_says_nothing(tmp_path: Path) -> None:
+    """A daemon on which no build comes to its end is neither clean nor hung, and the look says why."""
+    seen = looked(tmp_path, {"default": "fail"})
+    assert seen.said == "nothing"
+    assert "no build" in seen.because
