@@ -22,6 +22,12 @@ for each in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
         signal.signal(each, signal.default_int_handler if each is signal.SIGINT else signal.SIG_DFL)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes long, real daemons and then whole runs, so that no worker is left alone with it."""
+    system = Path(__file__).parent / "system"
+    items.sort(key=lambda item: (system not in item.path.parents, not hasattr(item.module, "write_scenario")))  # type: ignore[attr-defined]
+
+
 @pytest.fixture
 def anyio_backend() -> str:
     """The event loop that the harness runs on."""
