@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +45,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(300))
             if reasons:
                 item.add_marker(pytest.mark.skip(reason="; ".join(reasons)))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache() -> Iterator[None]:
+    """Keep each worker's runs apart from those of others, which its `repro clean` would end; share what is fetched."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    if worker is None:
+        yield
+        return
+    own = cache_folder("tests") / worker
+    own.mkdir(exist_ok=True)
+    for name in ("toolchains", "base-image", "registry"):
+        shared = cache_folder(name)
+        if not (own / name).is_symlink():
+            (own / name).symlink_to(shared)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("REPRO_CACHE", str(own))
+        yield
 
 
 def folder_from(variable: str) -> str:
