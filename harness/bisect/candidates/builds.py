@@ -41,6 +41,8 @@ _TOLD_LINES: Final = 3
 _TOLD_BYTES: Final = 4096
 _RESERVE: Final = 2**30
 """What is never taken of the disk."""
+_FULL: Final = _RESERVE // 16
+"""A build that fails with less than this left is taken to have failed for it."""
 _HELD: Final = 8
 """Results that are never given up for others: the ends, and those that are being looked at."""
 
@@ -138,6 +140,9 @@ class Builds:
             started = time.monotonic()
             await self._check_out(sha, base / "tree")
             failed = await self._run(ledger, base / "tree", whole) or _lacks_daemon(whole / "out")
+            free = shutil.disk_usage(base).free
+            if failed and free < _FULL:  # which is not the commit's fault
+                raise NoRoom(base, free, self._needed)
             record = Record(
                 commit=sha,
                 command=self.command,
@@ -222,8 +227,10 @@ async def _own_tree() -> AsyncIterator[tuple[Ledger, Path]]:
                 if stale.name == name and (problems := await stale.settle()):
                     raise InfraError("; ".join(problems))
             ledger = Ledger.open(name)
+            base = cache_folder("builds") / f".{name}"
+            shutil.rmtree(base, ignore_errors=True)  # left by a build whose ledger was lost
             try:
-                yield ledger, ledger.own_folder(cache_folder("builds") / f".{name}")
+                yield ledger, ledger.own_folder(base)
             finally:
                 with anyio.CancelScope(shield=True):
                     await ledger.settle()

@@ -21,6 +21,7 @@ from harness.bisect.candidates.git import BuiltCommits
 from harness.ledger import ledgers
 from harness.proc import Identity
 from tests.bisect.repository import BUILD, Repository
+from tests.small_disk import mounted_disk
 
 pytestmark = pytest.mark.anyio
 
@@ -259,6 +260,28 @@ async def test_no_room(three: Repository, cache: Path, monkeypatch: pytest.Monke
     with pytest.raises(NoRoom, match=r"no room to build at .*are left to others"):
         await line.toolchain(1)
     assert [path.exists() for path in (first, second, other_search)] == [False, True, True]
+
+
+async def test_a_build_that_fills_the_disk(three: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A build that fails on a full disk says nothing of its commit: the host lacks room, and it is not remembered."""
+    monkeypatch.setattr(builds, "_RESERVE", 2**20)
+    monkeypatch.setattr(builds, "_FULL", 2**20)
+    with mounted_disk(tmp_path) as disk:
+        monkeypatch.setenv("REPRO_CACHE", str(disk))
+        line = await found(three, "dd if=/dev/zero of=$REPRO_OUT/large bs=1M count=64 && sh build.sh")
+        with pytest.raises(NoRoom, match="no room to build at"):
+            await line.toolchain(0)
+        assert results(disk) == []
+        assert line.seconds(0) is None
+
+
+async def test_a_tree_that_nobody_owns(three: Repository, cache: Path) -> None:
+    """A tree that was left without a record of whose it is stands in no build's way."""
+    left = cache / "builds/.build-1/tree"
+    left.mkdir(parents=True)
+    (left / "file").touch()
+    assert version(await (await found(three)).toolchain(0)) == "good"
+    assert not left.exists()
 
 
 async def test_the_record(three: Repository, cache: Path) -> None:
