@@ -19,7 +19,7 @@ _LENGTHS: Final = (0.125, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.5, 7.0, 11.0)
 _NEGLIGIBLE: Final = 1e-9
 """Hypotheses with no more of a chance than this one among so many are left out of the sums."""
 _SAME: Final = 0.999
-"""Candidates within a thousandth of the best are ties: rounding shall not choose among them."""
+"""Candidates within a thousandth of the best are ties: the oldest is chosen, not rounding's."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,7 @@ def next_look(belief: Belief, costs: Costs) -> Choice | None:
     likely = belief.posterior > _NEGLIGIBLE
     of_likely = belief.bad[likely]
     telling = of_likely.any(axis=0) & ~of_likely.all(axis=0)
-    telling[list(belief.skipped)] = False
-    [open_] = np.nonzero(telling)
+    open_ = np.setdiff1d(np.nonzero(telling)[0], list(belief.skipped)).astype(np.int64)
     if not len(open_):
         return None
     trials = _lengths(belief, costs)
@@ -68,18 +67,12 @@ def next_look(belief: Belief, costs: Costs) -> Choice | None:
     works = np.where(have > 0, _chance_to_work(belief, open_), 1.0)[:, None]
     seconds = costs.start + costs.trial * made + costs.hang * (1 - clean)
     worth = works * told / (have[:, None] + works * seconds)
-    row, column = _best(worth, seconds)
-    if worth[row, column] <= 0:
+    if worth.max() <= 0:
         return None
-    return Choice(
-        int(open_[row]), int(trials[column]), float(told[row, column]), float(have[row] + seconds[row, column])
-    )
-
-
-def _best(worth: Floats, seconds: Floats) -> tuple[int, int]:
-    """Return where to look and for how long (row and column)."""
     row = int(np.argmax(worth.max(axis=1) >= _SAME * worth.max()))
-    return row, int(np.argmax(worth[row]))
+    column = int(np.argmax(worth[row]))
+    expected = float(have[row] + seconds[row, column])
+    return Choice(int(open_[row]), int(trials[column]), float(told[row, column]), expected)
 
 
 def _lengths(belief: Belief, costs: Costs) -> Ints:

@@ -14,6 +14,9 @@ from harness.bisect.rates import Rates
 BUILD: Final = 60.0
 START: Final = 5.0
 TRIAL: Final = 0.5
+"""Seconds."""
+HANGS: Final = 3
+"""Seen on the bad end before the search. One leaves the rate too open, and more than three cost what they save."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +46,12 @@ class Told:
 class World:
     """One made-up history, and the clock of a search in it."""
 
-    def __init__(self, setting: Setting, seed: int) -> None:
+    def __init__(self, setting: Setting, seed: int, culprit: int | None = None) -> None:
         self.setting = setting
         self.chance = np.random.default_rng(seed)
         n = setting.count
-        self.culprit = int(self.chance.integers(1, n))
+        drawn = int(self.chance.integers(1, n))
+        self.culprit = drawn if culprit is None else culprit
         self.builds = self.chance.random(n) >= setting.unbuildable
         self.builds[n - 1] = True  # an end that does not build is said before a search
         if math.isinf(setting.shape):
@@ -82,42 +86,51 @@ class World:
             self.seconds += START + TRIAL * made
             return made, until <= trials
 
+    def told(self, members: tuple[int, ...], mass: float) -> Told:
+        """Return what the search ends with."""
+        return Told(members, self.culprit in members, mass, self.seconds, self.tried, self.looks)
+
 
 def search(
-    setting: Setting, seed: int, *, rates: Rates | None = None, confidence: float = 0.95, calibrate: int = 3
+    setting: Setting, seed: int, *, rates: Rates | None = None, confidence: float = 0.95, culprit: int | None = None
 ) -> Told:
-    """Search one world as `repro bisect` does: calibrate on the bad end, then look where it tells most."""
-    world = World(setting, seed)
-    n = setting.count
-    belief = Belief(hypotheses(line(n)), rates or Rates.flat())
-    world.have(n - 1)
-    for _ in range(calibrate):
-        trials, hung = world.look(n - 1, 10**9)
-        belief = belief.saw(n - 1, trials, hung=hung)
+    """Search one world as `repro bisect` does: see the bad end hang three times, then look where it tells most."""
+    world = World(setting, seed, culprit)
+    end = setting.count - 1
+    belief = Belief(hypotheses(line(setting.count)), rates or Rates.flat())
+    world.have(end)
+    for _ in range(HANGS):
+        trials, hung = world.look(end, 10**9)
+        belief = belief.saw(end, trials, hung=hung)
     while (answer := belief.answer(confidence)) is None:
-        have = [0.0 if x in world.had else BUILD for x in range(n)]
+        have = [0.0 if candidate in world.had else BUILD for candidate in range(setting.count)]
         choice = next_look(belief, Costs(have, START, TRIAL))
-        assert choice is not None
-        if not world.have(choice.candidate):
+        assert choice is not None, "short of an answer something can be told"
+        if world.have(choice.candidate):
+            trials, hung = world.look(choice.candidate, choice.trials)
+            belief = belief.saw(choice.candidate, trials, hung=hung)
+        else:
             belief = belief.skip(choice.candidate)
-            continue
-        trials, hung = world.look(choice.candidate, choice.trials)
-        belief = belief.saw(choice.candidate, trials, hung=hung)
-    return Told(
-        answer.members, world.culprit in answer.members, answer.mass, world.seconds, world.tried, world.looks
-    )
+    return world.told(answer.members, answer.mass)
 
 
-def fixed(setting: Setting, seed: int, clean: int, *, calibrate: int = 1) -> Told:
-    """Search the same world as `git bisect` does with so many clean trials for "good": halves, and git's way to skip."""
+def fixed(setting: Setting, seed: int, multiple: float, *, oracle: bool) -> Told:
+    """Search the same world as `git bisect` does: halves, its way to skip, and so many clean trials for "good".
+
+    Args:
+        setting: the kind of world.
+        seed: the world.
+        multiple: of the trials that a hang takes on average, how many make "good".
+        oracle: whether that average is known beforehand, so that the bad end is only seen to hang once; else it is
+            learned as by `search`.
+    """
     world = World(setting, seed)
     low, high = 0, setting.count - 1
+    world.have(high)
+    took = [world.look(high, 10**9)[0] for _ in range(1 if oracle else HANGS)]
+    clean = math.ceil(multiple * (1 / setting.rate if oracle else sum(took) / len(took)))
     skipped: set[int] = set()
-    if calibrate:
-        world.have(high)
-        for _ in range(calibrate):
-            world.look(high, 10**9)
-    while left := [x for x in range(low + 1, high) if x not in skipped]:
+    while left := [candidate for candidate in range(low + 1, high) if candidate not in skipped]:
         candidate = _halfway(low, high, left, skipped)
         if not world.have(candidate):
             skipped.add(candidate)
@@ -125,16 +138,14 @@ def fixed(setting: Setting, seed: int, clean: int, *, calibrate: int = 1) -> Tol
             high = candidate
         else:
             low = candidate
-    members = tuple(range(low + 1, high + 1))
-    return Told(members, world.culprit in members, math.nan, world.seconds, world.tried, world.looks)
+    return world.told(tuple(range(low + 1, high + 1)), math.nan)
 
 
 def _halfway(low: int, high: int, left: Sequence[int], skipped: set[int]) -> int:
     """Return what git tries next: the middle, or, if that was skipped, one away from it by chance (`skip_away`)."""
-    order = sorted(left, key=lambda x: -min(x - low, high - x))
-    every = sorted(range(low + 1, high), key=lambda x: -min(x - low, high - x))
+    every = sorted(range(low + 1, high), key=lambda candidate: -min(candidate - low, high - candidate))
     if every[0] not in skipped:
-        return order[0]
-    count = len(order)
-    drawn = (count * 1103515245 + 12345) // 65536 % 32768
-    return order[int(count * drawn / 32768 * math.sqrt(drawn / 32768))]
+        return every[0]
+    order = sorted(left, key=every.index)
+    drawn = (len(order) * 1103515245 + 12345) // 65536 % 32768 / 32768
+    return order[int(len(order) * drawn * math.sqrt(drawn))]
