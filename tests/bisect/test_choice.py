@@ -8,7 +8,7 @@ import pytest
 from git_bayesect import Bisector
 from scipy.stats import beta
 
-from harness.bisect.belief import Belief, hypotheses, line
+from harness.bisect.belief import Belief, Seen, hypotheses, line
 from harness.bisect.choice import Choice, Costs, next_look
 from harness.bisect.rates import Rates
 
@@ -42,9 +42,8 @@ def test_the_gain_is_what_uncertainty_falls_by(looks: int, shape: float) -> None
     for candidate, trials in [(5, 10), (8, 3)][:looks]:
         belief = belief.saw(candidate, trials, hung=False)
     choice = chosen(belief, Costs([0.0] * 12, start=1, trial=1, longest=1))
-    quiet = belief.rates.quiet(
-        np.array([1]), belief.seen[choice.candidate].clean if choice.candidate in belief.seen else 0
-    )
+    clean = belief.seen.get(choice.candidate, Seen()).clean
+    quiet = belief.rates.quiet(np.array([1]), clean)
     hangs = float((belief.joint * (1 - quiet[:, 0])).sum(axis=1) @ belief.bad[:, choice.candidate])
     after = [entropy(belief.saw(choice.candidate, 1, hung=hung)) for hung in (True, False)]
     assert choice.trials == 1
