@@ -147,6 +147,7 @@ class Audits:
     open_files: tuple[int | None, ...]
     rss: tuple[int | None, ...]
     running: tuple[int | None, ...]
+    cache: tuple[int | None, ...]
 
 
 @dataclass(frozen=True)
@@ -301,10 +302,10 @@ def lives(folder: RunFolder) -> Lives:
 def audits(folder: RunFolder, limit: int = 600) -> Audits:
     """Return what the idle daemon held: every audit, or evenly chosen ones where there are more than `limit`."""
     query = """
-        SELECT iteration, series, at, goroutines, lasting, open_files, rss, running
+        SELECT iteration, series, at, goroutines, lasting, open_files, rss, running, cache
         FROM audits WHERE (rowid - 1) % max(1, (SELECT count(*) FROM audits) / ?) = 0 ORDER BY at"""
     with folder.reading() as connection:
-        return Audits(*_columns(connection, query, (limit,), 8))
+        return Audits(*_columns(connection, query, (limit,), 9))
 
 
 def _counted(connection: sqlite3.Connection) -> dict[Outcome, int]:

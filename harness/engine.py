@@ -27,7 +27,7 @@ import anyio
 from harness import __version__
 from harness.budget import require_budget
 from harness.cache import cache_folder
-from harness.errors import HarnessError, InfraError, UsageError
+from harness.errors import InfraError, Interrupted, UsageError
 from harness.hostinfo import describe, require_bearable
 from harness.interrupt import interruptible
 from harness.ledger import ledgers
@@ -60,13 +60,6 @@ class ShardsOfMany(UsageError):
 
     def __init__(self) -> None:
         super().__init__("--shards is for a scenario with one daemon: leave it out, or `daemons`")
-
-
-class Interrupted(HarnessError):
-    """The user ended it before there was anything to record."""
-
-    def __init__(self) -> None:
-        super().__init__("interrupted before the run began")
 
 
 class Ended(UsageError):

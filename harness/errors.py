@@ -1,6 +1,7 @@
 """The error tree. Each class makes its own message: what is wrong, where, and what to do next.
 
 HarnessError
+├─ Interrupted   the user ended it
 ├─ UsageError    what the user wrote or asked for      ScenarioError, UnknownKind
 ├─ SubjectError  the daemon under test                 DaemonStartError, DaemonDied
 └─ InfraError    us or the host; never a finding       CommandError, CommandTimeout, CommandMissing,
@@ -18,6 +19,13 @@ _LOG_LINES: Final = 5
 
 class HarnessError(Exception):
     """Root of every error that the harness raises on purpose."""
+
+
+class Interrupted(HarnessError):
+    """The user ended it before it came to anything."""
+
+    def __init__(self) -> None:
+        super().__init__("interrupted")
 
 
 class UsageError(HarnessError):

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from harness.engine import Interrupted, run_scenario
+from harness.engine import run_scenario
+from harness.errors import Interrupted
 from harness.outcome import Ending, Verdict
 from harness.plan import RunOptions
 from harness.records import Summary

@@ -173,6 +173,8 @@ class RunFolder:
         try:
             with closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True)) as connection:
                 connection.execute("BEGIN")
+                for kind, table in _TABLES.items():
+                    _complete(connection, kind, table)
                 yield connection
         except (sqlite3.Error, IndexError, ValueError) as error:
             raise StoreError(source, f"cannot be read: {error}") from error
@@ -319,6 +321,19 @@ def _diagnosis(written: dict[str, Any] | None) -> Diagnosis | None:
         return None
     lists = {key: tuple(written[key]) for key in ("goroutines", "frames")}
     return Diagnosis(**{**written, **lists})
+
+
+def _complete(connection: sqlite3.Connection, kind: type[Record], table: str) -> None:
+    """Let queries see what an earlier version did not write: tables without rows, columns with the record's default."""
+    there = {name for _, name, *_ in connection.execute(f"PRAGMA main.table_info({table})")}
+    if not there and kind is not Iteration:
+        names = ", ".join(f"NULL AS {field.name}" for field in fields(kind))
+        connection.execute(f"CREATE TEMP VIEW {table} AS SELECT 0 AS rowid, {names} WHERE FALSE")
+    later = {field.name: field.default for field in fields(kind) if field.name not in there}
+    if there and later and MISSING not in later.values():
+        quoted = connection.execute(f"SELECT {', '.join('quote(?)' for _ in later)}", [*map(_written, later.values())])
+        added = ", ".join(f"{value} AS {name}" for name, value in zip(later, quoted.fetchone(), strict=True))
+        connection.execute(f"CREATE TEMP VIEW {table} AS SELECT rowid, *, {added} FROM main.{table}")  # noqa: S608 — our own names
 
 
 def _column_type(kind: type, name: str) -> str:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scipy.special import betaincinv
+from harness.stats import beta_quantile
 
 
 @dataclass(frozen=True)
@@ -82,4 +82,4 @@ class _BetaProduct:
             return 1.0
         mean = self.mean
         size = (1 - mean) / (mean * math.expm1(self.spread)) - 1  # a + b, from variance = mean (1 - mean) / (a + b + 1)
-        return float(betaincinv(mean * size, (1 - mean) * size, share))
+        return beta_quantile(mean * size, (1 - mean) * size, share)

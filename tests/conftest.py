@@ -14,6 +14,19 @@ from hypothesis import settings
 settings.register_profile("shared", deadline=None)  # a busy machine is slow now and then, which is no fault of the code
 settings.load_profile("shared")
 
+os.environ.setdefault("REPRO_REPORT", "no")  # of the hundreds of runs that tests make, a report is looked at of few
+
+for each in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+    # A shell that starts the tests in the background, or nohup, has them ignore these, and so has all that they start.
+    if signal.getsignal(each) is signal.SIG_IGN:
+        signal.signal(each, signal.default_int_handler if each is signal.SIGINT else signal.SIG_DFL)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes long, real daemons and then whole runs, so that no worker is left alone with it."""
+    system = Path(__file__).parent / "system"
+    items.sort(key=lambda item: (system not in item.path.parents, not hasattr(item.module, "write_scenario")))  # type: ignore[attr-defined]
+
 
 @pytest.fixture
 def anyio_backend() -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.budget import budget
-from harness.cli.options import VOCABULARY
+from harness.cli.vocabulary import VOCABULARY
 from harness.outcome import Outcome
 from harness.records import Iteration, Sample
 from harness.scenario import Scenario, load

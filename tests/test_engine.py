@@ -116,7 +116,7 @@ def test_daemon_that_stalls_for_good_ends_the_run(tmp_path: Path) -> None:
 def test_timed_out_builds_are_killed_with_all_they_started(tmp_path: Path) -> None:
     """Every second build is killed, group and all, and neither is a finding."""
     scenario = write_scenario(
-        tmp_path, build={"kill": {"every": 2, "after": "100ms"}}, clients={"2": "30", "4": "30"}, stop={"iterations": 4}
+        tmp_path, build={"kill": {"every": 2, "after": "100ms"}}, clients={"2": "31", "4": "31"}, stop={"iterations": 4}
     )
     code, output, folder = run(scenario)
     summary = folder.summary()
@@ -125,7 +125,9 @@ def test_timed_out_builds_are_killed_with_all_they_started(tmp_path: Path) -> No
     assert summary.outcomes == {"ok": 2, "timed_out": 2}
     killed = [iteration.number for iteration in folder.read(Iteration) if iteration.killed is not None]
     assert killed == [2, 4]
-    assert not [process for process in psutil.process_iter(["cmdline"]) if process.info["cmdline"] == ["sleep", "30"]]
+    assert not [
+        process for process in psutil.process_iter(["cmdline"]) if process.info["cmdline"] == ["sleep", "31"]
+    ], "no other test has its clients sleep for so long"
 
 
 def test_client_that_ignores_its_signal_is_killed_after_its_grace(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import harness
 LAYERS: Final[Mapping[str, tuple[str, ...]]] = {
     "version": ("harness",),
     "names": ("errors", "outcome", "units", "written", "delay", "dice", "stats", "survival", "records"),
-    "pure": ("progress", "goroutines", "diagnosis", "leak", "lives", "judge", "merge"),
+    "pure": ("progress", "goroutines", "diagnosis", "leak", "lives", "judge", "merge", "contrast"),
     "host": (
         *("proc", "burden", "cache", "cgroup", "hostinfo", "attention", "ledger", "interrupt", "apt"),
         *("logs", "share"),
@@ -27,7 +27,10 @@ LAYERS: Final[Mapping[str, tuple[str, ...]]] = {
         *("aftermath", "audit", "budget", "notify", "orphans", "sampler"),
         *("conductor", "session", "plan", "run", "engine"),
     ),
-    "users": ("bisect", "charts", "report", "web", "capture", "vigil", "watchman", "look"),
+    "users": (
+        *("charts", "report", "web", "capture", "vigil", "watchman"),
+        *("look", "series", "compare", "verify", "bisect"),
+    ),
     "edge": ("cli", "__main__"),
 }
 """The rows, low to high, with the modules and packages of each; ``harness`` is the root package's own file."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import anyio
 
-from harness.cli.options import VOCABULARY
+from harness.cli.vocabulary import VOCABULARY
 from harness.look import Look, look
 from harness.outcome import Ending
 from harness.scenario import load

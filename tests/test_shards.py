@@ -47,7 +47,7 @@ def test_one_run_of_several_daemons(tmp_path: Path) -> None:
         stop={"iterations": 80},
         actors=[{"prune": "loop", "when": {"interval": "300ms"}}],
     )
-    code, output, folder = run(scenario, "--shards", "2")
+    code, output, folder = run(scenario, "--shards", "2", "--report")
     summary = folder.summary()
     assert code == 0, output
     assert summary is not None

@@ -529,6 +529,21 @@ def test_columns_of_a_later_version(tmp_path: Path) -> None:
     assert [iteration.generation for iteration in folder.read(Iteration)] == [1, 3]
 
 
+def test_queries_see_an_earlier_version_complete(tmp_path: Path) -> None:
+    """Queries in SQL see a table that came later as empty, and a column that did as the record's default."""
+    folder = RunFolder.create(tmp_path, "s")
+    with folder.database() as database:
+        for number in (1, 2):
+            database.add(build(number))
+        for column in ("generation", "seen_by"):
+            database.connection.execute(f"ALTER TABLE iterations DROP COLUMN {column}")
+        database.connection.execute("DROP TABLE daemons")
+    with folder.reading() as connection:
+        query = "SELECT rowid, number, generation, seen_by, exited FROM iterations WHERE rowid > 1"
+        assert connection.execute(query).fetchall() == [(2, 2, 1, "client", build(2).exited)]
+        assert connection.execute("SELECT max(generation) FROM daemons").fetchone() == (None,)
+
+
 def test_an_iteration_replaces_its_beginning(tmp_path: Path) -> None:
     """What has begun is there until its iteration is recorded, and no longer."""
     folder = RunFolder.create(tmp_path, "s")

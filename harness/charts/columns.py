@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from harness import aggregate
 from harness.outcome import Outcome
+from harness.shards import ShardSamples, shard_samples
 from harness.store import RunFolder
 
 Columns = Mapping[str, Sequence[Any]]
@@ -23,6 +24,8 @@ COLOURS: Final[Mapping[Outcome, str]] = {
 }
 _SHADES: Final = ("#f4a259", "#5b8ebf", "#9381ff", "#8cb369", "#bc4b51", "#6d6875")
 """What other actors are shaded in, in the order in which they first act."""
+_SHARDS: Final = ("#1d3557", "#e07a5f", "#2a9d8f", "#9d4edd", "#b08900", "#d62828", "#4d908e", "#6c757d")
+"""What daemons side by side are drawn in."""
 _LEAST_SHADE, _MOST_SHADE = 0.07, 0.32
 _LEAST_BINS, _MOST_BINS = 40, 300
 _MIB: Final = 2**20
@@ -36,7 +39,7 @@ def columns_of(folder: RunFolder, bins: int | None = None, tails: aggregate.Tail
 
     ``time`` has one row, `end`: the last second of the common axis. ``outcomes`` has a column by each outcome's name,
     also of those that never came. Tails are in milliseconds, memory in MiB, all else as it was recorded. What was not
-    measured has no row.
+    measured has no row. ``shards`` has a row a daemon, of those side by side, and in it lists; none where there is one.
     """
     bins = bins or min(max(aggregate.iterations(folder), _LEAST_BINS), _MOST_BINS)
     return _columns(
@@ -46,6 +49,7 @@ def columns_of(folder: RunFolder, bins: int | None = None, tails: aggregate.Tail
         aggregate.findings(folder),
         tails or aggregate.tails(folder),
         aggregate.audits(folder),
+        shard_samples(folder, bins),
     )
 
 
@@ -57,7 +61,8 @@ def no_columns() -> dict[str, Columns]:
         aggregate.Spans(*[()] * 6),
         aggregate.Findings(*[()] * 6),
         aggregate.Tails((), (), (), 0, None, None, None),
-        aggregate.Audits(*[()] * 8),
+        aggregate.Audits(*[()] * 9),
+        {},
     )
 
 
@@ -68,6 +73,7 @@ def _columns(
     found: aggregate.Findings,
     tails: aggregate.Tails,
     audits: aggregate.Audits,
+    shards: Mapping[int, ShardSamples],
 ) -> dict[str, Columns]:
     end = max([*line.until[-1:], *measured.at[-1:], *acts.until[-1:], 1.0])
     none = (0,) * len(line.since)
@@ -97,6 +103,9 @@ def _columns(
         "findings": _marked(found),
         "tails": _histogram(tails),
         "audits": _audited(audits),
+        "held": _measured(at=audits.at, records=audits.running),
+        "cache": _measured(at=audits.at, records=audits.cache),
+        "shards": _apart(shards),
     }
 
 
@@ -140,6 +149,24 @@ def _audited(audits: aggregate.Audits) -> Columns:
     return _measured(
         iteration=audits.iteration, lasting=audits.lasting, series=[str(number) for number in audits.series]
     )
+
+
+def _apart(shards: Mapping[int, ShardSamples]) -> Columns:
+    """Return a row for each of the daemons side by side, with a line of each measure."""
+    lines = [
+        {
+            "goroutines": _measured(at=seen.at, y=seen.goroutines),
+            "memory": _measured(at=seen.at, y=_times(seen.rss, 1 / _MIB)),
+            "cpu": _measured(at=seen.at, y=seen.cpu),
+        }
+        for seen in shards.values()
+    ]
+    return {
+        "shard": [f"shard {shard}" for shard in shards],
+        "colour": [_SHARDS[place % len(_SHARDS)] for place in range(len(shards))],
+        **{name: [line[name]["y"] for line in lines] for name in ("goroutines", "memory", "cpu")},
+        **{f"{name}_at": [line[name]["at"] for line in lines] for name in ("goroutines", "memory", "cpu")},
+    }
 
 
 def _measured(**columns: Sequence[Any]) -> Columns:

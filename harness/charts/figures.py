@@ -45,6 +45,8 @@ class Charts:
             "memory": self._memory(),
             "cpu": self._cpu(),
             "running": self._running(),
+            "held": self._records("held", "builds held, idle"),
+            "cache": self._records("cache", "cache records"),
             "tails": self._tails(),
             "audits": self._audits(),
         }
@@ -76,13 +78,12 @@ class Charts:
         return plot
 
     def _goroutines(self) -> figure:
-        return self._band("goroutines", "goroutines", "0,0")
+        return self._apart(self._band("goroutines", "goroutines", "0,0"), "goroutines")
 
     def _memory(self) -> figure:
         plot = self._band("memory", "memory, MiB", "0,0.0")
         plot.line("at", "rss", source=self.sources["own"], color=_OWN, line_dash="dotted", legend_label="harness")
-        _quiet_legend(plot)
-        return plot
+        return self._apart(plot, "memory")
 
     def _cpu(self) -> figure:
         plot = self._over_time("cpu", "CPU, cores", y_range=DataRange1d(start=0))
@@ -93,11 +94,19 @@ class Charts:
         dots = plot.scatter("at", "mean", source=source, color=_LINE, size=3)
         rows = [("until", f"@at{{{_CLOCK}}}"), ("mean", "@mean{0.00}"), ("most", "@most{0.00}")]
         plot.add_tools(HoverTool(renderers=[dots], tooltips=rows, mode="vline"))
-        _quiet_legend(plot)
-        return plot
+        return self._apart(plot, "cpu")
 
     def _running(self) -> figure:
         return self._band("running", "builds in flight", "0", y_range=DataRange1d(start=0))
+
+    def _records(self, name: str, label: str) -> figure:
+        """Draw what the daemon said when no build of ours was in it."""
+        plot, source = self._over_time(name, label, y_range=DataRange1d(start=0)), self.sources[name]
+        plot.step("at", "records", mode="after", source=source, color=_LINE, line_width=1.5)
+        dots = plot.scatter("at", "records", source=source, color=_LINE, size=3)
+        rows = [("at", f"@at{{{_CLOCK}}}"), ("records", "@records{0,0}")]
+        plot.add_tools(HoverTool(renderers=[dots], tooltips=rows, mode="vline"))
+        return plot
 
     def _tails(self) -> figure:
         plot = _plot("tails", "builds", x_axis_type="log", y_range=DataRange1d(start=0))
@@ -133,6 +142,19 @@ class Charts:
         dots = plot.scatter("at", "most", source=source, color=_LINE, size=3)
         rows = [("until", f"@at{{{_CLOCK}}}"), ("least", f"@least{{{form}}}"), ("most", f"@most{{{form}}}")]
         plot.add_tools(HoverTool(renderers=[dots], tooltips=rows, mode="vline"))
+        return plot
+
+    def _apart(self, plot: figure, name: str) -> figure:
+        """Add a line for each of the daemons side by side, where there are several."""
+        plot.multi_line(
+            f"{name}_at",
+            name,
+            source=self.sources["shards"],
+            line_color="colour",
+            line_width=1.2,
+            legend_field="shard",
+        )
+        _quiet_legend(plot)
         return plot
 
     def _over_time(self, name: str, label: str, **options: Any) -> figure:

@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from harness.cli.options import VOCABULARY
+from harness.cli.vocabulary import VOCABULARY
 from harness.errors import ScenarioError
 from harness.scenario import load
 from harness.scenario.load import PROJECT

@@ -2,50 +2,59 @@
 
 import sys
 import traceback
+from collections.abc import Mapping
+from importlib import import_module
 from typing import Final
 
 import typer
 from typer.exceptions import TyperException
 
-from harness.cli.bundle import bundle_
-from harness.cli.capture import capture
-from harness.cli.clean import clean
-from harness.cli.diagnose import diagnose_
-from harness.cli.list import list_scenarios
-from harness.cli.merge import merge_
-from harness.cli.report import report
-from harness.cli.resume import resume
-from harness.cli.run import run
-from harness.cli.schema import schema
-from harness.cli.serve import serve
-from harness.cli.show import show
-from harness.cli.toolchain import toolchain
-from harness.cli.watch import watch
-from harness.engine import Interrupted
-from harness.errors import HarnessError, SubjectError, UsageError
+from harness.errors import HarnessError, Interrupted, SubjectError, UsageError
 from harness.interrupt import first_of
 from harness.outcome import ExitCode
 
-app: Final = typer.Typer(
-    name="repro",
-    help="Stress reproduction harness for builds that export and never return.",
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-app.command("run")(run)
-app.command("resume")(resume)
-app.command("list")(list_scenarios)
-app.command("show")(show)
-app.command("report")(report)
-app.command("diagnose")(diagnose_)
-app.command("merge")(merge_)
-app.command("serve")(serve)
-app.command("bundle")(bundle_)
-app.command("capture")(capture)
-app.command("watch")(watch)
-app.command("clean")(clean)
-app.command("schema")(schema)
-app.add_typer(toolchain, name="toolchain")
+COMMANDS: Final[Mapping[str, str]] = {
+    "run": "run",
+    "resume": "resume",
+    "list": "list_scenarios",
+    "show": "show",
+    "report": "report",
+    "diagnose": "diagnose_",
+    "merge": "merge_",
+    "bisect": "bisect",
+    "compare": "compare_",
+    "verify": "verify_",
+    "serve": "serve",
+    "bundle": "bundle_",
+    "capture": "capture",
+    "watch": "watch",
+    "clean": "clean",
+    "schema": "schema",
+    "toolchain": "toolchain",
+}
+"""What each command is in the module of its name: a function, or commands of its own."""
+
+
+def _app(words: list[str]) -> typer.Typer:
+    """Return the command line with the one command that is called, for loading all takes seconds; else with all."""
+    app = typer.Typer(
+        name="repro",
+        help="Stress reproduction harness for builds that export and never return.",
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(_no_option_of_its_own)
+    for name in words[:1] if words[:1] and words[0] in COMMANDS else COMMANDS:
+        command = getattr(import_module(f"harness.cli.{name}"), COMMANDS[name])
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=name)
+        else:
+            app.command(name)(command)
+    return app
+
+
+def _no_option_of_its_own() -> None:
+    """Make `repro COMMAND` of an application that has a single command, too."""
 
 
 def main() -> None:
@@ -59,7 +68,7 @@ def main() -> None:
 
 def _exit_code() -> int:
     try:
-        code = app(standalone_mode=False)
+        code = _app(sys.argv[1:])(standalone_mode=False)
     except TyperException as error:
         return _told(UsageError(f"{error.format_message()} (`repro --help` lists what there is)"))
     except (typer.Abort, KeyboardInterrupt):

@@ -14,6 +14,13 @@ from harness.report.write import write_report
 from harness.store import RunFolder, find_run
 from harness.units import format_size
 
+AtTheEnd = Annotated[
+    bool,
+    typer.Option(
+        "--report/--no-report", envvar="REPRO_REPORT", help="Write report.html and report.md at the end of the run."
+    ),
+]
+
 
 def report(
     runs: Annotated[

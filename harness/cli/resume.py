@@ -6,9 +6,10 @@ from typing import Annotated
 import anyio
 import typer
 
-from harness.cli.options import RESULTS, VOCABULARY, Results
-from harness.cli.report import report_at_the_end
+from harness.cli.options import RESULTS, Results
+from harness.cli.report import AtTheEnd, report_at_the_end
 from harness.cli.screen import screen
+from harness.cli.vocabulary import VOCABULARY
 from harness.engine import resume_run
 from harness.scenario import load
 from harness.store import find_run
@@ -23,6 +24,7 @@ def resume(
         str | None, typer.Option(metavar="T", help="End after a time in all, such as 48h, instead of what it had.")
     ] = None,
     results: Results = RESULTS,
+    with_report: AtTheEnd = True,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> int:
     """Go on with a run after a kill, a reboot, a full disk or Ctrl-C: no iteration is lost or counted twice."""
@@ -34,5 +36,6 @@ def resume(
         audience = audience_of("")
         summary = anyio.run(resume_run, folder, scenario, tuple(sys.argv), audience)
         audience.finished(summary, folder)
-    report_at_the_end([folder])
+    if with_report:
+        report_at_the_end([folder])
     return summary.exit_code

@@ -8,9 +8,10 @@ import anyio
 import typer
 
 from harness.cli.against import AgainstOption, require_rate
-from harness.cli.options import RESULTS, VOCABULARY, Results
-from harness.cli.report import report_at_the_end
+from harness.cli.options import RESULTS, Results
+from harness.cli.report import AtTheEnd, report_at_the_end
 from harness.cli.screen import screen
+from harness.cli.vocabulary import VOCABULARY
 from harness.engine import run_scenario
 from harness.outcome import gravest
 from harness.plan import RunOptions
@@ -44,6 +45,7 @@ def run(
         bool, typer.Option("--anyway", help="Begin also where the disk is likely to fill up before the end.")
     ] = False,
     against: AgainstOption = None,
+    with_report: AtTheEnd = True,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> int:
     """Run a scenario; exit 0 clean, 1 hang, 125 inconclusive, 129 usage, 130 interrupted, 255 broken."""
@@ -68,5 +70,6 @@ def run(
         results_of = anyio.run(run_scenario, written, options, audience_of)
         for name, (summary, folder) in zip(written.by_daemon(), results_of, strict=True):
             audience_of(name).finished(summary, folder)
-    report_at_the_end(folder for _, folder in results_of)
+    if with_report:
+        report_at_the_end(folder for _, folder in results_of)
     return gravest(summary.exit_code for summary, _ in results_of)

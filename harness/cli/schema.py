@@ -4,7 +4,7 @@ import json
 
 from rich import print_json
 
-from harness.cli.options import VOCABULARY
+from harness.cli.vocabulary import VOCABULARY
 from harness.scenario import json_schema
 
 

@@ -19,7 +19,7 @@ from harness.report.words import leak_line, shown_seconds
 from harness.units import format_size
 
 _COLOURS: Final = {"HANG": COLOURS[Outcome.HANG], "CLEAN": COLOURS[Outcome.OK]}
-_OVER_TIME: Final = ("outcomes", "tail", "goroutines", "memory", "cpu", "running")
+_OVER_TIME: Final = ("outcomes", "tail", "goroutines", "memory", "cpu", "running", "held", "cache")
 
 
 def html(accounts: Sequence[Account], beside: Path) -> str:
@@ -50,7 +50,7 @@ def _run(account: Account) -> dict[str, Any]:
     figures: dict[str, Model] = dict(Charts(columns).figures)
     if account.survival:
         figures["survival"] = survival_figure(account.survival, "trials")
-    for name, source in (("tails", "count"), ("audits", "lasting")):
+    for name, source in (("tails", "count"), ("audits", "lasting"), ("held", "records"), ("cache", "records")):
         if not columns[name][source]:
             del figures[name]
     script, divs = components(figures)

@@ -165,9 +165,12 @@ def _cache() -> Path:
 
 
 def _folder_of(spec: str) -> Path:
-    """``debian:trixie`` → ``debian-trixie``, ``debian:trixie/runc`` → ``debian-trixie+runc``."""
-    return _cache() / spec.replace(":", "-", 1).replace("/", "+")
+    """``debian:trixie`` → ``debian-trixie``, ``debian:trixie/runc`` → ``debian-trixie+runc``.
+
+    A further colon, as in ``image:moby/buildkit:v0.25.1``, is written as ``=``: in ``PATH`` it would divide folders.
+    """
+    return _cache() / spec.replace(":", "-", 1).replace("/", "+").replace(":", "=")
 
 
 def _spec_of(folder: Path) -> str:
-    return folder.name.replace("-", ":", 1).replace("+", "/")
+    return folder.name.replace("-", ":", 1).replace("+", "/").replace("=", ":")

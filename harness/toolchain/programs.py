@@ -20,8 +20,8 @@ PLUGIN_FOLDERS: Final = (
     Path("/usr/libexec/docker/cli-plugins"),
 )
 """The system's folders in the Docker CLI's own order (``cli-plugins/manager/manager_unix.go``)."""
-_PROGRAM_FOLDERS: Final = ("bin", "sbin", "cli-plugins", "docker")  # the last is all that Docker's releases hold
-_OTHER_NAMES: Final[Mapping[str, tuple[str, ...]]] = {
+PROGRAM_FOLDERS: Final = ("bin", "sbin", "cli-plugins", "docker")  # the last is all that Docker's releases hold
+OTHER_NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "runc": ("runc", "buildkit-runc"),  # BuildKit's archive names its own so
     "docker-init": ("docker-init", "tini-static"),  # Debian's docker.io has a link of that name to the other package's
 }
@@ -48,11 +48,11 @@ def programs_in(*folders: Path) -> dict[str, Path]:
 
 def programs_below(tree: Path) -> dict[str, Path]:
     """Return the programs of toolchains in an unpacked package or release; start scripts in ``etc/`` are none."""
-    return programs_in(*(path for path in sorted(tree.rglob("*")) if path.name in _PROGRAM_FOLDERS and path.is_dir()))
+    return programs_in(*(path for path in sorted(tree.rglob("*")) if path.name in PROGRAM_FOLDERS and path.is_dir()))
 
 
 def _candidates(name: str, *folders: Path) -> Iterator[Path]:
-    for other in _OTHER_NAMES.get(name, (name,)):
+    for other in OTHER_NAMES.get(name, (name,)):
         for folder in folders:
             if found := shutil.which(other, path=str(folder)):
                 yield Path(found).absolute()

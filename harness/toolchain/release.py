@@ -14,15 +14,12 @@ from typing import Final
 
 import anyio.to_thread
 import httpx
-from tenacity import retry, retry_if_exception, stop_after_attempt, wait_exponential
 
 from harness.errors import InfraError
 from harness.toolchain.base import BadSpec, Toolchain, sha256_of
 from harness.toolchain.cached import Gathered, kept
+from harness.toolchain.http import client, download
 from harness.toolchain.programs import complete, programs_below
-
-_SILENCE_SECONDS: Final = 60.0
-"""How long a server may say nothing; a download that goes on may take as long as it needs."""
 
 
 class DownloadFailed(InfraError):
@@ -66,7 +63,8 @@ class Release:
         url = f"{mirror}/{self.path.format(version=version, machine=self.machines[machine])}"
         archive, tree = work / "archive", work / "tree"
         try:
-            await _download(url, archive)
+            async with client() as asking:
+                await download(asking, url, archive)
         except httpx.HTTPStatusError as error:
             if error.response.status_code == httpx.codes.NOT_FOUND:
                 raise BadSpec(spec, f"there is no such release at {url}") from error
@@ -79,31 +77,6 @@ class Release:
             raise ArchiveDamaged(url, str(error)) from error
         programs = await complete(programs_below(tree), from_host=True)
         return Gathered(programs, {"url": url, "sha256": await sha256_of(archive)})
-
-
-def _passing(error: BaseException) -> bool:
-    """Whether the same request may fare better: the network's fault, or the server's own."""
-    if isinstance(error, httpx.HTTPStatusError):
-        return error.response.is_server_error
-    return isinstance(error, httpx.TransportError) and not isinstance(error, httpx.UnsupportedProtocol)
-
-
-@retry(
-    retry=retry_if_exception(_passing),
-    stop=stop_after_attempt(3),
-    wait=wait_exponential(multiplier=0.5),
-    sleep=anyio.sleep,
-    reraise=True,
-)
-async def _download(url: str, into: Path) -> None:
-    async with (
-        httpx.AsyncClient(follow_redirects=True, timeout=_SILENCE_SECONDS) as client,
-        client.stream("GET", url, headers={"Accept-Encoding": "identity"}) as response,
-    ):
-        response.raise_for_status()
-        async with await anyio.open_file(into, "wb") as file:
-            async for chunk in response.aiter_raw():
-                await file.write(chunk)
 
 
 def _unpack(archive: Path, tree: Path) -> None:

@@ -8,6 +8,7 @@ from harness.toolchain.auto import Auto
 from harness.toolchain.base import Source, Toolchain
 from harness.toolchain.debian import Debian
 from harness.toolchain.host import Host
+from harness.toolchain.image import Image
 from harness.toolchain.path import PathFolder
 from harness.toolchain.release import BUILDKIT, DOCKER
 
@@ -16,6 +17,7 @@ PRIVATE: Final[Mapping[str, Source]] = {
     "debian": Debian(),
     "docker": DOCKER,
     "buildkit": BUILDKIT,
+    "image": Image(),
 }
 """The kinds whose daemons are ours to start and to harm; `auto` chooses among these alone."""
 SOURCES: Final[Mapping[str, Source]] = {"auto": Auto(PRIVATE), **PRIVATE, "host": Host()}

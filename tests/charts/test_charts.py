@@ -12,7 +12,7 @@ from bokeh.plotting import figure
 from harness.charts.columns import columns_of, shades
 from harness.charts.figures import Charts
 from harness.outcome import Outcome, Phase
-from harness.records import Action, Audit, Finding, Iteration, Sample
+from harness.records import Action, Audit, Birth, Finding, Iteration, Sample
 from harness.store import RunFolder
 
 
@@ -29,7 +29,7 @@ def folder(tmp_path: Path) -> RunFolder:
         database.add(Sample(100.0, None, None, None, 1, 0.0, 0.0, 0.1, 2**20))
         database.add(Sample(160.0, 1.5, 2**21, 70, 1, 0.0, 0.0, 0.1, 2**20))
         database.add(Audit(5, 1, 55.0, 1.0, True, 60, None, (), 9, 9, 0))
-        database.add(Audit(10, 1, 105.0, 1.0, True, 60, 40, (), 9, 9, 0))
+        database.add(Audit(10, 1, 105.0, 1.0, True, 60, 40, (), 9, 9, 0, cache=7))
     return run
 
 
@@ -46,6 +46,26 @@ def test_columns_show_what_was_recorded(folder: RunFolder) -> None:
     assert (found["acts"]["since"], found["acts"]["until"]) == ((20.0,), (25.0,))
     assert shades(found["acts"]).keys() == {"loop"}
     assert found["audits"]["lasting"] == [40]
+    assert (found["held"], found["cache"]) == (
+        {"at": [55.0, 105.0], "records": [0, 0]},
+        {"at": [105.0], "records": [7]},
+    )
+    assert found["shards"]["shard"] == []
+
+
+def test_daemons_side_by_side_are_drawn_apart(folder: RunFolder) -> None:
+    """Each shard has its own line over all daemons that took its place; the bands are over both."""
+    with folder.database() as database:
+        for generation, shard in ((1, 1), (2, 2), (3, 1)):
+            database.add(Birth(generation, shard, 0.0, None, ()))
+            at = 161.0 + generation
+            database.add(Sample(at, 0.5, shard * 2**20, generation, 1, 0.0, 0.0, 0.1, 2**20, generation=generation))
+    found = columns_of(folder, bins=1000)
+    assert found["shards"]["shard"] == ["shard 1", "shard 2"]
+    assert found["shards"]["goroutines"] == [[70, 1, 3], [2]]
+    assert found["shards"]["memory"] == [[2.0, 1.0, 1.0], [2.0]]
+    assert found["shards"]["cpu_at"] == [[160.0, 162.0, 164.0], [163.0]]
+    assert found["goroutines"]["most"] == [70, 1, 2, 3]
 
 
 @pytest.mark.parametrize("recorded", [True, False])
@@ -76,7 +96,7 @@ def test_time_is_one_axis(folder: RunFolder) -> None:
     charts = Charts(columns_of(folder))
     assert (charts.time.start, charts.time.end) == (0, 160.0)
     shared = [name for name, plot in charts.figures.items() if isinstance(plot, figure) and plot.x_range is charts.time]
-    assert shared == ["outcomes", "tail", "goroutines", "memory", "cpu", "running"]
+    assert shared == ["outcomes", "tail", "goroutines", "memory", "cpu", "running", "held", "cache"]
 
 
 def test_two_runs_stand_in_one_page(folder: RunFolder) -> None:

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.cli.main import _told
-from harness.engine import Interrupted
-from harness.errors import DaemonStartError, StoreError, UsageError
+from harness.errors import DaemonStartError, Interrupted, StoreError, UsageError
 from harness.outcome import ExitCode
 from tests.stub_runs import run, write_scenario
 
@@ -43,6 +42,15 @@ def test_usage_errors_exit_with_129(words: list[str]) -> None:
     assert ended.returncode == 129, ended.stderr
     assert ended.stderr.startswith("repro: ")
     assert "Traceback" not in ended.stderr
+
+
+def test_a_command_loads_only_itself() -> None:
+    """What other commands need, such as a client of Docker and a web server, is not waited for."""
+    argv = [sys.executable, "-X", "importtime", "-m", "harness", "show", "--help"]
+    loaded = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60).stderr
+    modules = {line.rpartition("|")[2].strip() for line in loaded.splitlines()}
+    assert "harness.cli.story" in modules
+    assert not {"docker", "starlette", "bokeh", "harness.actors.table"} & modules
 
 
 def test_bad_scenario_lists_every_problem(tmp_path: Path) -> None:

@@ -195,6 +195,7 @@ async def test_by_pid(process: Start, short: Path) -> None:
         (str(os.getpid()), "neither a dockerd nor a buildkitd"),
         ("ssh://somewhere", "not on this host"),
     ],
+    ids=["nothing", "file", "no-process", "ourselves", "elsewhere"],
 )
 async def test_no_such_daemon(spec: str, said: str) -> None:
     """What is no daemon is refused with the reason, and with what is wanted instead."""

@@ -1,6 +1,7 @@
 """`report.html` and `report.md`: what they say is what was recorded, of every kind of run, and without secrets."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -17,12 +18,21 @@ pytestmark = pytest.mark.usefixtures("cache")
 VALUE = "hunter2hunter2"
 
 
-@pytest.fixture
-def hung(tmp_path: Path) -> RunFolder:
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """A run with a hang at its third build."""
     build = {"args": {"N": "<b>{iteration}", "NPM_TOKEN": VALUE}}
-    _, _, folder = run(write_scenario(tmp_path, clients={"3": "hang"}, build=build))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("REPRO_CACHE", str(tmp_path_factory.mktemp("cache")))
+        scenario = write_scenario(tmp_path_factory.mktemp("scenario"), clients={"3": "hang"}, build=build)
+        _, _, folder = run(scenario, "--report")
     return folder
+
+
+@pytest.fixture
+def hung(template: RunFolder, tmp_path: Path) -> RunFolder:
+    """A copy of that run, which a test may damage."""
+    return RunFolder(shutil.copytree(template.path, tmp_path / "results" / "stubbed" / template.name))
 
 
 def shown(folder: RunFolder) -> tuple[str, str]:
@@ -35,6 +45,19 @@ def test_a_run_leaves_its_report(hung: RunFolder) -> None:
     """A run that ends has written both files by itself, and says nothing of it."""
     assert (hung.path / "report.html").stat().st_size < 3_000_000
     assert (hung.path / "report.md").read_text().startswith("# HANG: export hang at iteration 3")
+
+
+@pytest.mark.parametrize(("options", "written"), [((), {}), (("--no-report",), {"REPRO_REPORT": "yes"})])
+def test_a_run_without_a_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], written: dict[str, str]
+) -> None:
+    """Where the environment or, over it, an option says so, a run leaves its records and no report."""
+    for name, value in {"REPRO_REPORT": "no", **written}.items():
+        monkeypatch.setenv(name, value)
+    code, output, folder = run(write_scenario(tmp_path), *options)
+    assert code == 0, output
+    assert (folder.path / "summary.json").exists()
+    assert not [*folder.path.glob("report.*")]
 
 
 def test_the_verdict_stands_first(hung: RunFolder) -> None:

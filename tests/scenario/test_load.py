@@ -10,7 +10,7 @@ import pytest
 
 from harness.actors.build import Build
 from harness.actors.prune import Prune
-from harness.cli.options import VOCABULARY
+from harness.cli.vocabulary import VOCABULARY
 from harness.errors import ScenarioError
 from harness.outcome import Outcome, Phase
 from harness.scenario import Scenario, dump, load

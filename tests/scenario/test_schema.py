@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from harness.cli.options import VOCABULARY
+from harness.cli.vocabulary import VOCABULARY
 from harness.errors import ScenarioError
 from harness.scenario import dump, json_schema, load
 from harness.scenario.load import PROJECT

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +47,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason="; ".join(reasons)))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache() -> Iterator[None]:
+    """Keep each worker's runs apart from those of others, which its `repro clean` would end; share what is fetched."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    if worker is None:
+        yield
+        return
+    own = cache_folder("tests") / worker
+    own.mkdir(exist_ok=True)
+    for name in ("toolchains", "base-image", "registry"):
+        shared = cache_folder(name)
+        if not (own / name).is_symlink():
+            (own / name).symlink_to(shared)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("REPRO_CACHE", str(own))
+        yield
+
+
 def folder_from(variable: str) -> str:
     """Return the toolchain in the folder that an environment variable names, or skip."""
     folder = os.environ.get(variable)
@@ -79,7 +98,7 @@ class Repro:
     def start(self, *words: str, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
         """Start `repro` with words; `run` gets the results folder."""
         argv = [sys.executable, "-m", "harness", *words]
-        if words[0] in {"run", "show"}:
+        if words[0] in {"run", "show", "compare", "verify"}:
             argv += ["--results", str(self.results)]
         return subprocess.Popen(
             argv,

@@ -46,9 +46,12 @@ async def test_the_list_tells_what_is_there(keep: Callable[..., Awaitable[Toolch
     """Each entry has its spec, folder, size and versions; what an interrupted fetch left is no entry."""
     await keep("debian:trixie/runc")
     await keep("docker:28.0.0-rc.1")
+    await keep("image:127.0.0.1:5000/moby/buildkit:v0.25.1")
     (cache / ".debian-trixie.x1").mkdir()
-    one, two = cached_toolchains()
+    one, two, three = cached_toolchains()
     assert (one.spec, two.spec) == ("debian:trixie/runc", "docker:28.0.0-rc.1")
+    assert three.spec == "image:127.0.0.1:5000/moby/buildkit:v0.25.1"
+    assert ":" not in three.folder.name
     assert one.versions == {"runc": "runc 1.0"}
     assert one.folder.parent == cache
     assert one.size == sum(file.stat().st_size for file in (one.folder / "toolchain.json", one.folder / "bin/runc"))

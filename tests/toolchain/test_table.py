@@ -11,5 +11,5 @@ pytestmark = pytest.mark.anyio
 @pytest.mark.parametrize("spec", ["debain:trixie", "trixie", ""])
 async def test_an_unknown_kind_lists_the_known(spec: str) -> None:
     """A spec of no kind that we have lists those that we have."""
-    with pytest.raises(UnknownKind, match="known: auto, buildkit, debian, docker, host, path"):
+    with pytest.raises(UnknownKind, match="known: auto, buildkit, debian, docker, host, image, path"):
         await resolve(spec)

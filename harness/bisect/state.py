@@ -1,0 +1,175 @@
+"""What a search knows, kept on disk after every observation: `state.json` in its folder."""
+
+import secrets
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from harness.bisect.belief import Belief, hypotheses
+from harness.errors import StoreError, UsageError
+from harness.look import Look
+
+_FILE: Final = "state.json"
+Purpose = Literal["choose", "calibrate", "good end", "search"]
+
+
+class NoSuchSearch(UsageError):
+    """A search that is not there."""
+
+    def __init__(self, name: str, results: Path) -> None:
+        super().__init__(f"no search {name!r}: it is no folder with a {_FILE}, nor one below {results / 'bisect'}")
+
+
+class _Kept(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Asked(_Kept):
+    """What the user wants to know."""
+
+    argv: tuple[str, ...]
+    scenarios: tuple[str, ...]
+    """Names of those that are tried; each is beside the state, resolved, as NAME.yaml."""
+    range: str
+    find: Literal["introduced", "fixed"] = "introduced"
+    build_command: str | None = None
+    build_seconds: float = 1800.0
+    full_history: bool = False
+    prereleases: bool = False
+    began: float
+    """In seconds since the epoch."""
+    confidence: float = 0.95
+    calibrate: int = 3
+    """How many hangs of the bad end are to be seen before the search."""
+    any_hang: bool = False
+    """Whether hangs of every signature count."""
+    seconds: float | None = None
+    """How long the search may go on in all."""
+    shards: int = 1
+    seed: int
+
+
+class Known(_Kept):
+    """A candidate as it was listed when the search began."""
+
+    name: str
+    title: str
+    parents: tuple[int, ...]
+
+
+class Had(_Kept):
+    """A candidate's toolchain."""
+
+    spec: str
+    seconds: float
+    """What it took to build or fetch."""
+
+
+class Observation(_Kept):
+    """One look at a candidate."""
+
+    candidate: int
+    scenario: str
+    purpose: Purpose
+    look: Look
+    wall: float
+    """Seconds from before the run to after it."""
+    counts: bool
+    """Whether its hang, if it is one, is that which is looked for."""
+
+
+class State(_Kept):
+    """All that a search knows; what comes to be known makes a new one."""
+
+    format: Literal[1] = 1
+    asked: Asked
+    candidates: tuple[Known, ...]
+    note: str = ""
+    """What is to be known of the list of candidates."""
+    scenario: str = ""
+    """The one that hangs soonest; empty until it is known."""
+    signature: str = ""
+    """Of the hang that is looked for; empty until it was seen."""
+    had: Mapping[int, Had] = {}
+    skipped: Mapping[int, str] = {}
+    """Why a candidate cannot be tried."""
+    observations: tuple[Observation, ...] = ()
+
+    @property
+    def bad_end(self) -> int:
+        """The candidate that is known to hang."""
+        return len(self.candidates) - 1 if self.asked.find == "introduced" else 0
+
+    @property
+    def good_end(self) -> int:
+        """The candidate that is said not to."""
+        return len(self.candidates) - 1 - self.bad_end
+
+    @property
+    def seconds(self) -> float:
+        """What was spent so far on building and on looking."""
+        return sum(had.seconds for had in self.had.values()) + sum(seen.wall for seen in self.observations)
+
+    def of(self, candidate: int) -> list[Observation]:
+        """Return the looks at a candidate with the scenario that hangs soonest."""
+        return [seen for seen in self.observations if seen.candidate == candidate and seen.scenario == self.scenario]
+
+    @property
+    def belief(self) -> Belief:
+        """What follows from all that was seen with the scenario that hangs soonest."""
+        belief = Belief(hypotheses([known.parents for known in self.candidates], self.asked.find))
+        for seen in self.observations:
+            hung = seen.look.said == "hang"
+            trials = seen.look.trials - (hung and not seen.counts)
+            if seen.scenario == self.scenario and (trials or (hung and seen.counts)):
+                # a hang that only the daemon's history showed is no trial, and proof all the same
+                belief = belief.saw(seen.candidate, max(trials, 1), hung=hung and seen.counts)
+        for candidate in self.skipped:
+            belief = belief.skip(candidate)
+        return belief
+
+
+def new_folder(results: Path) -> Path:
+    """Make a folder for a new search: ``results/bisect/<UTC time>-<4 hex>/``."""
+    folder = results / "bisect" / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise StoreError(folder, f"{error.strerror}; give another folder with --results") from error
+    return folder
+
+
+def find_search(name: str, results: Path) -> Path:
+    """Return the folder of a search: a path, the end of a name, or `last`."""
+    if (Path(name) / _FILE).is_file():
+        return Path(name)
+    below = sorted(path.parent for path in (results / "bisect").glob(f"*/{_FILE}"))
+    found = below[-1:] if name == "last" else [path for path in below if path.name.endswith(name)]
+    if len(found) != 1:
+        raise NoSuchSearch(name, results)
+    return found[0]
+
+
+def save(state: State, folder: Path) -> None:
+    """Write the state, whole or not at all."""
+    draft = folder / f"{_FILE}.draft"
+    try:
+        draft.write_text(state.model_dump_json(indent=1) + "\n")
+        draft.replace(folder / _FILE)
+    except OSError as error:
+        raise StoreError(folder / _FILE, f"{error.strerror}") from error
+
+
+def restore(folder: Path) -> State:
+    """Return the state of a search.
+
+    Raises:
+        StoreError: it cannot be read.
+    """
+    try:
+        return State.model_validate_json((folder / _FILE).read_bytes())
+    except (OSError, ValidationError) as error:
+        raise StoreError(folder / _FILE, f"cannot be read: {error}") from error

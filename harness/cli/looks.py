@@ -1,0 +1,118 @@
+"""What `compare` and `verify` show while they look: a line for each look; on a terminal, what is on."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from harness.daemons.base import Daemon
+from harness.errors import UsageError
+from harness.past import Past
+from harness.records import Iteration
+from harness.run import Nobody
+from harness.scenario import Scenario
+from harness.series import Seen
+from harness.store import RunFolder
+from harness.units import format_duration, parse_duration
+
+_REFRESHED: int = 10
+"""Iterations from one update of the line on a terminal to the next."""
+
+
+class BadOption(UsageError):
+    """An option with a value that it cannot have."""
+
+    def __init__(self, option: str, why: str) -> None:
+        super().__init__(f"{option}: {why}")
+
+
+class Watcher(Nobody):
+    """An audience that shows on a terminal what is going on."""
+
+    def __init__(self, show: Callable[[str], None]) -> None:
+        self._show, self._what, self._iterations = show, "", 0
+
+    def preparing(self, what: str) -> None:
+        """Show it."""
+        self._show(f"preparing {what}")
+
+    def started(self, scenario: Scenario, folder: RunFolder, daemon: Daemon, seed: int, past: Past) -> None:
+        """Show it."""
+        facts = daemon.facts
+        self._what = f"{scenario.name}: {facts.kind} {facts.version} ({facts.toolchain}), seed {seed}, {folder.path}"
+        self._iterations = past.begun
+        self._show(self._what)
+
+    def iterated(self, iteration: Iteration) -> None:
+        """Count it."""
+        self._iterations = max(self._iterations, iteration.number)
+        if self._iterations % _REFRESHED == 0:
+            self._show(f"{self._what}  {self._iterations} iterations")
+
+
+@dataclass(frozen=True)
+class Teller:
+    """Who says what is seen, and by what ways."""
+
+    console: Console
+    as_json: bool
+    watcher: Watcher
+
+    def say(self, line: str, style: str = "") -> None:
+        """Print a line for a person; machines have their own."""
+        if not self.as_json:
+            self.console.print(line, style=style, markup=False, soft_wrap=True, highlight=False)
+
+    def event(self, name: str, content: dict[str, Any]) -> None:
+        """Print a line for a machine."""
+        if self.as_json:
+            print(json.dumps({"event": name, **content}), flush=True)  # noqa: T201 — machine lines
+
+    def told(self, seen: Seen) -> None:
+        """Tell a look."""
+        self.event("look", asdict(seen))
+        self.say(look_line(seen))
+
+
+@contextmanager
+def teller(*, as_json: bool) -> Iterator[Teller]:
+    """Yield who tells; on a terminal, with a line that says what is going on."""
+    console = Console()
+    if as_json or not console.is_terminal:
+        yield Teller(console, as_json, Watcher(lambda _: None))
+        return
+    with console.status("") as status:
+        yield Teller(console, as_json, Watcher(status.update))
+
+
+def look_line(seen: Seen) -> str:
+    """Return one line that says what a look saw."""
+    trials, done = seen.exposure.trials, seen.look
+    where = Path(done.folder).name
+    head = f"{seen.side} {seen.number:<3} {done.said:<8}"
+    took = f"{format_duration(round(done.seconds)):>7}"
+    if done.said == "hang":
+        return f"{head} at trial {trials:<6} {took}  {where}  {done.signature or 'no signature'}"
+    why = f"  {done.because}" if done.said == "nothing" else ""
+    return f"{head} {trials:>5} trials    {took}  {where}{why}"
+
+
+def seconds_of(option: str, text: str | None) -> float | None:
+    """Return the seconds that an option says, or None.
+
+    Raises:
+        BadOption: it is no duration, or none at all.
+    """
+    if text is None:
+        return None
+    try:
+        seconds = parse_duration(text)
+    except ValueError as error:
+        raise BadOption(option, str(error)) from error
+    if not seconds:
+        raise BadOption(option, "is no time at all")
+    return seconds

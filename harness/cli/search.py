@@ -1,0 +1,208 @@
+"""What a search shows while it goes on, and what it came to: lines for a person, or machine lines."""
+
+import json
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from harness.bisect.belief import Group
+from harness.bisect.search import Answer, Teller
+from harness.bisect.state import Observation, State
+from harness.units import format_duration
+
+_PLAUSIBLE: Final = 0.001
+"""Candidates with a smaller chance are not worth a line, unless somebody looked at them."""
+_VERBS: Final = {"introduced": "brought the hang", "fixed": "took the hang away"}
+
+
+class SearchScreen(Teller, Protocol):
+    """A teller that also shows what is known, and the end."""
+
+    def known(self, state: State) -> None:
+        """Show what was seen of each candidate, and what is believed."""
+        ...
+
+    def answered(self, state: State, answer: Answer, folder: Path) -> None:
+        """Tell the answer."""
+        ...
+
+    def interrupted(self, folder: Path) -> None:
+        """Tell how to go on."""
+        ...
+
+
+class PlainLines:
+    """Lines for a person."""
+
+    def __init__(self) -> None:
+        self._console = Console()
+
+    def began(self, state: State) -> None:
+        """Tell what is searched."""
+        ends = f"{state.candidates[0].name} to {state.candidates[-1].name}"
+        self._say(
+            f"{ends}: {len(state.candidates)} candidates; who {_VERBS[state.asked.find]}? seed {state.asked.seed}"
+        )
+        if state.note:
+            self._say(state.note)
+        if state.observations:
+            spent = format_duration(round(state.seconds))
+            self._say(f"going on after {len(state.observations)} looks and {spent}")
+
+    def preparing(self, what: str) -> None:
+        """Say what may take a while."""
+        self._say(what, "dim")
+
+    def saw(self, state: State, observation: Observation) -> None:
+        """Tell a look, and what is believed after it."""
+        seen, name = observation.look, state.candidates[observation.candidate].name
+        told = {
+            "hang": f"hang at build {seen.iterations} ({seen.signature or 'of no signature'})",
+            "clean": f"clean, {seen.trials} trials",
+            "nothing": f"says nothing: {seen.because}",
+        }[seen.said]
+        line = f"{format_duration(round(state.seconds)):>8}  {name}  {told}, {observation.wall:.0f} s"
+        if seen.said == "hang" and not observation.counts:
+            line += f"; another hang than {state.signature}: not counted"
+        if observation.purpose == "search":
+            line += f"; {_belief_line(state)}"
+        self._say(line, {"hang": "red", "clean": "green", "nothing": "yellow"}[seen.said])
+
+    def skipped(self, state: State, candidate: int) -> None:
+        """Tell what cannot be tried."""
+        self._say(f"skipped {state.candidates[candidate].name}: {state.skipped[candidate]}", "yellow")
+
+    def calibrated(self, state: State) -> None:
+        """Tell the rate, and what it makes of clean trials."""
+        belief = state.belief
+        low, likely, high = (1 / belief.rate(share) for share in (0.975, 0.5, 0.025))
+        needed = belief.clean_needed(state.asked.confidence)
+        self._say(
+            f"{state.scenario} hangs once in {likely:.3g} trials ({low:.3g} to {high:.3g}), as {state.signature}: "
+            f"{needed} clean trials make a candidate good at {state.asked.confidence:.0%}"
+        )
+
+    def known(self, state: State) -> None:
+        """Print a line for each candidate that was looked at, or may be the one."""
+        posterior = state.belief.posterior
+        table = Table("candidate", "chance", "hangs", "trials", "looks", "seconds", "", box=None, pad_edge=False)
+        for number, candidate in enumerate(state.candidates):
+            seen = state.of(number)
+            if not seen and posterior[number] < _PLAUSIBLE and number not in state.skipped:
+                continue
+            spent = sum(each.wall for each in seen) + (state.had[number].seconds if number in state.had else 0.0)
+            trials = sum(each.look.trials for each in seen)
+            hangs = sum(each.counts for each in seen)
+            chance = "" if number == 0 else f"{posterior[number]:.3f}"
+            why = f"skipped: {state.skipped[number].splitlines()[0]}" if number in state.skipped else candidate.title
+            table.add_row(candidate.name, chance, str(hangs), str(trials), str(len(seen)), f"{spent:.0f}", Text(why))
+        self._console.print(table)
+
+    def answered(self, state: State, answer: Answer, folder: Path) -> None:
+        """Tell the answer first, then what it rests on."""
+        headline, said = _told(state, answer)
+        self._console.print(Text(f"{headline}  ", "bold green" if answer.kind == "found" else "yellow") + said)
+        self.known(state)
+        building = sum(had.seconds for had in state.had.values())
+        trials = sum(seen.look.trials for seen in state.observations)
+        self._say(
+            f"{len(state.observations)} looks, {trials} trials, {format_duration(round(state.seconds))}, of which "
+            f"{format_duration(round(building))} building {len(state.had)} candidates; {folder}"
+        )
+
+    def interrupted(self, folder: Path) -> None:
+        """Tell how to go on."""
+        self._say(f"what was seen is kept: `repro bisect resume {folder}` goes on", "yellow")
+
+    def _say(self, line: str, style: str = "") -> None:
+        self._console.print(Text(line, style), soft_wrap=True)
+
+
+class JsonLines:
+    """One JSON object a line."""
+
+    def began(self, state: State) -> None:
+        """Say what is searched."""
+        _line("began", candidates=[each.model_dump() for each in state.candidates], note=state.note)
+
+    def preparing(self, what: str) -> None:
+        """Say what may take a while."""
+        _line("preparing", what=what)
+
+    def saw(self, state: State, observation: Observation) -> None:
+        """Say a look, and what is believed after it."""
+        _line("look", posterior=_posterior(state), **observation.model_dump(mode="json"))
+
+    def skipped(self, state: State, candidate: int) -> None:
+        """Say what cannot be tried."""
+        _line("skipped", candidate=candidate, because=state.skipped[candidate])
+
+    def calibrated(self, state: State) -> None:
+        """Say the rate, and what it makes of clean trials."""
+        belief, confidence = state.belief, state.asked.confidence
+        _line(
+            "calibrated",
+            scenario=state.scenario,
+            signature=state.signature,
+            rate=belief.rate(),
+            clean_needed=belief.clean_needed(confidence),
+        )
+
+    def known(self, state: State) -> None:
+        """Say all that is known."""
+        _line("known", state=state.model_dump(mode="json"), posterior=_posterior(state))
+
+    def answered(self, state: State, answer: Answer, folder: Path) -> None:
+        """Say the answer."""
+        names = [state.candidates[member].name for member in answer.group.members]
+        _line(
+            "answer",
+            kind=answer.kind,
+            candidates=names,
+            chance=answer.group.mass,
+            posterior=_posterior(state),
+            seconds=state.seconds,
+            folder=str(folder),
+        )
+
+    def interrupted(self, folder: Path) -> None:
+        """Say where the search is."""
+        _line("interrupted", folder=str(folder))
+
+
+def _told(state: State, answer: Answer) -> tuple[str, str]:
+    """Return the headline of an answer, and the sentence after it."""
+    verb, chance = _VERBS[state.asked.find], f"{answer.group.mass:.1%}"
+    members = [state.candidates[member] for member in answer.group.members]
+    named = " or ".join(f"{each.name} {each.title}".strip() for each in members)
+    if len(members) > 1:
+        named += " (what lies between cannot be tried)"
+    good = state.candidates[state.good_end].name
+    return {
+        "found": ("FOUND", f"{named} {verb}; chance {chance}"),
+        "good end hangs": ("NOT IN RANGE", f"the good end {good} hangs as well; chance {chance}"),
+        "not yet": ("NOT YET", f"time is up; likeliest so far, with {chance}: {_belief_line(state)}"),
+        "no more to learn": ("NOT FOUND", f"no look is worth its time any more; {_belief_line(state)}"),
+    }[answer.kind]
+
+
+def _belief_line(state: State) -> str:
+    """Return who is the likeliest, and out of how many."""
+    belief = state.belief
+    group: Group = belief.groups[0]
+    left = sum(chance >= _PLAUSIBLE for chance in belief.posterior)
+    if 0 in group.members:
+        return f"{left} left, the likeliest is that the good end hangs too ({group.mass:.2f})"
+    names = " or ".join(state.candidates[member].name for member in group.members)
+    return f"{left} left, the likeliest {names} ({group.mass:.2f})"
+
+
+def _posterior(state: State) -> list[float]:
+    return [float(chance) for chance in state.belief.posterior]
+
+
+def _line(event: str, **content: Any) -> None:
+    print(json.dumps({"event": event, **content}), flush=True)  # noqa: T201 — machine lines
