@@ -16,7 +16,7 @@ START: Final = 5.0
 TRIAL: Final = 0.5
 """Seconds."""
 HANGS: Final = 3
-"""Seen on the bad end first: one leaves the rate open by a factor of fifty, and more cost what they save."""
+"""Seen on the bad end before the search. One leaves the rate too open, and more than three cost what they save."""
 
 
 @dataclass(frozen=True)
