@@ -25,13 +25,21 @@ def sides(tmp_path: Path) -> tuple[Side, Side]:
 
 
 def verified(
-    tmp_path: Path, sides: tuple[Side, Side], seed: int, a: float, b: float, *, of_b: str = "x", **pretended: Any
+    tmp_path: Path,
+    sides: tuple[Side, Side],
+    seed: int,
+    a: float,
+    b: float,
+    *,
+    of_a: str = "x",
+    of_b: str = "x",
+    **pretended: Any,
 ) -> Verification:
     """Return what a verification comes to on pretended daemons."""
     demand = Demand(0.95, 5, pretended.pop("ratio", 1.0), pretended.pop("iterations", 500), None)
     series = Pretended(tmp_path, tmp_path, seed)
     nothing = pretended.pop("nothing", {"A": 0.01, "B": 0.01})
-    series.pretend(seed, {"A": a, "B": b}, {"A": "x", "B": of_b}, nothing=nothing, **pretended)
+    series.pretend(seed, {"A": a, "B": b}, {"A": of_a, "B": of_b}, nothing=nothing, **pretended)
     return anyio.run(verify, series, *sides, demand, lambda _: None)
 
 
@@ -100,6 +108,12 @@ def test_another_hang_is_told_apart(tmp_path: Path, sides: tuple[Side, Side]) ->
     assert set(found.other) == {"y"}
     assert "it HANGS IN ANOTHER WAY: y" in found.because
     assert found.b.hangs == 0, "of the hang that is looked for"
+
+
+def test_a_hang_that_shows_no_signature(tmp_path: Path, sides: tuple[Side, Side]) -> None:
+    """A hang on B whose evidence says nothing is A's only where A's says nothing either."""
+    assert verified(tmp_path, sides, 4, 0.05, 0.05, of_b="").verdict == "another hang"
+    assert verified(tmp_path, sides, 4, 0.05, 0.05, of_a="", of_b="").verdict == "not fixed"
 
 
 def test_a_host_that_has_changed(tmp_path: Path, sides: tuple[Side, Side]) -> None:
