@@ -164,8 +164,9 @@ class _Verifying:
 
     @property
     def of_a(self) -> Counter[str]:
-        """A's hangs by signature."""
-        return Counter(_signature(seen) for seen in self.series.of("A") if _hung(seen))
+        """A's hangs by signature; those that show none only where none does, for else nothing says that two are one."""
+        hangs = Counter(_signature(seen) for seen in self.series.of("A") if _hung(seen))
+        return Counter({name: count for name, count in hangs.items() if name == self.signature or name != _SIGNATURE})
 
     @property
     def signature(self) -> str:

@@ -5,11 +5,20 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
+from harness.cli.vocabulary import VOCABULARY
+from harness.compare import Budget, Comparison
+from harness.compare import compare as compare_sides
+from harness.scenario import load
+from harness.series import Side
+from tests.pretended_series import Pretended
 from tests.stub_runs import interrupt, repro, write_scenario
 
 pytestmark = pytest.mark.usefixtures("cache")
@@ -31,6 +40,30 @@ def kept(scenario: Path) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     [folder] = (scenario.parent / "results" / "stubbed").glob("compare-*")
     looks = [json.loads(line) for line in (folder / "looks.jsonl").read_text().splitlines()]
     return looks, json.loads((folder / "compare.json").read_text())
+
+
+def simulated(tmp_path: Path, side: Side, seed: int, a: float, b: float) -> Comparison:
+    """Return what a comparison of pretended daemons comes to."""
+    series = Pretended(tmp_path, tmp_path, seed)
+    series.pretend(seed, {"A": a, "B": b}, {"A": "x", "B": "x"}, nothing={"A": 0.01, "B": 0.01})
+    call = partial(compare_sides, factor=3.0, margin=None, told=lambda _: None)
+    return anyio.run(call, series, side, replace(side, name="B"), Budget(200, 6, None))
+
+
+@pytest.mark.parametrize("rate", [0.3, 0.03, 0.003, 0.0])
+def test_a_build_against_itself_through_all_steps(tmp_path: Path, rate: float) -> None:
+    """A whole comparison of a build with itself, tested halfway too, says different in at most 5 %."""
+    side = Side("A", "stub", load(write_scenario(tmp_path), VOCABULARY))
+    found = [simulated(tmp_path, side, seed, rate, rate).verdict for seed in range(300)]
+    assert found.count("different") <= 15
+
+
+def test_what_is_beyond_doubt_ends_it_halfway(tmp_path: Path) -> None:
+    """A side that hangs at once, against one that does not, is different after half of the looks."""
+    side = Side("A", "stub", load(write_scenario(tmp_path), VOCABULARY))
+    found = simulated(tmp_path, side, 1, 0.2, 0.0)
+    assert (found.verdict, found.contrast.worse) == ("different", "a")
+    assert found.sides["A"].looks == found.sides["B"].looks == 3
 
 
 def test_a_side_that_hangs_more_is_named(tmp_path: Path) -> None:

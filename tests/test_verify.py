@@ -2,71 +2,19 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import anyio
-import numpy as np
 import pytest
 
 from harness.cli.vocabulary import VOCABULARY
-from harness.contrast import Exposure
-from harness.look import Look
-from harness.outcome import Ending
 from harness.scenario import load
-from harness.series import Name, Seen, Series, Side
+from harness.series import Side
 from harness.verify import Demand, Verification, verify
+from tests.pretended_series import Pretended
 from tests.stub_runs import repro, write_scenario
-
-
-class Pretended(Series):
-    """A series without a daemon: each look draws the trials to its hang."""
-
-    def pretend(
-        self,
-        seed: int,
-        rates: Mapping[Name, float],
-        signatures: Mapping[Name, str],
-        *,
-        nothing: Mapping[Name, float],
-        healed_after: int | None = None,
-        warm: Mapping[Name, int] | None = None,
-    ) -> None:
-        """Set what is pretended: rates a trial, what the hangs are, how many looks break, after how many all heals.
-
-        Warm are the trials that a daemon takes before it hangs at all.
-        """
-        self.warm = warm or {}
-        self.chance = np.random.default_rng(seed)
-        self.rates, self.signatures = rates, signatures
-        self.nothing, self.healed_after = nothing, healed_after
-
-    async def look(self, side: Side, iterations: int) -> Seen:
-        """Draw one; an iteration is a trial."""
-        healed = self.healed_after is not None and len(self.looks) >= self.healed_after
-        rate = 0.0 if healed else self.rates[side.name]
-        to_hang = int(self.chance.geometric(rate)) + self.warm.get(side.name, 0) if rate else iterations + 1
-        broken = self.chance.random() < self.nothing[side.name]
-        if broken:
-            iterations = int(self.chance.integers(iterations))
-        hung = to_hang <= iterations
-        done = Look(
-            toolchain=side.toolchain,
-            seed=0,
-            said="hang" if hung else "nothing" if broken else "clean",
-            trials=min(to_hang, iterations),
-            iterations=min(to_hang, iterations),
-            signature=self.signatures[side.name] if hung else "",
-            seconds=1.0,
-            ending=Ending.FINDINGS if hung else Ending.ITERATIONS,
-            because="it is so",
-            folder="",
-        )
-        seen = Seen(side.name, len(self.of(side.name)) + 1, Exposure(done.trials, hung), "pretended", done)
-        self.looks.append(seen)
-        return seen
 
 
 @pytest.fixture
@@ -77,13 +25,21 @@ def sides(tmp_path: Path) -> tuple[Side, Side]:
 
 
 def verified(
-    tmp_path: Path, sides: tuple[Side, Side], seed: int, a: float, b: float, *, of_b: str = "x", **pretended: Any
+    tmp_path: Path,
+    sides: tuple[Side, Side],
+    seed: int,
+    a: float,
+    b: float,
+    *,
+    of_a: str = "x",
+    of_b: str = "x",
+    **pretended: Any,
 ) -> Verification:
     """Return what a verification comes to on pretended daemons."""
     demand = Demand(0.95, 5, pretended.pop("ratio", 1.0), pretended.pop("iterations", 500), None)
     series = Pretended(tmp_path, tmp_path, seed)
     nothing = pretended.pop("nothing", {"A": 0.01, "B": 0.01})
-    series.pretend(seed, {"A": a, "B": b}, {"A": "x", "B": of_b}, nothing=nothing, **pretended)
+    series.pretend(seed, {"A": a, "B": b}, {"A": of_a, "B": of_b}, nothing=nothing, **pretended)
     return anyio.run(verify, series, *sides, demand, lambda _: None)
 
 
@@ -152,6 +108,12 @@ def test_another_hang_is_told_apart(tmp_path: Path, sides: tuple[Side, Side]) ->
     assert set(found.other) == {"y"}
     assert "it HANGS IN ANOTHER WAY: y" in found.because
     assert found.b.hangs == 0, "of the hang that is looked for"
+
+
+def test_a_hang_that_shows_no_signature(tmp_path: Path, sides: tuple[Side, Side]) -> None:
+    """A hang on B whose evidence says nothing is A's only where A's says nothing either."""
+    assert verified(tmp_path, sides, 4, 0.05, 0.05, of_b="").verdict == "another hang"
+    assert verified(tmp_path, sides, 4, 0.05, 0.05, of_a="", of_b="").verdict == "not fixed"
 
 
 def test_a_host_that_has_changed(tmp_path: Path, sides: tuple[Side, Side]) -> None:

@@ -9,8 +9,8 @@ from typing import Annotated, Final
 import anyio
 import typer
 
-from harness.cli.looks import BadOption, Teller, seconds_of, teller
-from harness.cli.options import RESULTS, Results
+from harness.cli.looks import Teller, seconds_of, teller
+from harness.cli.options import RESULTS, BadOption, Results
 from harness.cli.vocabulary import VOCABULARY
 from harness.compare import Budget, Comparison, NothingDiffers, Of, compare
 from harness.outcome import ExitCode

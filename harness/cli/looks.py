@@ -9,8 +9,8 @@ from typing import Any
 
 from rich.console import Console
 
+from harness.cli.options import BadOption
 from harness.daemons.base import Daemon
-from harness.errors import UsageError
 from harness.past import Past
 from harness.records import Iteration
 from harness.run import Nobody
@@ -21,13 +21,6 @@ from harness.units import format_duration, parse_duration
 
 _REFRESHED: int = 10
 """Iterations from one update of the line on a terminal to the next."""
-
-
-class BadOption(UsageError):
-    """An option with a value that it cannot have."""
-
-    def __init__(self, option: str, why: str) -> None:
-        super().__init__(f"{option}: {why}")
 
 
 class Watcher(Nobody):

@@ -8,8 +8,8 @@ from typing import Annotated, Final
 import anyio
 import typer
 
-from harness.cli.looks import BadOption, Teller, seconds_of, teller
-from harness.cli.options import RESULTS, Results
+from harness.cli.looks import Teller, seconds_of, teller
+from harness.cli.options import RESULTS, BadOption, Results
 from harness.cli.vocabulary import VOCABULARY
 from harness.outcome import ExitCode, gravest
 from harness.scenario import load

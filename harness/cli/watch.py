@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from harness.cli.capture import OUTPUT, Output, Where, as_object
-from harness.errors import UsageError
+from harness.cli.options import BadOption
 from harness.interrupt import interruptible
 from harness.outcome import ExitCode
 from harness.units import parse_duration
@@ -19,13 +19,6 @@ from harness.watchman import Event, Watchman
 
 _LEAST_PAUSE = 1.0
 _LEAST_LOOKS = 30
-
-
-class BadOption(UsageError):
-    """An option with a value that it cannot have."""
-
-    def __init__(self, option: str, why: str) -> None:
-        super().__init__(f"{option}: {why}")
 
 
 def watch(

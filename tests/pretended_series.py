@@ -1,0 +1,58 @@
+"""Looks without a daemon: what each says is drawn, so that whole comparisons can be simulated by the hundred."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from harness.contrast import Exposure
+from harness.look import Look
+from harness.outcome import Ending
+from harness.series import Name, Seen, Series, Side
+
+
+class Pretended(Series):
+    """A series without a daemon: each look draws the trials to its hang."""
+
+    def pretend(
+        self,
+        seed: int,
+        rates: Mapping[Name, float],
+        signatures: Mapping[Name, str],
+        *,
+        nothing: Mapping[Name, float],
+        healed_after: int | None = None,
+        warm: Mapping[Name, int] | None = None,
+    ) -> None:
+        """Set what is pretended: rates a trial, what the hangs are, how many looks break, after how many all heals.
+
+        Warm are the trials that a daemon takes before it hangs at all.
+        """
+        self.warm = warm or {}
+        self.chance = np.random.default_rng(seed)
+        self.rates, self.signatures = rates, signatures
+        self.nothing, self.healed_after = nothing, healed_after
+
+    async def look(self, side: Side, iterations: int) -> Seen:
+        """Draw one; an iteration is a trial."""
+        healed = self.healed_after is not None and len(self.looks) >= self.healed_after
+        rate = 0.0 if healed else self.rates[side.name]
+        to_hang = int(self.chance.geometric(rate)) + self.warm.get(side.name, 0) if rate else iterations + 1
+        broken = self.chance.random() < self.nothing[side.name]
+        if broken:
+            iterations = int(self.chance.integers(iterations))
+        hung = to_hang <= iterations
+        done = Look(
+            toolchain=side.toolchain,
+            seed=0,
+            said="hang" if hung else "nothing" if broken else "clean",
+            trials=min(to_hang, iterations),
+            iterations=min(to_hang, iterations),
+            signature=self.signatures[side.name] if hung else "",
+            seconds=1.0,
+            ending=Ending.FINDINGS if hung else Ending.ITERATIONS,
+            because="it is so",
+            folder="",
+        )
+        seen = Seen(side.name, len(self.of(side.name)) + 1, Exposure(done.trials, hung), "pretended", done)
+        self.looks.append(seen)
+        return seen
