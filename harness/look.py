@@ -2,16 +2,19 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from harness.engine import run_scenario
 from harness.errors import Interrupted
-from harness.outcome import Ending, Verdict
+from harness.outcome import Ending, Outcome, Verdict
 from harness.plan import RunOptions
 from harness.records import Summary
 from harness.run import Audience, Nobody
 from harness.scenario import Scenario
 from harness.store import RunFolder
+
+_WENT_WELL: Final = (Outcome.OK, Outcome.TIMED_OUT)
+_HUNG: Final = (Outcome.HANG, Outcome.STALL, Outcome.CUT_OFF)
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,12 @@ class Look:
     because: str
     folder: str
     """Where the run's records are."""
+    builds: int
+    """Those that did not fail: of a clean look, that came to their end; of one that hung, that had begun.
+
+    Trials leave out what was in flight as a daemon hung, of which each may have been the next to hang. So they make a
+    rate too large, by as many builds a hang as there are side by side; builds make it too small by no more than that.
+    """
 
 
 async def look(
@@ -75,6 +84,7 @@ async def look(
 def seen_in(summary: Summary, folder: RunFolder) -> Look:
     """Return what a finished run said."""
     said: dict[Verdict, Literal["hang", "clean", "nothing"]] = {Verdict.HANG: "hang", Verdict.CLEAN: "clean"}
+    counted = {*_WENT_WELL, *_HUNG} if summary.verdict is Verdict.HANG else _WENT_WELL
     return Look(
         toolchain=summary.daemon["toolchain"],
         seed=summary.seed,
@@ -86,4 +96,5 @@ def seen_in(summary: Summary, folder: RunFolder) -> Look:
         ending=summary.ending,
         because=summary.because,
         folder=str(folder.path),
+        builds=sum(summary.outcomes.get(outcome, 0) for outcome in counted),
     )

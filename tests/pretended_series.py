@@ -52,6 +52,7 @@ class Pretended(Series):
             ending=Ending.FINDINGS if hung else Ending.ITERATIONS,
             because="it is so",
             folder="",
+            builds=min(to_hang, iterations),
         )
         seen = Seen(side.name, len(self.of(side.name)) + 1, Exposure(done.trials, hung), "pretended", done)
         self.looks.append(seen)

@@ -37,10 +37,10 @@ _GOOD_END: Final = 0.8
 class BadEndIsClean(UsageError):
     """A bad end that does not hang."""
 
-    def __init__(self, name: str, trials: int, good: str, *, good_hangs: bool) -> None:
+    def __init__(self, name: str, builds: int, good: str, *, good_hangs: bool) -> None:
         both = f"; {good} hangs, so the ends are the wrong way round: swap them, or say --find the other way"
         neither = f"; nor does {good}: find a scenario that hangs first, or give it longer (--set stop.iterations=N)"
-        super().__init__(f"the bad end {name} does not hang in {trials} builds{both if good_hangs else neither}")
+        super().__init__(f"the bad end {name} does not hang in {builds} builds{both if good_hangs else neither}")
 
 
 class ScenarioDoesNotRun(UsageError):
@@ -189,10 +189,10 @@ class Search:
         """Say that the bad end does not hang, and whether the good one does instead."""
         good, name = self.state.good_end, self.state.scenario or self.state.asked.scenarios[0]
         scenario = self._scenarios[name]
-        trials = sum(seen.look.trials for seen in self.state.observations if seen.candidate == self.state.bad_end)
+        builds = sum(seen.look.builds for seen in self.state.observations if seen.candidate == self.state.bad_end)
         other = await self._observe(good, name, scenario, scenario.stop.iterations or _SEEDS, "good end")
         hangs = other.look.said == "hang"
-        raise BadEndIsClean(self._name(self.state.bad_end), trials, self._name(good), good_hangs=hangs)
+        raise BadEndIsClean(self._name(self.state.bad_end), builds, self._name(good), good_hangs=hangs)
 
     async def _narrow(self) -> Answer:
         """Look at candidate after candidate."""
@@ -217,11 +217,9 @@ class Search:
         else:
             await self._look(choice.candidate, self.state.scenario, choice.trials, "search")
 
-    async def _look(self, candidate: int, name: str, trials: int, purpose: Purpose) -> None:
-        """Look at a candidate for so many trials; skip it where the daemon is in the way, again and again."""
-        told = [seen for seen in self.state.observations if seen.scenario == name and seen.look.trials]
-        ratio = sum(seen.look.iterations for seen in told) / (sum(seen.look.trials for seen in told) or 1) or 1.0
-        seen = await self._observe(candidate, name, self._scenarios[name], max(1, round(trials * ratio)), purpose)
+    async def _look(self, candidate: int, name: str, builds: int, purpose: Purpose) -> None:
+        """Look at a candidate for so many builds; skip it where the daemon is in the way, again and again."""
+        seen = await self._observe(candidate, name, self._scenarios[name], builds, purpose)
         silent = 0
         for earlier in reversed(self.state.of(candidate)):
             if not _says_nothing(earlier):
@@ -281,13 +279,13 @@ class Search:
 
     def _costs(self) -> Costs:
         """Return what looks have cost so far, and what they will."""
-        seen = [each for each in self.state.observations if each.scenario == self.state.scenario and each.look.trials]
+        seen = [each for each in self.state.observations if each.scenario == self.state.scenario and each.look.builds]
         clean = [each for each in seen if each.look.said == "clean"] or seen
-        per_trial = sum(each.look.seconds for each in clean) / sum(each.look.trials for each in clean)
+        per_build = sum(each.look.seconds for each in clean) / sum(each.look.builds for each in clean)
         start = sum(max(each.wall - each.look.seconds, 0.0) for each in seen) / len(seen)
         detect = self._scenarios[self.state.scenario].detect.export_hang
         have = [self._seconds_to_have(candidate) for candidate in range(len(self.state.candidates))]
-        return Costs(have=have, start=start, trial=per_trial, hang=detect)
+        return Costs(have=have, start=start, trial=per_build, hang=detect)
 
     def _seconds_to_have(self, candidate: int) -> float:
         """Return what it will take to build or fetch a candidate: what others took, where nothing better is known."""
@@ -314,7 +312,7 @@ class Search:
 
 
 def _says_nothing(seen: Observation) -> bool:
-    return seen.look.said == "nothing" and not seen.look.trials
+    return seen.look.said == "nothing" and not seen.look.builds
 
 
 def _for_looks(scenario: Scenario) -> Scenario:

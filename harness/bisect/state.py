@@ -123,10 +123,9 @@ class State(_Kept):
         belief = Belief(hypotheses([known.parents for known in self.candidates], self.asked.find))
         for seen in self.observations:
             hung = seen.look.said == "hang"
-            trials = seen.look.trials - (hung and not seen.counts)
-            if seen.scenario == self.scenario and (trials or (hung and seen.counts)):
-                # a hang that only the daemon's history showed is no trial, and proof all the same
-                belief = belief.saw(seen.candidate, max(trials, 1), hung=hung and seen.counts)
+            builds = seen.look.builds - (hung and not seen.counts)
+            if seen.scenario == self.scenario and builds:
+                belief = belief.saw(seen.candidate, builds, hung=seen.counts)
         for candidate in self.skipped:
             belief = belief.skip(candidate)
         return belief

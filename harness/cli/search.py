@@ -60,8 +60,8 @@ class PlainLines:
         """Tell a look, and what is believed after it."""
         seen, name = observation.look, state.candidates[observation.candidate].name
         told = {
-            "hang": f"hang at build {seen.iterations} ({seen.signature or 'of no signature'})",
-            "clean": f"clean, {seen.trials} trials",
+            "hang": f"hang within {seen.builds} builds ({seen.signature or 'of no signature'})",
+            "clean": f"clean, {seen.builds} builds",
             "nothing": f"says nothing: {seen.because}",
         }[seen.said]
         line = f"{format_duration(round(state.seconds)):>8}  {name}  {told}, {observation.wall:.0f} s"
@@ -81,24 +81,24 @@ class PlainLines:
         low, likely, high = (1 / belief.rate(share) for share in (0.975, 0.5, 0.025))
         needed = belief.clean_needed(state.asked.confidence)
         self._say(
-            f"{state.scenario} hangs once in {likely:.3g} trials ({low:.3g} to {high:.3g}), as {state.signature}: "
-            f"{needed} clean trials make a candidate good at {state.asked.confidence:.0%}"
+            f"{state.scenario} hangs once in {likely:.3g} builds ({low:.3g} to {high:.3g}), as {state.signature}: "
+            f"{needed} clean builds make a candidate good at {state.asked.confidence:.0%}"
         )
 
     def known(self, state: State) -> None:
         """Print a line for each candidate that was looked at, or may be the one."""
         posterior = state.belief.posterior
-        table = Table("candidate", "chance", "hangs", "trials", "looks", "seconds", "", box=None, pad_edge=False)
+        table = Table("candidate", "chance", "hangs", "builds", "looks", "seconds", "", box=None, pad_edge=False)
         for number, candidate in enumerate(state.candidates):
             seen = state.of(number)
             if not seen and posterior[number] < _PLAUSIBLE and number not in state.skipped:
                 continue
             spent = sum(each.wall for each in seen) + (state.had[number].seconds if number in state.had else 0.0)
-            trials = sum(each.look.trials for each in seen)
+            builds = sum(each.look.builds for each in seen)
             hangs = sum(each.counts for each in seen)
             chance = "" if number == 0 else f"{posterior[number]:.3f}"
             why = f"skipped: {state.skipped[number].splitlines()[0]}" if number in state.skipped else candidate.title
-            table.add_row(candidate.name, chance, str(hangs), str(trials), str(len(seen)), f"{spent:.0f}", Text(why))
+            table.add_row(candidate.name, chance, str(hangs), str(builds), str(len(seen)), f"{spent:.0f}", Text(why))
         self._console.print(table)
 
     def answered(self, state: State, answer: Answer, folder: Path) -> None:
@@ -107,9 +107,9 @@ class PlainLines:
         self._console.print(Text(f"{headline}  ", "bold green" if answer.kind == "found" else "yellow") + said)
         self.known(state)
         building = sum(had.seconds for had in state.had.values())
-        trials = sum(seen.look.trials for seen in state.observations)
+        builds = sum(seen.look.builds for seen in state.observations)
         self._say(
-            f"{len(state.observations)} looks, {trials} trials, {format_duration(round(state.seconds))}, of which "
+            f"{len(state.observations)} looks, {builds} builds, {format_duration(round(state.seconds))}, of which "
             f"{format_duration(round(building))} building {len(state.had)} candidates; {folder}"
         )
 

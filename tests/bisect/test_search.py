@@ -54,13 +54,27 @@ class Pretended:
             raise Interrupted
         candidate = int(toolchain)
         self.looked.append((candidate, iterations, seed))
-        seen = Look(toolchain, seed, "clean", iterations, iterations, "", 0.5 * iterations, Ending.ITERATIONS, "", "")
+        seen = Look(
+            toolchain,
+            seed,
+            "clean",
+            iterations,
+            iterations,
+            "",
+            0.5 * iterations,
+            Ending.ITERATIONS,
+            "",
+            "",
+            iterations,
+        )
         rate = self.rates.get(candidate, 0.0)
         hung = next((trial for trial in range(1, iterations + 1) if self.random.random() < rate), None)
         if self.says.get(candidate):
-            return replace(seen, trials=0, iterations=0, said="nothing", **self.says[candidate].pop(0))
+            return replace(seen, trials=0, iterations=0, builds=0, said="nothing", **self.says[candidate].pop(0))
         if hung is not None:
-            return replace(seen, said="hang", trials=hung, iterations=hung, signature="loop", ending=Ending.FINDINGS)
+            return replace(
+                seen, said="hang", trials=hung, iterations=hung, builds=hung, signature="loop", ending=Ending.FINDINGS
+            )
         return seen
 
     def began(self, state: State) -> None:
@@ -213,7 +227,9 @@ def _other_at(line: Pretended, candidate: int) -> Any:
         line.says = {}
         seen = await line.take(scenario, toolchain, iterations, seed)
         if int(toolchain) == candidate:
-            return replace(seen, said="hang", signature="other", trials=3, iterations=3, ending=Ending.FINDINGS)
+            return replace(
+                seen, said="hang", signature="other", trials=3, iterations=3, builds=3, ending=Ending.FINDINGS
+            )
         return seen
 
     return take
