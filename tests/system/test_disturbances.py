@@ -110,9 +110,9 @@ def test_memory_and_quota(repro: Repro, scenario: Callable[..., str]) -> None:
 def test_full_disk(repro: Repro, scenario: Callable[..., str]) -> None:
     """While the disk is full builds fail for that reason, and before and after it they do not."""
     written = scenario(
-        {"disk": "full", "fill": "100%", "when": {"at": "3s", "lasting": "3s"}},
+        {"disk": "full", "fill": "100%", "when": {"at": "4s", "lasting": "4s"}},
         daemon={"limits": {"disk": "512MiB"}},
-        stop={"time": "9s"},
+        stop={"time": "16s"},
     )
     code, output = repro("run", written, "--daemon", TOOLCHAIN)
     full = acts(repro)["full"]
