@@ -13,7 +13,7 @@ from harness.bisect.search import Answer, Teller
 from harness.bisect.state import Observation, State
 from harness.units import format_duration
 
-_PLAUSIBLE: Final = 0.001
+_PLAUSIBLE: Final = 0.01
 """Candidates with a smaller chance are not worth a line, unless somebody looked at them."""
 _VERBS: Final = {"introduced": "brought the hang", "fixed": "took the hang away"}
 
@@ -88,7 +88,10 @@ class PlainLines:
     def known(self, state: State) -> None:
         """Print a line for each candidate that was looked at, or may be the one."""
         posterior = state.belief.posterior
-        table = Table("candidate", "chance", "hangs", "builds", "looks", "seconds", "", box=None, pad_edge=False)
+        table = Table(box=None, pad_edge=False)
+        for head in ("candidate", "chance", "hangs", "builds", "looks", "seconds"):
+            table.add_column(head, no_wrap=True)
+        table.add_column()
         for number, candidate in enumerate(state.candidates):
             seen = state.of(number)
             if not seen and posterior[number] < _PLAUSIBLE and number not in state.skipped:
@@ -98,7 +101,8 @@ class PlainLines:
             hangs = sum(each.counts for each in seen)
             chance = "" if number == 0 else f"{posterior[number]:.3f}"
             why = f"skipped: {state.skipped[number].splitlines()[0]}" if number in state.skipped else candidate.title
-            table.add_row(candidate.name, chance, str(hangs), str(builds), str(len(seen)), f"{spent:.0f}", Text(why))
+            title = Text(why, no_wrap=True, overflow="ellipsis")
+            table.add_row(candidate.name, chance, str(hangs), str(builds), str(len(seen)), f"{spent:.0f}", title)
         self._console.print(table)
 
     def answered(self, state: State, answer: Answer, folder: Path) -> None:
