@@ -7,9 +7,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 import pytest
 from hypothesis import settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
+
+_SYSTEM: Final = "tests/system"
 
 settings.register_profile("shared", deadline=None)  # a busy machine is slow now and then, which is no fault of the code
 settings.load_profile("shared")
@@ -26,6 +31,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes long, real daemons and then whole runs, so that no worker is left alone with it."""
     system = Path(__file__).parent / "system"
     items.sort(key=lambda item: (system not in item.path.parents, not hasattr(item.module, "write_scenario")))  # type: ignore[attr-defined]
+
+
+class OneRealDaemonAtATime(LoadScopeScheduling):  # type: ignore[misc]
+    """Gives a worker one file after the other, and the tests with real daemons, which need the host's cores, to one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return _SYSTEM if file.startswith(_SYSTEM) else file
+
+
+@pytest.hookimpl
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> OneRealDaemonAtATime:
+    """Have the tests distributed so."""
+    return OneRealDaemonAtATime(config, log)
 
 
 @pytest.fixture
