@@ -108,7 +108,8 @@ class PlainLines:
     def answered(self, state: State, answer: Answer, folder: Path) -> None:
         """Tell the answer first, then what it rests on."""
         headline, said = _told(state, answer)
-        self._console.print(Text(f"{headline}  ", "bold green" if answer.kind == "found" else "yellow") + said)
+        style = "bold green" if answer.kind == "found" else "yellow"
+        self._console.print(Text(f"{headline}  ", style) + said, soft_wrap=True)
         self.known(state)
         building = sum(had.seconds for had in state.had.values())
         builds = sum(seen.look.builds for seen in state.observations)
