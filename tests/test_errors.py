@@ -25,14 +25,14 @@ from harness.errors import (
 
 
 def test_one_branch_for_each() -> None:
-    """Every error is exactly one of: the user's, the daemon's, ours."""
-    branches = (UsageError, SubjectError, InfraError)
+    """Every error is exactly one of: the user's end of it, the user's, the daemon's, ours."""
+    branches = (errors.Interrupted, UsageError, SubjectError, InfraError)
     leaves = [
         kind
         for kind in vars(errors).values()
         if isinstance(kind, type) and issubclass(kind, HarnessError) and kind is not HarnessError
     ]
-    assert len(leaves) == 12
+    assert len(leaves) == 13
     assert {kind: sum(issubclass(kind, branch) for branch in branches) for kind in leaves} == dict.fromkeys(leaves, 1)
 
 
