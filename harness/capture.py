@@ -6,7 +6,6 @@
 4. The dumps are diagnosed.
 """
 
-import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -19,7 +18,7 @@ import anyio.to_thread
 from harness import __version__
 from harness.daemons.found import FoundDaemon, Place, client_of
 from harness.diagnosis import diagnose_finding
-from harness.errors import InfraError, StoreError, SubjectError
+from harness.errors import InfraError, SubjectError
 from harness.evidence.table import capture_all
 from harness.hostinfo import describe
 from harness.records import FORMAT, Diagnosis
@@ -42,21 +41,6 @@ class Captured:
     def had(self) -> int:
         """How many kinds were had."""
         return sum(result == "captured" for result in self.results.values())
-
-
-def new_folder(captures: Path) -> Path:
-    """Make the folder of a capture below `captures`.
-
-    Raises:
-        StoreError: it cannot be made.
-    """
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    folder = captures / f"{stamp}-{secrets.token_hex(2)}"
-    try:
-        folder.mkdir(parents=True)
-    except OSError as error:
-        raise StoreError(folder, f"{error.strerror}; give another folder with --output") from error
-    return folder
 
 
 async def capture_daemon(daemon: FoundDaemon, place: Place, folder: Path, why: str) -> Captured:

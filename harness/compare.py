@@ -186,7 +186,7 @@ def _of(side: Side, seen: Sequence[Seen]) -> Of:
     return Of(
         side.toolchain,
         side.settings,
-        next((each.daemon for each in seen if each.daemon), ""),
+        next((each.look.daemon for each in seen if each.look.daemon), ""),
         looks=len(seen),
         nothing=sum(each.look.said == "nothing" for each in seen),
         iterations=sum(each.look.iterations for each in seen),

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betainc, gammaln
 
-from harness.stats import Rate, excluded_rate, more_needed, rate
+from harness.stats import Rate, excluded_rate, fewest, more_needed, rate
 
 HALFWAY_ALPHA: Final = 0.005
 """What is spent on the one test before the end: enough for the report's hang, which shows in a few looks."""
@@ -142,17 +142,7 @@ def chance_of_silence(hangs: int, trials: int, clean: int) -> float:
 
 def clean_needed(hangs: int, trials: int, confidence: float) -> int:
     """Return how many trials without a hang make `chance_of_silence` at most 1 - `confidence`."""
-    high = 1
-    while chance_of_silence(hangs, trials, high) > 1 - confidence:
-        high *= 2
-    low = high // 2
-    while low + 1 < high:
-        middle = (low + high) // 2
-        if chance_of_silence(hangs, trials, middle) > 1 - confidence:
-            low = middle
-        else:
-            high = middle
-    return high
+    return fewest(lambda clean: chance_of_silence(hangs, trials, clean) <= 1 - confidence)
 
 
 def _ratio(a: Rate, b: Rate) -> Ratio:

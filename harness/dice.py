@@ -1,7 +1,16 @@
 """Chance that can be had again: everything random in a run comes from its seed, an actor's name and a count."""
 
+import secrets
 from dataclasses import dataclass
 from random import Random
+from typing import Final
+
+SEED_BITS: Final = 32
+
+
+def first_seed(*given: int | None) -> int:
+    """Return the first seed that is given, or one that nobody has seen before."""
+    return next((seed for seed in given if seed is not None), secrets.randbits(SEED_BITS))
 
 
 @dataclass(frozen=True)

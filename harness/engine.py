@@ -15,7 +15,6 @@ off, and the other steps are as above, on a fresh daemon.
 """
 
 import os
-import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -27,6 +26,7 @@ import anyio
 from harness import __version__
 from harness.budget import require_budget
 from harness.cache import cache_folder
+from harness.dice import first_seed
 from harness.errors import InfraError, Interrupted, UsageError
 from harness.hostinfo import describe, require_bearable
 from harness.interrupt import interruptible
@@ -40,7 +40,6 @@ from harness.scenario import Scenario
 from harness.store import RunFolder
 from harness.toolchain import Toolchain
 
-_SEED_BITS: Final = 32
 _UNFINISHED: Final = {Ending.INTERRUPTED, Ending.INFRA}
 _BOUNDED: Final = {Ending.ITERATIONS, Ending.TIME}
 
@@ -128,8 +127,7 @@ async def run_scenario(
         require_bearable([burden for plan in plans for burden in plan.burdens(options.shards)], cache_folder("daemons"))
         for plan in plans if not options.anyway else ():
             require_budget(plan.scenario, options.results, cache_folder("daemons"))
-        given = (options.seed, scenario.seed, secrets.randbits(_SEED_BITS))
-        seed = next(seed for seed in given if seed is not None)
+        seed = first_seed(options.seed, scenario.seed)
         runs = [
             Run(
                 plan,

@@ -11,8 +11,10 @@ from harness.plan import RunOptions
 from harness.records import Summary
 from harness.run import Audience, Nobody
 from harness.scenario import Scenario
+from harness.scenario.model import OnHang
 from harness.store import RunFolder
 
+_QUIET: Final = OnHang(then="stop", probe=False)
 _WENT_WELL: Final = (Outcome.OK, Outcome.TIMED_OUT)
 _HUNG: Final = (Outcome.HANG, Outcome.STALL, Outcome.CUT_OFF)
 
@@ -27,7 +29,7 @@ class Look:
     said: Literal["hang", "clean", "nothing"]
     """`nothing` where the host or the daemon broke, where no build came to its end, or a stall came unhunted."""
     trials: int
-    """Builds that could have hung, up to the first that did."""
+    """Builds that could have hung, up to the first that did, and with it, whoever saw that."""
     iterations: int
     signature: str
     """What the finding is, by its evidence; empty where there is none."""
@@ -37,6 +39,8 @@ class Look:
     because: str
     folder: str
     """Where the run's records are."""
+    daemon: str
+    """Kind and version; empty where none came up."""
     builds: int
     """Those that did not fail: of a clean look, that came to their end; of one that hung, that had begun.
 
@@ -58,6 +62,8 @@ async def look(
 ) -> Look:
     """Run a scenario on a toolchain until it hangs, or until so many iterations are done.
 
+    The daemon is neither kept nor asked what it still does: that is a matter of a run by itself.
+
     Args:
         scenario: with one daemon; its time limit holds as well.
         toolchain: a spec.
@@ -74,14 +80,14 @@ async def look(
     """
     stop = scenario.stop.model_copy(update={"iterations": iterations, "hangs": 1})
     options = RunOptions(results=results, toolchain=toolchain, seed=seed, shards=shards, argv=argv)
-    bounded = scenario.model_copy(update={"stop": stop})
+    bounded = scenario.model_copy(update={"stop": stop, "on_hang": _QUIET})
     [(summary, folder)] = await run_scenario(bounded, options, lambda _: audience or Nobody())
     if summary.ending is Ending.INTERRUPTED and summary.verdict is not Verdict.HANG:
         raise Interrupted
-    return seen_in(summary, folder)
+    return _seen_in(summary, folder)
 
 
-def seen_in(summary: Summary, folder: RunFolder) -> Look:
+def _seen_in(summary: Summary, folder: RunFolder) -> Look:
     """Return what a finished run said."""
     said: dict[Verdict, Literal["hang", "clean", "nothing"]] = {Verdict.HANG: "hang", Verdict.CLEAN: "clean"}
     counted = {*_WENT_WELL, *_HUNG} if summary.verdict is Verdict.HANG else _WENT_WELL
@@ -89,12 +95,13 @@ def seen_in(summary: Summary, folder: RunFolder) -> Look:
         toolchain=summary.daemon["toolchain"],
         seed=summary.seed,
         said=said.get(summary.verdict, "nothing"),
-        trials=summary.rate.trials,
+        trials=summary.rate.trials + (summary.verdict is Verdict.HANG and not summary.rate.hangs),
         iterations=summary.iterations,
         signature=summary.diagnosis.signature if summary.diagnosis else "",
         seconds=summary.seconds,
         ending=summary.ending,
         because=summary.because,
         folder=str(folder.path),
+        daemon=" ".join(str(summary.daemon[key]) for key in ("kind", "version") if summary.daemon.get(key)),
         builds=sum(summary.outcomes.get(outcome, 0) for outcome in counted),
     )

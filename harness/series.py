@@ -1,28 +1,22 @@
 """Looks at two sides, A and B, one after the other: a folder for what they say, a line in it for each as it is done."""
 
 import json
-import secrets
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Literal
 
 from harness.contrast import Exposure
-from harness.dice import Dice
-from harness.errors import StoreError, UsageError
+from harness.dice import SEED_BITS, Dice, first_seed
+from harness.errors import UsageError
 from harness.look import Look, look
 from harness.plan import RunOptions, plan_run
 from harness.run import Audience, Nobody
 from harness.scenario import Scenario
-from harness.scenario.model import OnHang
-from harness.store import RunFolder
+from harness.store import RunFolder, new_folder
 
 Name = Literal["A", "B"]
-_SEED_BITS: Final = 32
-_QUIET: Final = OnHang(then="stop", probe=False)
-"""A look ends with its hang; what the daemon still does then is a matter of a run by itself."""
 
 
 class DaemonsOfItsOwn(UsageError):
@@ -66,8 +60,6 @@ class Seen:
     number: int
     """Which one at this side it is, from 1."""
     exposure: Exposure
-    daemon: str
-    """Kind and version; empty where none came up."""
     look: Look
 
 
@@ -91,15 +83,10 @@ class Series:
         Raises:
             StoreError: it cannot be made.
         """
-        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-        path = results / scenario.name / f"{kind}-{stamp}-{secrets.token_hex(2)}"
-        try:
-            path.mkdir(parents=True)
-        except OSError as error:
-            raise StoreError(path, f"{error.strerror}; give another folder with --results") from error
-        given = (seed, scenario.seed, secrets.randbits(_SEED_BITS))
-        series = cls(path, results, next(each for each in given if each is not None), tuple(argv), audience)
-        RunFolder(path).write_json("begun.json", {"argv": argv, "started": stamp, "seed": series.seed})
+        path = new_folder(results / scenario.name, kind=kind)
+        series = cls(path, results, first_seed(seed, scenario.seed), tuple(argv), audience)
+        started = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        RunFolder(path).write_json("begun.json", {"argv": argv, "started": started, "seed": series.seed})
         return series
 
     def of(self, side: Name) -> list[Seen]:
@@ -114,10 +101,9 @@ class Series:
             Interrupted: it was ended by the user.
         """
         number = len(self.of(side.name)) + 1
-        seed = Dice(self.seed, "looks").throw(number).getrandbits(_SEED_BITS)
-        scenario = side.scenario.model_copy(update={"on_hang": _QUIET})
+        seed = Dice(self.seed, "looks").throw(number).getrandbits(SEED_BITS)
         done = await look(
-            scenario,
+            side.scenario,
             side.toolchain,
             results=self.results,
             iterations=iterations,
@@ -125,7 +111,7 @@ class Series:
             audience=self.audience,
             argv=self.argv,
         )
-        seen = _counted(side.name, number, done)
+        seen = Seen(side.name, number, Exposure(done.trials, done.said == "hang"), done)
         self.looks.append(seen)
         with (self.path / "looks.jsonl").open("a") as file:
             file.write(json.dumps(asdict(seen)) + "\n")
@@ -134,22 +120,3 @@ class Series:
     def conclude(self, name: str, content: object) -> None:
         """Write the last file."""
         RunFolder(self.path).write_json(name, content)
-
-
-def _counted(side: Name, number: int, done: Look) -> Seen:
-    """Return a look as it counts.
-
-    A hang behind a build that was timed out is no trial of the run's rate, but it ends the look all the same: here it
-    is one, after those that came to their end.
-    """
-    hung = done.said == "hang"
-    daemon, hangs = "", 0
-    with suppress(StoreError):
-        summary = RunFolder(Path(done.folder)).summary()
-        if summary:
-            daemon, hangs = _named(summary.daemon), summary.rate.hangs
-    return Seen(side, number, Exposure(done.trials + (hung and not hangs), hung), daemon, done)
-
-
-def _named(daemon: Any) -> str:
-    return " ".join(str(daemon[key]) for key in ("kind", "version") if daemon.get(key))

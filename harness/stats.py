@@ -1,7 +1,8 @@
 """Exact rates, what a run without a hang excludes, and the growth of a count."""
 
 import math
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
@@ -40,9 +41,17 @@ def beta_quantile(a: float, b: float, share: float) -> float:
     return float(betaincinv(a, b, share))
 
 
-def excluded_rate(trials: int) -> float:
-    """Return the hang rate that `trials` without a hang exclude at 95 %, one-sided: 1 - 0.05 ** (1/n), about 3/n."""
-    return 1.0 if trials == 0 else -math.expm1(math.log(0.05) / trials)
+def excluded_rate(trials: int, doubt: float = 0.05) -> float:
+    """Return the hang rate that `trials` without a hang exclude, one-sided: 1 - doubt ** (1/n); at 95 % about 3/n."""
+    return 1.0 if trials == 0 else -math.expm1(math.log(doubt) / trials)
+
+
+def fewest(enough: Callable[[int], bool]) -> int:
+    """Return the least number from 1 on that is enough; each that is greater has to be so too."""
+    high = 1
+    while not enough(high):
+        high *= 2
+    return bisect_left(range(high), True, lo=high // 2 + 1, key=enough)
 
 
 def confidence_that_excludes(trials: int, against: float) -> float:

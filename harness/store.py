@@ -8,7 +8,7 @@ import sqlite3
 import time
 import types
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import MISSING, asdict, astuple, dataclass, fields
 from datetime import UTC, datetime
@@ -80,14 +80,7 @@ class RunFolder:
     @classmethod
     def create(cls, results: Path, scenario: str) -> "RunFolder":
         """Make a new folder for a run of `scenario`."""
-        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-        path = results / scenario / f"{stamp}-{secrets.token_hex(2)}"
-        try:
-            (path / "daemon").mkdir(parents=True)
-            (path / "findings").mkdir()
-        except OSError as error:
-            raise StoreError(path, f"{error.strerror}; give another folder with --results") from error
-        return cls(path)
+        return cls(new_folder(results / scenario, "daemon", "findings"))
 
     @property
     def name(self) -> str:
@@ -301,6 +294,35 @@ class Database:
             self.connection.execute(f"ALTER TABLE {table} ADD COLUMN {name} {columns[name]}")
 
 
+def new_folder(parent: Path, *parts: str, kind: str = "", option: str = "--results") -> Path:
+    """Make a folder of its own for something that begins now: ``<parent>/[<kind>-]<UTC time>-<4 hex>/``.
+
+    Args:
+        parent: made where it is not there.
+        parts: names of folders in it.
+        kind: stands before the time.
+        option: by which the user can say another place.
+
+    Raises:
+        StoreError: it cannot be made.
+    """
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    path = parent / f"{f'{kind}-' if kind else ''}{stamp}-{secrets.token_hex(2)}"
+    try:
+        path.mkdir(parents=True)
+        for part in parts:
+            (path / part).mkdir()
+    except OSError as error:
+        raise StoreError(path, f"{error.strerror}; give another folder with {option}") from error
+    return path
+
+
+def named(name: str, folders: Iterable[Path]) -> list[Path]:
+    """Return the folders whose names end so, or the newest where it is ``last``; they are named by when they began."""
+    ordered = sorted(folders, key=lambda path: path.name)
+    return ordered[-1:] if name == "last" else [path for path in ordered if path.name.endswith(name)]
+
+
 def find_run(run: str, results: Path) -> RunFolder:
     """Return the run that `run` names: a folder, the end of a folder's name, or ``last``.
 
@@ -309,8 +331,7 @@ def find_run(run: str, results: Path) -> RunFolder:
     """
     if (Path(run) / "run.json").exists():
         return RunFolder(Path(run))
-    runs = sorted((path.parent for path in results.glob("*/*/run.json")), key=lambda path: path.name)
-    matching = runs[-1:] if run == "last" else [path for path in runs if path.name.endswith(run)]
+    matching = named(run, (path.parent for path in results.glob("*/*/run.json")))
     if len(matching) != 1:
         raise NoSuchRun(run, results, matching)
     return RunFolder(matching[0])

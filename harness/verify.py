@@ -23,7 +23,7 @@ from harness.contrast import chance_of_silence, clean_needed
 from harness.errors import Interrupted
 from harness.outcome import ExitCode
 from harness.series import Seen, Series, Side
-from harness.stats import Rate, rate
+from harness.stats import Rate, excluded_rate, rate
 
 Said = Literal["fixed", "not fixed", "no power", "another hang", "host changed", "not enough"]
 
@@ -298,8 +298,7 @@ class _Verifying:
     @property
     def excluded(self) -> float:
         """The rate that B's trials exclude."""
-        trials = self.trials_of_b
-        return -math.expm1(math.log(1 - self.demand.confidence) / trials) if trials else 1.0
+        return excluded_rate(self.trials_of_b, 1 - self.demand.confidence)
 
     @property
     def excluded_ratio(self) -> float | None:
@@ -316,7 +315,7 @@ class _Verifying:
             self.series.seed,
             self.broken.toolchain,
             self.fixed.toolchain,
-            {name: next((each.daemon for each in seen if each.daemon), "") for name, seen in looks.items()},
+            {name: next((each.look.daemon for each in seen if each.look.daemon), "") for name, seen in looks.items()},
             verdict,
             because,
             code,

@@ -15,10 +15,11 @@ from typing import Final
 import anyio
 
 from harness.attention import Attention
-from harness.capture import Captured, capture_daemon, new_folder
+from harness.capture import Captured, capture_daemon
 from harness.daemons.found import FoundDaemon, NoSuchDaemon, Place, locate, open_found
 from harness.outcome import ExitCode
 from harness.proc import Identity
+from harness.store import new_folder
 from harness.vigil import Kind, Patience, Sighting, Vigil
 
 _CAPTURES: Final = 3
@@ -101,7 +102,7 @@ class Watchman:
         return None
 
     async def _capture(self, daemon: FoundDaemon, place: Place, sighting: Sighting) -> None:
-        folder = new_folder(self.captures)
+        folder = new_folder(self.captures, option="--output")
         if sighting.log:
             (folder / "progress.jsonl").write_bytes(sighting.log)
         captured = await capture_daemon(daemon, place, folder, f"{sighting.kind}: {sighting.because}")

@@ -52,8 +52,9 @@ class Pretended(Series):
             ending=Ending.FINDINGS if hung else Ending.ITERATIONS,
             because="it is so",
             folder="",
+            daemon="pretended",
             builds=min(to_hang, iterations),
         )
-        seen = Seen(side.name, len(self.of(side.name)) + 1, Exposure(done.trials, hung), "pretended", done)
+        seen = Seen(side.name, len(self.of(side.name)) + 1, Exposure(done.trials, hung), done)
         self.looks.append(seen)
         return seen

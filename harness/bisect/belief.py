@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from harness.bisect.rates import Floats, Rates
+from harness.stats import fewest
 
 Bools = NDArray[np.bool_]
 
@@ -147,14 +148,7 @@ class Belief:
         """
         rate = self.joint.sum(axis=0)
 
-        def few(trials: int) -> bool:
-            return float(rate @ self.rates.quiet(np.array([trials]))[:, 0]) > 1 - confidence
+        def enough(trials: int) -> bool:
+            return float(rate @ self.rates.quiet(np.array([trials]))[:, 0]) <= 1 - confidence
 
-        high = 1
-        while few(high):
-            high *= 2
-        low = high // 2  # too few, or none
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (middle, high) if few(middle) else (low, middle)
-        return high
+        return fewest(enough)

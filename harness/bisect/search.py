@@ -22,12 +22,13 @@ from harness.bisect.belief import Group
 from harness.bisect.candidates import CannotBeHad, EndsCannotBeHad, Range, TellsCost, require_ends
 from harness.bisect.choice import Choice, Costs, next_look
 from harness.bisect.state import Had, Observation, Purpose, State, save
+from harness.dice import SEED_BITS
 from harness.errors import InfraError, UsageError
 from harness.look import Look, look
 from harness.outcome import Ending
 from harness.scenario import Scenario
 
-_SEEDS: Final = 2**32
+_SEEDS: Final = 2**SEED_BITS
 _TRIES: Final = 3
 """So many looks in a row that say nothing are borne of one candidate; then it is skipped."""
 _GOOD_END: Final = 0.8
@@ -117,7 +118,7 @@ class Search:
         take: Take | None = None,
     ) -> None:
         self.folder, self.state, self._range, self._teller = folder, state, range_, teller
-        self._scenarios = {name: _for_looks(scenario) for name, scenario in scenarios.items()}
+        self._scenarios = scenarios
         self._take = take or self._run
         self._began = monotonic()
         self._before = state.seconds
@@ -313,9 +314,3 @@ class Search:
 
 def _says_nothing(seen: Observation) -> bool:
     return seen.look.said == "nothing" and not seen.look.builds
-
-
-def _for_looks(scenario: Scenario) -> Scenario:
-    """Return the scenario so that a hang ends a run at once: no questions to the daemon, and it is not kept."""
-    on_hang = scenario.on_hang.model_copy(update={"then": "stop", "probe": False})
-    return scenario.model_copy(update={"on_hang": on_hang})

@@ -1,8 +1,6 @@
 """What a search knows, kept on disk after every observation: `state.json` in its folder."""
 
-import secrets
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, Literal
 
@@ -11,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from harness.bisect.belief import Belief, hypotheses
 from harness.errors import StoreError, UsageError
 from harness.look import Look
+from harness.store import RunFolder, named
 
 _FILE: Final = "state.json"
 Purpose = Literal["choose", "calibrate", "good end", "search"]
@@ -19,8 +18,10 @@ Purpose = Literal["choose", "calibrate", "good end", "search"]
 class NoSuchSearch(UsageError):
     """A search that is not there."""
 
-    def __init__(self, name: str, results: Path) -> None:
-        super().__init__(f"no search {name!r}: it is no folder with a {_FILE}, nor one below {results / 'bisect'}")
+    def __init__(self, name: str, results: Path, matching: Sequence[Path]) -> None:
+        several = f"it ends the names of {', '.join(path.name for path in matching)}; say more of it"
+        none = f"it is no folder with a {_FILE}, nor the end of the name of one below {results / 'bisect'}"
+        super().__init__(f"no search {name!r}: {several if matching else none}")
 
 
 class _Kept(BaseModel):
@@ -131,35 +132,23 @@ class State(_Kept):
         return belief
 
 
-def new_folder(results: Path) -> Path:
-    """Make a folder for a new search: ``results/bisect/<UTC time>-<4 hex>/``."""
-    folder = results / "bisect" / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
-    try:
-        folder.mkdir(parents=True)
-    except OSError as error:
-        raise StoreError(folder, f"{error.strerror}; give another folder with --results") from error
-    return folder
-
-
 def find_search(name: str, results: Path) -> Path:
-    """Return the folder of a search: a path, the end of a name, or `last`."""
+    """Return the folder of a search: a path, the end of a name, or `last`.
+
+    Raises:
+        NoSuchSearch: none, or several.
+    """
     if (Path(name) / _FILE).is_file():
         return Path(name)
-    below = sorted(path.parent for path in (results / "bisect").glob(f"*/{_FILE}"))
-    found = below[-1:] if name == "last" else [path for path in below if path.name.endswith(name)]
-    if len(found) != 1:
-        raise NoSuchSearch(name, results)
-    return found[0]
+    matching = named(name, (path.parent for path in (results / "bisect").glob(f"*/{_FILE}")))
+    if len(matching) != 1:
+        raise NoSuchSearch(name, results, matching)
+    return matching[0]
 
 
 def save(state: State, folder: Path) -> None:
     """Write the state, whole or not at all."""
-    draft = folder / f"{_FILE}.draft"
-    try:
-        draft.write_text(state.model_dump_json(indent=1) + "\n")
-        draft.replace(folder / _FILE)
-    except OSError as error:
-        raise StoreError(folder / _FILE, f"{error.strerror}") from error
+    RunFolder(folder).write_json(_FILE, state.model_dump(mode="json"))
 
 
 def restore(folder: Path) -> State:
@@ -169,6 +158,6 @@ def restore(folder: Path) -> State:
         StoreError: it cannot be read.
     """
     try:
-        return State.model_validate_json((folder / _FILE).read_bytes())
-    except (OSError, ValidationError) as error:
+        return State.model_validate(RunFolder(folder).read_json(_FILE))
+    except ValidationError as error:
         raise StoreError(folder / _FILE, f"cannot be read: {error}") from error

@@ -1,6 +1,5 @@
 """`repro bisect`: which build brought a hang, or took it away."""
 
-import secrets
 import sys
 from pathlib import Path
 from time import time as clock
@@ -11,26 +10,20 @@ import typer
 
 from harness.bisect.candidates import Options, resolve_range
 from harness.bisect.search import Answer, Search
-from harness.bisect.state import Asked, Known, State, find_search, new_folder, restore, save
-from harness.cli.options import RESULTS, Results
+from harness.bisect.state import Asked, Known, State, find_search, restore, save
+from harness.cli.options import RESULTS, BadOption, Results, Seed, Settings, seconds_of
 from harness.cli.search import JsonLines, PlainLines, SearchScreen
 from harness.cli.vocabulary import VOCABULARY
+from harness.dice import first_seed
 from harness.errors import Interrupted, UsageError
 from harness.outcome import ExitCode
 from harness.scenario import dump, load
-from harness.units import parse_duration
+from harness.store import new_folder
 
 bisect = typer.Typer(help="Search for the build that brought a hang, or took it away.")
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 SearchName = Annotated[str, typer.Argument(metavar="SEARCH", help="Its folder, the end of its name, or `last`.")]
-
-
-class OutOfRange(UsageError):
-    """An option with a number that means nothing."""
-
-    def __init__(self, option: str, allowed: str, told: object) -> None:
-        super().__init__(f"{option} is {allowed}, not {told}")
 
 
 class RangeMoved(UsageError):
@@ -51,12 +44,13 @@ def start(
         typer.Option(
             "--in",
             metavar="RANGE",
-            help="git:CLONE@OLD..NEW, path:DIR, buildkit:V..V, docker:V..V or debian:SUITE,SUITE; oldest first.",
+            help="git:CLONE@OLD..NEW, path:DIR, buildkit:V..V, docker:V..V, debian:SUITE,SUITE or "
+            "image:REPOSITORY:TAG,TAG; oldest first.",
         ),
     ],
     build_command: Annotated[
         str | None,
-        typer.Option(metavar="COMMAND", help="Builds a commit in a worktree of it, and puts binaries into $REPRO_OUT."),
+        typer.Option(metavar="COMMAND", help="Builds a commit in a checkout of it, and puts binaries into $REPRO_OUT."),
     ] = None,
     build_time: Annotated[str, typer.Option(metavar="T", help="How long one build may take.")] = "30m",
     full_history: Annotated[
@@ -75,21 +69,19 @@ def start(
         bool, typer.Option("--any-hang", help="Count hangs of every signature, not only that of the bad end.")
     ] = False,
     time: Annotated[str | None, typer.Option(metavar="T", help="Ends after a time, such as 8h.")] = None,
-    seed: Annotated[int | None, typer.Option(metavar="N", help="The source of all chance.")] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set a key of the scenarios.")
-    ] = None,
+    seed: Seed = None,
+    settings: Settings = None,
     results: Results = RESULTS,
     shards: Annotated[int, typer.Option(metavar="N", min=1, help="So many daemons of a candidate side by side.")] = 1,
     as_json: AsJson = False,
 ) -> int:
     """Search; exit 0 found, 125 not found, 129 usage, 130 interrupted, 255 broken.
 
-    Give exits with what it knows: the chance of each candidate, and what was seen of it. It is saved after every look;
+    It ends with what it knows: the chance of each candidate, and what was seen of it. All is saved after every look;
     `repro bisect resume` goes on.
     """
     if not 0.5 < confidence < 1:
-        raise OutOfRange("--confidence", "above 0.5 and below 1", confidence)
+        raise BadOption("--confidence", f"{confidence:g} is not above 0.5 and below 1")
     loaded = {file.stem: load(file, VOCABULARY, settings or ()) for file in scenarios}
     asked = Asked(
         argv=tuple(sys.argv),
@@ -97,20 +89,20 @@ def start(
         range=range_,
         find=find,
         build_command=build_command,
-        build_seconds=_seconds("--build-time", build_time),
+        build_seconds=seconds_of("--build-time", build_time),
         full_history=full_history,
         prereleases=prereleases,
         began=clock(),
         confidence=confidence,
         calibrate=calibrate,
         any_hang=any_hang,
-        seconds=None if time is None else _seconds("--time", time),
+        seconds=None if time is None else seconds_of("--time", time),
         shards=shards,
-        seed=secrets.randbits(32) if seed is None else seed,
+        seed=first_seed(seed),
     )
     candidates = anyio.run(resolve_range, range_, _options(asked))
     known = tuple(Known(name=each.name, title=each.title, parents=each.parents) for each in candidates.candidates)
-    folder = new_folder(results)
+    folder = new_folder(results / "bisect")
     for name, scenario in loaded.items():
         (folder / f"{name}.yaml").write_text(dump(scenario))
     save(State(asked=asked, candidates=known, note=candidates.note), folder)
@@ -161,10 +153,3 @@ def _options(asked: Asked) -> Options:
         prereleases=asked.prereleases,
         since=asked.began,
     )
-
-
-def _seconds(option: str, text: str) -> float:
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise OutOfRange(option, "a time such as 90s or 8h", text) from error

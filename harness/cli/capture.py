@@ -9,11 +9,12 @@ import anyio
 import typer
 from rich.console import Console
 
-from harness.capture import Captured, capture_daemon, new_folder
+from harness.capture import Captured, capture_daemon
 from harness.cli.options import RESULTS
 from harness.daemons.found import locate, open_found
 from harness.interrupt import interruptible
 from harness.outcome import ExitCode
+from harness.store import new_folder
 
 Where = Annotated[
     str, typer.Option("--daemon", metavar="host|SOCKET|PID", help="The host's Docker, a unix socket, or a process.")
@@ -44,7 +45,8 @@ async def _capture(spec: str, output: Path) -> Captured | None:
         with interrupt.heeded():
             place = await locate(spec)
             async with open_found(place) as daemon:
-                captured = await capture_daemon(daemon, place, new_folder(output), f"repro capture --daemon {spec}")
+                folder = new_folder(output, option="--output")
+                captured = await capture_daemon(daemon, place, folder, f"repro capture --daemon {spec}")
     return captured
 
 

@@ -9,13 +9,11 @@ from typing import Annotated, Final
 import anyio
 import typer
 
-from harness.cli.looks import Teller, seconds_of, teller
-from harness.cli.options import RESULTS, BadOption, Results
-from harness.cli.vocabulary import VOCABULARY
+from harness.cli.looks import SetA, SetB, Teller, sides_of, teller, time_of
+from harness.cli.options import RESULTS, BadOption, Results, Seed, Settings
 from harness.compare import Budget, Comparison, NothingDiffers, Of, compare
 from harness.outcome import ExitCode
 from harness.report.words import leak_line, shown_seconds
-from harness.scenario import load
 from harness.scenario.load import PROJECT
 from harness.series import Series, Side
 from harness.stats import rate
@@ -46,12 +44,10 @@ def compare_(
     margin: Annotated[
         str | None, typer.Option(metavar="RATE", help="Rates no further apart than this per build do not differ.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(metavar="N", help="The source of all chance.")] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set a key for both.")
-    ] = None,
-    set_a: Annotated[list[str] | None, typer.Option("--set-a", metavar="KEY=VALUE", help="Set a key for A.")] = None,
-    set_b: Annotated[list[str] | None, typer.Option("--set-b", metavar="KEY=VALUE", help="Set a key for B.")] = None,
+    seed: Seed = None,
+    settings: Settings = None,
+    set_a: SetA = None,
+    set_b: SetB = None,
     only_worse: Annotated[
         bool, typer.Option("--only-worse", help="For CI: 1 only if B hangs more; 0 too if it hangs less.")
     ] = False,
@@ -67,16 +63,12 @@ def compare_(
         raise NothingDiffers
     if factor <= 1:
         raise BadOption("--factor", f"{factor:g} is not above 1")
-    budget = Budget(iterations, looks or (None if time else _PAIRS), seconds_of("--time", time))
+    budget = Budget(iterations, looks or (None if time else _PAIRS), time_of("--time", time))
     try:
         allowed = parse_rate(margin) if margin else None
     except ValueError as error:
         raise BadOption("--margin", str(error)) from error
-    common, of_a, of_b = [*(settings or ())], tuple(set_a or ()), tuple(set_b or ())
-    sides = (
-        Side("A", a, load(scenario, VOCABULARY, [*common, *of_a]), of_a),
-        Side("B", b or a, load(scenario, VOCABULARY, [*common, *of_b]), of_b),
-    )
+    sides = sides_of(scenario, a, b or a, settings, set_a, set_b)
     with teller(as_json=as_json) as tell:
         series = Series.begin("compare", sides[0].scenario, results, seed=seed, argv=sys.argv, audience=tell.watcher)
         comparison = anyio.run(_compare, tell, series, sides, budget, factor, allowed)

@@ -1,23 +1,29 @@
 """What `compare` and `verify` show while they look: a line for each look; on a terminal, what is on."""
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from rich.console import Console
 
-from harness.cli.options import BadOption
+from harness.cli.machine import machine_line
+from harness.cli.options import BadOption, seconds_of
+from harness.cli.vocabulary import VOCABULARY
 from harness.daemons.base import Daemon
 from harness.past import Past
 from harness.records import Iteration
 from harness.run import Nobody
-from harness.scenario import Scenario
-from harness.series import Seen
+from harness.scenario import Scenario, load
+from harness.series import Name, Seen, Side
 from harness.store import RunFolder
-from harness.units import format_duration, parse_duration
+from harness.units import format_duration
+
+Keys = list[str] | None
+SetA = Annotated[Keys, typer.Option("--set-a", metavar="KEY=VALUE", help="Set a key for A.")]
+SetB = Annotated[Keys, typer.Option("--set-b", metavar="KEY=VALUE", help="Set a key for B.")]
 
 _REFRESHED: int = 10
 """Iterations from one update of the line on a terminal to the next."""
@@ -63,7 +69,7 @@ class Teller:
     def event(self, name: str, content: dict[str, Any]) -> None:
         """Print a line for a machine."""
         if self.as_json:
-            print(json.dumps({"event": name, **content}), flush=True)  # noqa: T201 — machine lines
+            machine_line(name, **content)
 
     def told(self, seen: Seen) -> None:
         """Tell a look."""
@@ -94,7 +100,7 @@ def look_line(seen: Seen) -> str:
     return f"{head} {trials:>5} trials    {took}  {where}{why}"
 
 
-def seconds_of(option: str, text: str | None) -> float | None:
+def time_of(option: str, text: str | None) -> float | None:
     """Return the seconds that an option says, or None.
 
     Raises:
@@ -102,10 +108,19 @@ def seconds_of(option: str, text: str | None) -> float | None:
     """
     if text is None:
         return None
-    try:
-        seconds = parse_duration(text)
-    except ValueError as error:
-        raise BadOption(option, str(error)) from error
-    if not seconds:
+    if not (seconds := seconds_of(option, text)):
         raise BadOption(option, "is no time at all")
     return seconds
+
+
+def sides_of(file: Path, a: str, b: str, common: Keys, of_a: Keys, of_b: Keys) -> tuple[Side, Side]:
+    """Return both sides of a scenario: toolchains, and keys that are set for both and for each.
+
+    Raises:
+        ScenarioError: the scenario, so set, is none.
+    """
+
+    def side(name: Name, toolchain: str, own: Keys) -> Side:
+        return Side(name, toolchain, load(file, VOCABULARY, [*(common or ()), *(own or ())]), tuple(own or ()))
+
+    return side("A", a, of_a), side("B", b, of_b)

@@ -8,7 +8,7 @@ import anyio
 import typer
 
 from harness.cli.against import AgainstOption, require_rate
-from harness.cli.options import RESULTS, Results
+from harness.cli.options import RESULTS, Results, Seed, Settings
 from harness.cli.report import AtTheEnd, report_at_the_end
 from harness.cli.screen import screen
 from harness.cli.vocabulary import VOCABULARY
@@ -29,10 +29,8 @@ def run(
     ] = None,
     iterations: Annotated[int | None, typer.Option(metavar="N", help="End after N iterations.")] = None,
     time: Annotated[str | None, typer.Option(metavar="T", help="End after a time, such as 90s or 8h.")] = None,
-    seed: Annotated[int | None, typer.Option(metavar="N", help="The source of all chance.")] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set a key, such as actors.ci.parallel=8.")
-    ] = None,
+    seed: Seed = None,
+    settings: Settings = None,
     results: Results = RESULTS,
     shards: Annotated[
         int, typer.Option(metavar="N", min=1, help="So many daemons side by side, each on its share of the host.")

@@ -1,7 +1,5 @@
 """What a run shows while it goes on: a live view on a terminal, plain lines elsewhere, or machine lines."""
 
-import json
-import sys
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.cli.against import hold_against
+from harness.cli.machine import machine_line
 from harness.cli.story import tell
 from harness.daemons.base import Daemon
 from harness.outcome import Outcome
@@ -232,8 +231,7 @@ class JsonLines:
         self._write("summary", asdict(summary) | held | {"folder": str(folder.path)})
 
     def _write(self, event: str, content: dict[str, Any]) -> None:
-        sys.stdout.write(json.dumps({"event": event, **self._of, **content}, default=str) + "\n")
-        sys.stdout.flush()
+        machine_line(event, **(self._of | content))
 
 
 class LiveView:

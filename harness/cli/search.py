@@ -1,8 +1,7 @@
 """What a search shows while it goes on, and what it came to: lines for a person, or machine lines."""
 
-import json
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from rich.console import Console
 from rich.table import Table
@@ -11,6 +10,7 @@ from rich.text import Text
 from harness.bisect.belief import Group
 from harness.bisect.search import Answer, Teller
 from harness.bisect.state import Observation, State
+from harness.cli.machine import machine_line
 from harness.units import format_duration
 
 _PLAUSIBLE: Final = 0.01
@@ -131,24 +131,24 @@ class JsonLines:
 
     def began(self, state: State) -> None:
         """Say what is searched."""
-        _line("began", candidates=[each.model_dump() for each in state.candidates], note=state.note)
+        machine_line("began", candidates=[each.model_dump() for each in state.candidates], note=state.note)
 
     def preparing(self, what: str) -> None:
         """Say what may take a while."""
-        _line("preparing", what=what)
+        machine_line("preparing", what=what)
 
     def saw(self, state: State, observation: Observation) -> None:
         """Say a look, and what is believed after it."""
-        _line("look", posterior=_posterior(state), **observation.model_dump(mode="json"))
+        machine_line("look", posterior=_posterior(state), **observation.model_dump(mode="json"))
 
     def skipped(self, state: State, candidate: int) -> None:
         """Say what cannot be tried."""
-        _line("skipped", candidate=candidate, because=state.skipped[candidate])
+        machine_line("skipped", candidate=candidate, because=state.skipped[candidate])
 
     def calibrated(self, state: State) -> None:
         """Say the rate, and what it makes of clean trials."""
         belief, confidence = state.belief, state.asked.confidence
-        _line(
+        machine_line(
             "calibrated",
             scenario=state.scenario,
             signature=state.signature,
@@ -158,12 +158,12 @@ class JsonLines:
 
     def known(self, state: State) -> None:
         """Say all that is known."""
-        _line("known", state=state.model_dump(mode="json"), posterior=_posterior(state))
+        machine_line("known", state=state.model_dump(mode="json"), posterior=_posterior(state))
 
     def answered(self, state: State, answer: Answer, folder: Path) -> None:
         """Say the answer."""
         names = [state.candidates[member].name for member in answer.group.members]
-        _line(
+        machine_line(
             "answer",
             kind=answer.kind,
             candidates=names,
@@ -175,7 +175,7 @@ class JsonLines:
 
     def interrupted(self, folder: Path) -> None:
         """Say where the search is."""
-        _line("interrupted", folder=str(folder))
+        machine_line("interrupted", folder=str(folder))
 
 
 def _told(state: State, answer: Answer) -> tuple[str, str]:
@@ -207,7 +207,3 @@ def _belief_line(state: State) -> str:
 
 def _posterior(state: State) -> list[float]:
     return [float(chance) for chance in state.belief.posterior]
-
-
-def _line(event: str, **content: Any) -> None:
-    print(json.dumps({"event": event, **content}), flush=True)  # noqa: T201 — machine lines

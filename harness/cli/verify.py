@@ -8,11 +8,9 @@ from typing import Annotated, Final
 import anyio
 import typer
 
-from harness.cli.looks import Teller, seconds_of, teller
-from harness.cli.options import RESULTS, BadOption, Results
-from harness.cli.vocabulary import VOCABULARY
+from harness.cli.looks import SetA, SetB, Teller, sides_of, teller, time_of
+from harness.cli.options import RESULTS, BadOption, Results, Seed, Settings
 from harness.outcome import ExitCode, gravest
-from harness.scenario import load
 from harness.series import Series, Side
 from harness.units import format_duration
 from harness.verify import Demand, Verification, verify
@@ -38,12 +36,10 @@ def verify_(
         int | None, typer.Option(metavar="N", min=1, help="Of a look, at most; without it, the scenario's own.")
     ] = None,
     time: Annotated[str | None, typer.Option(metavar="T", help="Begin no look at B after so long.")] = None,
-    seed: Annotated[int | None, typer.Option(metavar="N", help="The source of all chance.")] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set a key for both.")
-    ] = None,
-    set_a: Annotated[list[str] | None, typer.Option("--set-a", metavar="KEY=VALUE", help="Set a key for A.")] = None,
-    set_b: Annotated[list[str] | None, typer.Option("--set-b", metavar="KEY=VALUE", help="Set a key for B.")] = None,
+    seed: Seed = None,
+    settings: Settings = None,
+    set_a: SetA = None,
+    set_b: SetB = None,
     results: Results = RESULTS,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> int:
@@ -57,15 +53,8 @@ def verify_(
         raise BadOption("--confidence", f"{confidence:g} is not from 0.5 to below 1")
     if not 0 < ratio <= 1:
         raise BadOption("--ratio", f"{ratio:g} is not above 0 and at most 1")
-    demand = Demand(confidence, hangs, ratio, iterations, seconds_of("--time", time))
-    common, of_a, of_b = [*(settings or ())], tuple(set_a or ()), tuple(set_b or ())
-    pairs = [
-        (
-            Side("A", broken, load(file, VOCABULARY, [*common, *of_a]), of_a),
-            Side("B", fixed, load(file, VOCABULARY, [*common, *of_b]), of_b),
-        )
-        for file in scenarios
-    ]
+    demand = Demand(confidence, hangs, ratio, iterations, time_of("--time", time))
+    pairs = [sides_of(file, broken, fixed, settings, set_a, set_b) for file in scenarios]
     codes = []
     with teller(as_json=as_json) as tell:
         for pair in pairs:

@@ -1,19 +1,18 @@
 """`repro watch`: beside a daemon that others load, until something is wrong with it, which is captured."""
 
-import json
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import anyio
 import typer
 from rich.console import Console
 
 from harness.cli.capture import OUTPUT, Output, Where, as_object
-from harness.cli.options import BadOption
+from harness.cli.machine import machine_line
+from harness.cli.options import BadOption, seconds_of
 from harness.interrupt import interruptible
 from harness.outcome import ExitCode
-from harness.units import parse_duration
 from harness.vigil import Patience
 from harness.watchman import Event, Watchman
 
@@ -40,9 +39,9 @@ def watch(
     It builds nothing and changes nothing. Everything is captured three times at most; the watch goes on until Ctrl-C.
     """
     patience = Patience(
-        _seconds("--export-hang", export_hang),
-        _seconds("--stall", stall),
-        _seconds("--every", every),
+        seconds_of("--export-hang", export_hang),
+        seconds_of("--stall", stall),
+        seconds_of("--every", every),
         leak_after,
     )
     if patience.every < _LEAST_PAUSE:
@@ -61,13 +60,6 @@ async def _watch(watchman: Watchman) -> int:
     return code
 
 
-def _seconds(option: str, text: str) -> float:
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise BadOption(option, str(error)) from error
-
-
 def _tell_people(console: Console) -> Callable[[Event], None]:
     def tell(event: Event) -> None:
         now = datetime.now(UTC).isoformat(timespec="seconds").removesuffix("+00:00")
@@ -78,7 +70,5 @@ def _tell_people(console: Console) -> Callable[[Event], None]:
 
 def _tell_machines(event: Event) -> None:
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    line: dict[str, Any] = {"event": event.kind, "at": now, "text": event.text}
-    if event.captured:
-        line |= as_object(event.captured)
-    print(json.dumps(line), flush=True)  # noqa: T201 — machine lines
+    captured = as_object(event.captured) if event.captured else {}
+    machine_line(event.kind, **({"at": now, "text": event.text} | captured))

@@ -54,19 +54,8 @@ class Pretended:
             raise Interrupted
         candidate = int(toolchain)
         self.looked.append((candidate, iterations, seed))
-        seen = Look(
-            toolchain,
-            seed,
-            "clean",
-            iterations,
-            iterations,
-            "",
-            0.5 * iterations,
-            Ending.ITERATIONS,
-            "",
-            "",
-            iterations,
-        )
+        n = iterations
+        seen = Look(toolchain, seed, "clean", n, n, "", 0.5 * n, Ending.ITERATIONS, "", "", "", n)
         rate = self.rates.get(candidate, 0.0)
         hung = next((trial for trial in range(1, iterations + 1) if self.random.random() < rate), None)
         if self.says.get(candidate):

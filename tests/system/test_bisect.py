@@ -59,7 +59,6 @@ def history(tmp_path: Path) -> Repository:
     for number in range(1, 10):
         freezes = 2 if number >= 7 else 0
         message = f"wrapper: change {number}"
-        (repository.folder / "daemon.sh").write_text("")
         build = "exit 3" if number in {4, 6} else BUILD
         (repository.folder / "build.sh").write_text(build)
         (repository.folder / "daemon.sh").write_text(WRAPPER.format(message=message, freezes=freezes))
