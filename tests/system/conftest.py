@@ -42,7 +42,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.system)
-            item.add_marker(pytest.mark.timeout(300))
+            if not item.get_closest_marker("timeout"):
+                item.add_marker(pytest.mark.timeout(300))
             if reasons:
                 item.add_marker(pytest.mark.skip(reason="; ".join(reasons)))
 
@@ -96,9 +97,9 @@ class Repro:
     results: Path
 
     def start(self, *words: str, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
-        """Start `repro` with words; `run` gets the results folder."""
+        """Start `repro` with words; what has results gets the folder."""
         argv = [sys.executable, "-m", "harness", *words]
-        if words[0] in {"run", "show", "compare", "verify"}:
+        if words[0] in {"run", "show", "bisect", "compare", "verify"}:
             argv += ["--results", str(self.results)]
         return subprocess.Popen(
             argv,
@@ -108,10 +109,10 @@ class Repro:
             env={**os.environ, "COLUMNS": "200", **(env or {})},
         )
 
-    def __call__(self, *words: str, env: dict[str, str] | None = None) -> tuple[int, str]:
-        """Run `repro` to its end; return its exit code and what it printed."""
+    def __call__(self, *words: str, env: dict[str, str] | None = None, seconds: float = 280) -> tuple[int, str]:
+        """Run `repro` to its end, which it has to come to in time; return its exit code and what it printed."""
         process = self.start(*words, env=env)
-        output, _ = process.communicate(timeout=280)
+        output, _ = process.communicate(timeout=seconds)
         return process.returncode, output
 
     @property

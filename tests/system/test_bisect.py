@@ -1,7 +1,6 @@
 """A search in a throw-away repository whose daemon is a real dockerd in a wrapper: some of its commits freeze it."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -92,25 +91,10 @@ def test_a_search_among_commits(
     """The commit that freezes the daemon is found, or the one before it that does not build; the clone is as it was."""
     monkeypatch.setenv("REAL", str(real))
     before = history.state()
-    process = repro.start(
-        "bisect",
-        "start",
-        str(scenario),
-        "--in",
-        f"git:{history.folder}@v0.1..v0.9",
-        "--build-command",
-        "sh build.sh",
-        "--any-hang",
-        "--calibrate",
-        "2",
-        "--seed",
-        "1",
-        "--json",
-        "--results",
-        str(repro.results),
-    )
-    output, _ = process.communicate(timeout=580)
-    assert process.returncode == 0, output
+    where = ("--in", f"git:{history.folder}@v0.1..v0.9", "--build-command", "sh build.sh")
+    how = ("--any-hang", "--calibrate", "2", "--seed", "1", "--json")
+    code, output = repro("bisect", "start", str(scenario), *where, *how, seconds=580)
+    assert code == 0, output
     events = [json.loads(line) for line in output.splitlines()]
     answer = events[-1]
     names = [history.git("rev-parse", "--short=12", f"v0.{number}") for number in range(1, 10)]
@@ -119,15 +103,9 @@ def test_a_search_among_commits(
     assert {*answer["candidates"]} <= {names[5], names[6]}
     assert answer["chance"] >= 0.95
     assert history.state() == before
-    told = subprocess.run(
-        [sys.executable, "-m", "harness", "bisect", "show", "--results", str(repro.results)],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-        env={**os.environ, "COLUMNS": "200"},
-    )
-    assert "wrapper: change 7" in told.stdout
+    code, told = repro("bisect", "show")
+    assert code == 0, told
+    assert "wrapper: change 7" in told
 
 
 @pytest.mark.timeout(600)

@@ -8,14 +8,8 @@ from tests.system.conftest import SCENARIOS, Repro, folder_from, left_of
 
 PRUNE_RACE = str(SCENARIOS / "prune-race.yaml")
 
+MINUTES = 880
 pytestmark = pytest.mark.timeout(900)
-
-
-def to_its_end(repro: Repro, *words: str) -> tuple[int, str]:
-    """Run a command that takes minutes; return its exit code and what it printed."""
-    process = repro.start(*words)
-    output, _ = process.communicate(timeout=880)
-    return process.returncode, output
 
 
 def nothing_left(repro: Repro) -> bool:
@@ -27,7 +21,7 @@ def test_an_affected_buildkitd_is_different(repro: Repro) -> None:
     """A release that hangs and the one with the fix are different, and the one that hangs is named."""
     affected, fixed = folder_from("REPRO_AFFECTED"), folder_from("REPRO_FIXED")
     options = ("--scenario", PRUNE_RACE, "--looks", "4", "--iterations", "100")
-    code, output = to_its_end(repro, "compare", affected, fixed, *options)
+    code, output = repro("compare", affected, fixed, *options, seconds=MINUTES)
     assert code == 1, output
     assert "DIFFERENT  A hangs more: " in output
     [file] = repro.results.glob("prune-race/compare-*/compare.json")
@@ -41,7 +35,8 @@ def test_an_affected_buildkitd_is_different(repro: Repro) -> None:
 def test_a_fixed_buildkitd_is_verified(repro: Repro) -> None:
     """The fix of the report's hang is told as one, with the rate that is excluded, after looks at A, B and A again."""
     affected, fixed = folder_from("REPRO_AFFECTED"), folder_from("REPRO_FIXED")
-    code, output = to_its_end(repro, "verify", "--broken", affected, "--fixed", fixed, PRUNE_RACE, "--hangs", "3")
+    words = ("verify", "--broken", affected, "--fixed", fixed, PRUNE_RACE, "--hangs", "3")
+    code, output = repro(*words, seconds=MINUTES)
     assert code == 0, output
     [file] = repro.results.glob("prune-race/verify-*/verify.json")
     found = json.loads(file.read_text())
@@ -57,7 +52,7 @@ def test_two_settings_of_one_dockerd(repro: Repro) -> None:
     """One dockerd, frozen for longer on side A than a client waits, and hardly at all on side B: A hangs more."""
     options = ("--scenario", str(SCENARIOS / "control-hang.yaml"), "--looks", "3", "--iterations", "12")
     brief = ("--set-b", "actors.at-exported.when.lasting=100ms")
-    code, output = to_its_end(repro, "compare", "debian:forky", *options, *brief)
+    code, output = repro("compare", "debian:forky", *options, *brief, seconds=MINUTES)
     assert code == 1, output
     assert "DIFFERENT  A hangs more: 3 in " in output
     assert nothing_left(repro)
