@@ -27,7 +27,7 @@ from harness.store import RunFolder
 
 _DAEMONS_OF_A_LOOK: Final = 1000
 _SILENT: Final = 2
-"""So many first looks at a side without a single trial end a comparison."""
+"""So many first looks at a side without a single build that counts end a comparison."""
 _EXIT_CODES: Final[Mapping[Said, ExitCode]] = {
     "different": ExitCode.HANG,
     "no difference": ExitCode.CLEAN,
@@ -71,7 +71,7 @@ class Of:
     """Looks that said nothing by themselves; they count as far as they came."""
     iterations: int
     hangs: int
-    trials: int
+    builds: int
     signatures: dict[str, int]
     tail_seconds: dict[str, float | None]
     leak: Leak | None
@@ -149,9 +149,9 @@ async def compare(
 
 
 def _silent(series: Series) -> bool:
-    """Whether a side has had its chance, and no build of it was a trial."""
+    """Whether a side has had its chance, and no build of it counts."""
     of_each = [series.of("A"), series.of("B")]
-    return any(len(seen) >= _SILENT and not any(each.exposure.trials for each in seen) for seen in of_each)
+    return any(len(seen) >= _SILENT and not any(each.exposure.builds for each in seen) for seen in of_each)
 
 
 def _concluded(
@@ -167,8 +167,8 @@ def _concluded(
         why = next(seen.look.because for seen in series.of(spoilt[0]) if seen.look.said == "nothing")
         verdict, because = "not enough", f"most looks at {' and '.join(spoilt)} said nothing: {why}"
         code = ExitCode.INCONCLUSIVE
-    iterations, trials = (sum(getattr(one, what) for one in of.values()) for what in ("iterations", "trials"))
-    more = math.ceil(result.more * iterations / trials) if result.more and trials else None
+    iterations, builds = (sum(getattr(one, what) for one in of.values()) for what in ("iterations", "builds"))
+    more = math.ceil(result.more * iterations / builds) if result.more and builds else None
     if more and verdict == "not enough":
         because += f": about {more:,} more iterations a side, at the rates so far"
     return Comparison(
@@ -191,7 +191,7 @@ def _of(side: Side, seen: Sequence[Seen]) -> Of:
         nothing=sum(each.look.said == "nothing" for each in seen),
         iterations=sum(each.look.iterations for each in seen),
         hangs=sum(each.exposure.hung for each in seen),
-        trials=sum(each.exposure.trials for each in seen),
+        builds=sum(each.exposure.builds for each in seen),
         signatures=dict(Counter(each.look.signature or "unknown" for each in seen if each.exposure.hung).most_common()),
         tail_seconds={"p50": quantile(tails, 0.5), "p99": quantile(tails, 0.99), "max": quantile(tails, 1.0)},
         leak=leak_of(audits),

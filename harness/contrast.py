@@ -32,8 +32,8 @@ Said = Literal["different", "no difference", "not enough"]
 class Exposure:
     """One look, as far as it counts."""
 
-    trials: int
-    """Builds that could have hung, up to the first that did, and with it."""
+    builds: int
+    """All that did not fail, of one that hung those too that were in flight: see `look.Look.builds`."""
     hung: bool
 
 
@@ -54,9 +54,9 @@ class Contrast:
     b: Rate
     ratio: Ratio
     p_rates: float
-    """Of the rates, all trials taken as alike: the exact conditional test, whose interval is the ratio's."""
+    """Of the rates, all builds taken as alike: the exact conditional test, whose interval is the ratio's."""
     p_log_rank: float
-    """Of the trials to a hang, by dealing the looks to the two sides anew: holds too where daemons are not alike."""
+    """Of the builds to a hang, by dealing the looks to the two sides anew: holds too where daemons are not alike."""
     difference_at_most: float
     """The largest difference of the rates, either way, that 95 % do not exclude."""
     verdict: Said
@@ -64,7 +64,7 @@ class Contrast:
     """Whose rate is the higher one, of those that differ."""
     because: str
     more: int | None
-    """About how many more trials a side would be enough, at the rates so far; None where it is enough, or unknown."""
+    """About how many more builds a side would be enough, at the rates so far; None where it is enough, or unknown."""
 
 
 def contrast(
@@ -78,19 +78,19 @@ def contrast(
     """Hold two groups of looks against each other.
 
     They are ``different`` where two tests say so at `alpha`: the exact conditional one of the rates (given all hangs,
-    those of B are binomial by B's share of all trials), and the log-rank test by permutation of the looks. The first
+    those of B are binomial by B's share of all builds), and the log-rank test by permutation of the looks. The first
     has the power where there are few looks, the second keeps its level where daemons are not alike. Where there are so
     few looks that no permutation reaches `alpha`, the looks must be dealt as unequally as they can be. A look ends at
     its first hang; for such stopping the conditional test errs to the safe side, as `stats.rate` does.
 
     Else there is ``no difference`` larger than `factor` if the ratio's 95 % interval says so, or than `margin` a build
-    if that is given, and 95 % say so; without one hang on either side, than the rate that so many trials exclude.
+    if that is given, and 95 % say so; without one hang on either side, than the rate that so many builds exclude.
 
     Args:
         a, b: the looks; one that broke is censored where it did.
         alpha: what the test for a difference may spend, of 0.05 in all.
         factor: above 1.
-        margin: a difference in hangs a trial that does not matter.
+        margin: a difference in hangs a build that does not matter.
     """
     rates = rate_of(a), rate_of(b)
     ratio = _ratio(*rates)
@@ -120,8 +120,8 @@ def contrast(
 
 
 def rate_of(looks: Sequence[Exposure]) -> Rate:
-    """Return the hang rate of a group of looks, per trial."""
-    return rate(sum(look.hung for look in looks), sum(look.trials for look in looks))
+    """Return the hang rate of a group of looks, per build."""
+    return rate(sum(look.hung for look in looks), sum(look.builds for look in looks))
 
 
 def chance_of_silence(hangs: int, trials: int, clean: int) -> float:
@@ -176,11 +176,11 @@ def _log_rank(a: Sequence[Exposure], b: Sequence[Exposure]) -> tuple[float, bool
     looks = [*a, *b]
     if not a or not b or not any(look.hung for look in looks):
         return 1.0, False
-    trials = np.array([look.trials for look in looks])
+    builds = np.array([look.builds for look in looks])
     hung = np.array([look.hung for look in looks])
-    times = np.unique(trials[hung])
-    due = [np.sum(trials[hung] == time) / np.sum(trials >= time) for time in times]
-    scores = hung - np.array([sum(due[: np.searchsorted(times, time, "right")]) for time in trials])
+    times = np.unique(builds[hung])
+    due = [np.sum(builds[hung] == time) / np.sum(builds >= time) for time in times]
+    scores = hung - np.array([sum(due[: np.searchsorted(times, time, "right")]) for time in builds])
     seen = abs(scores[: len(a)].sum()) - 1e-9  # the same sum, added up in another order
     dealt = np.abs(_dealings(len(looks), len(a)) @ scores)
     as_unequal = int(np.sum(dealt >= seen))
@@ -224,7 +224,7 @@ def _largest_factor(ratio: Ratio) -> float | None:
 
 
 def _more(a: Rate, b: Rate, factor: float, margin: float | None) -> int:
-    """Return about how many more trials a side, at the rates so far, decide it one way or the other.
+    """Return about how many more builds a side, at the rates so far, decide it one way or the other.
 
     Where only one side has hung, and goes on alone, each hang of its makes the conditional test's tail smaller by its
     share of the trials. Else by the usual approximation: the variance of the ratio's logarithm, 1/hangs + 1/hangs,
@@ -244,7 +244,7 @@ def _more(a: Rate, b: Rate, factor: float, margin: float | None) -> int:
 
 
 def _told(one: Rate) -> str:
-    return f"{one.hangs} in {one.trials} trials"
+    return f"{one.hangs} in {one.trials} builds"
 
 
 def _told_ratio(ratio: Ratio) -> str:

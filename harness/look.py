@@ -28,8 +28,6 @@ class Look:
     seed: int
     said: Literal["hang", "clean", "nothing"]
     """`nothing` where the host or the daemon broke, where no build came to its end, or a stall came unhunted."""
-    trials: int
-    """Builds that could have hung, up to the first that did, and with it, whoever saw that."""
     iterations: int
     signature: str
     """What the finding is, by its evidence; empty where there is none."""
@@ -95,7 +93,6 @@ def _seen_in(summary: Summary, folder: RunFolder) -> Look:
         toolchain=summary.daemon["toolchain"],
         seed=summary.seed,
         said=said.get(summary.verdict, "nothing"),
-        trials=summary.rate.trials + (summary.verdict is Verdict.HANG and not summary.rate.hangs),
         iterations=summary.iterations,
         signature=summary.diagnosis.signature if summary.diagnosis else "",
         seconds=summary.seconds,

@@ -111,7 +111,7 @@ class Series:
             audience=self.audience,
             argv=self.argv,
         )
-        seen = Seen(side.name, number, Exposure(done.trials, done.said == "hang"), done)
+        seen = Seen(side.name, number, Exposure(done.builds, done.said == "hang"), done)
         self.looks.append(seen)
         with (self.path / "looks.jsonl").open("a") as file:
             file.write(json.dumps(asdict(seen)) + "\n")

@@ -2,9 +2,9 @@
 
 1. Both are had, before a daemon is started.
 2. A is looked at until it has hung a few times: it must, or the scenario has no power. So A's rate is known, and how
-   many trials without a hang a B as bad as A would hardly come to (`contrast.clean_needed`).
+   many builds without a hang a B as bad as A would hardly come to (`contrast.clean_needed`).
 3. B is looked at until it has come to so many, on so many daemons, each for as long as the slowest of A's hangs took,
-   that a B as bad as A would hardly be silent on all of them either. The one count holds where all trials are alike,
+   that a B as bad as A would hardly be silent on all of them either. The one count holds where all builds are alike,
    the other where only daemons are: such as where a hang takes a warm cache. The first hang of A's kind ends it; one
    of another kind is told apart.
 4. A is looked at once more, until it hangs: a host that has changed meanwhile, so that nothing hangs on it any more,
@@ -34,8 +34,8 @@ _PATIENCE: Final = 3
 """So many looks at A without any hang, in a row at B that say nothing, and other hangs on B, are enough."""
 _LOOKS_A_HANG: Final = 4
 """At most so many looks at A for each hang that is wanted; with fewer hangs, B must be clean for longer."""
-_TRIALS: Final = 0.5
-"""An iteration's share of a trial, until B has shown its own."""
+_COUNTED: Final = 0.5
+"""The share of iterations that count as builds, until B has shown its own."""
 _SURE: Final = 0.99
 """So sure must A's last silence be before it is taken for a change of the host."""
 _FORGOTTEN: Final = 100_000
@@ -82,7 +82,7 @@ class Verification:
     chance: float | None
     """How likely a B that bad is silent for as long as B was."""
     excluded: float
-    """The rate per build that B's trials exclude at `confidence`."""
+    """The rate per build that B's builds exclude at `confidence`."""
     excluded_ratio: float | None
     """The same, as a multiple of A's rate, which itself is not known exactly."""
     other: Mapping[str, int]
@@ -97,7 +97,7 @@ async def verify(
 ) -> Verification:
     """Verify that B is free of A's hang; see the steps above.
 
-    The error is bounded: a B as bad as A is called fixed in at most 1 - confidence, for A's trials until its n-th hang
+    The error is bounded: a B as bad as A is called fixed in at most 1 - confidence, for A's builds until its n-th hang
     say exactly how long such a B is silent, on average over what A may be. One that never hangs is never `not fixed`.
 
     Args:
@@ -147,20 +147,20 @@ class _Verifying:
     @property
     def a(self) -> Rate:
         """A's rate of the hang that is looked for, without the last look at it."""
-        return rate(sum(_is(seen, self.signature) for seen in self.known), _trials(self.known))
+        return rate(sum(_is(seen, self.signature) for seen in self.known), _builds(self.known))
 
     @property
     def b(self) -> Rate:
         """B's, of the same."""
-        return rate(sum(_signature(seen) in self.of_a for seen in self.looks_at_b if _hung(seen)), self.trials_of_b)
+        return rate(sum(_signature(seen) in self.of_a for seen in self.looks_at_b if _hung(seen)), self.builds_of_b)
 
     @property
     def looks_at_b(self) -> list[Seen]:
         return self.series.of("B")
 
     @property
-    def trials_of_b(self) -> int:
-        return _trials(self.looks_at_b)
+    def builds_of_b(self) -> int:
+        return _builds(self.looks_at_b)
 
     @property
     def of_a(self) -> Counter[str]:
@@ -214,7 +214,7 @@ class _Verifying:
         mute = [seen.look.because for seen in self.known if seen.look.said == "nothing"]
         why = f"; {len(mute)} of {len(self.known)} looks said nothing: {mute[0]}" if mute else ""
         return "no power", (
-            f"the test has no power: A did not hang in {_trials(self.known)} trials, so that B does not hang either "
+            f"the test has no power: A did not hang in {_builds(self.known)} builds, so that B does not hang either "
             f"would say nothing{why}"
         )
 
@@ -222,7 +222,7 @@ class _Verifying:
         """Look at B until it has been silent for long enough, or has not."""
         daemons, mute = clean_needed(self.a.hangs, len(self.known), self.demand.confidence), 0
         shortest = max(seen.look.iterations for seen in self.known if _hung(seen))
-        while self.trials_of_b < (self.needed or 0) or self.speaking < daemons:
+        while self.builds_of_b < (self.needed or 0) or self.speaking < daemons:
             if self.looks_at_b and self.late:
                 return "not enough", f"the time is over: {self.told_missing()}"
             seen = await self.look(self.fixed, max(shortest, self.share_of_a_look(daemons)))
@@ -243,10 +243,10 @@ class _Verifying:
             again = self.series.of("A")[before:]
             if any(_hung(seen) for seen in again):
                 return None
-            if _trials(again) >= enough or len(again) >= self.demand.hangs * _LOOKS_A_HANG:
+            if _builds(again) >= enough or len(again) >= self.demand.hangs * _LOOKS_A_HANG:
                 return "host changed", (
-                    f"B did not hang in {self.trials_of_b} trials, but A does not any more either, in "
-                    f"{_trials(again)}: something else than the toolchain has changed meanwhile"
+                    f"B did not hang in {self.builds_of_b} builds, but A does not any more either, in "
+                    f"{_builds(again)}: something else than the toolchain has changed meanwhile"
                 )
             await self.look(self.broken, self.longest)
 
@@ -258,26 +258,26 @@ class _Verifying:
     def share_of_a_look(self, daemons: int) -> int:
         """Return the iterations that the next look at B is to have, so that all have about as many."""
         iterations = sum(seen.look.iterations for seen in self.looks_at_b)
-        share = max(self.trials_of_b / iterations if iterations else _TRIALS, 0.05)
-        left = max((self.needed or 0) - self.trials_of_b, 1)
+        share = max(self.builds_of_b / iterations if iterations else _COUNTED, 0.05)
+        left = max((self.needed or 0) - self.builds_of_b, 1)
         return math.ceil(left / max(daemons - self.speaking, 1) / share)
 
     def told_missing(self) -> str:
-        more = max((self.needed or 0) - self.trials_of_b, 0)
-        return f"0 hangs in {self.trials_of_b} trials on B; {more:,} more without a hang would say that it is fixed"
+        more = max((self.needed or 0) - self.builds_of_b, 0)
+        return f"0 hangs in {self.builds_of_b} builds on B; {more:,} more without a hang would say that it is fixed"
 
     def told_not_fixed(self, seen: Seen) -> str:
         of = "a hang that A has too" if _signature(seen) == _SIGNATURE else _signature(seen)
         return (
-            f"B hangs too: {of}, at trial {seen.exposure.trials} of its daemon {seen.number}, after "
-            f"{self.trials_of_b} trials in all; A hung {self.a.hangs} times in {self.a.trials}"
+            f"B hangs too: {of}, within {seen.exposure.builds} builds of its daemon {seen.number}, after "
+            f"{self.builds_of_b} in all; A hung {self.a.hangs} times in {self.a.trials}"
         )
 
     def told_fixed(self) -> str:
         chance, excluded = self.chance or 0.0, self.excluded_ratio or 0.0
         bad = "as bad as A" if self.demand.ratio == 1 else f"{self.demand.ratio:g} times as bad as A"
         return (
-            f"0 hangs in {self.trials_of_b} trials on {len(self.looks_at_b)} daemons; one {bad}, which hung "
+            f"0 hangs in {self.builds_of_b} builds on {len(self.looks_at_b)} daemons; one {bad}, which hung "
             f"{self.a.hangs} times in {self.a.trials}, would be silent for so long with a chance of {100 * chance:.2g} "
             f"%. Excluded at {100 * self.demand.confidence:g} %: a rate above {self.excluded:.2g} per build, or above "
             f"{excluded:.2g} times A's"
@@ -285,7 +285,7 @@ class _Verifying:
 
     def told_other(self) -> str:
         other = ", ".join(f"{name} {count}" for name, count in self.other.items())
-        silent = f"B has not shown A's hang ({self.signature}) in {self.trials_of_b} trials"
+        silent = f"B has not shown A's hang ({self.signature}) in {self.builds_of_b} builds"
         return f"{silent}, but it HANGS IN ANOTHER WAY: {other}. Whether that is the same at heart is for you to say"
 
     @property
@@ -293,19 +293,19 @@ class _Verifying:
         """How likely a B that bad is as silent as B."""
         if not self.a.hangs:
             return None
-        return chance_of_silence(self.a.hangs, self.a.trials, int(self.trials_of_b * self.demand.ratio))
+        return chance_of_silence(self.a.hangs, self.a.trials, int(self.builds_of_b * self.demand.ratio))
 
     @property
     def excluded(self) -> float:
-        """The rate that B's trials exclude."""
-        return excluded_rate(self.trials_of_b, 1 - self.demand.confidence)
+        """The rate that B's builds exclude."""
+        return excluded_rate(self.builds_of_b, 1 - self.demand.confidence)
 
     @property
     def excluded_ratio(self) -> float | None:
         """The multiple of A's rate that they exclude."""
-        if not self.a.hangs or not self.trials_of_b:
+        if not self.a.hangs or not self.builds_of_b:
             return None
-        return clean_needed(self.a.hangs, self.a.trials, self.demand.confidence) / self.trials_of_b
+        return clean_needed(self.a.hangs, self.a.trials, self.demand.confidence) / self.builds_of_b
 
     def concluded(self, verdict: Said, because: str, code: ExitCode) -> Verification:
         """Return what all looks come to."""
@@ -334,8 +334,8 @@ class _Verifying:
         )
 
 
-def _trials(looks: Sequence[Seen]) -> int:
-    return sum(seen.exposure.trials for seen in looks)
+def _builds(looks: Sequence[Seen]) -> int:
+    return sum(seen.exposure.builds for seen in looks)
 
 
 def _hung(seen: Seen) -> bool:

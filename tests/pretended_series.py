@@ -11,7 +11,7 @@ from harness.series import Name, Seen, Series, Side
 
 
 class Pretended(Series):
-    """A series without a daemon: each look draws the trials to its hang."""
+    """A series without a daemon: each look draws the builds to its hang."""
 
     def pretend(
         self,
@@ -22,18 +22,20 @@ class Pretended(Series):
         nothing: Mapping[Name, float],
         healed_after: int | None = None,
         warm: Mapping[Name, int] | None = None,
+        lines: int = 1,
     ) -> None:
-        """Set what is pretended: rates a trial, what the hangs are, how many looks break, after how many all heals.
+        """Set what is pretended: rates a build, what the hangs are, how many looks break, after how many all heals.
 
-        Warm are the trials that a daemon takes before it hangs at all.
+        Warm are the builds that a daemon takes before it hangs at all. Of several lines, each but the one that hangs
+        may have begun a build after it.
         """
-        self.warm = warm or {}
+        self.warm, self.lines = warm or {}, lines
         self.chance = np.random.default_rng(seed)
         self.rates, self.signatures = rates, signatures
         self.nothing, self.healed_after = nothing, healed_after
 
     async def look(self, side: Side, iterations: int) -> Seen:
-        """Draw one; an iteration is a trial."""
+        """Draw one; an iteration is a build."""
         healed = self.healed_after is not None and len(self.looks) >= self.healed_after
         rate = 0.0 if healed else self.rates[side.name]
         to_hang = int(self.chance.geometric(rate)) + self.warm.get(side.name, 0) if rate else iterations + 1
@@ -41,20 +43,20 @@ class Pretended(Series):
         if broken:
             iterations = int(self.chance.integers(iterations))
         hung = to_hang <= iterations
+        begun = min(to_hang + int(self.chance.integers(self.lines)), iterations)
         done = Look(
             toolchain=side.toolchain,
             seed=0,
             said="hang" if hung else "nothing" if broken else "clean",
-            trials=min(to_hang, iterations),
-            iterations=min(to_hang, iterations),
+            iterations=begun,
             signature=self.signatures[side.name] if hung else "",
             seconds=1.0,
             ending=Ending.FINDINGS if hung else Ending.ITERATIONS,
             because="it is so",
             folder="",
             daemon="pretended",
-            builds=min(to_hang, iterations),
+            builds=begun,
         )
-        seen = Seen(side.name, len(self.of(side.name)) + 1, Exposure(done.trials, hung), done)
+        seen = Seen(side.name, len(self.of(side.name)) + 1, Exposure(done.builds, hung), done)
         self.looks.append(seen)
         return seen

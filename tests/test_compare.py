@@ -42,19 +42,22 @@ def kept(scenario: Path) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     return looks, json.loads((folder / "compare.json").read_text())
 
 
-def simulated(tmp_path: Path, side: Side, seed: int, a: float, b: float) -> Comparison:
+def simulated(tmp_path: Path, side: Side, seed: int, a: float, b: float, lines: int = 1) -> Comparison:
     """Return what a comparison of pretended daemons comes to."""
     series = Pretended(tmp_path, tmp_path, seed)
-    series.pretend(seed, {"A": a, "B": b}, {"A": "x", "B": "x"}, nothing={"A": 0.01, "B": 0.01})
+    series.pretend(seed, {"A": a, "B": b}, {"A": "x", "B": "x"}, nothing={"A": 0.01, "B": 0.01}, lines=lines)
     call = partial(compare_sides, factor=3.0, margin=None, told=lambda _: None)
     return anyio.run(call, series, side, replace(side, name="B"), Budget(200, 6, None))
 
 
+@pytest.mark.parametrize("lines", [1, 8])
 @pytest.mark.parametrize("rate", [0.3, 0.03, 0.003, 0.0])
-def test_a_build_against_itself_through_all_steps(tmp_path: Path, rate: float) -> None:
-    """A whole comparison of a build with itself, tested halfway too, says different in at most 5 %."""
+def test_a_build_against_itself_through_all_steps(tmp_path: Path, rate: float, lines: int) -> None:
+    """A whole comparison of a build with itself, tested halfway too, says different in at most 5 %, on any number of
+    lines of builds.
+    """
     side = Side("A", "stub", load(write_scenario(tmp_path), VOCABULARY))
-    found = [simulated(tmp_path, side, seed, rate, rate).verdict for seed in range(300)]
+    found = [simulated(tmp_path, side, seed, rate, rate, lines).verdict for seed in range(300)]
     assert found.count("different") <= 15
 
 
@@ -70,7 +73,7 @@ def test_a_side_that_hangs_more_is_named(tmp_path: Path) -> None:
     """A side that hangs in each look, against one that never does, is different; the looks are in turn, on one plan."""
     code, output, looks, result = compare(write_scenario(tmp_path), "--looks", "4", *HANGS_AT_4)
     assert code == 1, output
-    assert "DIFFERENT  A hangs more: 4 in 16 trials on A, 0 in 32 trials on B" in output
+    assert "DIFFERENT  A hangs more: 4 in 16 builds on A, 0 in 32 builds on B" in output
     assert [look["side"] for look in looks] == [*"ABBAABBA"]
     seeds: dict[int, set[int]] = {}
     for look in looks:
@@ -93,7 +96,7 @@ def test_only_worse_is_for_ci(tmp_path: Path) -> None:
 
 
 def test_a_daemon_against_itself(tmp_path: Path) -> None:
-    """Without a hang on either side there is no difference larger than the rate that the trials exclude."""
+    """Without a hang on either side there is no difference larger than the rate that the builds exclude."""
     code, output, _, result = compare(write_scenario(tmp_path), "--looks", "2")
     assert code == 0, output
     assert "NO DIFFERENCE  no hang on either side, and no difference larger than 0.17 per build, at 95 %" in output
@@ -104,7 +107,7 @@ def test_too_little_says_how_much_more(tmp_path: Path) -> None:
     """One hang in one look says nothing; how many iterations would is told."""
     code, output, _, result = compare(write_scenario(tmp_path), "--looks", "1", *HANGS_AT_4)
     assert code == 125, output
-    assert "NOT ENOUGH  1 in 4 trials on A, 0 in 8 trials on B" in output
+    assert "NOT ENOUGH  1 in 4 builds on A, 0 in 8 builds on B" in output
     assert f"about {result['more_iterations']} more iterations a side" in output
 
 

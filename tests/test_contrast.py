@@ -22,7 +22,7 @@ ALIKE = None
 
 
 def group(chance: np.random.Generator, rate: float, looks: int, most: int, shape: float | None) -> list[Exposure]:
-    """Return looks of at most so many trials; where daemons are not alike, each has a rate of its own."""
+    """Return looks of at most so many builds; where daemons are not alike, each has a rate of its own."""
     rates = np.full(looks, rate) if shape is ALIKE else np.minimum(0.99, rate * shape / chance.gamma(shape, size=looks))
     trials = chance.geometric(rates) if rate else np.full(looks, most + 1)
     return [Exposure(int(min(each, most)), bool(each <= most)) for each in trials]
@@ -78,7 +78,7 @@ def test_the_hang_of_the_report_shows_halfway() -> None:
     """Three looks a side are enough where one side hangs at once and the other does not in hundreds of builds."""
     found = contrast([Exposure(trials, hung=True) for trials in (4, 7, 30)], [CLEAN] * 3, alpha=HALFWAY_ALPHA)
     assert (found.verdict, found.worse) == ("different", "a")
-    assert found.because == "A hangs more: 3 in 41 trials on A, 0 in 600 trials on B, B's rate at most 0.17 times A's"
+    assert found.because == "A hangs more: 3 in 41 builds on A, 0 in 600 builds on B, B's rate at most 0.17 times A's"
 
 
 def test_the_conditional_test_is_the_binomial_one() -> None:
@@ -104,7 +104,7 @@ def test_the_log_rank_test_counts_every_dealing() -> None:
 
 
 def test_no_difference_without_a_hang() -> None:
-    """Without a hang, the difference that is excluded is the rate that so many trials exclude on the shorter side."""
+    """Without a hang, the difference that is excluded is the rate that so many builds exclude on the shorter side."""
     found = contrast([CLEAN] * 5, [CLEAN] * 4)
     assert (found.verdict, found.more) == ("no difference", None)
     assert found.because == "no hang on either side, and no difference larger than 0.0037 per build, at 95 %"
@@ -112,7 +112,7 @@ def test_no_difference_without_a_hang() -> None:
 
 
 def test_a_margin_asks_for_more() -> None:
-    """With a margin, trials without a hang are enough only once they exclude it, and how many more is told exactly."""
+    """With a margin, builds without a hang are enough only once they exclude it, and how many more is told exactly."""
     short = contrast([CLEAN] * 5, [CLEAN] * 5, margin=0.001)
     assert short.verdict == "not enough"
     assert short.more is not None
@@ -131,7 +131,7 @@ def test_no_difference_by_a_factor() -> None:
 
 @pytest.mark.parametrize("side", ["a", "b"])
 def test_not_enough_says_how_many_more(side: str) -> None:
-    """One hang on one side says nothing yet; six of them would, in six times as many trials."""
+    """One hang on one side says nothing yet; six of them would, in six times as many builds."""
     one, none = [CLEAN] * 7 + [Exposure(50, hung=True)], [CLEAN] * 8
     found = contrast(one, none) if side == "a" else contrast(none, one)
     assert found.verdict == "not enough"
@@ -169,4 +169,4 @@ def test_clean_needed_is_the_least(hangs: int, trials: int) -> None:
 
 
 def _censored(side: Sequence[Exposure]) -> CensoredData:
-    return CensoredData.right_censored([look.trials for look in side], [not look.hung for look in side])
+    return CensoredData.right_censored([look.builds for look in side], [not look.hung for look in side])

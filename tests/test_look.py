@@ -26,22 +26,22 @@ def looked(
 
 
 def test_a_hang_ends_a_look(tmp_path: Path) -> None:
-    """The first hang ends it, with the trials up to there, and the run's folder is named."""
+    """The first hang ends it, with the builds that had begun, and the run's folder is named."""
     seen = looked(tmp_path, {"5": "hang"})
-    assert (seen.said, seen.trials, seen.builds, seen.ending) == ("hang", 5, 5, Ending.FINDINGS)
+    assert (seen.said, seen.builds, seen.ending) == ("hang", 5, Ending.FINDINGS)
     assert Path(seen.folder, "summary.json").is_file()
 
 
 def test_what_was_in_flight_at_a_hang_counts_as_builds(tmp_path: Path) -> None:
-    """Builds beside the one that hung are no trials, and are among those that had begun."""
+    """Builds beside the one that hung count, for each might have been the next to hang."""
     seen = looked(tmp_path, {"1": "hang", "default": "30"}, build={"parallel": 3})
-    assert (seen.said, seen.trials, seen.builds) == ("hang", 1, 3)
+    assert (seen.said, seen.builds) == ("hang", 3)
 
 
-def test_a_clean_look_counts_its_trials(tmp_path: Path) -> None:
+def test_a_clean_look_counts_its_builds(tmp_path: Path) -> None:
     """Builds that could have hung are counted, those that failed are not; the look's own number of builds ends it."""
     seen = looked(tmp_path, {"2": "fail"})
-    assert (seen.said, seen.trials, seen.builds, seen.iterations, seen.signature) == ("clean", 5, 5, 6, "")
+    assert (seen.said, seen.builds, seen.iterations, seen.signature) == ("clean", 5, 6, "")
 
 
 def test_a_look_that_says_nothing(tmp_path: Path) -> None:

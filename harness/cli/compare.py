@@ -126,8 +126,8 @@ def _looks(side: Of) -> str:
 
 
 def _rate(side: Of) -> str:
-    exact = rate(side.hangs, side.trials)
-    return f"{side.hangs} in {side.trials}; 95 %: {exact.low95:.2g} to {exact.high95:.2g}"
+    exact = rate(side.hangs, side.builds)
+    return f"{side.hangs} in {side.builds} builds; 95 %: {exact.low95:.2g} to {exact.high95:.2g}"
 
 
 def _signatures(side: Of) -> str:

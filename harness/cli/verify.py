@@ -82,10 +82,10 @@ def _tell(tell: Teller, found: Verification) -> None:
     a, b = found.a, found.b
     daemons = {name: daemon or "none came up" for name, daemon in found.daemons.items()}
     facts = {
-        "A": f"{found.broken}, {daemons['A']}: {a.hangs} in {a.trials} trials; 95 %: {a.low95:.2g} to {a.high95:.2g}",
-        "B": f"{found.fixed}, {daemons['B']}: {b.hangs} in {b.trials} trials; 95 %: {b.low95:.2g} to {b.high95:.2g}",
+        "A": f"{found.broken}, {daemons['A']}: {a.hangs} in {a.trials} builds; 95 %: {a.low95:.2g} to {a.high95:.2g}",
+        "B": f"{found.fixed}, {daemons['B']}: {b.hangs} in {b.trials} builds; 95 %: {b.low95:.2g} to {b.high95:.2g}",
         "hang": found.signature or "none",
-        "needed": f"{found.needed:,} trials on B without it" if found.needed else "–",
+        "needed": f"{found.needed:,} builds on B without it" if found.needed else "–",
         "folder": f"{found.folder}, {format_duration(round(found.seconds))}",
     }
     for name, value in facts.items():

@@ -55,15 +55,13 @@ class Pretended:
         candidate = int(toolchain)
         self.looked.append((candidate, iterations, seed))
         n = iterations
-        seen = Look(toolchain, seed, "clean", n, n, "", 0.5 * n, Ending.ITERATIONS, "", "", "", n)
+        seen = Look(toolchain, seed, "clean", n, "", 0.5 * n, Ending.ITERATIONS, "", "", "", n)
         rate = self.rates.get(candidate, 0.0)
         hung = next((trial for trial in range(1, iterations + 1) if self.random.random() < rate), None)
         if self.says.get(candidate):
-            return replace(seen, trials=0, iterations=0, builds=0, said="nothing", **self.says[candidate].pop(0))
+            return replace(seen, iterations=0, builds=0, said="nothing", **self.says[candidate].pop(0))
         if hung is not None:
-            return replace(
-                seen, said="hang", trials=hung, iterations=hung, builds=hung, signature="loop", ending=Ending.FINDINGS
-            )
+            return replace(seen, said="hang", iterations=hung, builds=hung, signature="loop", ending=Ending.FINDINGS)
         return seen
 
     def began(self, state: State) -> None:
@@ -216,9 +214,7 @@ def _other_at(line: Pretended, candidate: int) -> Any:
         line.says = {}
         seen = await line.take(scenario, toolchain, iterations, seed)
         if int(toolchain) == candidate:
-            return replace(
-                seen, said="hang", signature="other", trials=3, iterations=3, builds=3, ending=Ending.FINDINGS
-            )
+            return replace(seen, said="hang", signature="other", iterations=3, builds=3, ending=Ending.FINDINGS)
         return seen
 
     return take
