@@ -42,7 +42,8 @@ def judge(
     """Return what the records say.
 
     A trial is a build whose export completed and that nobody killed: only those could have hung and been seen. A
-    daemon that hung once hangs again, so each daemon of the run counts up to its first hang, and that is one.
+    daemon that hung once hangs again, so each daemon of the run counts up to its first hang, and that is one. What was
+    in flight then is unsettled (`stats.rate`).
     A hang behind a build that we timed out (`seen_by` the daemon's history) decides the verdict like any other, and is
     the first hang if it comes first. But trials are builds that nobody killed, so it is neither a trial nor a hang of
     the rate: its daemon then counts no hang in the trials up to it.
@@ -63,7 +64,7 @@ def judge(
         error = error or iteration.error
     hunted = [finding for finding in found if finding.hunted]
     lived = daemons.told()
-    hangs = rate(sum(life.hung for life in lived), sum(life.trials for life in lived))
+    hangs = rate(*(sum(getattr(life, what) for life in lived) for what in ("hung", "trials", "unsettled")))
     if hunted:
         verdict, because = Verdict.HANG, _told(hunted[0])
     elif ending in _CUT_SHORT:

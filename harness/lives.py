@@ -1,10 +1,14 @@
 """The daemons of a run, one by one: in how many trials, and for how long, each lived until its first hang."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from harness.outcome import Outcome
 from harness.records import Finding, Iteration
+
+_UNSETTLED: Final = frozenset({Outcome.OK, Outcome.HANG, Outcome.STALL, Outcome.CUT_OFF})
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,8 @@ class Life:
     """From its first build to its first hang, or to its last build's end."""
     hung: bool
     """Whether it ended with a hang in a trial; one behind a build that we timed out ends it as any other end does."""
+    unsettled: int = 0
+    """Builds that nobody killed, in flight as it hung: of each nobody knows whether it would have hung by itself."""
 
 
 class Lives:
@@ -30,6 +36,7 @@ class Lives:
             if finding.kind is Outcome.HANG:
                 self._hangs.setdefault(finding.generation, finding)
         self._trials = {daemon: int(hang.seen_by == "client") for daemon, hang in self._hangs.items()}
+        self._unsettled: Counter[int] = Counter()
         self._first: dict[int, float] = {}
         self._last: dict[int, float] = {}
 
@@ -38,8 +45,11 @@ class Lives:
         daemon = iteration.generation
         exited = iteration.started if iteration.exited is None else iteration.exited
         trial = iteration.outcome is Outcome.OK and iteration.tail is not None
-        if daemon not in self._hangs or exited <= self._hangs[daemon].at:
+        hang = self._hangs.get(daemon)
+        if hang is None or (iteration.exited is not None and iteration.exited <= hang.at):
             self._trials[daemon] = self._trials.get(daemon, 0) + trial
+        elif hang.seen_by == "client" and iteration.started <= hang.at and iteration.number != hang.iteration:
+            self._unsettled[daemon] += iteration.outcome in _UNSETTLED and iteration.seen_by == "client"
         self._first[daemon] = min(iteration.started, self._first.get(daemon, iteration.started))
         self._last[daemon] = max(exited, self._last.get(daemon, exited))
 
@@ -50,7 +60,8 @@ class Lives:
     def _life(self, daemon: int, trials: int) -> Life:
         hang = self._hangs.get(daemon)
         end = hang.at if hang else self._last[daemon]
-        return Life(daemon, trials, end - self._first.get(daemon, end), bool(hang and hang.seen_by == "client"))
+        hung = bool(hang and hang.seen_by == "client")
+        return Life(daemon, trials, end - self._first.get(daemon, end), hung, self._unsettled[daemon])
 
 
 def lives(iterations: Iterable[Iteration], findings: Iterable[Finding]) -> list[Life]:

@@ -32,7 +32,8 @@ def merge(parts: Sequence[Part]) -> Summary:
     together, as if one after the other; of quantiles only the maximum can be added up. The seed is the first run's.
     """
     summaries = [part.summary for part in parts]
-    hangs = rate(sum(each.rate.hangs for each in summaries), sum(each.rate.trials for each in summaries))
+    rates = [each.rate for each in summaries]
+    hangs = rate(*(sum(getattr(each, what) for each in rates) for what in ("hangs", "trials", "unsettled")))
     decisive, verdict, because = _judged(parts)
     cut_short = [part.run for part in parts if part.summary.verdict is Verdict.INCONCLUSIVE]
     if verdict is Verdict.CLEAN:

@@ -16,18 +16,34 @@ class Rate:
     trials: int
     low95: float
     high95: float
+    unsettled: int = 0
+    """Builds beside those that hung first, of which nobody can tell whether they were trials."""
+
+    def __str__(self) -> str:
+        """Return it as a person reads it."""
+        most = f" to {self.trials + self.unsettled:,}" if self.unsettled else ""
+        return f"{self.hangs:,} in {self.trials:,}{most} trials"
+
+    @property
+    def interval(self) -> str:
+        """The interval as a person reads it."""
+        return f"{self.low95:.2g} to {self.high95:.2g}"
 
 
-def rate(hangs: int, trials: int) -> Rate:
+def rate(hangs: int, trials: int, unsettled: int = 0) -> Rate:
     """Return the exact interval for `hangs` in `trials`; (0, 1) for no trial at all.
+
+    A build that is in flight as its daemon hangs may have been about to return, or may hang because of the first. So
+    where builds run side by side the trials up to a hang lie between two numbers: the lower limit is that of the larger
+    one, the upper limit that of the smaller one.
 
     It is exact where the number of trials is fixed. That of a run is not: each daemon ends at its first hang. Trials up
     to there are alike, and for such stopping the lower limit is still exact and the upper one errs to the safe side, by
     one trial (of the negative binomial: `Beta(hangs, trials - hangs)` at 97.5 %); the tests hold it to what it says.
     """
-    low = beta_quantile(hangs, trials - hangs + 1, 0.025) if hangs else 0.0
+    low = beta_quantile(hangs, trials + unsettled - hangs + 1, 0.025) if hangs else 0.0
     high = beta_quantile(hangs + 1, trials - hangs, 0.975) if hangs < trials else 1.0
-    return Rate(hangs, trials, low, high)
+    return Rate(hangs, trials, low, high, unsettled)
 
 
 def beta_quantile(a: float, b: float, share: float) -> float:

@@ -221,6 +221,19 @@ def test_trials_end_with_the_first_hang() -> None:
     assert (stalled.rate.hangs, stalled.rate.trials) == (0, 11)
 
 
+def test_what_is_in_flight_as_a_daemon_hangs_is_unsettled() -> None:
+    """A build that had begun before its daemon hung, and had not ended, may have been a trial, whatever became of it;
+    none that was killed or failed, that began later, or that is the hang itself.
+    """
+    stuck = [replace(one, number=number, exited=9.0) for number, one in enumerate((OK, HANG, STALL, CUT_OFF), 10)]
+    nobody = replace(HANG, number=20, exited=None)
+    others = [replace(TIMED_OUT, exited=9.0), replace(FAILED, exited=9.0), replace(OK, started=2.6, exited=9.0)]
+    summary = judged([OK, replace(HANG, number=3), *stuck, nobody, *others], [HUNTED_HANG])
+    assert (summary.rate.hangs, summary.rate.trials, summary.rate.unsettled) == (1, 2, 5)
+    behind = judged([OK, *stuck], [replace(HUNTED_HANG, seen_by="history")])
+    assert (behind.rate.trials, behind.rate.unsettled) == (1, 0), "without a hang of the rate nothing is open"
+
+
 def test_the_rate_is_over_daemons() -> None:
     """Each daemon counts its trials up to its own first hang, which is one; one that never hung counts them all."""
     iterations = [replace(build(Outcome.OK), generation=daemon) for daemon in (1, 1, 2, 2, 2, 3)]

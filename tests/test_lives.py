@@ -14,11 +14,15 @@ def built(generation: int, started: float, exited: float, outcome: Outcome = Out
 
 
 def test_each_daemon_lives_to_its_first_hang() -> None:
-    """A daemon's trials end with its first hang, which is one; of one that never hung, all count; kills count never."""
+    """A daemon's trials end with its first hang, which is one; of one that never hung, all count; kills count never.
+
+    What was in flight at the hang is unsettled, and what began later is nothing.
+    """
     iterations = [
         built(1, 0, 1),
         built(1, 1, 2),
-        built(1, 2, 9, Outcome.HANG),
+        replace(built(1, 2, 9, Outcome.HANG), number=3),
+        built(1, 6, 8),
         built(1, 8, 10),
         built(2, 20, 21),
         built(2, 21, 23, Outcome.TIMED_OUT),
@@ -28,7 +32,7 @@ def test_each_daemon_lives_to_its_first_hang() -> None:
     hangs = [replace(finding(Outcome.HANG, hunted=True, at=at), generation=1) for at in (9.5, 7.5)]
     stalls = [replace(finding(Outcome.STALL, hunted=True, at=24), generation=2)]
     assert lives(iterations, [*hangs, *stalls]) == [
-        Life(1, 3, 7.5, hung=True),
+        Life(1, 3, 7.5, hung=True, unsettled=1),
         Life(2, 2, 5.0, hung=False),
         Life(3, 0, 1.0, hung=False),
     ]

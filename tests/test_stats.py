@@ -87,6 +87,25 @@ def test_the_interval_covers_where_daemons_stop_at_their_first_hang(
     assert misses <= runs * 0.055
 
 
+@pytest.mark.parametrize("truth", [0.5, 0.1, 0.02])
+@pytest.mark.parametrize("lines", [2, 8])
+def test_the_interval_covers_where_builds_in_flight_are_stuck_with_the_first(lines: int, truth: float) -> None:
+    """Where all lines begin a build at once, and one that hangs stops the others too, the interval still holds the true
+    rate; that of the trials alone, as if those others had not been there, seldom does where hangs are frequent.
+    """
+    random, runs, daemons = Dice(1, f"stuck {lines} {truth}").throw(1), 1000, 10
+    exact = cache(rate)
+    misses, blind = 0, 0
+    for _ in range(runs):
+        until_hang = [math.floor(math.log(1 - random.random()) / math.log1p(-truth)) + 1 for _ in range(daemons)]
+        trials = sum((until - 1) // lines * lines + 1 for until in until_hang)
+        found, alone = exact(daemons, trials, daemons * (lines - 1)), exact(daemons, trials)
+        misses += not found.low95 <= truth <= found.high95
+        blind += not alone.low95 <= truth <= alone.high95
+    assert misses <= runs * 0.055
+    assert blind > runs / 2 or truth * lines < 3
+
+
 @pytest.mark.parametrize("hangs", [1, 2, 7])
 @pytest.mark.parametrize("trials", [10, 231])
 def test_stopping_at_hangs_errs_to_the_safe_side(trials: int, hangs: int) -> None:
@@ -96,6 +115,13 @@ def test_stopping_at_hangs_errs_to_the_safe_side(trials: int, hangs: int) -> Non
     exact = rate(hangs, trials)
     assert nbinom.cdf(trials - hangs, hangs, exact.low95) == pytest.approx(0.025, rel=1e-4)
     assert nbinom.sf(trials - hangs - 1, hangs, exact.high95) < 0.025
+
+
+def test_a_rate_as_it_is_read() -> None:
+    """A rate names its trials, and between which numbers they lie where that cannot be told."""
+    assert str(rate(1, 1200)) == "1 in 1,200 trials"
+    assert str(rate(1, 2, unsettled=3)) == "1 in 2 to 5 trials"
+    assert rate(1, 2, unsettled=3).interval == "0.0051 to 0.99"
 
 
 @pytest.mark.parametrize(("trials", "excluded"), [(0, 1.0), (1, 0.95), (59, 0.0495), (300, 0.0099362)])

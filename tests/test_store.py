@@ -414,7 +414,7 @@ def test_what_json_cannot_say(tmp_path: Path) -> None:
     folder.write_json("run.json", {"log": Path("a/b"), "rate": Rate(0, 1, 0.0, 1.0), "phase": Phase.EXPORTED})
     assert folder.read_json("run.json") == {
         "log": "a/b",
-        "rate": {"hangs": 0, "trials": 1, "low95": 0.0, "high95": 1.0},
+        "rate": {"hangs": 0, "trials": 1, "low95": 0.0, "high95": 1.0, "unsettled": 0},
         "phase": "exported",
     }
 

@@ -77,10 +77,7 @@ def told_against(summary: Summary, text: str) -> str:
     held = hold_against(summary, text)
     if held.excluded_with is None or held.more95 is None or held.more99 is None:
         where = "contains" if held.within95 else "lies above" if held.low95 > held.against else "lies below"
-        return (
-            f"{held.hangs} in {held.trials:,} trials; the 95 % interval, {held.low95:.2g} to {held.high95:.2g}, "
-            f"{where} {text}"
-        )
+        return f"{summary.rate}; the 95 % interval, {summary.rate.interval}, {where} {text}"
     shown = min(100 * held.excluded_with, 99.99)
     needs = f"95 % needs {_more(held.more95, held)}, 99 % {_more(held.more99, held)}"
     if held.more99 == 0:

@@ -90,14 +90,14 @@ def teller(*, as_json: bool) -> Iterator[Teller]:
 
 def look_line(seen: Seen) -> str:
     """Return one line that says what a look saw."""
-    builds, done = seen.exposure.builds, seen.look
+    done, builds = seen.look, f"{seen.exposure.builds} builds"
     where = Path(done.folder).name
     head = f"{seen.side} {seen.number:<3} {done.said:<8}"
     took = f"{format_duration(round(done.seconds)):>7}"
     if done.said == "hang":
-        return f"{head} within {builds:>5} builds {took}  {where}  {done.signature or 'no signature'}"
+        return f"{head} {f'within {builds}':<18}{took}  {where}  {done.signature or 'no signature'}"
     why = f"  {done.because}" if done.said == "nothing" else ""
-    return f"{head}        {builds:>5} builds {took}  {where}{why}"
+    return f"{head} {builds:<18}{took}  {where}{why}"
 
 
 def time_of(option: str, text: str | None) -> float | None:

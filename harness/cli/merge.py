@@ -104,7 +104,7 @@ def _tell(console: Console, members: Sequence[Member], summary: Summary, against
         "daemon": f"{summary.daemon['kind'] or 'none'} {summary.daemon['version'] or ''}",
         "iterations": f"{summary.iterations} in {format_duration(round(summary.seconds, 1))} on all {len(members)}",
         "outcomes": ", ".join(f"{name} {count}" for name, count in summary.outcomes.items()) or "none",
-        "hang rate": f"{rate.hangs} in {rate.trials} trials; 95 % interval {rate.low95:.2g} to {rate.high95:.2g}",
+        "hang rate": f"{rate}; 95 % interval {rate.interval}",
     }
     if against:
         facts["against"] = told_against(summary, against)

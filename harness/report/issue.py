@@ -108,7 +108,7 @@ def _description(summary: Summary, findings: Sequence[Finding]) -> str:
     rate = summary.rate
     lines += [
         "",
-        f"Hang rate: {rate.hangs} in {rate.trials} trials (95 % interval {rate.low95:.2g} to {rate.high95:.2g}).",
+        f"Hang rate: {rate} (95 % interval {rate.interval}).",
     ]
     return "\n".join(lines)
 

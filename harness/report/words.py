@@ -32,7 +32,7 @@ def facts(folder: RunFolder, summary: Summary, story: Mapping[str, Any]) -> dict
         "daemon": f"{named}{daemon['kind'] or 'none'} {daemon['version'] or ''}, {daemon['toolchain']}",
         "iterations": f"{summary.iterations} in {format_duration(round(summary.seconds, 1))}, {minute}",
         "outcomes": ", ".join(f"{name} {count}" for name, count in summary.outcomes.items()) or "none",
-        "hang rate": f"{rate.hangs} in {rate.trials} trials; 95 % interval {rate.low95:.2g} to {rate.high95:.2g}",
+        "hang rate": f"{rate}; 95 % interval {rate.interval}",
         "tail": "  ".join(f"{name} {shown_seconds(value)}" for name, value in summary.tail_seconds.items()),
     }
     told |= _measured(folder)
