@@ -64,7 +64,7 @@ def next_look(belief: Belief, costs: Costs) -> Choice | None:
     trials = _lengths(belief, costs)
     clean, told, made = _foresight(belief, likely, open_, trials)
     have = np.asarray(costs.have, dtype=np.float64)[open_]
-    works = np.where(have > 0, _chance_to_work(belief, open_), 1.0)[:, None]
+    works = np.where(have > 0, chance_to_work(belief, open_), 1.0)[:, None]
     seconds = costs.start + costs.trial * made + costs.hang * (1 - clean)
     worth = works * told / (have[:, None] + works * seconds)
     if worth.max() <= 0:
@@ -104,7 +104,7 @@ def _coin(chance: Floats) -> Floats:
     return -(p * np.log2(p) + (1 - p) * np.log2(1 - p))
 
 
-def _chance_to_work(belief: Belief, open_: Ints) -> Floats:
+def chance_to_work(belief: Belief, open_: Ints) -> Floats:
     """Return the chance that each candidate builds and starts: those broken are often neighbours."""
     tried = sorted(belief.skipped | set(belief.seen))
     failed = np.array([candidate in belief.skipped for candidate in tried], dtype=np.float64)

@@ -17,6 +17,8 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 _LOWEST: Final = 1e-6
+_LEAST: Final = 1e-12
+"""Of a drawn rate: a geometric number is not drawn with none at all."""
 _HIGHEST: Final = 0.99
 _STEPS: Final = 145
 """Steps of a tenth: 24 a decade over six decades. Thirty hangs tell a rate to a fifth."""
@@ -73,6 +75,12 @@ class Rates:
         a = self.shape + hangs
         most = (self._b + clean + a - 1) / (a - 1)
         return np.asarray(most[:, None] * -np.expm1(-self._lost(a - 1, clean, trials)))
+
+    def draw(self, mean: int, chance: np.random.Generator, clean: int = 0, hangs: int = 0) -> float:
+        """Draw a bad candidate's own rate, given the index of the mean and what was seen of the candidate."""
+        if math.isinf(self.shape):
+            return float(self.mean[mean])
+        return max(float(chance.beta(self.shape + hangs, self._b[mean] + clean)), _LEAST)
 
     @property
     def _b(self) -> Floats:

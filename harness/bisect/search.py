@@ -163,9 +163,14 @@ class Search:
         self._keep(scenario=best, signature=first.look.signature)
 
     async def _calibrate(self) -> None:
-        while sum(seen.counts for seen in self.state.of(self.state.bad_end)) < self.state.asked.calibrate:
+        while not self._calibrated:
             await self._look_for_hang(self.state.scenario, "calibrate", float("inf"))
         self._teller.calibrated(self.state)
+
+    @property
+    def _calibrated(self) -> bool:
+        """Whether the bad end has hung often enough."""
+        return sum(seen.counts for seen in self.state.of(self.state.bad_end)) >= self.state.asked.calibrate
 
     async def _look_for_hang(self, name: str, purpose: Purpose, seconds: float) -> Observation | None:
         """Look at the bad end with a scenario to its own end; return the look if it hung."""
@@ -252,6 +257,8 @@ class Search:
             counts=seen.said == "hang" and ours,
         )
         self._keep(observations=(*self.state.observations, observation))
+        if self._calibrated and purpose != "calibrate":
+            self._keep(costs=self._costs())
         self._teller.saw(self.state, observation)
         return observation
 
@@ -284,9 +291,10 @@ class Search:
         clean = [each for each in seen if each.look.said == "clean"] or seen
         per_build = sum(each.look.seconds for each in clean) / sum(each.look.builds for each in clean)
         start = sum(max(each.wall - each.look.seconds, 0.0) for each in seen) / len(seen)
-        detect = self._scenarios[self.state.scenario].detect.export_hang
+        hung = [max(each.look.seconds - per_build * each.look.builds, 0.0) for each in seen if each.look.said == "hang"]
+        told = sum(hung) / len(hung)
         have = [self._seconds_to_have(candidate) for candidate in range(len(self.state.candidates))]
-        return Costs(have=have, start=start, trial=per_build, hang=detect)
+        return Costs(have=have, start=start, trial=per_build, hang=told)
 
     def _seconds_to_have(self, candidate: int) -> float:
         """Return what it will take to build or fetch a candidate: what others took, where nothing better is known."""

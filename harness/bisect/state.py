@@ -7,6 +7,8 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from harness.bisect.belief import Belief, hypotheses
+from harness.bisect.choice import Costs
+from harness.bisect.forecast import Forecast, forecast
 from harness.errors import StoreError, UsageError
 from harness.look import Look
 from harness.store import RunFolder, named
@@ -98,6 +100,8 @@ class State(_Kept):
     skipped: Mapping[int, str] = {}
     """Why a candidate cannot be tried."""
     observations: tuple[Observation, ...] = ()
+    costs: Costs | None = None
+    """What looks were expected to take, at the last one; None before the good end was looked at."""
 
     @property
     def bad_end(self) -> int:
@@ -113,6 +117,13 @@ class State(_Kept):
     def seconds(self) -> float:
         """What was spent so far on building and on looking."""
         return sum(had.seconds for had in self.had.values()) + sum(seen.wall for seen in self.observations)
+
+    @property
+    def left(self) -> Forecast | None:
+        """What the search is expected to take still; None where that cannot be told yet. It takes a second to find."""
+        if self.costs is None:
+            return None
+        return forecast(self.belief, self.costs, self.asked.confidence, self.asked.seed + len(self.observations))
 
     def of(self, candidate: int) -> list[Observation]:
         """Return the looks at a candidate with the scenario that hangs soonest."""

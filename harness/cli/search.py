@@ -1,5 +1,6 @@
 """What a search shows while it goes on, and what it came to: lines for a person, or machine lines."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -69,6 +70,8 @@ class PlainLines:
             line += f"; another hang than {state.signature}: not counted"
         if observation.purpose == "search":
             line += f"; {_belief_line(state)}"
+        if observation.purpose in {"good end", "search"} and (left := _left(state)):
+            line += f"; {left}"
         self._say(line, {"hang": "red", "clean": "green", "nothing": "yellow"}[seen.said])
 
     def skipped(self, state: State, candidate: int) -> None:
@@ -86,7 +89,7 @@ class PlainLines:
         )
 
     def known(self, state: State) -> None:
-        """Print a line for each candidate that was looked at, or may be the one."""
+        """Print a line for each candidate that was looked at, or may be the one; and what all of it takes."""
         posterior = state.belief.posterior
         table = Table(box=None, pad_edge=False)
         for head in ("candidate", "chance", "hangs", "builds", "looks", "seconds"):
@@ -104,6 +107,7 @@ class PlainLines:
             title = Text(why, no_wrap=True, overflow="ellipsis")
             table.add_row(candidate.name, chance, str(hangs), str(builds), str(len(seen)), f"{spent:.0f}", title)
         self._console.print(table)
+        self._say(_spent(state))
 
     def answered(self, state: State, answer: Answer, folder: Path) -> None:
         """Tell the answer first, then what it rests on."""
@@ -111,12 +115,7 @@ class PlainLines:
         style = "bold green" if answer.kind == "found" else "yellow"
         self._console.print(Text(f"{headline}  ", style) + said, soft_wrap=True)
         self.known(state)
-        building = sum(had.seconds for had in state.had.values())
-        builds = sum(seen.look.builds for seen in state.observations)
-        self._say(
-            f"{len(state.observations)} looks, {builds} builds, {format_duration(round(state.seconds))}, of which "
-            f"{format_duration(round(building))} building {len(state.had)} candidates; {folder}"
-        )
+        self._say(str(folder))
 
     def interrupted(self, folder: Path) -> None:
         """Tell how to go on."""
@@ -139,7 +138,12 @@ class JsonLines:
 
     def saw(self, state: State, observation: Observation) -> None:
         """Say a look, and what is believed after it."""
-        machine_line("look", posterior=_posterior(state), **observation.model_dump(mode="json"))
+        machine_line(
+            "look",
+            posterior=_posterior(state),
+            left_seconds=_left_seconds(state),
+            **observation.model_dump(mode="json"),
+        )
 
     def skipped(self, state: State, candidate: int) -> None:
         """Say what cannot be tried."""
@@ -203,6 +207,31 @@ def _belief_line(state: State) -> str:
         return f"{left} left, the likeliest is that the good end hangs too ({group.mass:.2f})"
     names = " or ".join(state.candidates[member].name for member in group.members)
     return f"{left} left, the likeliest {names} ({group.mass:.2f})"
+
+
+def _spent(state: State) -> str:
+    """Return what the search took, and what it will take still."""
+    building = sum(had.seconds for had in state.had.values())
+    builds = sum(seen.look.builds for seen in state.observations)
+    left = _left(state)
+    return (
+        f"{len(state.observations)} looks, {builds} builds, {format_duration(round(state.seconds))}, of which "
+        f"{format_duration(round(building))} building {len(state.had)} candidates{f'; {left}' if left else ''}"
+    )
+
+
+def _left(state: State) -> str:
+    """Return what the search will take still; nothing where that is unknown, or where it is over."""
+    left = state.left
+    if left is None or left.high80 == 0:
+        return ""
+    low, high = (format_duration(round(seconds)) for seconds in (left.low80, left.high80))
+    return f"{low} to {high} more"
+
+
+def _left_seconds(state: State) -> dict[str, float] | None:
+    left = state.left
+    return asdict(left) if left else None
 
 
 def _posterior(state: State) -> list[float]:
