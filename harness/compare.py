@@ -14,8 +14,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
-import anyio
-
 from harness.contrast import FINAL_ALPHA, HALFWAY_ALPHA, Contrast, Said, contrast
 from harness.errors import Interrupted, UsageError
 from harness.leak import leak_of
@@ -118,7 +116,6 @@ async def compare(
     Raises:
         UsageError, InfraError, SubjectError: a look could not be begun.
     """
-    began = anyio.current_time()
     for side in (a, b):
         await side.require(series.results, series.audience)
 
@@ -133,7 +130,7 @@ async def compare(
             for side in (a, b) if pairs % 2 == 0 else (b, a):
                 told(await series.look(side, budget.iterations))
             pairs += 1
-            spent = budget.spent(pairs, anyio.current_time() - began)
+            spent = budget.spent(pairs, series.seconds)
             if _silent(series):
                 break
             if 0.5 <= spent < 1.0 and not tested:
@@ -142,8 +139,7 @@ async def compare(
     except Interrupted:
         interrupted = True
     result = result or held(FINAL_ALPHA if tested else FINAL_ALPHA + HALFWAY_ALPHA)
-    seconds = anyio.current_time() - began
-    comparison = _concluded(series, (a, b), result, seconds, interrupted=interrupted)
+    comparison = _concluded(series, (a, b), result, interrupted=interrupted)
     series.conclude("compare.json", asdict(comparison))
     return comparison
 
@@ -154,9 +150,7 @@ def _silent(series: Series) -> bool:
     return any(len(seen) >= _SILENT and not any(each.exposure.builds for each in seen) for seen in of_each)
 
 
-def _concluded(
-    series: Series, sides: tuple[Side, Side], result: Contrast, seconds: float, *, interrupted: bool
-) -> Comparison:
+def _concluded(series: Series, sides: tuple[Side, Side], result: Contrast, *, interrupted: bool) -> Comparison:
     """Return what the looks come to. What is cut short, or mostly broke, is neither a difference nor the lack of it."""
     of = {side.name: _of(side, series.of(side.name)) for side in sides}
     spoilt = [name for name, one in of.items() if one.nothing * 2 > one.looks]
@@ -172,7 +166,7 @@ def _concluded(
     if more and verdict == "not enough":
         because += f": about {more:,} more iterations a side, at the rates so far"
     return Comparison(
-        sides[0].scenario.name, series.seed, of, verdict, because, code, result, more, seconds, str(series.path)
+        sides[0].scenario.name, series.seed, of, verdict, because, code, result, more, series.seconds, str(series.path)
     )
 
 

@@ -1,22 +1,33 @@
-"""Looks at two sides, A and B, one after the other: a folder for what they say, a line in it for each as it is done."""
+"""Looks at two sides, A and B, one after the other: a folder for what they say, a line in it for each as it is done.
+
+What is asked next follows from what was seen. So a series that was ended goes on by being asked the same once more:
+what its folder has is not looked at again.
+"""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from time import monotonic
+from typing import Any, Final, Literal
+
+from pydantic import TypeAdapter, ValidationError
 
 from harness.contrast import Exposure
 from harness.dice import SEED_BITS, Dice, first_seed
-from harness.errors import UsageError
+from harness.errors import StoreError, UsageError
 from harness.look import Look, look
 from harness.plan import RunOptions, plan_run
 from harness.run import Audience, Nobody
 from harness.scenario import Scenario
-from harness.store import RunFolder, new_folder
+from harness.scenario.dump import dump
+from harness.store import RunFolder, named, new_folder
 
 Name = Literal["A", "B"]
+
+_BEGUN: Final = "begun.json"
+_LOOKS: Final = "looks.jsonl"
 
 
 class DaemonsOfItsOwn(UsageError):
@@ -26,6 +37,25 @@ class DaemonsOfItsOwn(UsageError):
         super().__init__(
             f"the scenario has daemons of its own ({', '.join(daemons)}), and A and B are one each: write `daemon` "
             "instead of `daemons`, and say what differs with --set-a and --set-b"
+        )
+
+
+class NoSuchSeries(UsageError):
+    """A comparison or a verification that is not there."""
+
+    def __init__(self, kind: str, name: str, parent: Path, matching: Sequence[Path]) -> None:
+        several = f"it ends the names of {', '.join(path.name for path in matching)}; say more of it"
+        none = f"it is no folder with a {_BEGUN}, nor the end of the name of a {kind}-… below {parent}"
+        super().__init__(f"no {kind} {name!r} to go on with: {several if matching else none}")
+
+
+class OtherWords(UsageError):
+    """One that is to go on as what it is not."""
+
+    def __init__(self, path: Path, differ: Sequence[str]) -> None:
+        super().__init__(
+            f"{path} was asked something else (not the same: {', '.join(differ)}): what was "
+            "seen there does not belong to what is asked now; say the same as then, or leave --resume out"
         )
 
 
@@ -42,6 +72,11 @@ class Side:
     def __post_init__(self) -> None:
         if self.scenario.daemons:
             raise DaemonsOfItsOwn(self.scenario.daemons)
+
+    @property
+    def asked(self) -> Mapping[str, Any]:
+        """All that makes it what it is, as JSON keeps it."""
+        return {"toolchain": self.toolchain, "settings": [*self.settings], "scenario": dump(self.scenario)}
 
     async def require(self, results: Path, audience: Audience) -> None:
         """See that it can be had, before hours are spent on the other one.
@@ -73,21 +108,86 @@ class Series:
     argv: tuple[str, ...] = ()
     audience: Audience = field(default_factory=Nobody)
     looks: list[Seen] = field(default_factory=list)
+    known: list[Seen] = field(default_factory=list)
+    """What an earlier process saw, and is not asked for yet."""
+    _began: float = field(default_factory=monotonic)
+    _before: float = 0.0
 
     @classmethod
     def begin(
-        cls, kind: str, scenario: Scenario, results: Path, *, seed: int | None, argv: Sequence[str], audience: Audience
+        cls,
+        kind: str,
+        sides: tuple[Side, Side],
+        results: Path,
+        *,
+        asked: Mapping[str, Any],
+        seed: int | None,
+        argv: Sequence[str],
+        audience: Audience,
     ) -> "Series":
         """Make the folder of a new one, `results/<scenario>/<kind>-<UTC time>-<4 hex>`, and write what it is to be.
+
+        Args:
+            kind: `compare` or `verify`.
+            sides: A and B.
+            results: where runs are kept.
+            asked: what else must be the same for it to go on later, as JSON keeps it.
+            seed: of all looks; None: the scenario's, or one by chance.
+            argv: the command line, for the record.
+            audience: who looks on.
 
         Raises:
             StoreError: it cannot be made.
         """
+        scenario = sides[0].scenario
         path = new_folder(results / scenario.name, kind=kind)
         series = cls(path, results, first_seed(seed, scenario.seed), tuple(argv), audience)
         started = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-        RunFolder(path).write_json("begun.json", {"argv": argv, "started": started, "seed": series.seed})
+        begun = {"argv": argv, "started": started, "seed": series.seed, "asked": _asked(sides, asked)}
+        RunFolder(path).write_json(_BEGUN, begun)
         return series
+
+    @classmethod
+    def resume(
+        cls,
+        kind: str,
+        name: str,
+        sides: tuple[Side, Side],
+        results: Path,
+        *,
+        asked: Mapping[str, Any],
+        seed: int | None,
+        argv: Sequence[str],
+        audience: Audience,
+    ) -> "Series":
+        """Go on with one that was ended, at whatever time; the look that it was in the middle of is made anew.
+
+        Raises:
+            NoSuchSeries: there is none of that name, or several.
+            OtherWords: it was asked something else.
+            StoreError: it cannot be read.
+        """
+        path, scenario = Path(name), sides[0].scenario
+        if not (path / _BEGUN).is_file():
+            parent = results / scenario.name
+            matching = named(name, (file.parent for file in parent.glob(f"{kind}-*/{_BEGUN}")))
+            if len(matching) != 1:
+                raise NoSuchSeries(kind, name, parent, matching)
+            path = matching[0]
+        begun = RunFolder(path).read_json(_BEGUN)
+        differ = [name for name, value in _asked(sides, asked).items() if begun.get("asked", {}).get(name) != value]
+        if seed not in {None, begun["seed"]}:
+            differ.append("seed")
+        if differ:
+            raise OtherWords(path, differ)
+        series = cls(path, results, begun["seed"], tuple(argv), audience, known=_seen_in(path / _LOOKS))
+        (path / _LOOKS).write_text("".join(map(_line, series.known)))
+        return series
+
+    @property
+    def seconds(self) -> float:
+        """What it has taken so far, with what earlier processes took for the looks that are in it."""
+        return self._before + monotonic() - self._began
 
     def of(self, side: Name) -> list[Seen]:
         """Return the looks at a side."""
@@ -100,6 +200,11 @@ class Series:
             UsageError, InfraError, SubjectError: the look could not be begun.
             Interrupted: it was ended by the user.
         """
+        if self.known and self.known[0].side == side.name:
+            seen = self.known.pop(0)
+            self._before += seen.look.seconds
+            self.looks.append(seen)
+            return seen
         number = len(self.of(side.name)) + 1
         seed = Dice(self.seed, "looks").throw(number).getrandbits(SEED_BITS)
         done = await look(
@@ -113,10 +218,28 @@ class Series:
         )
         seen = Seen(side.name, number, Exposure(done.builds, done.said == "hang"), done)
         self.looks.append(seen)
-        with (self.path / "looks.jsonl").open("a") as file:
-            file.write(json.dumps(asdict(seen)) + "\n")
+        with (self.path / _LOOKS).open("a") as file:
+            file.write(_line(seen))
         return seen
 
     def conclude(self, name: str, content: object) -> None:
         """Write the last file."""
         RunFolder(self.path).write_json(name, content)
+
+
+def _asked(sides: tuple[Side, Side], asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all that is asked, by the name that a person has for it."""
+    return {f"{name} of {side.name}": value for side in sides for name, value in side.asked.items()} | dict(asked)
+
+
+def _line(seen: Seen) -> str:
+    return json.dumps(asdict(seen)) + "\n"
+
+
+def _seen_in(file: Path) -> list[Seen]:
+    """Return the looks that a file has; of a last line that a crash cut short nothing is known."""
+    lines = file.read_text().splitlines(keepends=True) if file.exists() else []
+    try:
+        return [TypeAdapter(Seen).validate_json(line) for line in lines if line.endswith("\n")]
+    except ValidationError as error:
+        raise StoreError(file, f"cannot be read: {error}") from error

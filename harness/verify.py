@@ -17,8 +17,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Final, Literal
 
-import anyio
-
 from harness.contrast import chance_of_silence, clean_needed
 from harness.errors import Interrupted
 from harness.outcome import ExitCode
@@ -110,10 +108,9 @@ async def verify(
     Raises:
         UsageError, InfraError, SubjectError: a look could not be begun.
     """
-    began = anyio.current_time()
     for side in (broken, fixed):
         await side.require(series.results, series.audience)
-    of = _Verifying(series, broken, fixed, demand, told, began)
+    of = _Verifying(series, broken, fixed, demand, told)
     try:
         verdict, because = await of.through()
         code = _EXIT_CODES.get(verdict, ExitCode.INCONCLUSIVE)
@@ -131,7 +128,6 @@ class _Verifying:
     fixed: Side
     demand: Demand
     told: Callable[[Seen], None]
-    began: float
     known: list[Seen] = field(default_factory=list)
     """The looks at A by which its rate is known."""
 
@@ -195,7 +191,7 @@ class _Verifying:
     @property
     def late(self) -> bool:
         """Whether the time is over."""
-        return self.demand.seconds is not None and anyio.current_time() - self.began >= self.demand.seconds
+        return self.demand.seconds is not None and self.series.seconds >= self.demand.seconds
 
     async def look(self, side: Side, iterations: int) -> Seen:
         seen = await self.series.look(side, min(iterations, self.longest))
@@ -329,7 +325,7 @@ class _Verifying:
             self.excluded_ratio,
             dict(self.other),
             {name: len(seen) for name, seen in looks.items()},
-            anyio.current_time() - self.began,
+            self.series.seconds,
             str(self.series.path),
         )
 

@@ -1,6 +1,5 @@
 """`repro compare`: two toolchains, or two settings of one, side by side."""
 
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Annotated, Final
 import anyio
 import typer
 
-from harness.cli.looks import SetA, SetB, Teller, sides_of, teller, time_of
+from harness.cli.looks import Resume, SetA, SetB, Teller, series_of, sides_of, tell_how_to_go_on, teller, time_of
 from harness.cli.options import RESULTS, BadOption, Results, Seed, Settings
 from harness.compare import Budget, Comparison, NothingDiffers, Of, compare
 from harness.outcome import ExitCode
@@ -52,6 +51,7 @@ def compare_(
         bool, typer.Option("--only-worse", help="For CI: 1 only if B hangs more; 0 too if it hangs less.")
     ] = False,
     results: Results = RESULTS,
+    earlier: Resume = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> int:
     """Compare two toolchains, or one with two settings, in turn on the same seeds.
@@ -69,8 +69,9 @@ def compare_(
     except ValueError as error:
         raise BadOption("--margin", str(error)) from error
     sides = sides_of(scenario, a, b or a, settings, set_a, set_b)
+    asked = {"budget": asdict(budget), "--factor": factor, "--margin": allowed}
     with teller(as_json=as_json) as tell:
-        series = Series.begin("compare", sides[0].scenario, results, seed=seed, argv=sys.argv, audience=tell.watcher)
+        series = series_of("compare", sides, asked, results, seed, earlier, tell.watcher)
         comparison = anyio.run(_compare, tell, series, sides, budget, factor, allowed)
     if only_worse and comparison.verdict == "different" and comparison.contrast.worse == "a":
         comparison = replace(comparison, exit_code=ExitCode.CLEAN)
@@ -104,6 +105,7 @@ def _tell(tell: Teller, comparison: Comparison) -> None:
         f"difference at most {result.difference_at_most:.2g} per build"
     )
     tell.say(f"{'folder':<11} {comparison.folder}, {format_duration(round(comparison.seconds))}")
+    tell_how_to_go_on(tell, comparison.folder, comparison.exit_code)
 
 
 def _rows(comparison: Comparison) -> Iterator[tuple[str, str, str]]:

@@ -1,6 +1,7 @@
 """What `compare` and `verify` show while they look: a line for each look; on a terminal, what is on."""
 
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,16 +14,25 @@ from harness.cli.machine import machine_line
 from harness.cli.options import BadOption, seconds_of
 from harness.cli.vocabulary import VOCABULARY
 from harness.daemons.base import Daemon
+from harness.outcome import ExitCode
 from harness.past import Past
 from harness.records import Iteration
-from harness.run import Nobody
+from harness.run import Audience, Nobody
 from harness.scenario import Scenario, load
-from harness.series import Name, Seen, Side
+from harness.series import Name, Seen, Series, Side
 from harness.store import RunFolder
 from harness.units import format_duration
 
 Keys = list[str] | None
 SetA = Annotated[Keys, typer.Option("--set-a", metavar="KEY=VALUE", help="Set a key for A.")]
+Resume = Annotated[
+    str | None,
+    typer.Option(
+        "--resume",
+        metavar="NAME",
+        help="Go on with an earlier one: its folder, the end of its name, or `last`; the rest as then.",
+    ),
+]
 SetB = Annotated[Keys, typer.Option("--set-b", metavar="KEY=VALUE", help="Set a key for B.")]
 
 _REFRESHED: int = 10
@@ -98,6 +108,32 @@ def look_line(seen: Seen) -> str:
         return f"{head} {f'within {builds}':<18}{took}  {where}  {done.signature or 'no signature'}"
     why = f"  {done.because}" if done.said == "nothing" else ""
     return f"{head} {builds:<18}{took}  {where}{why}"
+
+
+def series_of(
+    kind: str,
+    sides: tuple[Side, Side],
+    asked: Mapping[str, Any],
+    results: Path,
+    seed: int | None,
+    earlier: str | None,
+    audience: Audience,
+) -> Series:
+    """Return a new series, or the earlier one that is to go on.
+
+    Raises:
+        UsageError: that cannot go on.
+        StoreError: it cannot be made or read.
+    """
+    if earlier is None:
+        return Series.begin(kind, sides, results, asked=asked, seed=seed, argv=sys.argv, audience=audience)
+    return Series.resume(kind, earlier, sides, results, asked=asked, seed=seed, argv=sys.argv, audience=audience)
+
+
+def tell_how_to_go_on(tell: Teller, folder: str, code: ExitCode) -> None:
+    """Say it of what was interrupted."""
+    if code is ExitCode.INTERRUPTED:
+        tell.say(f"{'to go on':<11} say the same and --resume {folder}")
 
 
 def time_of(option: str, text: str | None) -> float | None:

@@ -1,6 +1,5 @@
 """`repro verify`: whether a toolchain is free of a hang that another one has."""
 
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Final
@@ -8,7 +7,7 @@ from typing import Annotated, Final
 import anyio
 import typer
 
-from harness.cli.looks import SetA, SetB, Teller, sides_of, teller, time_of
+from harness.cli.looks import Resume, SetA, SetB, Teller, series_of, sides_of, tell_how_to_go_on, teller, time_of
 from harness.cli.options import RESULTS, BadOption, Results, Seed, Settings
 from harness.outcome import ExitCode, gravest
 from harness.series import Series, Side
@@ -41,6 +40,7 @@ def verify_(
     set_a: SetA = None,
     set_b: SetB = None,
     results: Results = RESULTS,
+    earlier: Resume = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> int:
     """Verify that B is free of the hang that A has, and stop as soon as that can be said, either way.
@@ -53,13 +53,15 @@ def verify_(
         raise BadOption("--confidence", f"{confidence:g} is not from 0.5 to below 1")
     if not 0 < ratio <= 1:
         raise BadOption("--ratio", f"{ratio:g} is not above 0 and at most 1")
+    if earlier is not None and len(scenarios) > 1:
+        raise BadOption("--resume", "goes on with one scenario at a time")
     demand = Demand(confidence, hangs, ratio, iterations, time_of("--time", time))
     pairs = [sides_of(file, broken, fixed, settings, set_a, set_b) for file in scenarios]
+    asked = {f"--{name}": getattr(demand, name) for name in ("confidence", "hangs", "ratio", "iterations")}
     codes = []
     with teller(as_json=as_json) as tell:
         for pair in pairs:
-            argv = tuple(sys.argv)
-            series = Series.begin("verify", pair[0].scenario, results, seed=seed, argv=argv, audience=tell.watcher)
+            series = series_of("verify", pair, asked, results, seed, earlier, tell.watcher)
             found = anyio.run(_verify, tell, series, pair, demand)
             _tell(tell, found)
             codes.append(found.exit_code)
@@ -90,3 +92,4 @@ def _tell(tell: Teller, found: Verification) -> None:
     }
     for name, value in facts.items():
         tell.say(f"{name:<11} {value}")
+    tell_how_to_go_on(tell, found.folder, found.exit_code)

@@ -1,0 +1,126 @@
+"""Looks in turn, kept as they are made: one that was ended goes on, and never as what it is not."""
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from harness.cli.vocabulary import VOCABULARY
+from harness.errors import Interrupted, StoreError
+from harness.run import Nobody
+from harness.scenario import load
+from harness.series import NoSuchSeries, OtherWords, Seen, Series, Side
+from harness.verify import Demand, Verification, verify
+from tests.stub_runs import repro, write_scenario
+
+pytestmark = pytest.mark.usefixtures("cache")
+
+ASKED = {"--confidence": 0.95}
+
+
+@pytest.fixture
+def sides(tmp_path: Path) -> tuple[Side, Side]:
+    """A stub that hangs at its second build, and one that does not."""
+    file = write_scenario(tmp_path)
+    hangs = ("daemon.config.2=hang",)
+    return Side("A", "stub", load(file, VOCABULARY, hangs), hangs), Side("B", "stub", load(file, VOCABULARY))
+
+
+def begin(sides: tuple[Side, Side], folder: Path) -> Series:
+    """Begin one."""
+    return Series.begin("verify", sides, folder, asked=ASKED, seed=3, argv=("repro",), audience=Nobody())
+
+
+def resume(sides: tuple[Side, Side], folder: Path, name: str = "last", **other: Any) -> Series:
+    """Go on with one."""
+    given = {"asked": ASKED, "seed": None} | other
+    return Series.resume("verify", name, sides, folder, argv=("repro",), audience=Nobody(), **given)
+
+
+def verified(series: Series, sides: tuple[Side, Side], looks: int = 100) -> Verification:
+    """Verify, with Ctrl-C at the end of so many looks."""
+
+    def told(_: Seen) -> None:
+        if len(series.looks) == looks:
+            raise Interrupted
+
+    return anyio.run(partial(verify, series, *sides, Demand(0.95, 2, 1.0, 8, None), told))
+
+
+def test_it_goes_on_where_it_stood(sides: tuple[Side, Side], tmp_path: Path) -> None:
+    """A series that is ended at any look makes each look once, with the seeds and to the verdict of one that is not."""
+    whole = begin(sides, tmp_path / "whole")
+    found = verified(whole, sides)
+    assert found.verdict == "fixed"
+    cut = begin(sides, tmp_path / "cut")
+    for looks in (1, 3):
+        assert verified(cut, sides, looks).exit_code == 130
+        cut = resume(sides, tmp_path / "cut")
+        assert len(cut.known) == looks
+    again = verified(cut, sides)
+    assert (again.verdict, again.looks, again.chance) == (found.verdict, found.looks, found.chance)
+    kept = [
+        [json.loads(line) for line in (each.path / "looks.jsonl").read_text().splitlines()] for each in (whole, cut)
+    ]
+    assert [each["look"]["seed"] for each in kept[0]] == [each["look"]["seed"] for each in kept[1]]
+    assert cut.seconds > sum(each["look"]["seconds"] for each in kept[1])
+
+
+def test_a_line_that_a_crash_cut_short(sides: tuple[Side, Side], tmp_path: Path) -> None:
+    """What a crash left of a last line is not a look, and not in the way of the next one."""
+    series = begin(sides, tmp_path)
+    verified(series, sides, 2)
+    file = series.path / "looks.jsonl"
+    with file.open("a") as end:
+        end.write('{"side": "A", "numb')
+    going_on = resume(sides, tmp_path)
+    assert len(going_on.known) == 2
+    assert len(file.read_text().splitlines()) == 2
+    file.write_text('{"side": "A"}\n')
+    with pytest.raises(StoreError, match=r"looks.jsonl: cannot be read"):
+        resume(sides, tmp_path)
+
+
+def test_only_as_what_it_was(sides: tuple[Side, Side], tmp_path: Path) -> None:
+    """Another toolchain, scenario, seed or question is refused by name: its looks would not belong together."""
+    series = begin(sides, tmp_path)
+    a, b = sides
+    others: list[tuple[tuple[Side, Side], dict[str, Any], str]] = [
+        ((a, Side("B", "path:/x", b.scenario)), {}, r"\(not the same: toolchain of B\)"),
+        ((a, Side("B", "stub", a.scenario, a.settings)), {}, r"\(not the same: settings of B, scenario of B\)"),
+        (sides, {"seed": 4}, r"\(not the same: seed\)"),
+        (sides, {"asked": {"--confidence": 0.99}}, r"\(not the same: --confidence\)"),
+    ]
+    for given, more, said in others:
+        with pytest.raises(OtherWords, match=said):
+            resume(given, tmp_path, **more)
+    assert resume(sides, tmp_path, str(series.path), seed=3).seed == 3
+    assert resume(sides, tmp_path, series.path.name[-4:]).path == series.path
+
+
+def test_one_that_is_not_there(sides: tuple[Side, Side], tmp_path: Path) -> None:
+    """A name that fits none, or several, is told."""
+    with pytest.raises(NoSuchSeries, match="no verify 'last' to go on with"):
+        resume(sides, tmp_path)
+    for _ in range(2):
+        begin(sides, tmp_path)
+    with pytest.raises(NoSuchSeries, match="it ends the names of"):
+        resume(sides, tmp_path, "")
+
+
+def test_the_command_goes_on(tmp_path: Path) -> None:
+    """`repro compare --resume last` says the verdict of what is there already, without a look anew."""
+    words = ("--scenario", str(write_scenario(tmp_path)), "--results", str(tmp_path / "results"), "--looks", "2")
+    first = repro("compare", "stub", "stub", *words)
+    again = repro("compare", "stub", "stub", *words, "--resume", "last")
+    assert (first.returncode, again.returncode) == (0, 0), again.stderr
+    assert len([*(tmp_path / "results" / "stubbed").glob("*/run.json")]) == 4
+    more = repro("compare", "stub", "stub", *words[:-1], "4", "--resume", "last")
+    assert more.returncode == 129
+    assert (
+        "was asked something else (not the same: budget): what was seen there does not belong to what is asked now"
+        in more.stderr
+    )
