@@ -15,6 +15,7 @@ Every observation is saved before the next is made, so a search that was ended g
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from time import monotonic
 from typing import Any, Final, Literal, Protocol
 
@@ -297,12 +298,11 @@ class Search:
         return Costs(have=have, start=start, trial=per_build, hang=told)
 
     def _seconds_to_have(self, candidate: int) -> float:
-        """Return what it will take to build or fetch a candidate: what others took, where nothing better is known."""
+        """Return what it will take to have a candidate: what it told, or else the median of what others took."""
         if candidate in self.state.had:
             return 0.0
         told = self._range.seconds(candidate) if isinstance(self._range, TellsCost) else None
-        took = [had.seconds for had in self.state.had.values()]
-        return sum(took) / len(took) if told is None else told
+        return median(had.seconds for had in self.state.had.values()) if told is None else told
 
     def _skip(self, candidate: int, why: str) -> None:
         self._keep(skipped={**self.state.skipped, candidate: why})
