@@ -2,7 +2,8 @@
 
 ``python -m tests.benchmarks.bisect [SEARCHES]`` makes up a thousand histories of 64 candidates for each setting; 5 % do
 not build, 1 % of the looks break. Each is searched by belief, and by halves with each of many numbers of clean trials;
-of these the highest counts whose error is still no better than that of belief. It also times one choice among 1,000.
+of these the highest counts whose error is still no better than that of belief. Of some it is told how long they were
+said to take as they began. It also times one choice among 1,000.
 Its seeds are its own: nothing was ever tuned on these histories.
 """
 
@@ -17,11 +18,13 @@ from statistics import fmean, quantiles
 
 from harness.bisect.belief import Belief, hypotheses, line
 from harness.bisect.choice import Costs, next_look
+from tests.bisect.forecasts import held
 from tests.bisect.simulated import BUILD, START, TRIAL, Setting, Told, fixed, search
 
 RATES = (0.3, 0.03, 0.003)
 SHAPES = (inf, 4.0)
 FIRST_SEED = 1_000_000
+FORECASTS = 100
 LADDER = (1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5, 5.5, 6, 7, 8, 9, 10, 11, 12, 14, 16, 18, 20, 24, 28, 32)
 
 
@@ -79,6 +82,10 @@ def main() -> None:
                     f"at most {max(len(one.members) for one in told)}",
                     flush=True,
                 )
+                forecasts = list(pool.map(partial(held, setting), seeds(min(count, FORECASTS)), chunksize=5))
+                within = fmean(one.low80 <= took <= one.high80 for one, took in forecasts)
+                wide = fmean(one.high80 / one.low80 for one, _ in forecasts)
+                print(f"  forecast right {within:.0%} of {len(forecasts)}, from one to {wide:.1f}", flush=True)
                 for oracle in (False, True):
                     multiple, error, took = beside(pool, setting, wrong(told), count, oracle=oracle)
                     name = "oracle" if oracle else "learned"

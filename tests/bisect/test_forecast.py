@@ -1,45 +1,21 @@
 """What a search is said to take still, held against what searches of made-up histories take."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import pytest
 
-from harness.bisect.belief import Belief, hypotheses, line
 from harness.bisect.choice import Costs
 from harness.bisect.forecast import Forecast, forecast
 from harness.bisect.rates import Rates
-from tests.bisect.simulated import BUILD, START, TRIAL, Setting, World, search
+from tests.bisect.forecasts import calibrated, held
+from tests.bisect.simulated import Setting
 
 END = 63
-
-
-def calibrated(setting: Setting, seed: int) -> tuple[Belief, Costs, float]:
-    """Return what is known after the bad end's three hangs, as `search` sees them, and the seconds so far."""
-    world = World(setting, seed)
-    belief = Belief(hypotheses(line(setting.count)))
-    world.have(END)
-    for _ in range(3):
-        trials, hung = world.look(END, 10**9)
-        belief = belief.saw(END, trials, hung=hung)
-    return belief, Costs([BUILD] * END + [0.0], START, TRIAL), world.seconds
-
-
-def held(setting: Setting, seeds: Sequence[int]) -> list[tuple[Forecast, float]]:
-    """Return forecasts, and what was then needed."""
-    told = []
-    for seed in seeds:
-        belief, costs, spent = calibrated(setting, seed)
-        found = forecast(belief, costs, 0.95, seed)
-        assert found is not None
-        told.append((found, search(setting, seed).seconds - spent))
-    return told
 
 
 @pytest.mark.parametrize("setting", [Setting(0.3), Setting(0.03, shape=4.0)], ids=str)
 def test_four_of_five_searches_take_what_is_said(setting: Setting) -> None:
     """At its beginning a search is told what it will take, right in four of five cases, and not at any width."""
-    told = held(setting, range(2000, 2030))
+    told = [held(setting, seed) for seed in range(2000, 2030)]
     within = [one.low80 <= took <= one.high80 for one, took in told]
     assert 0.6 <= sum(within) / len(within) <= 0.97
     assert np.mean([one.high80 / one.low80 for one, _ in told]) < 4
