@@ -28,7 +28,7 @@ LAYERS: Final[Mapping[str, tuple[str, ...]]] = {
         *("conductor", "session", "plan", "run", "engine"),
     ),
     "users": (
-        *("charts", "report", "web", "capture", "vigil", "watchman"),
+        *("charts", "report", "web", "capture", "vigil", "watchman", "doctor"),
         *("look", "series", "compare", "verify", "bisect"),
     ),
     "edge": ("cli", "__main__"),

@@ -14,6 +14,7 @@ from harness.interrupt import first_of
 from harness.outcome import ExitCode
 
 COMMANDS: Final[Mapping[str, str]] = {
+    "doctor": "doctor",
     "run": "run",
     "resume": "resume",
     "list": "list_scenarios",

@@ -159,3 +159,13 @@ def test_daemon_that_does_not_start_says_why(repro: Repro) -> None:
     assert "no-such-option" in output
     assert "Traceback" not in output
     assert not left_of(repro.folder.name)
+
+
+def test_doctor_of_this_host(repro: Repro) -> None:
+    """A host that the other tests run on can run scenarios, by `repro doctor` too, which leaves nothing."""
+    code, output = repro("doctor")
+    assert code == 0, output
+    states = {line[:15].strip(): line[16:24].strip() for line in output.splitlines() if line[:1].strip()}
+    assert (states["private daemons"], states["limits"], states["base image"]) == ("ok", "ok", "ok")
+    assert "ok" in {states["dockerd"], states["buildkitd"]}
+    assert not left_of("doctor")
