@@ -88,6 +88,29 @@ class Side:
 
 
 @dataclass(frozen=True)
+class Question:
+    """What is asked of two sides; a series goes on only as the answer to the same one."""
+
+    kind: Literal["compare", "verify"]
+    sides: tuple[Side, Side]
+    words: Mapping[str, Any]
+    """What else its looks depend on, or its verdict, as JSON keeps it: by the name that a person has for it."""
+    seed: int | None = None
+    """Of all looks; None: the scenario's, or one by chance."""
+
+    @property
+    def scenario(self) -> Scenario:
+        """The one that both sides run, but for what is set for one of them."""
+        return self.sides[0].scenario
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """All of it but the seed, by name."""
+        of_sides = {f"{what} of {side.name}": value for side in self.sides for what, value in side.asked.items()}
+        return of_sides | dict(self.words)
+
+
+@dataclass(frozen=True)
 class Seen:
     """One look at one side, as it counts."""
 
@@ -114,75 +137,55 @@ class Series:
     _before: float = 0.0
 
     @classmethod
-    def begin(
-        cls,
-        kind: str,
-        sides: tuple[Side, Side],
-        results: Path,
-        *,
-        asked: Mapping[str, Any],
-        seed: int | None,
-        argv: Sequence[str],
-        audience: Audience,
-    ) -> "Series":
+    def begin(cls, question: Question, results: Path, argv: Sequence[str], audience: Audience) -> "Series":
         """Make the folder of a new one, `results/<scenario>/<kind>-<UTC time>-<4 hex>`, and write what it is to be.
 
         Args:
-            kind: `compare` or `verify`.
-            sides: A and B.
+            question: what is asked.
             results: where runs are kept.
-            asked: what else must be the same for it to go on later, as JSON keeps it.
-            seed: of all looks; None: the scenario's, or one by chance.
             argv: the command line, for the record.
             audience: who looks on.
 
         Raises:
             StoreError: it cannot be made.
         """
-        scenario = sides[0].scenario
-        path = new_folder(results / scenario.name, kind=kind)
-        series = cls(path, results, first_seed(seed, scenario.seed), tuple(argv), audience)
+        path = new_folder(results / question.scenario.name, kind=question.kind)
+        series = cls(path, results, first_seed(question.seed, question.scenario.seed), tuple(argv), audience)
         started = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-        begun = {"argv": argv, "started": started, "seed": series.seed, "asked": _asked(sides, asked)}
+        begun = {"argv": argv, "started": started, "seed": series.seed, "asked": question.asked}
         RunFolder(path).write_json(_BEGUN, begun)
         return series
 
     @classmethod
-    def resume(
-        cls,
-        kind: str,
-        name: str,
-        sides: tuple[Side, Side],
-        results: Path,
-        *,
-        asked: Mapping[str, Any],
-        seed: int | None,
-        argv: Sequence[str],
-        audience: Audience,
-    ) -> "Series":
+    def resume(cls, name: str, question: Question, results: Path, argv: Sequence[str], audience: Audience) -> "Series":
         """Go on with one that was ended, at whatever time; the look that it was in the middle of is made anew.
+
+        Args:
+            name: its folder, the end of that one's name, or `last`.
+            question: what was asked then, and is again.
+            results: where runs are kept.
+            argv: the command line, for the record of its looks.
+            audience: who looks on.
 
         Raises:
             NoSuchSeries: there is none of that name, or several.
             OtherWords: it was asked something else.
             StoreError: it cannot be read.
         """
-        path, scenario = Path(name), sides[0].scenario
+        path = Path(name)
         if not (path / _BEGUN).is_file():
-            parent = results / scenario.name
-            matching = named(name, (file.parent for file in parent.glob(f"{kind}-*/{_BEGUN}")))
+            parent = results / question.scenario.name
+            matching = named(name, (file.parent for file in parent.glob(f"{question.kind}-*/{_BEGUN}")))
             if len(matching) != 1:
-                raise NoSuchSeries(kind, name, parent, matching)
+                raise NoSuchSeries(question.kind, name, parent, matching)
             path = matching[0]
         begun = RunFolder(path).read_json(_BEGUN)
-        differ = [name for name, value in _asked(sides, asked).items() if begun.get("asked", {}).get(name) != value]
-        if seed not in {None, begun["seed"]}:
+        differ = [word for word, value in question.asked.items() if begun.get("asked", {}).get(word) != value]
+        if question.seed not in {None, begun["seed"]}:
             differ.append("seed")
         if differ:
             raise OtherWords(path, differ)
-        series = cls(path, results, begun["seed"], tuple(argv), audience, known=_seen_in(path / _LOOKS))
-        (path / _LOOKS).write_text("".join(map(_line, series.known)))
-        return series
+        return cls(path, results, begun["seed"], tuple(argv), audience, known=_seen_in(path / _LOOKS))
 
     @property
     def seconds(self) -> float:
@@ -227,19 +230,18 @@ class Series:
         RunFolder(self.path).write_json(name, content)
 
 
-def _asked(sides: tuple[Side, Side], asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Return all that is asked, by the name that a person has for it."""
-    return {f"{name} of {side.name}": value for side in sides for name, value in side.asked.items()} | dict(asked)
-
-
 def _line(seen: Seen) -> str:
     return json.dumps(asdict(seen)) + "\n"
 
 
 def _seen_in(file: Path) -> list[Seen]:
-    """Return the looks that a file has; of a last line that a crash cut short nothing is known."""
-    lines = file.read_text().splitlines(keepends=True) if file.exists() else []
+    """Return the looks that a file has; a last line that a crash cut short is no look, and is taken away."""
+    whole, end, torn = (file.read_text() if file.exists() else "").rpartition("\n")
+    if torn:
+        draft = file.with_suffix(".draft")
+        draft.write_text(whole + end)
+        draft.replace(file)
     try:
-        return [TypeAdapter(Seen).validate_json(line) for line in lines if line.endswith("\n")]
+        return [TypeAdapter(Seen).validate_json(line) for line in whole.splitlines()]
     except ValidationError as error:
         raise StoreError(file, f"cannot be read: {error}") from error

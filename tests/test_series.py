@@ -12,7 +12,7 @@ from harness.cli.vocabulary import VOCABULARY
 from harness.errors import Interrupted, StoreError
 from harness.run import Nobody
 from harness.scenario import load
-from harness.series import NoSuchSeries, OtherWords, Seen, Series, Side
+from harness.series import NoSuchSeries, OtherWords, Question, Seen, Series, Side
 from harness.verify import Demand, Verification, verify
 from tests.stub_runs import repro, write_scenario
 
@@ -31,13 +31,13 @@ def sides(tmp_path: Path) -> tuple[Side, Side]:
 
 def begin(sides: tuple[Side, Side], folder: Path) -> Series:
     """Begin one."""
-    return Series.begin("verify", sides, folder, asked=ASKED, seed=3, argv=("repro",), audience=Nobody())
+    return Series.begin(Question("verify", sides, ASKED, seed=3), folder, ("repro",), Nobody())
 
 
 def resume(sides: tuple[Side, Side], folder: Path, name: str = "last", **other: Any) -> Series:
     """Go on with one."""
-    given = {"asked": ASKED, "seed": None} | other
-    return Series.resume("verify", name, sides, folder, argv=("repro",), audience=Nobody(), **given)
+    question = Question("verify", sides, **({"words": ASKED} | other))
+    return Series.resume(name, question, folder, ("repro",), Nobody())
 
 
 def verified(series: Series, sides: tuple[Side, Side], looks: int = 100) -> Verification:
@@ -92,7 +92,7 @@ def test_only_as_what_it_was(sides: tuple[Side, Side], tmp_path: Path) -> None:
         ((a, Side("B", "path:/x", b.scenario)), {}, r"\(not the same: toolchain of B\)"),
         ((a, Side("B", "stub", a.scenario, a.settings)), {}, r"\(not the same: settings of B, scenario of B\)"),
         (sides, {"seed": 4}, r"\(not the same: seed\)"),
-        (sides, {"asked": {"--confidence": 0.99}}, r"\(not the same: --confidence\)"),
+        (sides, {"words": {"--confidence": 0.99}}, r"\(not the same: --confidence\)"),
     ]
     for given, more, said in others:
         with pytest.raises(OtherWords, match=said):

@@ -14,7 +14,7 @@ from harness.compare import Budget, Comparison, NothingDiffers, Of, compare
 from harness.outcome import ExitCode
 from harness.report.words import leak_line, shown_seconds
 from harness.scenario.load import PROJECT
-from harness.series import Series, Side
+from harness.series import Question, Series, Side
 from harness.stats import rate
 from harness.units import format_duration, parse_rate
 
@@ -69,9 +69,9 @@ def compare_(
     except ValueError as error:
         raise BadOption("--margin", str(error)) from error
     sides = sides_of(scenario, a, b or a, settings, set_a, set_b)
-    asked = {"budget": asdict(budget), "--factor": factor, "--margin": allowed}
+    words = {"budget": asdict(budget), "--factor": factor, "--margin": allowed}
     with teller(as_json=as_json) as tell:
-        series = series_of("compare", sides, asked, results, seed, earlier, tell.watcher)
+        series = series_of(Question("compare", sides, words, seed), results, earlier, tell.watcher)
         comparison = anyio.run(_compare, tell, series, sides, budget, factor, allowed)
     if only_worse and comparison.verdict == "different" and comparison.contrast.worse == "a":
         comparison = replace(comparison, exit_code=ExitCode.CLEAN)

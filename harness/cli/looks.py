@@ -1,7 +1,7 @@
 """What `compare` and `verify` show while they look: a line for each look; on a terminal, what is on."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ from harness.past import Past
 from harness.records import Iteration
 from harness.run import Audience, Nobody
 from harness.scenario import Scenario, load
-from harness.series import Name, Seen, Series, Side
+from harness.series import Name, Question, Seen, Series, Side
 from harness.store import RunFolder
 from harness.units import format_duration
 
@@ -110,15 +110,7 @@ def look_line(seen: Seen) -> str:
     return f"{head} {builds:<18}{took}  {where}{why}"
 
 
-def series_of(
-    kind: str,
-    sides: tuple[Side, Side],
-    asked: Mapping[str, Any],
-    results: Path,
-    seed: int | None,
-    earlier: str | None,
-    audience: Audience,
-) -> Series:
+def series_of(question: Question, results: Path, earlier: str | None, audience: Audience) -> Series:
     """Return a new series, or the earlier one that is to go on.
 
     Raises:
@@ -126,8 +118,8 @@ def series_of(
         StoreError: it cannot be made or read.
     """
     if earlier is None:
-        return Series.begin(kind, sides, results, asked=asked, seed=seed, argv=sys.argv, audience=audience)
-    return Series.resume(kind, earlier, sides, results, asked=asked, seed=seed, argv=sys.argv, audience=audience)
+        return Series.begin(question, results, sys.argv, audience)
+    return Series.resume(earlier, question, results, sys.argv, audience)
 
 
 def tell_how_to_go_on(tell: Teller, folder: str, code: ExitCode) -> None:

@@ -10,7 +10,7 @@ import typer
 from harness.cli.looks import Resume, SetA, SetB, Teller, series_of, sides_of, tell_how_to_go_on, teller, time_of
 from harness.cli.options import RESULTS, BadOption, Results, Seed, Settings
 from harness.outcome import ExitCode, gravest
-from harness.series import Series, Side
+from harness.series import Question, Series, Side
 from harness.units import format_duration
 from harness.verify import Demand, Verification, verify
 
@@ -57,11 +57,11 @@ def verify_(
         raise BadOption("--resume", "goes on with one scenario at a time")
     demand = Demand(confidence, hangs, ratio, iterations, time_of("--time", time))
     pairs = [sides_of(file, broken, fixed, settings, set_a, set_b) for file in scenarios]
-    asked = {f"--{name}": getattr(demand, name) for name in ("confidence", "hangs", "ratio", "iterations")}
+    words = {f"--{name}": getattr(demand, name) for name in ("confidence", "hangs", "ratio", "iterations")}
     codes = []
     with teller(as_json=as_json) as tell:
         for pair in pairs:
-            series = series_of("verify", pair, asked, results, seed, earlier, tell.watcher)
+            series = series_of(Question("verify", pair, words, seed), results, earlier, tell.watcher)
             found = anyio.run(_verify, tell, series, pair, demand)
             _tell(tell, found)
             codes.append(found.exit_code)
