@@ -33,7 +33,7 @@ class Exposure:
     """One look, as far as it counts."""
 
     builds: int
-    """All that did not fail, of one that hung those too that were in flight: see `look.Look.builds`."""
+    """Those that count: see `look.Look.builds`."""
     hung: bool
 
 

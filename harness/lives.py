@@ -1,6 +1,5 @@
 """The daemons of a run, one by one: in how many trials, and for how long, each lived until its first hang."""
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -8,7 +7,8 @@ from typing import Final
 from harness.outcome import Outcome
 from harness.records import Finding, Iteration
 
-_UNSETTLED: Final = frozenset({Outcome.OK, Outcome.HANG, Outcome.STALL, Outcome.CUT_OFF})
+_UNSETTLED: Final = frozenset({Outcome.HANG, Outcome.STALL, Outcome.CUT_OFF})
+"""What would have become of such a build, had its daemon not hung, nobody knows."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,8 @@ class Lives:
             if finding.kind is Outcome.HANG:
                 self._hangs.setdefault(finding.generation, finding)
         self._trials = {daemon: int(hang.seen_by == "client") for daemon, hang in self._hangs.items()}
-        self._unsettled: Counter[int] = Counter()
+        self._onset: dict[int, float] = {daemon: hang.at - hang.waited for daemon, hang in self._hangs.items()}
+        self._open: dict[int, list[float]] = {}
         self._first: dict[int, float] = {}
         self._last: dict[int, float] = {}
 
@@ -48,8 +49,10 @@ class Lives:
         hang = self._hangs.get(daemon)
         if hang is None or (iteration.exited is not None and iteration.exited <= hang.at):
             self._trials[daemon] = self._trials.get(daemon, 0) + trial
-        elif hang.seen_by == "client" and iteration.started <= hang.at and iteration.number != hang.iteration:
-            self._unsettled[daemon] += iteration.outcome in _UNSETTLED and iteration.seen_by == "client"
+        elif iteration.number == hang.iteration:
+            self._onset[daemon] = onset_of(hang, iteration)
+        elif trial or (iteration.outcome in _UNSETTLED and iteration.seen_by == "client"):
+            self._open.setdefault(daemon, []).append(iteration.started)
         self._first[daemon] = min(iteration.started, self._first.get(daemon, iteration.started))
         self._last[daemon] = max(exited, self._last.get(daemon, exited))
 
@@ -61,7 +64,15 @@ class Lives:
         hang = self._hangs.get(daemon)
         end = hang.at if hang else self._last[daemon]
         hung = bool(hang and hang.seen_by == "client")
-        return Life(daemon, trials, end - self._first.get(daemon, end), hung, self._unsettled[daemon])
+        unsettled = sum(started <= self._onset[daemon] for started in self._open.get(daemon, ())) if hung else 0
+        return Life(daemon, trials, end - self._first.get(daemon, end), hung, unsettled)
+
+
+def onset_of(finding: Finding, build: Iteration) -> float:
+    """Return when a build began to hang, to the best of what is known: its export's completion, if that was seen."""
+    if build.exported is not None:
+        return build.exported
+    return max(finding.at - finding.waited, build.started)  # attended time is told in beats, so it may be a beat more
 
 
 def lives(iterations: Iterable[Iteration], findings: Iterable[Finding]) -> list[Life]:

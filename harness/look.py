@@ -6,17 +6,17 @@ from typing import Final, Literal
 
 from harness.engine import run_scenario
 from harness.errors import Interrupted
+from harness.lives import onset_of
 from harness.outcome import Ending, Outcome, Verdict
 from harness.plan import RunOptions
-from harness.records import Summary
+from harness.records import Finding, Iteration, Summary
 from harness.run import Audience, Nobody
 from harness.scenario import Scenario
 from harness.scenario.model import OnHang
 from harness.store import RunFolder
 
 _QUIET: Final = OnHang(then="stop", probe=False)
-_WENT_WELL: Final = (Outcome.OK, Outcome.TIMED_OUT)
-_HUNG: Final = (Outcome.HANG, Outcome.STALL, Outcome.CUT_OFF)
+_NOT_COUNTED: Final = frozenset({Outcome.FAILED, Outcome.INFRA})
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,12 @@ class Look:
     daemon: str
     """Kind and version; empty where none came up."""
     builds: int
-    """Those that did not fail: of a clean look, that came to their end; of one that hung, that had begun.
+    """Of a clean look its trials; of one that hung all that had begun as it hung, and did not fail.
 
-    Trials leave out what was in flight as a daemon hung, of which each may have been the next to hang. So they make a
-    rate too large, by as many builds a hang as there are side by side; builds make it too small by no more than that.
+    Both err to the same side. What was in flight as a daemon hung may have been the next to hang, and what was timed
+    out may have been too late: counted at a hang they make the rate no larger than it is, by no more than the lines of
+    builds that there are. Of a clean look they would be proof that nobody has: a daemon that is so slow that its builds
+    are timed out before their export is not a good one. What goes on after a hang, until it is noticed, counts nowhere.
     """
 
 
@@ -87,8 +89,10 @@ async def look(
 
 def _seen_in(summary: Summary, folder: RunFolder) -> Look:
     """Return what a finished run said."""
+    builds = summary.rate.trials
+    if summary.verdict is Verdict.HANG:
+        builds = _begun_as_it_hung(folder)
     said: dict[Verdict, Literal["hang", "clean", "nothing"]] = {Verdict.HANG: "hang", Verdict.CLEAN: "clean"}
-    counted = {*_WENT_WELL, *_HUNG} if summary.verdict is Verdict.HANG else _WENT_WELL
     return Look(
         toolchain=summary.daemon["toolchain"],
         seed=summary.seed,
@@ -100,5 +104,13 @@ def _seen_in(summary: Summary, folder: RunFolder) -> Look:
         because=summary.because,
         folder=str(folder.path),
         daemon=" ".join(str(summary.daemon[key]) for key in ("kind", "version") if summary.daemon.get(key)),
-        builds=sum(summary.outcomes.get(outcome, 0) for outcome in counted),
+        builds=builds,
     )
+
+
+def _begun_as_it_hung(folder: RunFolder) -> int:
+    """Return how many builds had begun, and did not fail, as the first one began to hang."""
+    found = min((finding for finding in folder.each(Finding) if finding.hunted), key=lambda finding: finding.at)
+    builds = [build for build in folder.each(Iteration) if build.outcome not in _NOT_COUNTED]
+    onset = next((onset_of(found, build) for build in builds if build.number == found.iteration), found.at)
+    return sum(build.started <= onset for build in builds)

@@ -21,8 +21,13 @@ class Rate:
 
     def __str__(self) -> str:
         """Return it as a person reads it."""
+        return f"{self.hangs:,} in {self.counted} trials"
+
+    @property
+    def counted(self) -> str:
+        """The trials as a person reads them; between what they lie, where that is all that can be told."""
         most = f" to {self.trials + self.unsettled:,}" if self.unsettled else ""
-        return f"{self.hangs:,} in {self.trials:,}{most} trials"
+        return f"{self.trials:,}{most}"
 
     @property
     def interval(self) -> str:

@@ -225,12 +225,19 @@ def test_what_is_in_flight_as_a_daemon_hangs_is_unsettled() -> None:
     """A build that had begun before its daemon hung, and had not ended, may have been a trial, whatever became of it;
     none that was killed or failed, that began later, or that is the hang itself.
     """
+    hang = replace(HUNTED_HANG, waited=1.5)
     stuck = [replace(one, number=number, exited=9.0) for number, one in enumerate((OK, HANG, STALL, CUT_OFF), 10)]
     nobody = replace(HANG, number=20, exited=None)
-    others = [replace(TIMED_OUT, exited=9.0), replace(FAILED, exited=9.0), replace(OK, started=2.6, exited=9.0)]
-    summary = judged([OK, replace(HANG, number=3), *stuck, nobody, *others], [HUNTED_HANG])
+    later = replace(OK, started=1.1, exited=9.0), replace(HANG, started=1.1, exited=9.0)
+    others = [
+        replace(TIMED_OUT, exited=9.0),
+        replace(FAILED, exited=9.0),
+        replace(OK, exported=None, exited=9.0),
+        *later,
+    ]
+    summary = judged([OK, replace(HANG, number=3), *stuck, nobody, *others], [hang])
     assert (summary.rate.hangs, summary.rate.trials, summary.rate.unsettled) == (1, 2, 5)
-    behind = judged([OK, *stuck], [replace(HUNTED_HANG, seen_by="history")])
+    behind = judged([OK, *stuck], [replace(hang, seen_by="history")])
     assert (behind.rate.trials, behind.rate.unsettled) == (1, 0), "without a hang of the rate nothing is open"
 
 

@@ -21,7 +21,7 @@ def test_each_daemon_lives_to_its_first_hang() -> None:
     iterations = [
         built(1, 0, 1),
         built(1, 1, 2),
-        replace(built(1, 2, 9, Outcome.HANG), number=3),
+        replace(built(1, 2, 9, Outcome.HANG), number=3, exported=6.5),
         built(1, 6, 8),
         built(1, 8, 10),
         built(2, 20, 21),
@@ -29,7 +29,7 @@ def test_each_daemon_lives_to_its_first_hang() -> None:
         built(2, 23, 25),
         built(3, 30, 31, Outcome.INFRA),
     ]
-    hangs = [replace(finding(Outcome.HANG, hunted=True, at=at), generation=1) for at in (9.5, 7.5)]
+    hangs = [replace(finding(Outcome.HANG, hunted=True, at=at), generation=1, waited=1.0) for at in (9.5, 7.5)]
     stalls = [replace(finding(Outcome.STALL, hunted=True, at=24), generation=2)]
     assert lives(iterations, [*hangs, *stalls]) == [
         Life(1, 3, 7.5, hung=True, unsettled=1),

@@ -38,8 +38,15 @@ def test_what_was_in_flight_at_a_hang_counts_as_builds(tmp_path: Path) -> None:
     assert (seen.said, seen.builds) == ("hang", 3)
 
 
+def test_what_goes_on_after_a_hang_counts_nowhere(tmp_path: Path) -> None:
+    """Builds that begin between a hang and its being noticed say nothing of how many it took."""
+    seen = looked(tmp_path, {"5": "hang"}, build={"parallel": 3}, iterations=400)
+    assert (seen.said, seen.ending) == ("hang", Ending.FINDINGS)
+    assert 5 <= seen.builds <= 12 < seen.iterations
+
+
 def test_a_clean_look_counts_its_builds(tmp_path: Path) -> None:
-    """Builds that could have hung are counted, those that failed are not; the look's own number of builds ends it."""
+    """Builds that could have hung are counted, those that failed or were killed are not; the look's own number of builds ends it."""
     seen = looked(tmp_path, {"2": "fail"})
     assert (seen.said, seen.builds, seen.iterations, seen.signature) == ("clean", 5, 6, "")
 

@@ -32,6 +32,8 @@ class Against:
     against: float
     hangs: int
     trials: int
+    unsettled: int
+    """See `stats.Rate`."""
     low95: float
     high95: float
     within95: bool
@@ -62,6 +64,7 @@ def hold_against(summary: Summary, text: str) -> Against:
         against,
         rate.hangs,
         rate.trials,
+        rate.unsettled,
         rate.low95,
         rate.high95,
         rate.low95 <= against <= rate.high95,

@@ -93,7 +93,7 @@ def _tell(console: Console, members: Sequence[Member], summary: Summary, against
             str(each.seed),
             str(each.iterations),
             str(each.rate.hangs),
-            str(each.rate.trials),
+            each.rate.counted,
             f"iteration {first.iteration}, {first.seconds:.1f} s" if first else "–",
             format_duration(round(each.seconds, 1)),
         )
