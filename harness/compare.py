@@ -9,7 +9,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -116,8 +116,7 @@ async def compare(
     Raises:
         UsageError, InfraError, SubjectError: a look could not be begun.
     """
-    for side in (a, b):
-        await side.require(series.results, series.audience)
+    await series.require(a, b)
 
     def held(alpha: float) -> Contrast:
         exposures = [[seen.exposure for seen in series.of(side.name)] for side in (a, b)]
@@ -152,7 +151,7 @@ def _silent(series: Series) -> bool:
 
 def _concluded(series: Series, sides: tuple[Side, Side], result: Contrast, *, interrupted: bool) -> Comparison:
     """Return what the looks come to. What is cut short, or mostly broke, is neither a difference nor the lack of it."""
-    of = {side.name: _of(side, series.of(side.name)) for side in sides}
+    of = {side.name: _of(series, side) for side in sides}
     spoilt = [name for name, one in of.items() if one.nothing * 2 > one.looks]
     verdict, because, code = result.verdict, result.because, _EXIT_CODES[result.verdict]
     if interrupted:
@@ -170,11 +169,12 @@ def _concluded(series: Series, sides: tuple[Side, Side], result: Contrast, *, in
     )
 
 
-def _of(side: Side, seen: Sequence[Seen]) -> Of:
+def _of(series: Series, side: Side) -> Of:
+    seen = series.of(side.name)
     tails: list[float] = []
     audits: list[Audit] = []
     for each in seen:
-        folder = RunFolder(Path(each.look.folder))
+        folder = RunFolder(series.path.parent / Path(each.look.folder).name)  # wherever we are started from
         tails += _tails(folder)
         audits += _audits(folder, each.number)
     return Of(

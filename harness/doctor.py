@@ -16,16 +16,20 @@ import psutil
 from harness.base_image import static_busybox
 from harness.cache import cache_folder
 from harness.cgroup import Cgroup, version
+from harness.daemons.private import mount_disk
 from harness.errors import HarnessError
 from harness.hostinfo import DISK_FLOOR, MEMORY_FLOOR, describe, require_private_daemons
 from harness.ledger import Ledger, ledgers
-from harness.toolchain import resolve
+from harness.registry import registry_program
+from harness.toolchain import Toolchain, equip, resolve
+from harness.toolchain.base import DRIVER_NEEDS
 from harness.units import format_size
 
 State = Literal["ok", "limited", "missing"]
 
 _PROBE_MEMORY: Final = 2**26
 _PROBE_CORES: Final = 1.0
+_PROBE_DISK: Final = 2**24
 _SHORT_MEMORY: Final = 2 * 2**30
 """Less free memory than this, and daemon, builds and the host's own work get in each other's way."""
 
@@ -42,7 +46,7 @@ class Check:
 
 
 async def examine(preparing: Callable[[str], None]) -> AsyncIterator[Check]:
-    """Yield one check after the other; what is missing does not keep the others from being looked at.
+    """Yield one check after the other; where private daemons cannot be, what these would need is left out.
 
     Args:
         preparing: is told what may take a while.
@@ -55,8 +59,8 @@ async def examine(preparing: Callable[[str], None]) -> AsyncIterator[Check]:
     yield _left_behind()
     if private.state == "missing":
         return
-    yield await _limits()
-    yield _disks()
+    async for check in _limits():
+        yield check
     preparing("the base image of builds")
     yield await _tried("base image", _busybox(), "missing")
     daemons = []
@@ -67,6 +71,9 @@ async def examine(preparing: Callable[[str], None]) -> AsyncIterator[Check]:
         daemons = [Check(check.name, "missing", check.told) for check in daemons]
     for check in daemons:
         yield check
+    preparing("what drivers and registries need")
+    yield await _tried("drivers", _drivers(), "limited")
+    yield await _tried("registry", _registry(), "limited")
 
 
 def _host() -> Check:
@@ -119,27 +126,32 @@ def _left_behind() -> Check:
     return Check("other runs", "ok", "none, and nothing is left of any")
 
 
-async def _limits() -> Check:
+async def _limits() -> AsyncIterator[Check]:
+    """Limit a cgroup, and mount a disk of a size of its own, as a scenario's `daemon.limits` would have it."""
     name = f"repro-doctor-{os.getpid()}"
     ledger = Ledger.open(name)
     try:
-        cgroup = Cgroup(ledger.own_cgroup(name))
-        cgroup.limit(memory=_PROBE_MEMORY, cpus=_PROBE_CORES)
-        cgroup.leaf("daemon")
-    except HarnessError as error:
-        return Check("limits", "limited", f"no `daemon.limits`, no pressure within one: {error}")
+        yield await _tried("limits", _limited(ledger, name), "limited")
+        yield await _tried("disk", _disk(ledger, name), "limited")
     finally:
         with anyio.CancelScope(shield=True):
-            await ledger.settle()
-    return Check("limits", "ok", "memory and CPU can be limited (cgroup)")
+            problems = await ledger.settle()
+    if problems:
+        yield Check("leftovers", "limited", f"{'; '.join(problems)}; `repro clean` tries again")
 
 
-def _disks() -> Check:
-    lacking = [name for name in ("mkfs.ext4", "mount", "umount") if not shutil.which(name)]
-    if lacking:
-        told = f"no {', '.join(lacking)}: no `daemon.limits.disk`; install e2fsprogs and mount"
-        return Check("disks", "limited", told)
-    return Check("disks", "ok", "a daemon's root can have a file system of its own size (ext4)")
+async def _limited(ledger: Ledger, name: str) -> str:
+    cgroup = Cgroup(ledger.own_cgroup(name))
+    cgroup.limit(memory=_PROBE_MEMORY, cpus=_PROBE_CORES)
+    cgroup.leaf("daemon")
+    return "a daemon's memory and CPU can be limited (cgroup)"
+
+
+async def _disk(ledger: Ledger, name: str) -> str:
+    base = ledger.own_folder(cache_folder("daemons") / name)
+    (base / "disk").mkdir()
+    await mount_disk(base / "disk.img", base / "disk", _PROBE_DISK)
+    return "a daemon's root can have a file system of a size of its own (ext4 in a file)"
 
 
 async def _busybox() -> str:
@@ -149,6 +161,16 @@ async def _busybox() -> str:
 async def _daemon(kind: str, spec: str) -> str:
     toolchain = await resolve(spec)
     return f"{toolchain.spec}: {toolchain.binaries[kind].version}"
+
+
+async def _drivers() -> str:
+    for driver in DRIVER_NEEDS:
+        await equip(Toolchain("auto", {}), driver)
+    return f"{', '.join(DRIVER_NEEDS)} have what they need"
+
+
+async def _registry() -> str:
+    return str(await registry_program())
 
 
 async def _tried(name: str, having: Awaitable[str], otherwise: State) -> Check:

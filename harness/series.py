@@ -5,8 +5,10 @@ what its folder has is not looked at again.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
@@ -50,7 +52,7 @@ class NoSuchSeries(UsageError):
 
 
 class OtherWords(UsageError):
-    """One that is to go on as what it is not."""
+    """One that is to go on as the answer to something else."""
 
     def __init__(self, path: Path, differ: Sequence[str]) -> None:
         super().__init__(
@@ -78,13 +80,14 @@ class Side:
         """All that makes it what it is, as JSON keeps it."""
         return {"toolchain": self.toolchain, "settings": [*self.settings], "scenario": dump(self.scenario)}
 
-    async def require(self, results: Path, audience: Audience) -> None:
-        """See that it can be had, before hours are spent on the other one.
+    async def require(self, results: Path, audience: Audience) -> dict[str, str]:
+        """See that it can be had, before hours are spent on the other one; return its programs' SHA-256.
 
         Raises:
             UsageError, InfraError: it cannot.
         """
-        await plan_run("", self.scenario, RunOptions(results, self.toolchain), audience.preparing)
+        plan = await plan_run("", self.scenario, RunOptions(results, self.toolchain), audience.preparing)
+        return {name: binary.sha256 for name, binary in plan.toolchain.binaries.items()}
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,8 @@ class Question:
     """What else its looks depend on, or its verdict, as JSON keeps it: by the name that a person has for it."""
     seed: int | None = None
     """Of all looks; None: the scenario's, or one by chance."""
+    seconds: float | None = None
+    """How long it may take; None: for ever. It goes on with more of that, not with less: that asks in another order."""
 
     @property
     def scenario(self) -> Scenario:
@@ -119,6 +124,10 @@ class Seen:
     """Which one at this side it is, from 1."""
     exposure: Exposure
     look: Look
+    seconds: float
+    """What all looks up to it have taken."""
+    known: bool = False
+    """Whether an earlier process made it."""
 
 
 @dataclass
@@ -133,8 +142,9 @@ class Series:
     looks: list[Seen] = field(default_factory=list)
     known: list[Seen] = field(default_factory=list)
     """What an earlier process saw, and is not asked for yet."""
-    _began: float = field(default_factory=monotonic)
-    _before: float = 0.0
+    seconds: float = 0.0
+    """What it took so far, by the end of its last look."""
+    _since: float = field(default_factory=monotonic)
 
     @classmethod
     def begin(cls, question: Question, results: Path, argv: Sequence[str], audience: Audience) -> "Series":
@@ -152,7 +162,14 @@ class Series:
         path = new_folder(results / question.scenario.name, kind=question.kind)
         series = cls(path, results, first_seed(question.seed, question.scenario.seed), tuple(argv), audience)
         started = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-        begun = {"argv": argv, "started": started, "seed": series.seed, "asked": question.asked}
+        begun = {
+            "argv": argv,
+            "started": started,
+            "kind": question.kind,
+            "seed": series.seed,
+            "asked": question.asked,
+            "seconds": question.seconds,
+        }
         RunFolder(path).write_json(_BEGUN, begun)
         return series
 
@@ -170,6 +187,7 @@ class Series:
         Raises:
             NoSuchSeries: there is none of that name, or several.
             OtherWords: it was asked something else.
+            RunGoesOn: another process is in the middle of it.
             StoreError: it cannot be read.
         """
         path = Path(name)
@@ -179,18 +197,44 @@ class Series:
             if len(matching) != 1:
                 raise NoSuchSeries(question.kind, name, parent, matching)
             path = matching[0]
-        begun = RunFolder(path).read_json(_BEGUN)
-        differ = [word for word, value in question.asked.items() if begun.get("asked", {}).get(word) != value]
+        with RunFolder(path).locked():
+            begun, known = RunFolder(path).read_json(_BEGUN), _seen_in(path / _LOOKS)
+        if begun.get("kind") != question.kind:
+            raise NoSuchSeries(question.kind, name, path.parent, [])
+        differ = [word for word, value in question.asked.items() if begun["asked"].get(word) != value]
         if question.seed not in {None, begun["seed"]}:
-            differ.append("seed")
+            differ.append("--seed")
+        if (question.seconds or math.inf) < (begun["seconds"] or math.inf):
+            differ.append("--time, which is shorter")
         if differ:
             raise OtherWords(path, differ)
-        return cls(path, results, begun["seed"], tuple(argv), audience, known=_seen_in(path / _LOOKS))
+        RunFolder(path).write_json(_BEGUN, begun | {"seconds": question.seconds})
+        return cls(path, results, begun["seed"], tuple(argv), audience, known=known)
 
-    @property
-    def seconds(self) -> float:
-        """What it has taken so far, with what earlier processes took for the looks that are in it."""
-        return self._before + monotonic() - self._began
+    @contextmanager
+    def going_on(self) -> Iterator[None]:
+        """Have it to ourselves.
+
+        Raises:
+            RunGoesOn: another process has it.
+        """
+        with RunFolder(self.path).locked():
+            yield
+
+    async def require(self, *sides: Side) -> None:
+        """See that all sides can be had, and are what they were when it was begun.
+
+        Raises:
+            UsageError, InfraError: one cannot.
+            OtherWords: one is of other binaries than it was.
+        """
+        folder = RunFolder(self.path)
+        begun = folder.read_json(_BEGUN)
+        has = {side.name: await side.require(self.results, self.audience) for side in sides}
+        had = begun.setdefault("binaries", has)
+        if differ := [f"the binaries of {name}" for name in has if had[name] != has[name]]:
+            raise OtherWords(self.path, differ)
+        folder.write_json(_BEGUN, begun)
 
     def of(self, side: Name) -> list[Seen]:
         """Return the looks at a side."""
@@ -203,11 +247,12 @@ class Series:
             UsageError, InfraError, SubjectError: the look could not be begun.
             Interrupted: it was ended by the user.
         """
-        if self.known and self.known[0].side == side.name:
-            seen = self.known.pop(0)
-            self._before += seen.look.seconds
-            self.looks.append(seen)
-            return seen
+        known = next((seen for seen in self.known if seen.side == side.name), None)
+        if known:
+            self.known.remove(known)
+            self.seconds, self._since = max(self.seconds, known.seconds), monotonic()
+            self.looks.append(replace(known, known=True))
+            return self.looks[-1]
         number = len(self.of(side.name)) + 1
         seed = Dice(self.seed, "looks").throw(number).getrandbits(SEED_BITS)
         done = await look(
@@ -219,7 +264,8 @@ class Series:
             audience=self.audience,
             argv=self.argv,
         )
-        seen = Seen(side.name, number, Exposure(done.builds, done.said == "hang"), done)
+        self.seconds, self._since = self.seconds + monotonic() - self._since, monotonic()
+        seen = Seen(side.name, number, Exposure(done.builds, done.said == "hang"), done, self.seconds)
         self.looks.append(seen)
         with (self.path / _LOOKS).open("a") as file:
             file.write(_line(seen))

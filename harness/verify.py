@@ -108,8 +108,7 @@ async def verify(
     Raises:
         UsageError, InfraError, SubjectError: a look could not be begun.
     """
-    for side in (broken, fixed):
-        await side.require(series.results, series.audience)
+    await series.require(broken, fixed)
     of = _Verifying(series, broken, fixed, demand, told)
     try:
         verdict, because = await of.through()

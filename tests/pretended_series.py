@@ -34,6 +34,9 @@ class Pretended(Series):
         self.rates, self.signatures = rates, signatures
         self.nothing, self.healed_after = nothing, healed_after
 
+    async def require(self, *sides: Side) -> None:
+        """Have all of them."""
+
     async def look(self, side: Side, iterations: int) -> Seen:
         """Draw one; an iteration is a build."""
         healed = self.healed_after is not None and len(self.looks) >= self.healed_after
@@ -57,6 +60,6 @@ class Pretended(Series):
             daemon="pretended",
             builds=begun,
         )
-        seen = Seen(side.name, len(self.of(side.name)) + 1, Exposure(done.builds, hung), done)
+        seen = Seen(side.name, len(self.of(side.name)) + 1, Exposure(done.builds, hung), done, 0.0)
         self.looks.append(seen)
         return seen

@@ -30,7 +30,12 @@ def _able(monkeypatch: pytest.MonkeyPatch) -> None:
         kind = spec.partition(":")[2] or "dockerd"
         return Toolchain(f"path:/{kind}", {kind: Binary(Path(kind), f"{kind} 1.2", "")})
 
+    async def equipped(toolchain: Toolchain, _: str) -> Toolchain:
+        return toolchain
+
     monkeypatch.setattr("harness.doctor.static_busybox", busybox)
+    monkeypatch.setattr("harness.doctor.equip", equipped)
+    monkeypatch.setattr("harness.doctor.registry_program", busybox)
     monkeypatch.setattr("harness.doctor.resolve", resolve)
     monkeypatch.setattr("harness.doctor.require_private_daemons", lambda _: None)
 
@@ -76,6 +81,14 @@ def test_without_cgroups(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     check = examined()["limits"]
     assert (check.state, "limits need a writable cgroup" in check.told) == ("limited", True)
     assert not [*tmp_path.glob("cache/ledgers/*")]
+
+
+def test_without_disks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Where no file system can be made there are no disks of a size of their own, and the reason is told."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    check = examined()["disk"]
+    assert (check.state, "mkfs.ext4" in check.told) == ("limited", True)
+    assert not [*tmp_path.glob("cache/ledgers/*"), *tmp_path.glob("cache/daemons/*")]
 
 
 def test_one_daemon_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:

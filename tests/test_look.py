@@ -46,7 +46,7 @@ def test_what_goes_on_after_a_hang_counts_nowhere(tmp_path: Path) -> None:
 
 
 def test_a_clean_look_counts_its_builds(tmp_path: Path) -> None:
-    """Builds that could have hung are counted, those that failed or were killed are not; the look's own number of builds ends it."""
+    """Builds that came to their end are counted, those that failed are not; the look's own number of builds ends it."""
     seen = looked(tmp_path, {"2": "fail"})
     assert (seen.said, seen.builds, seen.iterations, seen.signature) == ("clean", 5, 6, "")
 

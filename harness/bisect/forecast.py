@@ -1,6 +1,6 @@
 """How long a search will take still: futures of it are played out, each with a culprit and hang rates as believed."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -8,15 +8,18 @@ import numpy as np
 
 from harness.bisect.belief import Belief, Seen
 from harness.bisect.choice import Costs, chance_to_work, next_look
+from harness.dice import SEED_BITS
 from harness.stats import quantile
 
 _FUTURES: Final = 25
 _FEWEST: Final = 5
 """Fewer futures say nothing."""
 _CHOICES: Final = 40_000
-"""Looks that are chosen, times candidates: about a second or two on one core."""
-_LOOKS: Final = range(120, 601)
-"""So few, and so many looks are chosen, however many candidates there are."""
+"""Once so many looks are chosen, times candidates, no future is begun: a second with 64 candidates, some with 1,000."""
+_LOOKS: Final = range(60, 601)
+"""So few, and so many looks are chosen before that, however many candidates there are."""
+_ENDLESS: Final = 300
+"""A future that takes more looks than this is not played to its end."""
 
 
 @dataclass(frozen=True)
@@ -38,26 +41,37 @@ def forecast(belief: Belief, costs: Costs, confidence: float, seed: int) -> Fore
         confidence: with which it answers.
         seed: of the futures that are drawn.
     """
-    chance = np.random.default_rng(seed)
-    looks = iter(range(min(max(_CHOICES // belief.bad.shape[1], _LOOKS[0]), _LOOKS[-1])))
-    futures = (_future(belief, costs, confidence, chance, looks) for _ in range(_FUTURES))
-    seconds = [took for took in futures if took is not None]
+    chance = np.random.default_rng(seed % 2**SEED_BITS)
+    most = min(max(_CHOICES // belief.bad.shape[1], _LOOKS[0]), _LOOKS[-1])
+    seconds: list[float] = []
+    looks = 0
+    while len(seconds) < _FUTURES and looks < most:  # one that is begun is ended: to drop the longest would flatter
+        future = _future(belief, costs, confidence, chance)
+        if future is None:
+            return None
+        seconds.append(future.seconds)
+        looks += future.looks
     low, high = (quantile(seconds, share) for share in (0.1, 0.9))
     return None if low is None or high is None or len(seconds) < _FEWEST else Forecast(low, high)
 
 
-def _future(
-    belief: Belief, costs: Costs, confidence: float, chance: np.random.Generator, looks: Iterator[int]
-) -> float | None:
-    """Play one future out, and return the seconds that it took; None if no looks were left for its end."""
+@dataclass(frozen=True)
+class _Future:
+    seconds: float
+    looks: int
+
+
+def _future(belief: Belief, costs: Costs, confidence: float, chance: np.random.Generator) -> _Future | None:
+    """Play one future out; None if it seems to have no end."""
     hangs_at = _world(belief, chance)
-    have, seconds = list(costs.have), 0.0
+    have, seconds, looks = list(costs.have), 0.0, 0
     while not belief.answer(confidence):
         choice = next_look(belief, replace(costs, have=have))
         if choice is None:
             break
-        if next(looks, None) is None:
+        if looks == _ENDLESS:
             return None
+        looks += 1
         candidate = choice.candidate
         seconds += have[candidate]
         if have[candidate] and chance.random() > chance_to_work(belief, np.array([candidate]))[0]:
@@ -69,7 +83,7 @@ def _future(
         trials = min(until, choice.trials)
         seconds += costs.start + costs.trial * trials + costs.hang * hung
         belief = belief.saw(candidate, trials, hung=hung)
-    return seconds
+    return _Future(seconds, looks)
 
 
 def _world(belief: Belief, chance: np.random.Generator) -> Callable[[int], int]:

@@ -69,10 +69,17 @@ def compare_(
     except ValueError as error:
         raise BadOption("--margin", str(error)) from error
     sides = sides_of(scenario, a, b or a, settings, set_a, set_b)
-    words = {"budget": asdict(budget), "--factor": factor, "--margin": allowed}
+    words = {
+        "--iterations": budget.iterations,
+        "--looks": budget.pairs,
+        "--time": budget.seconds,
+        "--factor": factor,
+        "--margin": allowed,
+    }
     with teller(as_json=as_json) as tell:
         series = series_of(Question("compare", sides, words, seed), results, earlier, tell.watcher)
-        comparison = anyio.run(_compare, tell, series, sides, budget, factor, allowed)
+        with series.going_on():
+            comparison = anyio.run(_compare, tell, series, sides, budget, factor, allowed)
     if only_worse and comparison.verdict == "different" and comparison.contrast.worse == "a":
         comparison = replace(comparison, exit_code=ExitCode.CLEAN)
     _tell(tell, comparison)
@@ -105,7 +112,7 @@ def _tell(tell: Teller, comparison: Comparison) -> None:
         f"difference at most {result.difference_at_most:.2g} per build"
     )
     tell.say(f"{'folder':<11} {comparison.folder}, {format_duration(round(comparison.seconds))}")
-    tell_how_to_go_on(tell, comparison.folder, comparison.exit_code)
+    tell_how_to_go_on(tell, comparison.exit_code)
 
 
 def _rows(comparison: Comparison) -> Iterator[tuple[str, str, str]]:

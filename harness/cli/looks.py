@@ -19,7 +19,7 @@ from harness.past import Past
 from harness.records import Iteration
 from harness.run import Audience, Nobody
 from harness.scenario import Scenario, load
-from harness.series import Name, Question, Seen, Series, Side
+from harness.series import Name, NoSuchSeries, Question, Seen, Series, Side
 from harness.store import RunFolder
 from harness.units import format_duration
 
@@ -104,28 +104,36 @@ def look_line(seen: Seen) -> str:
     where = Path(done.folder).name
     head = f"{seen.side} {seen.number:<3} {done.said:<8}"
     took = f"{format_duration(round(done.seconds)):>7}"
+    if seen.known:
+        where += "  (known)"
     if done.said == "hang":
         return f"{head} {f'within {builds}':<18}{took}  {where}  {done.signature or 'no signature'}"
     why = f"  {done.because}" if done.said == "nothing" else ""
     return f"{head} {builds:<18}{took}  {where}{why}"
 
 
-def series_of(question: Question, results: Path, earlier: str | None, audience: Audience) -> Series:
-    """Return a new series, or the earlier one that is to go on.
+def series_of(
+    question: Question, results: Path, earlier: str | None, audience: Audience, *, or_new: bool = False
+) -> Series:
+    """Return a new series, or the earlier one that is to go on; a new one too where there is none, if that will do.
 
     Raises:
         UsageError: that cannot go on.
         StoreError: it cannot be made or read.
     """
-    if earlier is None:
-        return Series.begin(question, results, sys.argv, audience)
-    return Series.resume(earlier, question, results, sys.argv, audience)
+    if earlier is not None:
+        try:
+            return Series.resume(earlier, question, results, sys.argv, audience)
+        except NoSuchSeries:
+            if not or_new:
+                raise
+    return Series.begin(question, results, sys.argv, audience)
 
 
-def tell_how_to_go_on(tell: Teller, folder: str, code: ExitCode) -> None:
+def tell_how_to_go_on(tell: Teller, code: ExitCode) -> None:
     """Say it of what was interrupted."""
     if code is ExitCode.INTERRUPTED:
-        tell.say(f"{'to go on':<11} say the same and --resume {folder}")
+        tell.say(f"{'to go on':<11} say the same, and --resume last")
 
 
 def time_of(option: str, text: str | None) -> float | None:

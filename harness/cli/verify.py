@@ -34,7 +34,10 @@ def verify_(
     iterations: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Of a look, at most; without it, the scenario's own.")
     ] = None,
-    time: Annotated[str | None, typer.Option(metavar="T", help="Begin no look at B after so long.")] = None,
+    time: Annotated[
+        str | None,
+        typer.Option(metavar="T", help="Begin no look at B after so long; with more of it and --resume it goes on."),
+    ] = None,
     seed: Seed = None,
     settings: Settings = None,
     set_a: SetA = None,
@@ -53,16 +56,18 @@ def verify_(
         raise BadOption("--confidence", f"{confidence:g} is not from 0.5 to below 1")
     if not 0 < ratio <= 1:
         raise BadOption("--ratio", f"{ratio:g} is not above 0 and at most 1")
-    if earlier is not None and len(scenarios) > 1:
-        raise BadOption("--resume", "goes on with one scenario at a time")
+    if earlier not in {None, "last"} and len(scenarios) > 1:
+        raise BadOption("--resume", "of several scenarios goes on with the `last` of each")
     demand = Demand(confidence, hangs, ratio, iterations, time_of("--time", time))
     pairs = [sides_of(file, broken, fixed, settings, set_a, set_b) for file in scenarios]
     words = {f"--{name}": getattr(demand, name) for name in ("confidence", "hangs", "ratio", "iterations")}
     codes = []
     with teller(as_json=as_json) as tell:
         for pair in pairs:
-            series = series_of(Question("verify", pair, words, seed), results, earlier, tell.watcher)
-            found = anyio.run(_verify, tell, series, pair, demand)
+            question = Question("verify", pair, words, seed, demand.seconds)
+            series = series_of(question, results, earlier, tell.watcher, or_new=len(scenarios) > 1)
+            with series.going_on():
+                found = anyio.run(_verify, tell, series, pair, demand)
             _tell(tell, found)
             codes.append(found.exit_code)
             if found.exit_code is ExitCode.INTERRUPTED:
@@ -92,4 +97,4 @@ def _tell(tell: Teller, found: Verification) -> None:
     }
     for name, value in facts.items():
         tell.say(f"{name:<11} {value}")
-    tell_how_to_go_on(tell, found.folder, found.exit_code)
+    tell_how_to_go_on(tell, found.exit_code)

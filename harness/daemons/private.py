@@ -69,7 +69,7 @@ async def settle_in(toolchain: Toolchain, spec: DaemonSpec, site: Site) -> Home:
     home = Home(base / "disk", sockets, base / "bin", site.records, cgroup, spec.limits)
     home.disk.mkdir()
     if spec.limits.disk is not None:
-        await _mount(base / "disk.img", home.disk, spec.limits.disk)
+        await mount_disk(base / "disk.img", home.disk, spec.limits.disk)
     home.root.mkdir()
     home.bin.mkdir()
     for program, binary in toolchain.binaries.items():
@@ -79,8 +79,12 @@ async def settle_in(toolchain: Toolchain, spec: DaemonSpec, site: Site) -> Home:
     return home
 
 
-async def _mount(image: Path, folder: Path, size: int) -> None:
-    """Mount a new file system of `size` bytes, held in a sparse file; its loop device goes with the mount."""
+async def mount_disk(image: Path, folder: Path, size: int) -> None:
+    """Mount a new file system of `size` bytes, held in a sparse file; its loop device goes with the mount.
+
+    Raises:
+        CommandError: this host cannot make or mount one.
+    """
     with image.open("wb") as file:
         file.truncate(size)
     await run(["mkfs.ext4", "-q", "-F", "-m", "0", image], deadline=_MOUNT_SECONDS)
