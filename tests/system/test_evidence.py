@@ -59,7 +59,9 @@ def test_thawed_dockerd(repro: Repro) -> None:
 def test_affected_buildkitd(repro: Repro) -> None:
     """Of a buildkitd in the hang of the report, all is captured while the load goes on, and it is seen to be busy."""
     scenario, toolchain = str(SCENARIOS / "prune-race.yaml"), folder_from("REPRO_AFFECTED")
-    code, output = repro("run", scenario, "--daemon", toolchain, "--time", "60s", "--set", "on_hang.probe=false")
+    keys = ("on_hang.probe=false", "detect.orphan=5m")  # of a hang behind a killed build there is no client to dump
+    words = [word for key in keys for word in ("--set", key)]
+    code, output = repro("run", scenario, "--daemon", toolchain, "--time", "60s", *words)
     assert code == 1, output
     folder, captured = evidence(repro)
     missing = {name: reason for name, reason in captured.items() if reason != "captured"}
