@@ -9,10 +9,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+import anyio
 import pytest
 from hypothesis import settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
+
+from harness.ledger import ledgers
 
 _SYSTEM: Final = "tests/system"
 
@@ -54,12 +57,16 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache of the harness."""
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty cache of the harness; what runs that were killed have left is given back with it."""
     folder = tmp_path / "cache"
     folder.mkdir()
     monkeypatch.setenv("REPRO_CACHE", str(folder))
-    return folder
+    yield folder
+    monkeypatch.setenv("REPRO_CACHE", str(folder))
+    for ledger in ledgers():
+        if not ledger.in_use:
+            anyio.run(ledger.settle)
 
 
 @pytest.fixture

@@ -351,9 +351,10 @@ def test_noted_before_it_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert not path.exists()
 
     file = ledger.file  # its own folder is made before `mkdir` is watched
-    monkeypatch.setattr(Ledger, "file", file)
-    monkeypatch.setattr(Path, "mkdir", look)
-    ledger.own_folder(tmp_path / "owned")
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "file", file)
+        patch.setattr(Path, "mkdir", look)
+        ledger.own_folder(tmp_path / "owned")
     assert noted == [tmp_path / "owned"]
 
 
