@@ -6,8 +6,8 @@ what its folder has is not looked at again.
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -211,15 +211,13 @@ class Series:
         RunFolder(path).write_json(_BEGUN, begun | {"seconds": question.seconds})
         return cls(path, results, begun["seed"], tuple(argv), audience, known=known)
 
-    @contextmanager
-    def going_on(self) -> Iterator[None]:
+    def going_on(self) -> AbstractContextManager[None]:
         """Have it to ourselves.
 
         Raises:
             RunGoesOn: another process has it.
         """
-        with RunFolder(self.path).locked():
-            yield
+        return RunFolder(self.path).locked()
 
     async def require(self, *sides: Side) -> None:
         """See that all sides can be had, and are what they were when it was begun.
