@@ -16,7 +16,7 @@ _FEWEST: Final = 5
 """Fewer futures say nothing."""
 _CHOICES: Final = 40_000
 """Once so many looks are chosen, times candidates, no future is begun: a second with 64 candidates, some with 1,000."""
-_LOOKS: Final = range(60, 601)
+_LOOKS: Final = range(150, 601)
 """So few, and so many looks are chosen before that, however many candidates there are."""
 _ENDLESS: Final = 300
 """A future that takes more looks than this is not played to its end."""

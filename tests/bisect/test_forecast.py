@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
+from harness.bisect.belief import Belief, hypotheses, line
 from harness.bisect.choice import Costs
 from harness.bisect.forecast import Forecast, forecast
 from harness.bisect.rates import Rates
 from tests.bisect.forecasts import calibrated, held
-from tests.bisect.simulated import Setting
+from tests.bisect.simulated import BUILD, START, TRIAL, Setting
 
 END = 63
 
@@ -38,6 +39,17 @@ def test_dear_builds_count() -> None:
     hourly = forecast(belief, Costs([3600.0] * END + [0.0], costs.start, costs.trial), 0.95, 1)
     assert hourly is not None
     assert 5 * 3600 < hourly.low80 <= hourly.high80 < 11 * 3600
+
+
+def test_a_thousand_candidates() -> None:
+    """A long history is foreseen too: at the least it takes a build for each of its halves."""
+    belief = Belief(hypotheses(line(1000)))
+    for trials in (20, 30, 16):
+        belief = belief.saw(999, trials, hung=True)
+    found = forecast(belief, Costs([BUILD] * 999 + [0.0], START, TRIAL), 0.95, 1)
+    assert found is not None
+    assert 9 * BUILD < found.low80 < 30 * BUILD
+    assert found.low80 < found.high80
 
 
 def test_too_many_looks_are_not_played_out() -> None:
