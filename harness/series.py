@@ -24,7 +24,7 @@ from harness.plan import RunOptions, plan_run
 from harness.run import Audience, Nobody
 from harness.scenario import Scenario
 from harness.scenario.dump import dump
-from harness.store import RunFolder, named, new_folder
+from harness.store import RunFolder, new_folder, the_one
 
 Name = Literal["A", "B"]
 
@@ -112,7 +112,7 @@ class Question:
     def asked(self) -> dict[str, Any]:
         """All of it but the seed, by name."""
         of_sides = {f"{what} of {side.name}": value for side in self.sides for what, value in side.asked.items()}
-        return of_sides | dict(self.words)
+        return {"command": self.kind} | of_sides | dict(self.words)
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,6 @@ class Series:
         begun = {
             "argv": argv,
             "started": started,
-            "kind": question.kind,
             "seed": series.seed,
             "asked": question.asked,
             "seconds": question.seconds,
@@ -190,17 +189,11 @@ class Series:
             RunGoesOn: another process is in the middle of it.
             StoreError: it cannot be read.
         """
-        path = Path(name)
-        if not (path / _BEGUN).is_file():
-            parent = results / question.scenario.name
-            matching = named(name, (file.parent for file in parent.glob(f"{question.kind}-*/{_BEGUN}")))
-            if len(matching) != 1:
-                raise NoSuchSeries(question.kind, name, parent, matching)
-            path = matching[0]
+        parent = results / question.scenario.name
+        folders = (file.parent for file in parent.glob(f"{question.kind}-*/{_BEGUN}"))
+        path = the_one(name, _BEGUN, folders, lambda matching: NoSuchSeries(question.kind, name, parent, matching))
         with RunFolder(path).locked():
             begun, known = RunFolder(path).read_json(_BEGUN), _seen_in(path / _LOOKS)
-        if begun.get("kind") != question.kind:
-            raise NoSuchSeries(question.kind, name, path.parent, [])
         differ = [word for word, value in question.asked.items() if begun["asked"].get(word) != value]
         if question.seed not in {None, begun["seed"]}:
             differ.append("--seed")

@@ -8,7 +8,7 @@ import sqlite3
 import time
 import types
 import typing
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import MISSING, asdict, astuple, dataclass, fields
 from datetime import UTC, datetime
@@ -323,18 +323,28 @@ def named(name: str, folders: Iterable[Path]) -> list[Path]:
     return ordered[-1:] if name == "last" else [path for path in ordered if path.name.endswith(name)]
 
 
+def the_one(name: str, mark: str, folders: Iterable[Path], refusal: Callable[[list[Path]], UsageError]) -> Path:
+    """Return the folder that `name` names: itself, if `mark` lies in it, or the one of `folders` that `named` finds.
+
+    Raises:
+        UsageError: none, or several: what `refusal` makes of those that match.
+    """
+    if (Path(name) / mark).is_file():
+        return Path(name)
+    matching = named(name, folders)
+    if len(matching) != 1:
+        raise refusal(matching)
+    return matching[0]
+
+
 def find_run(run: str, results: Path) -> RunFolder:
     """Return the run that `run` names: a folder, the end of a folder's name, or ``last``.
 
     Raises:
         NoSuchRun: none, or several.
     """
-    if (Path(run) / "run.json").exists():
-        return RunFolder(Path(run))
-    matching = named(run, (path.parent for path in results.glob("*/*/run.json")))
-    if len(matching) != 1:
-        raise NoSuchRun(run, results, matching)
-    return RunFolder(matching[0])
+    folders = (path.parent for path in results.glob("*/*/run.json"))
+    return RunFolder(the_one(run, "run.json", folders, lambda matching: NoSuchRun(run, results, matching)))
 
 
 def _diagnosis(written: dict[str, Any] | None) -> Diagnosis | None:

@@ -135,6 +135,9 @@ def test_only_as_what_it_was(sides: tuple[Side, Side], tmp_path: Path) -> None:
     for given, more, said in others:
         with pytest.raises(OtherWords, match=said):
             resume(given, tmp_path, **more)
+    compared = Question("compare", sides, ASKED)
+    with pytest.raises(OtherWords, match=r"\(not the same: command\)"):
+        Series.resume(str(series.path), compared, tmp_path, ("repro",), Nobody())
     assert resume(sides, tmp_path, str(series.path), seed=3).seed == 3
     assert resume(sides, tmp_path, series.path.name[-4:]).path == series.path
 

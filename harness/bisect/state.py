@@ -11,7 +11,7 @@ from harness.bisect.choice import Costs
 from harness.bisect.forecast import Forecast, forecast
 from harness.errors import StoreError, UsageError
 from harness.look import Look
-from harness.store import RunFolder, named
+from harness.store import RunFolder, the_one
 
 _FILE: Final = "state.json"
 Purpose = Literal["choose", "calibrate", "good end", "search"]
@@ -149,12 +149,8 @@ def find_search(name: str, results: Path) -> Path:
     Raises:
         NoSuchSearch: none, or several.
     """
-    if (Path(name) / _FILE).is_file():
-        return Path(name)
-    matching = named(name, (path.parent for path in (results / "bisect").glob(f"*/{_FILE}")))
-    if len(matching) != 1:
-        raise NoSuchSearch(name, results, matching)
-    return matching[0]
+    folders = (path.parent for path in (results / "bisect").glob(f"*/{_FILE}"))
+    return the_one(name, _FILE, folders, lambda matching: NoSuchSearch(name, results, matching))
 
 
 def save(state: State, folder: Path) -> None:
