@@ -16,6 +16,7 @@ from harness.daemons.buildx import Buildx, client_environment
 from harness.daemons.gc import for_dockerd
 from harness.daemons.pprof import Pprof
 from harness.daemons.private import Home, Service, running, settle_in
+from harness.errors import DaemonStartError
 from harness.proc import Command
 from harness.scenario import DaemonSpec
 from harness.toolchain import Toolchain
@@ -134,6 +135,7 @@ async def open_dockerd(toolchain: Toolchain, spec: DaemonSpec, site: Site) -> As
     async with running(home, site, command, client.answers) as service:
         pprof = Pprof(socket)
         try:
+            await _require_own_root(client, home)
             version = await client.version()
             facts = DaemonFacts(
                 kind="dockerd",
@@ -155,6 +157,18 @@ async def open_dockerd(toolchain: Toolchain, spec: DaemonSpec, site: Site) -> As
             yield Dockerd(facts, service, home, client, pprof)
         finally:
             await pprof.close()
+
+
+async def _require_own_root(client: DockerClient, home: Home) -> None:
+    """Make sure of the daemon that answers that it lives on the root made for it: its prunes delete what is there.
+
+    Raises:
+        DaemonStartError: it lives elsewhere.
+    """
+    root = (await client.info()).get("DockerRootDir")
+    if root is not None and Path(root).resolve() != home.root.resolve():
+        why = f"it lives on {root}, not on {home.root} that was made for it, and so nothing may be pruned there"
+        raise DaemonStartError("dockerd", why, home.log)
 
 
 def _configuration(home: Home, spec: DaemonSpec, socket: Path) -> dict[str, Any]:

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
-from pydantic import Field, SerializeAsAny, model_validator
+from pydantic import Field, SerializeAsAny, field_validator, model_validator
 
 from harness.outcome import Outcome
+from harness.scenario.owned import owned_keys
 from harness.triggers import When
 from harness.units import Duration, Size, format_duration
 from harness.written import Written
@@ -68,12 +69,25 @@ class DaemonSpec(Written):
     image_store: Literal["containerd", "graphdriver"] = "containerd"
     """Where dockerd keeps images; buildkitd has one store only."""
     config: dict[str, Any] = Field(default_factory=dict)
-    """Merged as it stands into daemon.json, or into buildkitd.toml."""
+    """Merged into daemon.json, or into buildkitd.toml. Keys that say where the daemon lives, listens, or what programs
+    and networks of the host it uses, are the harness's own, and are refused.
+    """
     gc: Literal["report", "tiny"] | None = None
     """A policy of garbage collection: the one of the report (953.7 MiB, 48 h), or one that keeps next to nothing."""
     limits: Limits = Limits()
     renew: Renew | None = None
     """Without it, one daemon serves the whole run."""
+
+    @field_validator("config")
+    @classmethod
+    def _leaves_what_is_ours(cls, config: dict[str, Any]) -> dict[str, Any]:
+        owned = [f"{'.'.join(path)} ({what})" for path, what in owned_keys(config)]
+        if owned:
+            raise ValueError(
+                "these keys belong to the harness, which keeps the daemon apart from yours: "
+                f"{', '.join(owned)}; leave them out"
+            )
+        return config
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

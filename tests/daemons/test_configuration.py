@@ -52,7 +52,7 @@ def test_buildkitd_configuration_is_toml() -> None:
 def test_what_toml_cannot_say_is_refused() -> None:
     """A null in the configuration is a usage error, not a traceback."""
     with pytest.raises(NotToml, match=r"daemon\.config"):
-        _toml(_configuration(HOME, DaemonSpec(config={"root": None})))
+        _toml(_configuration(HOME, DaemonSpec(config={"dns": None})))
 
 
 @pytest.mark.parametrize(
