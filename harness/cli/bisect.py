@@ -13,11 +13,11 @@ from harness.bisect.search import Answer, Search
 from harness.bisect.state import Asked, Known, State, find_search, restore, save
 from harness.cli.options import RESULTS, BadOption, Results, Seed, Settings, seconds_of
 from harness.cli.search import JsonLines, PlainLines, SearchScreen
-from harness.cli.vocabulary import VOCABULARY
+from harness.cli.trust import Trust, load_trusted
 from harness.dice import first_seed
 from harness.errors import Interrupted, UsageError
 from harness.outcome import ExitCode
-from harness.scenario import dump, load
+from harness.scenario import dump
 from harness.store import new_folder
 
 bisect = typer.Typer(help="Search for the build that brought a hang, or took it away.")
@@ -71,6 +71,7 @@ def start(
     time: Annotated[str | None, typer.Option(metavar="T", help="Ends after a time, such as 8h.")] = None,
     seed: Seed = None,
     settings: Settings = None,
+    trust: Trust = False,
     results: Results = RESULTS,
     shards: Annotated[int, typer.Option(metavar="N", min=1, help="So many daemons of a candidate side by side.")] = 1,
     as_json: AsJson = False,
@@ -82,7 +83,7 @@ def start(
     """
     if not 0.5 < confidence < 1:
         raise BadOption("--confidence", f"{confidence:g} is not above 0.5 and below 1")
-    loaded = {file.stem: load(file, VOCABULARY, settings or ()) for file in scenarios}
+    loaded = {file.stem: load_trusted(file, settings or (), trust=trust) for file in scenarios}
     asked = Asked(
         argv=tuple(sys.argv),
         scenarios=tuple(loaded),
@@ -106,13 +107,15 @@ def start(
     for name, scenario in loaded.items():
         (folder / f"{name}.yaml").write_text(dump(scenario))
     save(State(asked=asked, candidates=known, note=candidates.note), folder)
-    return _search(folder, as_json=as_json)
+    return _search(folder, as_json=as_json, trust=trust)
 
 
 @bisect.command("resume")
-def resume(search: SearchName = "last", results: Results = RESULTS, as_json: AsJson = False) -> int:
+def resume(
+    search: SearchName = "last", results: Results = RESULTS, trust: Trust = False, as_json: AsJson = False
+) -> int:
     """Go on with a search that was ended, with all that it had seen."""
-    return _search(find_search(search, results), as_json=as_json)
+    return _search(find_search(search, results), as_json=as_json, trust=trust)
 
 
 @bisect.command("show")
@@ -124,9 +127,9 @@ def show(search: SearchName = "last", results: Results = RESULTS, as_json: AsJso
     return ExitCode.CLEAN
 
 
-def _search(folder: Path, *, as_json: bool) -> int:
+def _search(folder: Path, *, as_json: bool, trust: bool) -> int:
     state = restore(folder)
-    scenarios = {name: load(folder / f"{name}.yaml", VOCABULARY) for name in state.asked.scenarios}
+    scenarios = {name: load_trusted(folder / f"{name}.yaml", trust=trust) for name in state.asked.scenarios}
     screen: SearchScreen = JsonLines() if as_json else PlainLines()
 
     async def through() -> Answer:

@@ -10,6 +10,7 @@ import typer
 
 from harness.cli.looks import Resume, SetA, SetB, Teller, series_of, sides_of, tell_how_to_go_on, teller, time_of
 from harness.cli.options import RESULTS, BadOption, Results, Seed, Settings
+from harness.cli.trust import Trust
 from harness.compare import Budget, Comparison, NothingDiffers, Of, compare
 from harness.outcome import ExitCode
 from harness.report.words import leak_line, shown_seconds
@@ -45,6 +46,7 @@ def compare_(
     ] = None,
     seed: Seed = None,
     settings: Settings = None,
+    trust: Trust = False,
     set_a: SetA = None,
     set_b: SetB = None,
     only_worse: Annotated[
@@ -68,7 +70,7 @@ def compare_(
         allowed = parse_rate(margin) if margin else None
     except ValueError as error:
         raise BadOption("--margin", str(error)) from error
-    sides = sides_of(scenario, a, b or a, settings, set_a, set_b)
+    sides = sides_of(scenario, a, b or a, settings, set_a, set_b, trust=trust)
     words = {
         "--iterations": budget.iterations,
         "--looks": budget.pairs,

@@ -12,13 +12,13 @@ from rich.console import Console
 
 from harness.cli.machine import machine_line
 from harness.cli.options import BadOption, seconds_of
-from harness.cli.vocabulary import VOCABULARY
+from harness.cli.trust import load_trusted
 from harness.daemons.base import Daemon
 from harness.outcome import ExitCode
 from harness.past import Past
 from harness.records import Iteration
 from harness.run import Audience, Nobody
-from harness.scenario import Scenario, load
+from harness.scenario import Scenario
 from harness.series import Name, NoSuchSeries, Question, Seen, Series, Side
 from harness.store import RunFolder
 from harness.units import format_duration
@@ -149,7 +149,7 @@ def time_of(option: str, text: str | None) -> float | None:
     return seconds
 
 
-def sides_of(file: Path, a: str, b: str, common: Keys, of_a: Keys, of_b: Keys) -> tuple[Side, Side]:
+def sides_of(file: Path, a: str, b: str, common: Keys, of_a: Keys, of_b: Keys, *, trust: bool) -> tuple[Side, Side]:
     """Return both sides of a scenario: toolchains, and keys that are set for both and for each.
 
     Raises:
@@ -157,6 +157,11 @@ def sides_of(file: Path, a: str, b: str, common: Keys, of_a: Keys, of_b: Keys) -
     """
 
     def side(name: Name, toolchain: str, own: Keys) -> Side:
-        return Side(name, toolchain, load(file, VOCABULARY, [*(common or ()), *(own or ())]), tuple(own or ()))
+        return Side(
+            name,
+            toolchain,
+            load_trusted(file, [*(common or ()), *(own or ())], trust=trust, toolchain=toolchain),
+            tuple(own or ()),
+        )
 
     return side("A", a, of_a), side("B", b, of_b)

@@ -9,9 +9,8 @@ import typer
 from harness.cli.options import RESULTS, Results
 from harness.cli.report import AtTheEnd, report_at_the_end
 from harness.cli.screen import screen
-from harness.cli.vocabulary import VOCABULARY
+from harness.cli.trust import Trust, load_trusted
 from harness.engine import resume_run
-from harness.scenario import load
 from harness.store import find_run
 
 
@@ -24,6 +23,7 @@ def resume(
         str | None, typer.Option(metavar="T", help="End after a time in all, such as 48h, instead of what it had.")
     ] = None,
     results: Results = RESULTS,
+    trust: Trust = False,
     with_report: AtTheEnd = True,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> int:
@@ -31,7 +31,7 @@ def resume(
     folder = find_run(run, results)
     later = {"iterations": iterations, "time": time}
     settings = [f"stop.{key}={value}" for key, value in later.items() if value is not None]
-    scenario = load(folder.path / "scenario.yaml", VOCABULARY, settings)
+    scenario = load_trusted(folder.path / "scenario.yaml", settings, trust=trust)
     with screen(as_json=as_json, several=False) as audience_of:
         audience = audience_of("")
         summary = anyio.run(resume_run, folder, scenario, tuple(sys.argv), audience)

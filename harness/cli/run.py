@@ -11,11 +11,10 @@ from harness.cli.against import AgainstOption, require_rate
 from harness.cli.options import RESULTS, Results, Seed, Settings
 from harness.cli.report import AtTheEnd, report_at_the_end
 from harness.cli.screen import screen
-from harness.cli.vocabulary import VOCABULARY
+from harness.cli.trust import Trust, load_trusted
 from harness.engine import run_scenario
 from harness.outcome import gravest
 from harness.plan import RunOptions
-from harness.scenario import load
 
 
 def run(
@@ -39,6 +38,7 @@ def run(
     allow_host_damage: Annotated[
         bool, typer.Option("--allow-host-damage", help="Let actors delete and disturb on `--daemon host`.")
     ] = False,
+    trust: Trust = False,
     anyway: Annotated[
         bool, typer.Option("--anyway", help="Begin also where the disk is likely to fill up before the end.")
     ] = False,
@@ -53,7 +53,7 @@ def run(
         overrides.append(f"stop.iterations={iterations}")
     if time is not None:
         overrides.append(f"stop.time={time}")
-    written = load(scenario, VOCABULARY, overrides)
+    written = load_trusted(scenario, overrides, trust=trust, toolchain=daemon)
     options = RunOptions(
         results=results,
         toolchain=daemon,

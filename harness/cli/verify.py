@@ -9,6 +9,7 @@ import typer
 
 from harness.cli.looks import Resume, SetA, SetB, Teller, series_of, sides_of, tell_how_to_go_on, teller, time_of
 from harness.cli.options import RESULTS, BadOption, Results, Seed, Settings
+from harness.cli.trust import Trust
 from harness.outcome import ExitCode, gravest
 from harness.series import Question, Series, Side
 from harness.units import format_duration
@@ -40,6 +41,7 @@ def verify_(
     ] = None,
     seed: Seed = None,
     settings: Settings = None,
+    trust: Trust = False,
     set_a: SetA = None,
     set_b: SetB = None,
     results: Results = RESULTS,
@@ -59,7 +61,7 @@ def verify_(
     if earlier not in {None, "last"} and len(scenarios) > 1:
         raise BadOption("--resume", "of several scenarios goes on with the `last` of each")
     demand = Demand(confidence, hangs, ratio, iterations, time_of("--time", time))
-    pairs = [sides_of(file, broken, fixed, settings, set_a, set_b) for file in scenarios]
+    pairs = [sides_of(file, broken, fixed, settings, set_a, set_b, trust=trust) for file in scenarios]
     words = {f"--{name}": getattr(demand, name) for name in ("confidence", "hangs", "ratio", "iterations")}
     codes = []
     with teller(as_json=as_json) as tell:
