@@ -15,7 +15,7 @@ from hypothesis import settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-from harness.ledger import ledgers
+from harness.host.ledger import ledgers
 
 _SYSTEM: Final = "tests/system"
 

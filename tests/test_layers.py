@@ -14,23 +14,17 @@ import pytest
 import harness
 
 LAYERS: Final[Mapping[str, tuple[str, ...]]] = {
-    "version": ("harness",),
-    "names": ("errors", "outcome", "units", "written", "delay", "dice", "stats", "survival", "records"),
-    "pure": ("progress", "goroutines", "diagnosis", "leak", "lives", "judge", "merge", "contrast"),
-    "host": (
-        *("proc", "burden", "cache", "cgroup", "hostinfo", "attention", "ledger", "interrupt", "apt"),
-        *("logs", "share"),
-    ),
-    "files": ("triggers", "scenario", "store", "past", "aggregate", "belonging", "shards"),
-    "parts": ("toolchain", "base_image", "registry", "daemons", "detectors", "actors", "evidence"),
-    "engine": (
-        *("aftermath", "audit", "budget", "notify", "orphans", "sampler"),
-        *("conductor", "session", "plan", "run", "engine"),
-    ),
-    "users": (
-        *("charts", "report", "web", "capture", "vigil", "watchman", "doctor"),
-        *("look", "series", "compare", "verify", "bisect"),
-    ),
+    "the root package": ("harness",),
+    "core": ("core",),
+    "pure": ("analysis", "buildkit"),
+    "host": ("host",),
+    "files": ("scenario", "store", "toolchain"),
+    "daemons": ("daemons",),
+    "client": ("client",),
+    "acts": ("actors", "evidence"),
+    "readers": ("report", "web"),
+    "runs": ("run", "attach"),
+    "experiments": ("experiments",),
     "edge": ("cli", "__main__"),
 }
 """The rows, low to high, with the modules and packages of each; ``harness`` is the root package's own file."""

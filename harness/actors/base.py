@@ -9,16 +9,16 @@ from typing import ClassVar, Protocol
 
 import anyio
 
-from harness.actors.watch import Watch
-from harness.attention import Attention
-from harness.cgroup import CgroupError
+from harness.client.watched_build import Watch
+from harness.core.errors import InfraError
+from harness.core.records import Action, Iteration
+from harness.core.rng import Dice
 from harness.daemons.base import Daemon
-from harness.dice import Dice
-from harness.errors import InfraError
-from harness.hostinfo import Burden
-from harness.records import Action, Iteration
+from harness.host.attended_clock import Attention
+from harness.host.cgroup import CgroupError
+from harness.host.hostinfo import Burden
 from harness.scenario import ActorSpec, DaemonSpec, Fault, Setting
-from harness.triggers import Moment, Signals, When
+from harness.scenario.triggers import Moment, Signals, When
 
 
 class Board(Protocol):

@@ -16,16 +16,16 @@ from harness.actors.context import OFFLINE, find_dockerfile, lay_base, stages, u
 from harness.actors.generate import Generate
 from harness.actors.kill import Kill
 from harness.actors.template import Text, filled
-from harness.actors.watch import ClientVerdict, Watch, judge_client
-from harness.base_image import static_busybox
+from harness.client.watched_build import ClientVerdict, Watch, judge_client
+from harness.core.outcome import Outcome, Phase
+from harness.core.records import Iteration
+from harness.core.rng import Dice
 from harness.daemons.base import BuildRequest, Cache
-from harness.dice import Dice
-from harness.hostinfo import Burden
-from harness.outcome import Outcome, Phase
-from harness.proc import child
-from harness.records import Iteration
+from harness.host.hostinfo import Burden
+from harness.host.proc import child
 from harness.scenario import DaemonSpec, Fault, Setting
-from harness.triggers import IntervalTrigger
+from harness.scenario.triggers import IntervalTrigger
+from harness.toolchain.base_image import static_busybox
 
 _INFRA_PAUSE_SECONDS: Final = 1.0
 """Between a failure that is ours or the host's and the next build, so that thousands do not fail in vain."""

@@ -5,7 +5,7 @@ from typing import Literal, Self
 from pydantic import model_validator
 
 from harness.actors.template import Place
-from harness.written import Written
+from harness.core.model import Written
 
 
 class Kept(Written):

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from harness.actors.base import Deed, Disturbance, Stage
 from harness.actors.pressure import own_cgroup, pressing
 from harness.scenario import Fault, Setting
-from harness.triggers import Moment
+from harness.scenario.triggers import Moment
 
 
 class Cpu(Disturbance):

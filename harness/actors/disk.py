@@ -6,11 +6,11 @@ from contextlib import asynccontextmanager
 
 from harness.actors.base import CouldNot, Deed, Disturbance, Stage
 from harness.actors.pressure import pressing, room
-from harness.cache import cache_folder
-from harness.hostinfo import Burden
+from harness.core.units import Amount, format_size
+from harness.host.cache import cache_folder
+from harness.host.hostinfo import Burden
 from harness.scenario import DaemonSpec, Fault, Setting
-from harness.triggers import Moment
-from harness.units import Amount, format_size
+from harness.scenario.triggers import Moment
 
 
 class Disk(Disturbance):

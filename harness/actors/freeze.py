@@ -9,11 +9,11 @@ from typing import Literal
 import psutil
 
 from harness.actors.base import CouldNot, Deed, Disturbance, Stage
-from harness.actors.watch import Watch
+from harness.client.watched_build import Watch
 from harness.daemons.base import DaemonFacts
-from harness.ledger import Ledger
-from harness.proc import Identity
-from harness.triggers import Moment
+from harness.host.ledger import Ledger
+from harness.host.proc import Identity
+from harness.scenario.triggers import Moment
 
 RUNTIMES = frozenset({"runc", "buildkit-runc"})
 

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from harness.units import Size
-from harness.written import Written
+from harness.core.model import Written
+from harness.core.units import Size
 
 LAST = "result"
 """The stage that joins all others."""

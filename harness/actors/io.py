@@ -8,10 +8,10 @@ from pydantic import Field
 
 from harness.actors.base import Deed, Disturbance, Stage
 from harness.actors.pressure import pressing, room
-from harness.hostinfo import Burden
+from harness.core.units import Size, format_size
+from harness.host.hostinfo import Burden
 from harness.scenario import DaemonSpec, Fault, Setting
-from harness.triggers import Moment
-from harness.units import Size, format_size
+from harness.scenario.triggers import Moment
 
 
 class Io(Disturbance):

@@ -7,10 +7,10 @@ from typing import Annotated, Literal, Self
 import anyio
 from pydantic import Field, model_validator
 
-from harness.delay import Delay
-from harness.proc import Child
-from harness.units import Duration
-from harness.written import Written
+from harness.core.delay import Delay
+from harness.core.model import Written
+from harness.core.units import Duration
+from harness.host.proc import Child
 
 
 class Kill(Written):

@@ -8,10 +8,10 @@ import psutil
 
 from harness.actors.base import Deed, Disturbance, Stage
 from harness.actors.pressure import own_cgroup, pressing
-from harness.hostinfo import Burden
+from harness.core.units import Amount, format_size
+from harness.host.hostinfo import Burden
 from harness.scenario import DaemonSpec, Fault, Setting
-from harness.triggers import Moment
-from harness.units import Amount, format_size
+from harness.scenario.triggers import Moment
 
 
 class Memory(Disturbance):

@@ -10,10 +10,10 @@ from typing import Final
 
 import anyio
 
-from harness import burden
 from harness.actors.base import CouldNot, Deed, Stage
-from harness.cgroup import Cgroup
-from harness.proc import Command, child
+from harness.host import stressor as burden
+from harness.host.cgroup import Cgroup
+from harness.host.proc import Command, child
 
 _READY_SECONDS: Final = 60.0
 

@@ -5,12 +5,12 @@ from contextlib import asynccontextmanager
 from typing import Final, Literal
 
 from harness.actors.base import CouldNot, Deed, Disturbance, Stage
+from harness.core.errors import CommandError, CommandTimeout
+from harness.core.units import Size
 from harness.daemons.base import PruneRequest
-from harness.errors import CommandError, CommandTimeout
-from harness.proc import running
+from harness.host.proc import running
 from harness.scenario import Fault, Setting
-from harness.triggers import Moment
-from harness.units import Size
+from harness.scenario.triggers import Moment
 
 _DEADLINE_SECONDS: Final = 60.0
 

@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from harness.actors.base import CouldNot, Deed, Disturbance, Stage
+from harness.core.units import Duration
 from harness.daemons.base import Restartable
-from harness.triggers import Moment
-from harness.units import Duration
+from harness.scenario.triggers import Moment
 
 
 class Restart(Disturbance):

@@ -9,9 +9,9 @@ from typing import Final
 import typer
 from typer.exceptions import TyperException
 
-from harness.errors import HarnessError, Interrupted, SubjectError, UsageError
-from harness.interrupt import first_of
-from harness.outcome import ExitCode
+from harness.core.errors import HarnessError, Interrupted, SubjectError, UsageError
+from harness.core.outcome import ExitCode
+from harness.host.interrupt import first_of
 
 COMMANDS: Final[Mapping[str, str]] = {
     "doctor": "doctor",
@@ -46,7 +46,7 @@ def _app(words: list[str]) -> typer.Typer:
     )
     app.callback()(_no_option_of_its_own)
     for name in words[:1] if words[:1] and words[0] in COMMANDS else COMMANDS:
-        command = getattr(import_module(f"harness.cli.{name}"), COMMANDS[name])
+        command = getattr(import_module(f"harness.cli.commands.{name}"), COMMANDS[name])
         if isinstance(command, typer.Typer):
             app.add_typer(command, name=name)
         else:

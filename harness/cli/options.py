@@ -5,8 +5,8 @@ from typing import Annotated, Final
 
 import typer
 
-from harness.errors import UsageError
-from harness.units import parse_duration
+from harness.core.errors import UsageError
+from harness.core.units import parse_duration
 
 Results = Annotated[Path, typer.Option("--results", metavar="DIR", help="Where run folders are kept.")]
 RESULTS: Final = Path("results")

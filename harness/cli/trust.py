@@ -11,9 +11,9 @@ from typing import Annotated, Final
 
 import typer
 
-from harness.cli.vocabulary import VOCABULARY
-from harness.errors import UsageError
-from harness.scenario import DaemonSpec, Scenario, load
+from harness.cli.kinds import VOCABULARY
+from harness.core.errors import UsageError
+from harness.scenario import Scenario, load
 from harness.scenario.load import PROJECT
 
 Trust = Annotated[
@@ -49,7 +49,8 @@ def load_trusted(file: Path, settings: Sequence[str] = (), *, trust: bool, toolc
         NotTrusted: it is from elsewhere, would execute something, and nobody vouches for it.
     """
     scenario = load(file, VOCABULARY, settings)
-    executed = [*host_commands(scenario, toolchain)]
+    said = {setting.partition("=")[0] for setting in settings}  # what the user says is the user's own
+    executed = [line for key, line in host_commands(scenario, toolchain) if key not in said]
     if executed:
         why = "" if trust else from_elsewhere(file)
         if why:
@@ -59,16 +60,16 @@ def load_trusted(file: Path, settings: Sequence[str] = (), *, trust: bool, toolc
     return scenario
 
 
-def host_commands(scenario: Scenario, toolchain: str | None = None) -> Iterator[str]:
-    """Yield what the scenario executes on the host, outside a build's steps, one line each."""
+def host_commands(scenario: Scenario, toolchain: str | None = None) -> Iterator[tuple[str, str]]:
+    """Yield what the scenario executes on the host, outside a build's steps: the key that says so, and one line."""
     if scenario.on_finding:
-        yield f"on_finding: {' '.join(scenario.on_finding.split())}"
-    specs: list[DaemonSpec] = [*scenario.daemons.values()] or [scenario.daemon]
-    for spec in specs:
+        yield "on_finding", f"on_finding: {' '.join(scenario.on_finding.split())}"
+    specs = {f"daemons.{name}": spec for name, spec in scenario.daemons.items()} or {"daemon": scenario.daemon}
+    for key, spec in specs.items():
         if toolchain is None and spec.toolchain.startswith(_FOREIGN):
-            yield f"the daemon's programs of toolchain {spec.toolchain}"
+            yield f"{key}.toolchain", f"the daemon's programs of toolchain {spec.toolchain}"
         if spec.image is not None:
-            yield f"the image {spec.image}, in a privileged container"
+            yield f"{key}.image", f"the image {spec.image}, in a privileged container"
 
 
 def from_elsewhere(file: Path) -> str:

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from harness.core.errors import CaptureError, CommandError, CommandTimeout
 from harness.daemons.base import BuildRecords, RunningBuild
 from harness.daemons.history import overheard, running_in_buildctl
-from harness.errors import CaptureError, CommandError, CommandTimeout
-from harness.proc import Command, run
+from harness.host.proc import Command, run
 
 _ANSWER_SECONDS: Final = 3.0
 _LIST_SECONDS: Final = 10.0

@@ -8,13 +8,13 @@ from typing import Any
 
 import tomli_w
 
+from harness.core.errors import UsageError
 from harness.daemons.base import BuildRecords, BuildRequest, DaemonFacts, PruneRequest, RunningBuild, Site
 from harness.daemons.buildctl import Buildctl
 from harness.daemons.gc import for_buildkitd
 from harness.daemons.pprof import Pprof
 from harness.daemons.private import Home, Service, running, settle_in
-from harness.errors import UsageError
-from harness.proc import Command
+from harness.host.proc import Command
 from harness.scenario import DaemonSpec
 from harness.toolchain import Toolchain
 

@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from harness.core.errors import CaptureError, CommandError, CommandTimeout
 from harness.daemons.base import BuildRecords, BuildRequest, PruneRequest, RunningBuild, of_target
 from harness.daemons.history import iteration_in_buildx, overheard, running_in_buildx
 from harness.daemons.private import Home
-from harness.errors import CaptureError, CommandError, CommandTimeout
-from harness.proc import Command, run
+from harness.host.proc import Command, run
 
 BUILDER: Final = "repro"
 """The builder that we make, where it is not the engine's own."""

@@ -11,13 +11,13 @@ import anyio.to_thread
 import docker
 from docker.errors import DockerException
 
+from harness.core.errors import DaemonStartError
 from harness.daemons.base import DaemonFacts, PruneRequest, Site
 from harness.daemons.buildx import Buildx, client_environment
 from harness.daemons.gc import for_dockerd
 from harness.daemons.pprof import Pprof
 from harness.daemons.private import Home, Service, running, settle_in
-from harness.errors import DaemonStartError
-from harness.proc import Command
+from harness.host.proc import Command
 from harness.scenario import DaemonSpec
 from harness.toolchain import Toolchain
 

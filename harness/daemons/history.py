@@ -6,9 +6,9 @@ from typing import Any, Final
 
 import anyio
 
+from harness.core.errors import CaptureError
 from harness.daemons.base import ITERATION_ARG, RunningBuild
-from harness.errors import CaptureError
-from harness.proc import Command, child
+from harness.host.proc import Command, child
 
 _FOLLOW_SECONDS: Final = 3.0
 """How long a client that follows a build is listened to: what has been is told at once."""

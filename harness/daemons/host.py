@@ -6,9 +6,9 @@ from typing import Any
 
 import anyio
 
+from harness.core.errors import UsageError
 from harness.daemons.base import Daemon, DaemonFacts, Site
 from harness.daemons.dockerd import DockerClient
-from harness.errors import UsageError
 from harness.scenario import DaemonSpec
 from harness.toolchain import Toolchain
 

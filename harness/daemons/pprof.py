@@ -8,7 +8,7 @@ from typing import Final
 import anyio
 import httpx
 
-from harness.errors import CaptureError
+from harness.core.errors import CaptureError
 
 _COUNT_SECONDS: Final = 2.0
 _COUNT: Final = re.compile(r"goroutine profile: total (\d+)")

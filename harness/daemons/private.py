@@ -11,11 +11,11 @@ from typing import Any, Final
 import anyio
 from tenacity import AsyncRetrying, RetryError, retry_if_result, stop_after_delay, wait_fixed
 
-from harness.cache import cache_folder
-from harness.cgroup import Cgroup, CgroupUnavailable
+from harness.core.errors import CommandMissing, DaemonStartError
 from harness.daemons.base import Site
-from harness.errors import CommandMissing, DaemonStartError
-from harness.proc import Child, Command, run, spawn
+from harness.host.cache import cache_folder
+from harness.host.cgroup import Cgroup, CgroupUnavailable
+from harness.host.proc import Child, Command, run, spawn
 from harness.scenario import DaemonSpec, Limits
 from harness.toolchain import Toolchain
 

@@ -8,7 +8,7 @@ from typing import Final
 from harness.daemons.base import Daemon, DaemonFacts, PruneRequest, Site
 from harness.daemons.buildkitd import Buildkitd, open_buildkitd
 from harness.daemons.buildx import BUILDER, Buildx, client_environment
-from harness.proc import Command, run
+from harness.host.proc import Command, run
 from harness.scenario import DaemonSpec
 from harness.toolchain import Toolchain
 

@@ -17,7 +17,7 @@ import anyio
 
 from harness.daemons.base import BuildRequest, Daemon, DaemonFacts, PruneRequest, RunningBuild, Site
 from harness.daemons.private import Service, running, settle_in
-from harness.proc import Command
+from harness.host.proc import Command
 from harness.scenario import DaemonSpec
 from harness.toolchain import Toolchain
 

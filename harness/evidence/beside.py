@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.actors.watch import Watch
-from harness.errors import CaptureError
+from harness.client.watched_build import Watch
+from harness.core.errors import CaptureError
 from harness.evidence.base import Subject
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import anyio
 import psutil
 
-from harness.actors.watch import Watch
-from harness.errors import CaptureError
+from harness.client.watched_build import Watch
+from harness.core.errors import CaptureError
 from harness.evidence.base import Subject
-from harness.proc import Identity
+from harness.host.proc import Identity
 
 
 @dataclass(frozen=True)

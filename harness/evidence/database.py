@@ -8,9 +8,9 @@ from typing import Final
 
 import anyio.to_thread
 
-from harness.errors import CaptureError
+from harness.buildkit.bbolt import copy_whole
+from harness.core.errors import CaptureError
 from harness.evidence.base import Subject
-from harness.evidence.bbolt import copy_whole
 
 _IN_CONTAINER: Final = ("volumes/*/_data", "volumes/*/_data/*")
 """Below dockerd's root, of BuildKit in a container of it; another's dockerd may have some that are not on trial."""

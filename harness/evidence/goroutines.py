@@ -5,8 +5,8 @@ from pathlib import Path
 
 import anyio
 
+from harness.core.errors import CaptureError
 from harness.daemons.base import Profiled
-from harness.errors import CaptureError
 from harness.evidence.base import Subject
 
 

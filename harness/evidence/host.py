@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from harness.cgroup import ROOT
 from harness.evidence.base import Subject
+from harness.host.cgroup import ROOT
 
 _HOST: Final = ("loadavg", "meminfo", "pressure/cpu", "pressure/memory", "pressure/io")
 _CGROUP: Final = (

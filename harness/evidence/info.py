@@ -4,8 +4,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.core.errors import CaptureError
 from harness.daemons.base import Informs
-from harness.errors import CaptureError
 from harness.evidence.base import Subject
 
 

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from harness.core.errors import CaptureError
 from harness.daemons.base import TellsLog
-from harness.errors import CaptureError
 from harness.evidence.base import Subject
 
 _TAIL_BYTES: Final = 4 * 2**20

@@ -17,7 +17,7 @@ import anyio
 import anyio.to_thread
 import psutil
 
-from harness.errors import CaptureError
+from harness.core.errors import CaptureError
 from harness.evidence.base import Subject
 
 _TICKS: Final = os.sysconf("SC_CLK_TCK")

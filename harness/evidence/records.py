@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.core.errors import CaptureError
 from harness.daemons.base import ListsRecords
-from harness.errors import CaptureError
 from harness.evidence.base import Subject
 
 

@@ -7,8 +7,8 @@ from typing import Final
 
 import anyio
 
-from harness.actors.watch import Watch
-from harness.errors import InfraError
+from harness.client.watched_build import Watch
+from harness.core.errors import InfraError
 from harness.evidence.base import Capture, Subject
 from harness.evidence.beside import Beside
 from harness.evidence.client import ClientDump

@@ -8,19 +8,19 @@ from typing import Any, Final
 
 import yaml
 
-from harness import aggregate
-from harness.errors import StoreError
-from harness.goroutines.buckets import buckets_of
-from harness.goroutines.model import Bucket
-from harness.progress import told
-from harness.records import Finding, Summary
+from harness.analysis.survival import Survival, kaplan_meier
+from harness.buildkit.goroutines.buckets import buckets_of
+from harness.buildkit.goroutines.model import Bucket
+from harness.buildkit.progress import told
+from harness.core.errors import StoreError
+from harness.core.records import Finding, Summary
 from harness.report.bundle import secret_arguments
 from harness.report.issue import versions
 from harness.report.redact import redact
 from harness.report.words import facts, facts_so_far, finding_line, headline
-from harness.shards import Shard, shards_of
-from harness.store import RunFolder
-from harness.survival import Survival, kaplan_meier
+from harness.store import aggregate
+from harness.store.folder import RunFolder
+from harness.store.shards import Shard, shards_of
 
 _TOLD_WHOLE: Final = 3
 """Findings of which all is told; of later ones a line: they show the same daemon in the same state."""

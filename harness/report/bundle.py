@@ -9,14 +9,14 @@ from typing import Any, Final
 
 import yaml
 
-from harness.diagnosis import diagnose_finding
-from harness.errors import StoreError, UsageError
-from harness.goroutines.buckets import buckets_of
-from harness.goroutines.model import Bucket
-from harness.records import Finding
+from harness.buildkit.diagnosis import diagnose_finding
+from harness.buildkit.goroutines.buckets import buckets_of
+from harness.buildkit.goroutines.model import Bucket
+from harness.core.errors import StoreError, UsageError
+from harness.core.records import Finding
 from harness.report.issue import issue, issue_of_capture
 from harness.report.redact import is_secret, redact
-from harness.store import RunFolder
+from harness.store.folder import RunFolder
 
 ATTACHMENT_LIMIT: Final = 25_000_000
 """Bytes that GitHub takes as one attachment."""

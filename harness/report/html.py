@@ -10,13 +10,13 @@ from bokeh.resources import Resources
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from harness.charts.columns import COLOURS, columns_of, shades
-from harness.charts.figures import Charts, survival_figure
-from harness.outcome import Outcome
+from harness.core.outcome import Outcome
+from harness.core.units import format_size
 from harness.report.account import Account
+from harness.report.charts.columns import COLOURS, columns_of, shades
+from harness.report.charts.figures import Charts, survival_figure
 from harness.report.markdown import SHARDS, shard_rows, survival_lines
 from harness.report.words import leak_line, shown_seconds
-from harness.units import format_size
 
 _COLOURS: Final = {"HANG": COLOURS[Outcome.HANG], "CLEAN": COLOURS[Outcome.OK]}
 _OVER_TIME: Final = ("outcomes", "tail", "goroutines", "memory", "cpu", "running", "held", "cache")

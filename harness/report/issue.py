@@ -5,8 +5,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.records import Diagnosis, Finding, Summary
-from harness.units import format_duration, format_size
+from harness.core.records import Diagnosis, Finding, Summary
+from harness.core.units import format_duration, format_size
 
 _EXPECTED = {
     "hang": "The client should return as soon as its export has completed.",

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from harness.core.units import format_size
 from harness.report.account import Account, Evidence
 from harness.report.words import shown_seconds
-from harness.units import format_size
 
 SHARDS: Final = ("shard", "cores", "daemons", "iterations", "ok", "hung", "goroutines at last", "memory at last")
 

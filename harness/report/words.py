@@ -4,11 +4,11 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from harness import aggregate
-from harness.outcome import Outcome
-from harness.records import Finding, Leak, Summary
-from harness.store import RunFolder
-from harness.units import format_duration, format_size
+from harness.core.outcome import Outcome
+from harness.core.records import Finding, Leak, Summary
+from harness.core.units import format_duration, format_size
+from harness.store import aggregate
+from harness.store.folder import RunFolder
 
 NO_VERDICT: Final = "NO VERDICT"
 

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.errors import StoreError
+from harness.core.errors import StoreError
 from harness.report.account import account_of
 from harness.report.markdown import markdown
-from harness.store import RunFolder
+from harness.store.folder import RunFolder
 
 
 def write_report(runs: Sequence[RunFolder], target: Path) -> tuple[Path, Path]:

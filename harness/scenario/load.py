@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from harness.errors import Problem, ScenarioError, UnknownKind, nearest
+from harness.core.errors import Problem, ScenarioError, UnknownKind, nearest
 from harness.scenario.model import ActorSpec, Limits, Scenario, Setting, Stop, Vocabulary
 from harness.scenario.places import Document, KeyPath, override, parse
 

@@ -7,11 +7,11 @@ from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import Field, SerializeAsAny, field_validator, model_validator
 
-from harness.outcome import Outcome
+from harness.core.model import Written
+from harness.core.outcome import Outcome
+from harness.core.units import Duration, Size, format_duration
 from harness.scenario.owned import owned_keys
-from harness.triggers import When
-from harness.units import Duration, Size, format_duration
-from harness.written import Written
+from harness.scenario.triggers import When
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=60)]
 """A name fit for files, tags and screens."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from harness.errors import HarnessError, InfraError, UnknownKind
+from harness.core.errors import HarnessError, InfraError, UnknownKind
 from harness.toolchain.base import NEEDS, Source, Toolchain
 from harness.toolchain.cached import cached_toolchains
 from harness.toolchain.programs import on_host

@@ -9,8 +9,8 @@ from typing import Final, Protocol
 
 import anyio.to_thread
 
-from harness.errors import CommandError, CommandMissing, CommandTimeout, SubjectError, UsageError
-from harness.proc import run
+from harness.core.errors import CommandError, CommandMissing, CommandTimeout, SubjectError, UsageError
+from harness.host.proc import run
 
 NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
     "dockerd": ("dockerd", "docker", "docker-buildx", "containerd", "containerd-shim-runc-v2", "runc"),

@@ -14,8 +14,8 @@ from typing import Final, Literal
 import anyio.to_thread
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from harness.cache import cache_folder
-from harness.errors import InfraError, UnknownKind
+from harness.core.errors import InfraError, UnknownKind
+from harness.host.cache import cache_folder
 from harness.toolchain.base import Binary, Toolchain, inspect, sha256_of, version_of
 
 _RECORD: Final = "toolchain.json"

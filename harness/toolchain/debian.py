@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from harness.apt import SUITE_NAME, fetch_packages
+from harness.toolchain.apt import SUITE_NAME, fetch_packages
 from harness.toolchain.base import BadSpec, Toolchain
 from harness.toolchain.cached import Gathered, kept
 from harness.toolchain.programs import complete, programs_below

@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 from typing import Final
 
-from harness.errors import CommandError, InfraError
-from harness.proc import run
+from harness.core.errors import CommandError, InfraError
+from harness.host.proc import run
 from harness.toolchain.base import CLIENTS, BadSpec, Toolchain, inspect
 from harness.toolchain.programs import on_host
 

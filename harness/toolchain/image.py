@@ -18,7 +18,7 @@ from typing import Any, Final
 import anyio.to_thread
 import httpx
 
-from harness.errors import InfraError
+from harness.core.errors import InfraError
 from harness.toolchain.base import PROGRAMS, BadSpec, Toolchain, sha256_of
 from harness.toolchain.cached import Gathered, kept
 from harness.toolchain.http import client, download, get

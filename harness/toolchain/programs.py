@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from harness.apt import PackageMissing, UnknownSuite, fetch_packages, suites_to_try
-from harness.errors import InfraError
+from harness.core.errors import InfraError
+from harness.toolchain.apt import PackageMissing, UnknownSuite, fetch_packages, suites_to_try
 from harness.toolchain.base import DRIVER_NEEDS, NEEDS, PROGRAMS, BinaryBroken, Toolchain, inspect, version_of
 from harness.toolchain.cached import Gathered, kept
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from harness.errors import UnknownKind
+from harness.core.errors import UnknownKind
 from harness.toolchain.auto import Auto
 from harness.toolchain.base import Source, Toolchain
 from harness.toolchain.debian import Debian

@@ -16,7 +16,7 @@ from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from harness.store import RunFolder
+from harness.store.folder import RunFolder
 from harness.web.auth import LOOPBACK, TokenGuard
 from harness.web.headers import SANDBOX, Headers
 from harness.web.metrics import metrics_of

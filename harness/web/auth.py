@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from harness.errors import UsageError
+from harness.core.errors import UsageError
 
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1", "[::1]")
 """The names by which a browser on this host reaches it; any other belongs to a page elsewhere."""

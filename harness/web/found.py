@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from harness.diagnosis import diagnose_finding
-from harness.records import Diagnosis, Finding
+from harness.buildkit.diagnosis import diagnose_finding
+from harness.core.records import Diagnosis, Finding
 from harness.report.account import evidence_of
 from harness.report.words import finding_line
-from harness.store import RunFolder
+from harness.store.folder import RunFolder
 
 
 class Found:

@@ -8,10 +8,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from harness import aggregate
-from harness.errors import StoreError
-from harness.outcome import Outcome
-from harness.store import RunFolder
+from harness.core.errors import StoreError
+from harness.core.outcome import Outcome
+from harness.store import aggregate
+from harness.store.folder import RunFolder
 from harness.web.runs import Runs, last_record, standing
 
 _Family = GaugeMetricFamily | CounterMetricFamily

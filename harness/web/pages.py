@@ -10,11 +10,11 @@ from bokeh.embed import json_item
 from bokeh.layouts import column
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from harness.charts.columns import COLOURS, no_columns
-from harness.charts.figures import Charts
-from harness.errors import StoreError
-from harness.outcome import Outcome
-from harness.store import RunFolder
+from harness.core.errors import StoreError
+from harness.core.outcome import Outcome
+from harness.report.charts.columns import COLOURS, no_columns
+from harness.report.charts.figures import Charts
+from harness.store.folder import RunFolder
 from harness.web.runs import Listed, standing
 
 _APART: Final = ("tails", "audits")

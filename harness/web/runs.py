@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from harness import aggregate
-from harness.errors import StoreError
-from harness.outcome import Outcome
-from harness.records import Summary
+from harness.core.errors import StoreError
+from harness.core.outcome import Outcome
+from harness.core.records import Summary
 from harness.report.words import headline
-from harness.store import RunFolder
+from harness.store import aggregate
+from harness.store.folder import RunFolder
 
 State = Literal["ended", "goes on", "died"]
 _STORY: Final = ("pid", "started", "seed", "argv", "toolchain", "daemon")

@@ -14,15 +14,15 @@ from typing import Any, Final
 
 import yaml
 
-from harness import aggregate
-from harness.charts.columns import columns_of, no_columns, shades
-from harness.errors import StoreError
-from harness.outcome import Outcome
-from harness.records import Finding
+from harness.core.errors import StoreError
+from harness.core.outcome import Outcome
+from harness.core.records import Finding
 from harness.report.bundle import secret_arguments
+from harness.report.charts.columns import columns_of, no_columns, shades
 from harness.report.redact import redact
 from harness.report.words import facts, facts_so_far, finding_line, leak_line
-from harness.store import RunFolder
+from harness.store import aggregate
+from harness.store.folder import RunFolder
 from harness.web.found import Found, plain
 from harness.web.runs import Standing, standing
 

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from harness.actors.base import Deed, Disturbance, Stage
-from harness.attention import Attention
-from harness.cgroup import ROOT, Cgroup, CgroupUnavailable
 from harness.daemons.base import DaemonFacts
 from harness.daemons.dockerd import DockerClient
 from harness.daemons.host import Host
+from harness.host.attended_clock import Attention
+from harness.host.cgroup import ROOT, Cgroup, CgroupUnavailable
 from harness.scenario import Limits, Setting, Stop
-from harness.triggers import Moment
+from harness.scenario.triggers import Moment
 
 NOBODYS: Any = None
 """A board, or signals, that no act asks for."""

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from harness.actors.base import CouldNot
 from harness.actors.cpu import Cpu
-from harness.cgroup import Cgroup, CgroupThrottled
-from harness.proc import Identity
+from harness.host.cgroup import Cgroup, CgroupThrottled
+from harness.host.proc import Identity
 from tests.actors.stages import acting, actor, daemons_cgroup, faults, stage
 
 pytestmark = pytest.mark.anyio

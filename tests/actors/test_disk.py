@@ -9,7 +9,7 @@ from harness.actors.base import CouldNot
 from harness.actors.disk import Disk
 from harness.scenario import DaemonSpec
 from tests.actors.stages import acting, actor, faults, stage
-from tests.small_disk import mounted_disk
+from tests.support.small_disk import mounted_disk
 
 pytestmark = pytest.mark.anyio
 MIB = 2**20

@@ -6,10 +6,10 @@ import pytest
 
 from harness.actors.base import CouldNot
 from harness.actors.io import Io
-from harness.hostinfo import Burden
+from harness.host.hostinfo import Burden
 from harness.scenario import DaemonSpec
 from tests.actors.stages import acting, actor, faults, stage
-from tests.small_disk import mounted_disk
+from tests.support.small_disk import mounted_disk
 
 pytestmark = pytest.mark.anyio
 MIB = 2**20

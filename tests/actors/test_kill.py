@@ -10,8 +10,8 @@ import pytest
 from pydantic import ValidationError
 
 from harness.actors.kill import Kill
-from harness.dice import Dice
-from harness.proc import Child, Command, Identity, child
+from harness.core.rng import Dice
+from harness.host.proc import Child, Command, Identity, child
 
 pytestmark = pytest.mark.anyio
 

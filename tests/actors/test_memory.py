@@ -8,9 +8,9 @@ import pytest
 
 from harness.actors.base import CouldNot
 from harness.actors.memory import Memory
-from harness.cgroup import Cgroup
-from harness.hostinfo import Burden
-from harness.proc import run
+from harness.host.cgroup import Cgroup
+from harness.host.hostinfo import Burden
+from harness.host.proc import run
 from harness.scenario import DaemonSpec
 from tests.actors.stages import acting, actor, daemons_cgroup, faults, stage
 

@@ -16,10 +16,10 @@ from functools import partial
 from math import inf
 from statistics import fmean, quantiles
 
-from harness.bisect.belief import Belief, hypotheses, line
-from harness.bisect.choice import Costs, next_look
-from tests.bisect.forecasts import held
-from tests.bisect.simulated import BUILD, START, TRIAL, Setting, Told, fixed, search
+from harness.experiments.bisect.belief import Belief, hypotheses, line
+from harness.experiments.bisect.choice import Costs, next_look
+from tests.experiments.bisect.forecasts import held
+from tests.experiments.bisect.simulated import BUILD, START, TRIAL, Setting, Told, fixed, search
 
 RATES = (0.3, 0.03, 0.003)
 SHAPES = (inf, 4.0)

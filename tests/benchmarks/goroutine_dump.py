@@ -14,7 +14,7 @@ GOROUTINES, LINES = 32_646, 527_000
 _READ = """
 import resource, sys, time
 from pathlib import Path
-from harness.goroutines.buckets import buckets_of
+from harness.buildkit.goroutines.buckets import buckets_of
 began = time.perf_counter()
 {work}
 print(time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)

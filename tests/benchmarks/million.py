@@ -5,12 +5,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
 
-from harness import aggregate
-from harness.judge import judge
-from harness.outcome import Ending, Outcome, Phase
-from harness.records import FORMAT, Audit, Finding, GoroutineGroup, Iteration
-from harness.stats import rate
-from harness.store import RunFolder
+from harness.analysis.judge import judge
+from harness.analysis.rates import rate
+from harness.core.outcome import Ending, Outcome, Phase
+from harness.core.records import FORMAT, Audit, Finding, GoroutineGroup, Iteration
+from harness.store import aggregate
+from harness.store.folder import RunFolder
 
 ITERATIONS: Final = 1_000_000
 _SECONDS_EACH: Final = 0.12

@@ -23,10 +23,11 @@ import anyio
 import yaml
 
 from harness.actors.context import lay_base
-from harness.base_image import static_busybox
-from harness.records import Iteration, Sample
+from harness.core.records import Iteration, Sample
 from harness.scenario.load import PROJECT
-from harness.store import RunFolder, find_run
+from harness.store.find import find_run
+from harness.store.folder import RunFolder
+from harness.toolchain.base_image import static_busybox
 
 LINES = 4
 BUILDS = 120

@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 from playwright.sync_api import sync_playwright
 
-from harness.store import RunFolder
+from harness.store.folder import RunFolder
 from tests.benchmarks.million import write_million
 from tests.benchmarks.report import naive
 from tests.browser.chromium import CHROMIUM

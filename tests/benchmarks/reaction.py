@@ -8,10 +8,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from harness.records import Action
+from harness.analysis.rates import quantile
+from harness.core.records import Action
 from harness.report.words import shown_seconds
-from harness.stats import quantile
-from harness.store import find_run
+from harness.store.find import find_run
 from tests.system.conftest import Repro
 
 SCENARIO = """

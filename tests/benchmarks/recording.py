@@ -11,9 +11,9 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter
 
-from harness.outcome import Outcome
-from harness.records import Begun, Iteration
-from harness.store import RunFolder
+from harness.core.outcome import Outcome
+from harness.core.records import Begun, Iteration
+from harness.store.folder import RunFolder
 
 ROUNDS = 5
 

@@ -15,11 +15,11 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
-from harness.charts.columns import columns_of
-from harness.outcome import Outcome
-from harness.records import Action, Finding, Iteration, Sample
-from harness.stats import quantile
-from harness.store import RunFolder
+from harness.analysis.rates import quantile
+from harness.core.outcome import Outcome
+from harness.core.records import Action, Finding, Iteration, Sample
+from harness.report.charts.columns import columns_of
+from harness.store.folder import RunFolder
 from tests.benchmarks.million import ITERATIONS, write_million
 
 BINS = 300

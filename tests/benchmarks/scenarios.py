@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from harness.records import Summary
+from harness.core.records import Summary
 from tests.system.conftest import SCENARIOS, Repro
 
 KEPT = ("kill-every-third",)

@@ -4,12 +4,12 @@ from collections import Counter
 
 import pytest
 
-from harness.outcome import Outcome
-from harness.records import Iteration
+from harness.analysis.rates import quantile
+from harness.core.outcome import Outcome
+from harness.core.records import Iteration
 from harness.report.words import shown_seconds
 from harness.report.write import write_report
-from harness.stats import quantile
-from harness.store import RunFolder
+from harness.store.folder import RunFolder
 from tests.benchmarks.million import write_million
 from tests.browser.chromium import WIDTHS, keep_picture, needs_chromium, opened
 

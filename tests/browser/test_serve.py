@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page
 
-from harness.outcome import Outcome
-from harness.records import Action, Finding, Iteration, Sample
-from harness.store import RunFolder
+from harness.core.outcome import Outcome
+from harness.core.records import Action, Finding, Iteration, Sample
+from harness.store.folder import RunFolder
 from tests.benchmarks.million import write_million
 from tests.browser.chromium import WIDTHS, keep_picture, needs_chromium, opened
-from tests.stub_runs import last_run, start, write_scenario
+from tests.support.stub_runs import last_run, start, write_scenario
 
 pytestmark = [needs_chromium, pytest.mark.timeout(240)]
 Serve = Callable[[Path], str]

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from harness.cli.main import _told
-from harness.errors import DaemonStartError, Interrupted, StoreError, UsageError
-from harness.outcome import ExitCode
-from tests.stub_runs import run, write_scenario
+from harness.core.errors import DaemonStartError, Interrupted, StoreError, UsageError
+from harness.core.outcome import ExitCode
+from tests.support.stub_runs import run, write_scenario
 
 pytestmark = pytest.mark.usefixtures("cache")
 
@@ -49,7 +49,7 @@ def test_a_command_loads_only_itself() -> None:
     argv = [sys.executable, "-X", "importtime", "-m", "harness", "show", "--help"]
     loaded = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60).stderr
     modules = {line.rpartition("|")[2].strip() for line in loaded.splitlines()}
-    assert "harness.cli.story" in modules
+    assert "harness.cli.display.summary" in modules
     assert not {"docker", "starlette", "bokeh", "harness.actors.table"} & modules
 
 

@@ -57,6 +57,7 @@ def test_what_executes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str
     load_trusted(file, trust=False)
     file.write_text(EXECUTING["a-toolchain"][0])
     load_trusted(file, trust=False, toolchain="auto")
+    load_trusted(file, ["daemon.toolchain=path:/mine"], trust=False)
     assert capsys.readouterr().err == ""
 
 

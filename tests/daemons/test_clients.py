@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.cgroup import Cgroup
 from harness.daemons.base import BuildRequest, Cache, of_target
 from harness.daemons.buildkitd import Buildkitd
 from harness.daemons.buildx import Buildx
 from harness.daemons.private import Home
+from harness.host.cgroup import Cgroup
 from harness.scenario import Limits
 
 REQUEST = BuildRequest(7, Path("/c/ci"), {"N": "3", "M": "a, b=c"}, "127.0.0.1:5000/ci-0:latest", "push")

@@ -7,12 +7,12 @@ from unittest.mock import Mock
 
 import pytest
 
-from harness.cgroup import Cgroup
 from harness.daemons.base import BuildRequest, DaemonFacts, PruneRequest
 from harness.daemons.buildkitd import Buildkitd, NotToml, _configuration, _toml
 from harness.daemons.dockerd import DockerClient
 from harness.daemons.dockerd import _configuration as dockerd_configuration
 from harness.daemons.private import Home
+from harness.host.cgroup import Cgroup
 from harness.scenario import DaemonSpec, Limits
 
 HOME = Home(Path("/data"), Path("/run/x"), Path("/bin-x"), Path("/records"), Cgroup("repro-x"), Limits())

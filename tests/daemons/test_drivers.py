@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from harness.cgroup import Cgroup
 from harness.daemons.base import BuildRequest, DaemonFacts, PruneRequest, Site
 from harness.daemons.buildkitd import Buildkitd
 from harness.daemons.buildx import Buildx, client_environment
@@ -16,10 +15,11 @@ from harness.daemons.dockerd import DockerClient, Dockerd
 from harness.daemons.pprof import Pprof
 from harness.daemons.private import Home, Service
 from harness.daemons.remote import Remote
-from harness.ledger import Ledger
-from harness.proc import Command, Identity
+from harness.host.cgroup import Cgroup
+from harness.host.ledger import Ledger
+from harness.host.proc import Command, Identity
 from harness.scenario import DaemonSpec, Limits
-from tests.stub_runs import start, write_scenario
+from tests.support.stub_runs import start, write_scenario
 
 HOME = Home(Path("/data"), Path("/run/x"), Path("/bin-x"), Path("/records"), Cgroup("repro-x"), Limits())
 FACTS = DaemonFacts("any", "1", "path:/x", "unix:///s", private=True)
@@ -150,7 +150,7 @@ def test_the_hosts_daemon_gets_no_builder_of_ours(
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere")
-    process = start(write_scenario(tmp_path, daemon=daemon), "--daemon", "host")
+    process = start(write_scenario(tmp_path, daemon=daemon), "--daemon", "host", "--trust")
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 129, output
     assert said in output

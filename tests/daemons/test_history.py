@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from harness.buildkit.progress import Progress
+from harness.core.errors import CaptureError
+from harness.core.outcome import Phase
 from harness.daemons.base import RunningBuild
 from harness.daemons.history import iteration_in_buildx, overheard, running_in_buildctl, running_in_buildx
-from harness.errors import CaptureError
-from harness.outcome import Phase
-from harness.proc import Command
-from harness.progress import Progress
+from harness.host.proc import Command
 
 DATA = Path(__file__).parents[1] / "data" / "history"
 

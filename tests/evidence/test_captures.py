@@ -13,10 +13,9 @@ from typing import Any
 import anyio
 import pytest
 
-from harness.actors.watch import Watch
-from harness.attention import Attention
+from harness.client.watched_build import Watch
+from harness.core.errors import CaptureError
 from harness.daemons.base import BuildRecords, BuildRequest, DaemonFacts
-from harness.errors import CaptureError
 from harness.evidence.base import Capture
 from harness.evidence.beside import Beside
 from harness.evidence.client import ClientDump
@@ -28,8 +27,9 @@ from harness.evidence.log import LogTail
 from harness.evidence.page import Page
 from harness.evidence.process import Processes
 from harness.evidence.records import BuildList, CacheList
-from harness.proc import Command, child
-from tests.evidence.test_bbolt import REAL
+from harness.host.attended_clock import Attention
+from harness.host.proc import Command, child
+from tests.buildkit.test_bbolt import REAL
 
 pytestmark = pytest.mark.anyio
 Start = Callable[..., subprocess.Popen[str]]

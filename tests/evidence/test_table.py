@@ -7,8 +7,8 @@ from typing import cast
 import anyio
 import pytest
 
-from harness.actors.watch import Watch
-from harness.errors import CaptureError
+from harness.client.watched_build import Watch
+from harness.core.errors import CaptureError
 from harness.evidence.base import Subject
 from harness.evidence.table import OF_DAEMON, Stages, capture_all, of_build
 

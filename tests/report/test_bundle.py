@@ -10,8 +10,8 @@ import pytest
 
 from harness.report import bundle as module
 from harness.report.bundle import Unfinished, bundle
-from harness.store import RunFolder
-from tests.stub_runs import run, write_scenario
+from harness.store.folder import RunFolder
+from tests.support.stub_runs import run, write_scenario
 
 pytestmark = pytest.mark.usefixtures("cache")
 VALUE = "hunter2hunter2"

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli import report as module
-from harness.errors import StoreError
-from harness.outcome import Outcome
-from harness.records import Iteration
+from harness.cli.commands import report as module
+from harness.core.errors import StoreError
+from harness.core.outcome import Outcome
+from harness.core.records import Iteration
 from harness.report.write import write_report
-from harness.store import RunFolder
-from tests.stub_runs import run, write_scenario
+from harness.store.folder import RunFolder
+from tests.support.stub_runs import run, write_scenario
 
 pytestmark = pytest.mark.usefixtures("cache")
 VALUE = "hunter2hunter2"

@@ -10,12 +10,12 @@ import pytest
 
 from harness.actors.build import Build
 from harness.actors.prune import Prune
-from harness.cli.vocabulary import VOCABULARY
-from harness.errors import ScenarioError
-from harness.outcome import Outcome, Phase
+from harness.cli.kinds import VOCABULARY
+from harness.core.errors import ScenarioError
+from harness.core.outcome import Outcome, Phase
 from harness.scenario import Scenario, dump, load
 from harness.scenario.load import PROJECT
-from harness.triggers import IntervalTrigger, PhaseTrigger
+from harness.scenario.triggers import IntervalTrigger, PhaseTrigger
 
 SHIPPED = sorted((PROJECT / "scenarios").glob("*.yaml"))
 

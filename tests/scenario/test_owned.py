@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
-from harness.cli.vocabulary import VOCABULARY
-from harness.errors import ScenarioError
+from harness.cli.kinds import VOCABULARY
+from harness.core.errors import ScenarioError
 from harness.scenario import load
 from harness.scenario.owned import owned_keys
 

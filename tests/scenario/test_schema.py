@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from harness.cli.vocabulary import VOCABULARY
-from harness.errors import ScenarioError
+from harness.cli.kinds import VOCABULARY
+from harness.core.errors import ScenarioError
 from harness.scenario import dump, json_schema, load
 from harness.scenario.load import PROJECT
 from harness.scenario.places import parse

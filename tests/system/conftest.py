@@ -11,10 +11,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from harness.cache import cache_folder
-from harness.records import Summary
+from harness.core.records import Summary
+from harness.host.cache import cache_folder
 from harness.scenario.load import PROJECT
-from harness.store import RunFolder, find_run
+from harness.store.find import find_run
+from harness.store.folder import RunFolder
 
 SCENARIOS = PROJECT / "scenarios"
 AFTERMATH = {

@@ -9,8 +9,8 @@ from textwrap import dedent
 import pytest
 import yaml
 
-from harness.cache import cache_folder
-from tests.bisect.repository import Repository
+from harness.host.cache import cache_folder
+from tests.experiments.bisect.repository import Repository
 from tests.system.conftest import Repro
 
 DEBIAN = "debian:trixie"

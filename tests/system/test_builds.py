@@ -13,13 +13,13 @@ import pytest
 import yaml
 
 from harness.actors.build import Build
+from harness.core.errors import CommandError
+from harness.core.records import Iteration
 from harness.daemons.base import BuildRequest, Daemon, PruneRequest, Site
+from harness.daemons.registry import open_registry
 from harness.daemons.table import DAEMONS
-from harness.errors import CommandError
-from harness.ledger import Ledger
-from harness.proc import Command, run
-from harness.records import Iteration
-from harness.registry import open_registry
+from harness.host.ledger import Ledger
+from harness.host.proc import Command, run
 from harness.scenario import DaemonSpec, Limits, Setting
 from harness.scenario.load import PROJECT
 from harness.toolchain import resolve

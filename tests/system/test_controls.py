@@ -4,8 +4,8 @@ import tarfile
 
 import pytest
 
-from harness.outcome import Outcome, Verdict
-from harness.records import Action, Finding, Sample
+from harness.core.outcome import Outcome, Verdict
+from harness.core.records import Action, Finding, Sample
 from tests.system.conftest import AFTERMATH, SCENARIOS, Repro, folder_from, left_of
 
 DOCKERDS = ["debian:trixie", "debian:forky"]

@@ -11,9 +11,9 @@ import psutil
 import pytest
 import yaml
 
-from harness.errors import HarnessError
-from harness.proc import Identity
-from harness.records import Action, Iteration
+from harness.core.errors import HarnessError
+from harness.core.records import Action, Iteration
+from harness.host.proc import Identity
 from tests.system.conftest import Repro, left_of
 
 CGROUPS = Path("/sys/fs/cgroup")

@@ -14,8 +14,8 @@ import anyio
 import psutil
 import pytest
 
-from harness.outcome import Verdict
-from harness.records import Action, Iteration
+from harness.core.outcome import Verdict
+from harness.core.records import Action, Iteration
 from harness.toolchain import resolve
 from tests.system.conftest import AFTERMATH, SCENARIOS, Repro, folder_from, left_of
 from tests.system.test_safety import until

@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from harness.evidence.bbolt import newest_meta
-from harness.records import Finding
+from harness.buildkit.bbolt import newest_meta
+from harness.core.records import Finding
 from tests.system.conftest import SCENARIOS, Repro, folder_from, left_of
 
 DATABASES = ("cache.db", "history.db", "metadata_v2.db")

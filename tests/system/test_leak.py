@@ -1,7 +1,7 @@
 """The leak on real daemons: what leaks is found, and named; what does not is not accused."""
 
-from harness.outcome import Verdict
-from harness.records import Audit
+from harness.core.outcome import Verdict
+from harness.core.records import Audit
 from tests.system.conftest import SCENARIOS, Repro, folder_from, left_of
 
 STREAM = "google.golang.org/grpc.newClientStreamWithParams"

@@ -1,7 +1,7 @@
 """Hangs that no client is left to show, on real daemons: found behind builds that were timed out, and only there."""
 
-from harness.outcome import Ending, Outcome, Phase, Verdict
-from harness.records import Audit, Finding, Iteration
+from harness.core.outcome import Ending, Outcome, Phase, Verdict
+from harness.core.records import Audit, Finding, Iteration
 from tests.system.conftest import AFTERMATH, SCENARIOS, Repro, folder_from, left_of
 
 PRUNE_RACE = str(SCENARIOS / "prune-race.yaml")

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from harness.records import Action, Iteration, Sample
+from harness.core.records import Action, Iteration, Sample
 from tests.system.conftest import SCENARIOS, Repro, left_of
 
 TOOLCHAIN = "debian:forky"

@@ -2,8 +2,8 @@
 
 import pytest
 
-from harness.outcome import Ending
-from harness.records import Action
+from harness.core.outcome import Ending
+from harness.core.records import Action
 from tests.system.conftest import SCENARIOS, Repro, left_of
 
 ELSEWHERE = {"leak", "control-hang", "control-clean", "kill-every-third", "prune-race", "restart-midbuild"}

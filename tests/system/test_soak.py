@@ -5,8 +5,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from harness.outcome import Ending, Outcome
-from harness.records import Begun, Birth, Iteration
+from harness.core.outcome import Ending, Outcome
+from harness.core.records import Begun, Birth, Iteration
 from tests.system.conftest import SCENARIOS, Repro, folder_from, left_of
 
 RACE = str(SCENARIOS / "prune-race.yaml")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import UnknownKind
+from harness.core.errors import UnknownKind
 from harness.toolchain import resolve
 from harness.toolchain.auto import FETCHED, NothingServes
 from harness.toolchain.cached import Gathered, kept

@@ -6,7 +6,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from harness.errors import UnknownKind
+from harness.core.errors import UnknownKind
 from harness.toolchain import Toolchain, cached_toolchains, remove
 from harness.toolchain.base import BinaryBroken
 from harness.toolchain.cached import Gathered, ToolchainDamaged, kept

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.apt import ArchiveUnreachable, UnknownSuite
 from harness.toolchain import cached_toolchains, programs, resolve
+from harness.toolchain.apt import ArchiveUnreachable, UnknownSuite
 from harness.toolchain.base import BadSpec
 
 pytestmark = pytest.mark.anyio

@@ -18,8 +18,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from harness.ledger import Ledger
-from harness.registry import open_registry
+from harness.daemons.registry import open_registry
+from harness.host.ledger import Ledger
 from harness.toolchain import image, resolve
 from harness.toolchain.base import BadSpec
 from harness.toolchain.image import ImageDamaged, ImageUnavailable

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.apt import AptMissing
 from harness.toolchain import programs, resolve
+from harness.toolchain.apt import AptMissing
 from harness.toolchain.base import BadSpec, BinaryBroken
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("host_bin")]

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.apt import AptMissing
 from harness.toolchain import equip, resolve
+from harness.toolchain.apt import AptMissing
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("host_bin")]
 

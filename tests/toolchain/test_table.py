@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.errors import UnknownKind
+from harness.core.errors import UnknownKind
 from harness.toolchain import resolve
 
 pytestmark = pytest.mark.anyio

@@ -7,10 +7,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from harness.judge import judge
-from harness.outcome import Ending, Outcome, Phase
-from harness.records import FORMAT, Action, Audit, Finding, Iteration, Sample
-from harness.store import RunFolder
+from harness.analysis.judge import judge
+from harness.core.outcome import Ending, Outcome, Phase
+from harness.core.records import FORMAT, Action, Audit, Finding, Iteration, Sample
+from harness.store.folder import RunFolder
 
 FINDING = Finding(3, Outcome.HANG, 9.5, "ci", {"N": "3"}, Phase.EXPORTED, 5.0, 4, (), hunted=True)
 STORY = {

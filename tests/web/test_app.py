@@ -8,9 +8,9 @@ from urllib.parse import quote
 
 import pytest
 
-from harness.outcome import Outcome
-from harness.records import Iteration
-from harness.store import RunFolder
+from harness.core.outcome import Outcome
+from harness.core.records import Iteration
+from harness.store.folder import RunFolder
 from tests.web.client import Client
 from tests.web.runs import ended, going_on, recorded
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from harness.store import RunFolder
+from harness.store.folder import RunFolder
 from harness.web.metrics import metrics_of
 from harness.web.runs import Runs
 from tests.web.runs import ended, going_on, recorded

@@ -1,0 +1,127 @@
+"""The verdict of a run, computed from its records alone, so that it can be computed again from disk."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from harness.analysis.leak import leak_of
+from harness.analysis.lifetimes import Lives
+from harness.analysis.rates import excluded_rate, quantile, rate
+from harness.core.outcome import Ending, ExitCode, Outcome, Verdict
+from harness.core.records import FORMAT, Answer, Audit, Finding, FirstHang, Iteration, Summary
+
+_CUT_SHORT: dict[Ending, str] = {
+    Ending.STALLED: "the daemon completed no build any more",
+    Ending.FAILING: "no build succeeded",
+    Ending.DAEMON_DIED: "the daemon is gone",
+    Ending.INFRA: "the harness or the host broke",
+    Ending.INTERRUPTED: "it was interrupted",
+}
+_EXIT_CODES: dict[Verdict, ExitCode] = {
+    Verdict.HANG: ExitCode.HANG,
+    Verdict.CLEAN: ExitCode.CLEAN,
+    Verdict.INCONCLUSIVE: ExitCode.INCONCLUSIVE,
+}
+
+
+def judge(
+    iterations: Iterable[Iteration],
+    findings: Iterable[Finding],
+    audits: Iterable[Audit] = (),
+    *,
+    scenario: str,
+    daemon: Mapping[str, Any],
+    seed: int,
+    ending: Ending,
+    detail: str,
+    seconds: float,
+    unattended: float,
+    aftermath: Mapping[str, Answer] | None = None,
+    left_behind: tuple[str, ...] = (),
+) -> Summary:
+    """Return what the records say.
+
+    A trial is a build whose export completed and that nobody killed: only those could have hung and been seen. A
+    daemon that hung once hangs again, so each daemon of the run counts up to its first hang, and that is one. What was
+    in flight then is unsettled (`stats.rate`).
+    A hang behind a build that we timed out (`seen_by` the daemon's history) decides the verdict like any other, and is
+    the first hang if it comes first. But trials are builds that nobody killed, so it is neither a trial nor a hang of
+    the rate: its daemon then counts no hang in the trials up to it.
+    The verdict is ``hang`` with one hunted finding; else ``inconclusive`` if the run was cut short, a finding
+    that is not hunted came, or no build was a trial; else ``clean``.
+    A leak changes nothing of that. It is looked for up to the first finding: a build that hangs keeps its goroutines.
+    """
+    found = sorted(findings, key=lambda finding: finding.at)
+    daemons = Lives(found)
+    outcomes: Counter[Outcome] = Counter()
+    tails: list[float] = []
+    error = ""
+    for iteration in iterations:
+        daemons.add(iteration)
+        outcomes[iteration.outcome] += 1
+        if iteration.outcome is Outcome.OK and iteration.tail is not None:
+            tails.append(iteration.tail)
+        error = error or iteration.error
+    hunted = [finding for finding in found if finding.hunted]
+    lived = daemons.told()
+    hangs = rate(*(sum(getattr(life, what) for life in lived) for what in ("hung", "trials", "unsettled")))
+    if hunted:
+        verdict, because = Verdict.HANG, _told(hunted[0])
+    elif ending in _CUT_SHORT:
+        because = f"{_CUT_SHORT[ending]}{f': {detail}' if detail else ''}"
+        verdict = Verdict.INCONCLUSIVE
+        if found:
+            because += f"; {_told(found[0])}, which this scenario does not hunt"
+    elif found:
+        verdict, because = Verdict.INCONCLUSIVE, f"{_told(found[0])}, which this scenario does not hunt"
+    elif not hangs.trials:
+        why = f"; the first error: {error}" if error else ""
+        verdict, because = Verdict.INCONCLUSIVE, f"no build came to the end of its export{why}"
+    else:
+        verdict = Verdict.CLEAN
+        excluded = excluded_rate(hangs.trials)
+        because = f"0 hangs in {hangs.trials} trials exclude, at 95 %, a rate above {excluded:.2g} per build"
+    total = outcomes.total()
+    return Summary(
+        format=FORMAT,
+        scenario=scenario,
+        daemon=daemon,
+        seed=seed,
+        verdict=verdict,
+        because=because,
+        ending=ending,
+        exit_code=_exit_code(verdict, ending),
+        iterations=total,
+        outcomes={outcome.value: outcomes[outcome] for outcome in Outcome if outcomes[outcome]},
+        first_hang=_first(found, Outcome.HANG),
+        first_stall=_first(found, Outcome.STALL),
+        rate=hangs,
+        tail_seconds={"p50": quantile(tails, 0.5), "p99": quantile(tails, 0.99), "max": quantile(tails, 1.0)},
+        seconds=seconds,
+        iterations_per_minute=60 * total / seconds if seconds else 0.0,
+        unattended_seconds=unattended,
+        aftermath=aftermath or {},
+        left_behind=left_behind,
+        leak=leak_of(audit for audit in audits if not found or audit.at < found[0].at),
+    )
+
+
+def _exit_code(verdict: Verdict, ending: Ending) -> ExitCode:
+    if verdict is Verdict.INCONCLUSIVE and ending is Ending.INTERRUPTED:
+        return ExitCode.INTERRUPTED
+    if verdict is Verdict.INCONCLUSIVE and ending is Ending.INFRA:
+        return ExitCode.BROKEN
+    return _EXIT_CODES[verdict]
+
+
+def _first(found: list[Finding], kind: Outcome) -> FirstHang | None:
+    for finding in found:
+        if finding.kind is kind:
+            return FirstHang(finding.iteration, finding.at, finding.actor, finding.args, kind, finding.seen_by)
+    return None
+
+
+def _told(finding: Finding) -> str:
+    what = {Outcome.HANG: "export hang", Outcome.STALL: "stall before the export"}[finding.kind]
+    behind = ", behind a build that was timed out" if finding.seen_by == "history" else ""
+    return f"{what} at iteration {finding.iteration}, {finding.at:.1f} s into the run{behind}"

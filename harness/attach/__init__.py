@@ -1,0 +1,1 @@
+"""A daemon that is not ours: found, watched, captured, and never disturbed."""

@@ -1,0 +1,96 @@
+"""All evidence of a daemon that runs already, in a folder of its own: `captures/<UTC time>-<4 hex>/`.
+
+1. The folder is made.
+2. Everything that needs no build is captured, gentlest first, each kind within a deadline of its own.
+3. `captured.json` says what was had, and why not; `daemon.json` what the daemon, its programs and the host are.
+4. The dumps are diagnosed.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_thread
+
+from harness import __version__
+from harness.attach.daemon import FoundDaemon, Place, client_of
+from harness.buildkit.diagnosis import diagnose_finding
+from harness.core.errors import InfraError, SubjectError
+from harness.core.records import FORMAT, Diagnosis
+from harness.evidence.table import capture_all
+from harness.host.hostinfo import describe
+from harness.store.folder import RunFolder
+from harness.toolchain.base import inspect, sha256_of
+
+
+@dataclass(frozen=True)
+class Captured:
+    """What a capture came to."""
+
+    folder: Path
+    results: Mapping[str, str]
+    """For each kind of evidence, `captured` or why not."""
+    diagnosis: Diagnosis | None
+    """None where there is no dump to read."""
+    seconds: float
+
+    @property
+    def had(self) -> int:
+        """How many kinds were had."""
+        return sum(result == "captured" for result in self.results.values())
+
+
+async def capture_daemon(daemon: FoundDaemon, place: Place, folder: Path, why: str) -> Captured:
+    """Capture everything of a daemon into a folder of its own, and diagnose it.
+
+    Args:
+        daemon: see `open_found`.
+        place: where it was found.
+        folder: an empty one.
+        why: what it is captured for, kept in `daemon.json`.
+    """
+    began, at = anyio.current_time(), datetime.now(UTC).isoformat(timespec="seconds")
+    results = await capture_all(daemon, folder)
+    written = RunFolder(folder)
+    written.write_json("captured.json", results)
+    seconds = anyio.current_time() - began
+    facts = asdict(daemon.facts)
+    story = {
+        "format": FORMAT,
+        "harness": __version__,
+        "captured": at,
+        "seconds": round(seconds, 1),
+        "why": why,
+        "toolchain": {"spec": "", "binaries": await _programs(place, daemon.facts.version)},
+        "daemon": facts,
+        "host": describe(folder.absolute()),
+    }
+    written.write_json("daemon.json", story)
+    found = await anyio.to_thread.run_sync(diagnose_finding, folder, facts)
+    return Captured(folder, results, found, anyio.current_time() - began)
+
+
+def diagnose_capture(folder: Path) -> Diagnosis | None:
+    """Return what a capture's evidence, or a finding's, comes to; None where it has no dump."""
+    about = RunFolder(folder).read_json("daemon.json") if (folder / "daemon.json").exists() else {}
+    return diagnose_finding(folder, about.get("daemon") or {})
+
+
+async def _programs(place: Place, version: str) -> dict[str, Any]:
+    """Return what the daemon's own program is, which is not started for it, and what its client is."""
+    told: dict[str, Any] = {}
+    for name, path in place.programs.items():
+        try:
+            told[name] = {"path": str(path.resolve()), "version": version, "sha256": await sha256_of(path)}
+        except OSError as error:
+            told[name] = {"path": str(path), "version": version, "sha256": f"not to be read: {error.strerror}"}
+    client = client_of(place)
+    if client:
+        try:
+            told[client.name] = asdict(await inspect(client.name, client))
+        except (SubjectError, InfraError, OSError) as error:
+            told[client.name] = {"path": str(client), "version": str(error), "sha256": ""}
+    return told

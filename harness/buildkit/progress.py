@@ -1,0 +1,204 @@
+"""BuildKit's progress stream: ``--progress=rawjson`` of buildctl and buildx, read into phases with times.
+
+The stream is a sequence of JSON objects (``client.SolveStatus``: vertexes, statuses, logs, warnings). Newer clients
+print one a line, buildx before 0.14 prints each over many lines; other lines are the client's own messages.
+"""
+
+import json
+import re
+from collections import deque
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+from harness.core.outcome import Phase, StepState
+
+EXPORT_NAME: Final = re.compile(r"(\[[^]]+\] )?(exporting |importing to docker)")
+"""How the names of export vertexes begin: image, oci, docker, cache; ``bake`` puts the target in front. The second is
+buildx's load from a container.
+"""
+_ORDER: Final = tuple(Phase)
+_KEPT_LINES: Final = 40
+
+
+@dataclass(frozen=True)
+class Step:
+    """A vertex of the build that has just started or completed."""
+
+    name: str
+    state: StepState
+
+
+@dataclass(frozen=True)
+class News:
+    """What a piece of the stream brought: the phases entered, in order, and the steps that started or completed."""
+
+    phases: tuple[Phase, ...] = ()
+    steps: tuple[Step, ...] = ()
+
+
+class Progress:
+    """One build's stream as it comes; what the build is doing and since when.
+
+    Times are whatever clock the caller passes; only their order matters here.
+
+    Args:
+        started: the time at which the client started.
+        exports: how many results it exports; only once that many have completed has the build exported.
+    """
+
+    def __init__(self, started: float, exports: int = 1) -> None:
+        self.reached: dict[Phase, float] = {Phase.STARTED: started}
+        """The latest time at which each phase was entered; a cache export after an image export re-enters."""
+        self.moved = started
+        """When the stream last said anything."""
+        self.messages: deque[str] = deque(maxlen=_KEPT_LINES)
+        """The client's own lines, such as ``ERROR: failed to build: …``."""
+        self.last: deque[str] = deque(maxlen=_KEPT_LINES)
+        """The stream's last objects, one line each, for the record of a finding."""
+        self.vertex_error = ""
+        """What the last vertex that failed reported."""
+        self._wanted = exports
+        self._exports: dict[str, bool] = {}
+        self._results: set[str] = set()
+        self._started: set[str] = set()
+        self._completed: set[str] = set()
+        self._seen: set[str] = set()
+        self._unread = b""
+
+    @property
+    def phase(self) -> Phase:
+        """Where the build stands now."""
+        if Phase.EXITED in self.reached:
+            return Phase.EXITED
+        if self._exports:
+            done = len(self._results) >= self._wanted and all(self._exports.values())
+            return Phase.EXPORTED if done else Phase.EXPORTING
+        return Phase.SOLVING if self._seen else Phase.STARTED
+
+    @property
+    def completed_vertexes(self) -> int:
+        """How many steps have completed."""
+        return len(self._completed)
+
+    @property
+    def rests(self) -> bool:
+        """Whether an export has begun, and all that has begun is complete, well or not: nothing is left to be done.
+
+        The export of a build whose client is killed ends with an error, and the build may hang after it all the same.
+        """
+        return bool(self._exports) and self._started <= self._completed
+
+    def feed(self, chunk: bytes, now: float) -> News:
+        """Take what the client printed at time `now`; return what it brought."""
+        before = self.phase
+        self.moved = now
+        steps: list[Step] = []
+        for item in self._split(chunk):
+            if isinstance(item, str):
+                self.messages.append(item)
+            else:
+                steps += self._take(item)
+        after = self.phase
+        if after is before:
+            return News(steps=tuple(steps))
+        for passed in _ORDER[: _ORDER.index(after)]:  # what came and went within one chunk
+            self.reached.setdefault(passed, now)
+        self.reached[after] = now
+        entered = _ORDER[_ORDER.index(before) + 1 : _ORDER.index(after) + 1]
+        return News(entered or (after,), tuple(steps))
+
+    def exited(self, now: float) -> None:
+        """Note that the client has ended; what is read after that was said before it."""
+        if self._unread.strip():
+            self.feed(b"\n", now)
+        self.reached[Phase.EXITED] = max(now, *self.reached.values())
+
+    def _split(self, chunk: bytes) -> Iterator[dict[str, Any] | str]:
+        """Yield the objects that speak of vertexes, and the client's messages; what is not yet whole waits.
+
+        An object begins at a line that starts with ``{`` and ends at the line that completes it: itself in the
+        compact form (``{"vertexes":[…]}``), a lone ``}`` in the indented form.
+        """
+        self._unread += chunk
+        while (end := self._unread.find(b"\n")) >= 0:
+            if self._unread.startswith(b"{\n"):
+                close = self._unread.find(b"\n}\n")
+                if close < 0:
+                    return
+                end = close + 2
+            text, self._unread = self._unread[:end].decode(errors="replace").strip(), self._unread[end + 1 :]
+            if not text:
+                continue
+            if not text.startswith("{"):
+                yield text
+                continue
+            self.last.append(text)
+            if (
+                '"vertexes"' in text
+            ):  # nine objects in ten are logs and byte counts: decoding those costs CPU for nothing
+                yield _decoded(text)
+
+    def _take(self, status: dict[str, Any]) -> Iterator[Step]:
+        for vertex in _dicts(status.get("vertexes")):
+            digest, name, completed = str(vertex.get("digest")), str(vertex.get("name")), "completed" in vertex
+            self._seen.add(digest)
+            if "started" in vertex and digest not in self._started:
+                self._started.add(digest)
+                yield Step(name, StepState.STARTED)
+            if export := EXPORT_NAME.match(name):
+                self._exports[digest] = completed and not vertex.get("error")
+                self._results.add(export[1] or "")  # one result may have several: its image, its load, its cache
+            if completed and digest not in self._completed:
+                self._completed.add(digest)
+                yield Step(name, StepState.COMPLETED)
+            elif not completed:
+                self._completed.discard(digest)  # a vertex that is entered again
+            self.vertex_error = str(vertex.get("error") or self.vertex_error)
+
+
+def _decoded(text: str) -> dict[str, Any] | str:
+    try:
+        item = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    return item if isinstance(item, dict) else text
+
+
+def told(item: str) -> list[str]:
+    """Return what one object of a stream says, as a client's plain output would: ``exporting to image DONE``."""
+    status = _decoded(item)
+    if isinstance(status, str):
+        return [status]
+    lines = [
+        f"  {line.get('id', '')}{' done' if 'completed' in line else ''}" for line in _dicts(status.get("statuses"))
+    ]
+    lines += [
+        f"{vertex.get('name', '')} {_state(vertex)}"
+        for vertex in _dicts(status.get("vertexes"))
+        if "started" in vertex or "completed" in vertex
+    ]
+    return lines
+
+
+def said_in(log: bytes) -> frozenset[str]:
+    """Return what a log says, however it was cut into lines: a daemon lists steps in another order each time."""
+    items = set()
+    for line in log.splitlines():
+        with suppress(ValueError, AttributeError):
+            for kind, parts in json.loads(line).items():
+                items |= {f"{kind} {json.dumps(part, sort_keys=True)}" for part in parts or ()}
+    return frozenset(items)
+
+
+def _dicts(items: object) -> list[dict[str, Any]]:
+    return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+
+
+def _state(vertex: dict[str, Any]) -> str:
+    if vertex.get("error"):
+        return f"ERROR {vertex['error']}"
+    if vertex.get("cached"):
+        return "CACHED"
+    return "DONE" if "completed" in vertex else "started"

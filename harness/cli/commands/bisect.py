@@ -1,0 +1,158 @@
+"""`repro bisect`: which build brought a hang, or took it away."""
+
+import sys
+from pathlib import Path
+from time import time as clock
+from typing import Annotated, Literal
+
+import anyio
+import typer
+
+from harness.cli.display.bisect import JsonLines, PlainLines, SearchScreen
+from harness.cli.options import RESULTS, BadOption, Results, Seed, Settings, seconds_of
+from harness.cli.trust import Trust, load_trusted
+from harness.core.errors import Interrupted, UsageError
+from harness.core.outcome import ExitCode
+from harness.core.rng import first_seed
+from harness.experiments.bisect.candidates import Options, resolve_range
+from harness.experiments.bisect.search import Answer, Search
+from harness.experiments.bisect.state import Asked, Known, State, find_search, restore, save
+from harness.scenario import dump
+from harness.store.folders import new_folder
+
+bisect = typer.Typer(help="Search for the build that brought a hang, or took it away.")
+
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
+SearchName = Annotated[str, typer.Argument(metavar="SEARCH", help="Its folder, the end of its name, or `last`.")]
+
+
+class RangeMoved(UsageError):
+    """A range that names other candidates than when the search began."""
+
+    def __init__(self, range_: str) -> None:
+        super().__init__(f"{range_} has other candidates now than when the search began: start a new one")
+
+
+@bisect.command("start")
+def start(
+    scenarios: Annotated[
+        list[Path],
+        typer.Argument(metavar="SCENARIO…", help="YAML files; the one that hangs soonest is searched with."),
+    ],
+    range_: Annotated[
+        str,
+        typer.Option(
+            "--in",
+            metavar="RANGE",
+            help="git:CLONE@OLD..NEW, path:DIR, buildkit:V..V, docker:V..V, debian:SUITE,SUITE or "
+            "image:REPOSITORY:TAG,TAG; oldest first.",
+        ),
+    ],
+    build_command: Annotated[
+        str | None,
+        typer.Option(metavar="COMMAND", help="Builds a commit in a checkout of it, and puts binaries into $REPRO_OUT."),
+    ] = None,
+    build_time: Annotated[str, typer.Option(metavar="T", help="How long one build may take.")] = "30m",
+    full_history: Annotated[
+        bool, typer.Option("--full-history", help="Search in all commits, not along first parents only.")
+    ] = False,
+    prereleases: Annotated[
+        bool, typer.Option("--prereleases", help="Search in releases that were not final, too.")
+    ] = False,
+    find: Annotated[
+        Literal["introduced", "fixed"],
+        typer.Option(help="Who brought the hang that the newest has, or who took away that of the oldest."),
+    ] = "introduced",
+    confidence: Annotated[float, typer.Option(metavar="P", help="Ends with an answer believed so firmly.")] = 0.95,
+    calibrate: Annotated[int, typer.Option(metavar="N", min=1, help="Hangs of the bad end to see first.")] = 3,
+    any_hang: Annotated[
+        bool, typer.Option("--any-hang", help="Count hangs of every signature, not only that of the bad end.")
+    ] = False,
+    time: Annotated[str | None, typer.Option(metavar="T", help="Ends after a time, such as 8h.")] = None,
+    seed: Seed = None,
+    settings: Settings = None,
+    trust: Trust = False,
+    results: Results = RESULTS,
+    shards: Annotated[int, typer.Option(metavar="N", min=1, help="So many daemons of a candidate side by side.")] = 1,
+    as_json: AsJson = False,
+) -> int:
+    """Search; exit 0 found, 125 not found, 129 usage, 130 interrupted, 255 broken.
+
+    It ends with what it knows: the chance of each candidate, and what was seen of it. All is saved after every look;
+    `repro bisect resume` goes on.
+    """
+    if not 0.5 < confidence < 1:
+        raise BadOption("--confidence", f"{confidence:g} is not above 0.5 and below 1")
+    loaded = {file.stem: load_trusted(file, settings or (), trust=trust) for file in scenarios}
+    asked = Asked(
+        argv=tuple(sys.argv),
+        scenarios=tuple(loaded),
+        range=range_,
+        find=find,
+        build_command=build_command,
+        build_seconds=seconds_of("--build-time", build_time),
+        full_history=full_history,
+        prereleases=prereleases,
+        began=clock(),
+        confidence=confidence,
+        calibrate=calibrate,
+        any_hang=any_hang,
+        seconds=None if time is None else seconds_of("--time", time),
+        shards=shards,
+        seed=first_seed(seed),
+    )
+    candidates = anyio.run(resolve_range, range_, _options(asked))
+    known = tuple(Known(name=each.name, title=each.title, parents=each.parents) for each in candidates.candidates)
+    folder = new_folder(results / "bisect")
+    for name, scenario in loaded.items():
+        (folder / f"{name}.yaml").write_text(dump(scenario))
+    save(State(asked=asked, candidates=known, note=candidates.note), folder)
+    return _search(folder, as_json=as_json, trust=trust)
+
+
+@bisect.command("resume")
+def resume(
+    search: SearchName = "last", results: Results = RESULTS, trust: Trust = False, as_json: AsJson = False
+) -> int:
+    """Go on with a search that was ended, with all that it had seen."""
+    return _search(find_search(search, results), as_json=as_json, trust=trust)
+
+
+@bisect.command("show")
+def show(search: SearchName = "last", results: Results = RESULTS, as_json: AsJson = False) -> int:
+    """Show what a search knows."""
+    folder = find_search(search, results)
+    state = restore(folder)
+    (JsonLines() if as_json else PlainLines()).known(state)
+    return ExitCode.CLEAN
+
+
+def _search(folder: Path, *, as_json: bool, trust: bool) -> int:
+    state = restore(folder)
+    scenarios = {name: load_trusted(folder / f"{name}.yaml", trust=trust) for name in state.asked.scenarios}
+    screen: SearchScreen = JsonLines() if as_json else PlainLines()
+
+    async def through() -> Answer:
+        candidates = await resolve_range(state.asked.range, _options(state.asked))
+        if [each.name for each in candidates.candidates] != [known.name for known in state.candidates]:
+            raise RangeMoved(state.asked.range)
+        search = Search(folder, state, candidates, scenarios, screen)
+        return await search.run()
+
+    try:
+        answer = anyio.run(through)
+    except (Interrupted, KeyboardInterrupt):
+        screen.interrupted(folder)
+        raise
+    screen.answered(restore(folder), answer, folder)
+    return ExitCode.CLEAN if answer.kind == "found" else ExitCode.INCONCLUSIVE
+
+
+def _options(asked: Asked) -> Options:
+    return Options(
+        build_command=asked.build_command,
+        build_seconds=asked.build_seconds,
+        full_history=asked.full_history,
+        prereleases=asked.prereleases,
+        since=asked.began,
+    )

@@ -1,0 +1,79 @@
+"""`repro capture`: everything that can be had of a daemon that runs already, without a change to it."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import anyio
+import typer
+from rich.console import Console
+
+from harness.attach.capture import Captured, capture_daemon
+from harness.attach.daemon import locate, open_found
+from harness.cli.options import RESULTS
+from harness.core.outcome import ExitCode
+from harness.host.interrupt import interruptible
+from harness.store.folders import new_folder
+
+Where = Annotated[
+    str, typer.Option("--daemon", metavar="host|SOCKET|PID", help="The host's Docker, a unix socket, or a process.")
+]
+Output = Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where the folders of captures are kept.")]
+OUTPUT = RESULTS / "captures"
+
+
+def capture(
+    daemon: Where,
+    output: Output = OUTPUT,
+    as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
+) -> int:
+    """Capture all evidence of a running dockerd or buildkitd within a minute, also of a frozen one; change nothing."""
+    captured = anyio.run(_capture, daemon, output)
+    if captured is None:
+        return ExitCode.INTERRUPTED
+    if as_json:
+        print(json.dumps(as_object(captured), indent=1))  # noqa: T201 — for machines
+    else:
+        tell(Console(highlight=False), captured)
+    return ExitCode.CLEAN
+
+
+async def _capture(spec: str, output: Path) -> Captured | None:
+    captured = None
+    async with interruptible() as interrupt:
+        with interrupt.heeded():
+            place = await locate(spec)
+            async with open_found(place) as daemon:
+                folder = new_folder(output, option="--output")
+                captured = await capture_daemon(daemon, place, folder, f"repro capture --daemon {spec}")
+    return captured
+
+
+def as_object(captured: Captured) -> dict[str, Any]:
+    """Return a capture for machines."""
+    return {
+        "folder": str(captured.folder),
+        "seconds": round(captured.seconds, 1),
+        "captured": dict(captured.results),
+        "diagnosis": asdict(captured.diagnosis) if captured.diagnosis else None,
+    }
+
+
+def tell(console: Console, captured: Captured) -> None:
+    """Tell a capture to a person: the diagnosis first, then what could not be had, and where the rest is."""
+
+    def say(line: str, style: str = "") -> None:
+        console.print(line, style=style, markup=False, soft_wrap=True)
+
+    if captured.diagnosis:
+        say(captured.diagnosis.sentence, "bold")
+        if captured.diagnosis.known:
+            say(f"    {captured.diagnosis.because}")
+    else:
+        say("no goroutine dump was had, so nothing is diagnosed", "bold")
+    for name, result in captured.results.items():
+        if result != "captured":
+            say(f"no {name}: {result}")
+    had, kinds = captured.had, len(captured.results)
+    say(f"{had} of {kinds} kinds captured in {captured.seconds:.1f} s; {captured.folder}")

@@ -1,0 +1,125 @@
+"""`repro diagnose`: what keeps a daemon from going on, from a run's evidence, a capture's, or anybody's dumps."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from harness.attach.capture import diagnose_capture
+from harness.buildkit.diagnosis import diagnose, diagnose_finding, read_dump
+from harness.buildkit.goroutines.buckets import buckets, buckets_of
+from harness.buildkit.goroutines.model import Bucket
+from harness.cli.options import RESULTS, Results
+from harness.core.errors import UsageError
+from harness.core.outcome import ExitCode
+from harness.core.records import Diagnosis
+from harness.store.find import find_run
+
+_BUCKETS_TOLD = 12
+_FRAMES_TOLD = 8
+
+
+class NoDump(UsageError):
+    """A file that cannot be read as what it was given for."""
+
+    def __init__(self, file: Path, why: str) -> None:
+        super().__init__(
+            f"{file}: {why}; give goroutine dumps with stacks (`debug=2`, or what SIGQUIT prints), "
+            "those of one process in the order in which they were made, or a run"
+        )
+
+
+class NothingFound(UsageError):
+    """A run or a capture that has nothing to diagnose."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(f"{folder} has no goroutine dump of a finding, so there is nothing to diagnose")
+
+
+def diagnose_(
+    what: Annotated[
+        list[str], typer.Argument(metavar="RUN|FILE...", help="A run, a capture, or one process's dumps in order.")
+    ],
+    version: Annotated[
+        str | None, typer.Option(metavar="V", help="The daemon of the files: `BuildKit v0.23.2`, `Engine 28.3.3`.")
+    ] = None,
+    results: Results = RESULTS,
+    as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
+) -> int:
+    """Say what goroutine dumps show: livelock, deadlock, lost wake-up; where, and whether it is known."""
+    files = [Path(each) for each in what]
+    if len(files) == 1 and (files[0] / "captured.json").is_file():
+        found, top = _of_evidence(files[0])
+    elif len(files) == 1 and not files[0].is_file():
+        found, top = _of_run(what[0], results)
+    else:
+        found, top = _of_files(files, version)
+    if as_json:
+        print(json.dumps(asdict(found), indent=1))  # noqa: T201
+    else:
+        _tell(Console(highlight=False), found, top)
+    return ExitCode.CLEAN
+
+
+def _of_evidence(folder: Path) -> tuple[Diagnosis, list[Bucket]]:
+    found = diagnose_capture(folder)
+    if found is None:
+        raise NothingFound(folder)
+    dumps = sorted(folder.glob("goroutines-*.txt"))
+    return found, buckets_of(dumps[-1]) if dumps else []
+
+
+def _of_run(run: str, results: Path) -> tuple[Diagnosis, list[Bucket]]:
+    folder = find_run(run, results)
+    summary = folder.summary()
+    daemon = summary.daemon if summary else folder.read_json("run.json")["daemon"] or {}
+    for finding in sorted((folder.path / "findings").glob("*"), key=lambda path: int(path.name)):
+        found = diagnose_finding(finding, daemon)
+        if found:
+            dumps = sorted(finding.glob("goroutines-*.txt"))
+            return found, buckets_of(dumps[-1]) if dumps else []
+    raise NothingFound(folder.path)
+
+
+def _of_files(files: list[Path], version: str | None) -> tuple[Diagnosis, list[Bucket]]:
+    dumps = []
+    for file in files:
+        try:
+            dump = read_dump(file)
+        except OSError as error:
+            raise NoDump(file, str(error.strerror)) from error
+        if not dump:
+            counted = bool(buckets_of(file))
+            raise NoDump(
+                file, "is in the counted form, which has no ids" if counted else "holds no goroutine with a stack"
+            )
+        dumps.append(dump)
+    product, _, number = (version or "").rpartition(" ")
+    kind = "buildkitd" if product.lower() == "buildkit" else "dockerd"
+    return diagnose(dumps, daemon={"kind": kind, "version": number} if version else None), buckets(dumps[-1])
+
+
+def _tell(console: Console, found: Diagnosis, top: list[Bucket]) -> None:
+    def say(line: str, style: str = "") -> None:
+        console.print(line, style=style, markup=False, soft_wrap=True)
+
+    say(found.sentence, "bold")
+    if found.known:
+        say(f"    {found.because}")
+    if found.goroutines:
+        say(f"goroutines     {', '.join(str(each) for each in found.goroutines)}")
+    if found.signature:
+        say(f"signature      {found.signature}")
+    for function in found.frames[:_FRAMES_TOLD]:
+        say(f"    {function}")
+    if len(found.frames) > _FRAMES_TOLD:
+        say(f"    and {len(found.frames) - _FRAMES_TOLD} more")
+    say(f"{sum(bucket.count for bucket in top)} goroutines in {len(top)} buckets; the fullest:")
+    for bucket in top[:_BUCKETS_TOLD]:
+        innermost = next((frame.function for frame in bucket.frames if frame.is_users), None)
+        place = innermost or (bucket.frames[0].function if bucket.frames else "no stack")
+        waited = f", {bucket.least_minutes} to {bucket.most_minutes} min" if bucket.most_minutes else ""
+        say(f"{bucket.count:>6}  {bucket.state}{waited}  {place}")

@@ -1,0 +1,113 @@
+"""`repro merge`: runs from several hosts, added up."""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from harness.analysis.merge import merge
+from harness.cli.display.against import AgainstOption, hold_against, require_rate, told_against
+from harness.cli.options import RESULTS, Results
+from harness.core.errors import StoreError, UsageError
+from harness.core.records import Summary
+from harness.core.units import format_duration
+from harness.store.find import find_run
+from harness.store.folder import RunFolder
+from harness.store.merge_inputs import Member, read_members
+
+_WIDTH: Final = 120
+"""Columns that the table has at least: on a narrow terminal it is wrapped, and no name and no figure is cut."""
+
+
+class Occupied(UsageError):
+    """A folder that is there."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(f"{folder} is there already: name a new folder with -o")
+
+
+def merge_(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Run folders, or the ends of their names.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="DIR", help="Keep the sum as a run folder of its own.")
+    ] = None,
+    results: Results = RESULTS,
+    against: AgainstOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The sum and its parts as one JSON object.")] = False,
+) -> int:
+    """Add up runs of one scenario on one daemon's binaries; exits like one run with the verdict of them all."""
+    against = require_rate(against)
+    folders = [find_run(run, results) for run in runs]
+    members = read_members(folders)
+    summary = merge([member.part for member in members])
+    if output:
+        _write(output, folders, members, summary)
+    if as_json:
+        held = {"against": asdict(hold_against(summary, against))} if against else {}
+        parts = [{"run": str(member.path)} | asdict(member.summary) for member in members]
+        print(json.dumps(asdict(summary) | held | {"parts": parts}))  # noqa: T201 — machine lines
+    else:
+        width = max(Console().width, _WIDTH)
+        _tell(Console(highlight=False, width=width), members, summary, against)
+    return summary.exit_code
+
+
+def _write(output: Path, folders: Sequence[RunFolder], members: Sequence[Member], summary: Summary) -> None:
+    """Write a folder that `repro show` reads; the records stay with the runs."""
+    try:
+        output.mkdir(parents=True)
+        (output / "scenario.yaml").write_text((folders[0].path / "scenario.yaml").read_text())
+    except FileExistsError as error:
+        raise Occupied(output) from error
+    except OSError as error:
+        raise StoreError(output, f"{error.strerror}") from error
+    stories = [folder.read_json("run.json") for folder in folders]
+    merged = {
+        "runs": sorted(name for member in members for name in member.runs),
+        "seeds": sorted(seed for member in members for seed in member.seeds),
+    }
+    target = RunFolder(output)
+    story = stories[0] | {"argv": sys.argv, "started": min(story["started"] for story in stories), "merged": merged}
+    target.write_json("run.json", {key: value for key, value in story.items() if key not in {"kept", "resumed"}})
+    with target.database():
+        pass
+    target.write_json("summary.json", asdict(summary))
+
+
+def _tell(console: Console, members: Sequence[Member], summary: Summary, against: str | None) -> None:
+    """Print the verdict, each run, and the sum."""
+    console.print(f"{summary.verdict.upper()}  {summary.because}", soft_wrap=True, markup=False)
+    table = Table(box=None, pad_edge=False)
+    for column in ("run", "verdict", "seed", "iterations", "hangs", "trials", "first hang", "time"):
+        table.add_column(column, no_wrap=True)
+    for member in members:
+        each, first = member.summary, member.summary.first_hang
+        table.add_row(
+            member.path.name,
+            each.verdict,
+            str(each.seed),
+            str(each.iterations),
+            str(each.rate.hangs),
+            each.rate.counted,
+            f"iteration {first.iteration}, {first.seconds:.1f} s" if first else "–",
+            format_duration(round(each.seconds, 1)),
+        )
+    console.print(table)
+    rate = summary.rate
+    facts = {
+        "scenario": summary.scenario,
+        "daemon": f"{summary.daemon['kind'] or 'none'} {summary.daemon['version'] or ''}",
+        "iterations": f"{summary.iterations} in {format_duration(round(summary.seconds, 1))} on all {len(members)}",
+        "outcomes": ", ".join(f"{name} {count}" for name, count in summary.outcomes.items()) or "none",
+        "hang rate": f"{rate}; 95 % interval {rate.interval}",
+    }
+    if against:
+        facts["against"] = told_against(summary, against)
+    for name, value in facts.items():
+        console.print(f"{name:<14} {value}", soft_wrap=True, markup=False)

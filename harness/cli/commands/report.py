@@ -1,0 +1,53 @@
+"""`repro report`: runs as a page that works offline, and as Markdown for an issue."""
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from harness.cli.options import RESULTS, Results
+from harness.core.outcome import ExitCode
+from harness.core.units import format_size
+from harness.report.write import write_report
+from harness.store.find import find_run
+from harness.store.folder import RunFolder
+
+AtTheEnd = Annotated[
+    bool,
+    typer.Option(
+        "--report/--no-report", envvar="REPRO_REPORT", help="Write report.html and report.md at the end of the run."
+    ),
+]
+
+
+def report(
+    runs: Annotated[
+        list[str] | None, typer.Argument(metavar="RUN...", help="Run folders, the ends of their names, or `last`.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="DIR", help="Without it, the run's folder; of several runs, here."),
+    ] = None,
+    results: Results = RESULTS,
+) -> int:
+    """Write report.html and report.md: of one run, or of several side by side; also of one that goes on or died."""
+    folders = [find_run(run, results) for run in runs or ["last"]]
+    target = output or (folders[0].path if len(folders) == 1 else Path())
+    console = Console(highlight=False)
+    for file in write_report(folders, target):
+        console.print(f"{file}  {format_size(file.stat().st_size)}", soft_wrap=True, markup=False)
+    return ExitCode.CLEAN
+
+
+def report_at_the_end(folders: Iterable[RunFolder]) -> None:
+    """Write the report of each run that has ended; what goes wrong is said, and changes no verdict."""
+    for folder in folders:
+        try:
+            write_report([folder], folder.path)
+        except Exception as error:
+            why = f"{type(error).__name__}: {error}"
+            again = f"`repro report {folder.path}` tries again"
+            print(f"repro: no report of this run: {why}; {again}", file=sys.stderr)  # noqa: T201 — the user's screen

@@ -1,0 +1,41 @@
+"""`repro resume`: a run that died or was interrupted, from where it stood."""
+
+import sys
+from typing import Annotated
+
+import anyio
+import typer
+
+from harness.cli.commands.report import AtTheEnd, report_at_the_end
+from harness.cli.display.run import screen
+from harness.cli.options import RESULTS, Results
+from harness.cli.trust import Trust, load_trusted
+from harness.run.engine import resume_run
+from harness.store.find import find_run
+
+
+def resume(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run folder, the end of its name, or `last`.")] = "last",
+    iterations: Annotated[
+        int | None, typer.Option(metavar="N", help="End after N iterations in all, instead of what it had.")
+    ] = None,
+    time: Annotated[
+        str | None, typer.Option(metavar="T", help="End after a time in all, such as 48h, instead of what it had.")
+    ] = None,
+    results: Results = RESULTS,
+    trust: Trust = False,
+    with_report: AtTheEnd = True,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> int:
+    """Go on with a run after a kill, a reboot, a full disk or Ctrl-C: no iteration is lost or counted twice."""
+    folder = find_run(run, results)
+    later = {"iterations": iterations, "time": time}
+    settings = [f"stop.{key}={value}" for key, value in later.items() if value is not None]
+    scenario = load_trusted(folder.path / "scenario.yaml", settings, trust=trust)
+    with screen(as_json=as_json, several=False) as audience_of:
+        audience = audience_of("")
+        summary = anyio.run(resume_run, folder, scenario, tuple(sys.argv), audience)
+        audience.finished(summary, folder)
+    if with_report:
+        report_at_the_end([folder])
+    return summary.exit_code

@@ -1,0 +1,73 @@
+"""`repro run`: a scenario against a daemon."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import anyio
+import typer
+
+from harness.cli.commands.report import AtTheEnd, report_at_the_end
+from harness.cli.display.against import AgainstOption, require_rate
+from harness.cli.display.run import screen
+from harness.cli.options import RESULTS, Results, Seed, Settings
+from harness.cli.trust import Trust, load_trusted
+from harness.core.outcome import gravest
+from harness.run.engine import run_scenario
+from harness.run.plan import RunOptions
+
+
+def run(
+    scenario: Annotated[Path, typer.Argument(metavar="SCENARIO", help="A YAML file.")],
+    daemon: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SPEC",
+            help="auto, path:DIR, debian:SUITE, docker:VERSION, buildkit:VERSION or host; over the scenario's own.",
+        ),
+    ] = None,
+    iterations: Annotated[int | None, typer.Option(metavar="N", help="End after N iterations.")] = None,
+    time: Annotated[str | None, typer.Option(metavar="T", help="End after a time, such as 90s or 8h.")] = None,
+    seed: Seed = None,
+    settings: Settings = None,
+    results: Results = RESULTS,
+    shards: Annotated[
+        int, typer.Option(metavar="N", min=1, help="So many daemons side by side, each on its share of the host.")
+    ] = 1,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the daemon running; `repro clean` ends it.")] = False,
+    allow_host_damage: Annotated[
+        bool, typer.Option("--allow-host-damage", help="Let actors delete and disturb on `--daemon host`.")
+    ] = False,
+    trust: Trust = False,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Begin also where the disk is likely to fill up before the end.")
+    ] = False,
+    against: AgainstOption = None,
+    with_report: AtTheEnd = True,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> int:
+    """Run a scenario; exit 0 clean, 1 hang, 125 inconclusive, 129 usage, 130 interrupted, 255 broken."""
+    against = require_rate(against)
+    overrides = [*(settings or ())]
+    if iterations is not None:
+        overrides.append(f"stop.iterations={iterations}")
+    if time is not None:
+        overrides.append(f"stop.time={time}")
+    written = load_trusted(scenario, overrides, trust=trust, toolchain=daemon)
+    options = RunOptions(
+        results=results,
+        toolchain=daemon,
+        seed=seed,
+        shards=shards,
+        keep=keep,
+        allow_host_damage=allow_host_damage,
+        anyway=anyway,
+        argv=tuple(sys.argv),
+    )
+    with screen(as_json=as_json, several=bool(written.daemons), against=against) as audience_of:
+        results_of = anyio.run(run_scenario, written, options, audience_of)
+        for name, (summary, folder) in zip(written.by_daemon(), results_of, strict=True):
+            audience_of(name).finished(summary, folder)
+    if with_report:
+        report_at_the_end(folder for _, folder in results_of)
+    return gravest(summary.exit_code for summary, _ in results_of)

@@ -1,0 +1,43 @@
+"""`repro toolchain`: the daemon binaries in the cache."""
+
+from typing import Annotated
+
+import anyio
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from harness.core.units import format_size
+from harness.toolchain import Toolchain, cached_toolchains, remove, resolve
+
+toolchain = typer.Typer(help="The daemon binaries in the cache.")
+
+Spec = Annotated[str, typer.Argument(metavar="SPEC", help="debian:SUITE, docker:VERSION, buildkit:VERSION, path:DIR …")]
+
+
+@toolchain.command("list")
+def list_cached() -> None:
+    """List the toolchains in the cache."""
+    table = Table("toolchain", "size", "folder", box=None, pad_edge=False, header_style="bold")
+    for cached in cached_toolchains():
+        table.add_row(cached.spec, format_size(cached.size), str(cached.folder))
+    Console().print(table)
+
+
+@toolchain.command("add")
+def add(spec: Spec) -> None:
+    """Fetch a toolchain into the cache, and show what is in it."""
+    found: Toolchain = anyio.run(resolve, spec)
+    table = Table("program", "version", "sha256", box=None, pad_edge=False, header_style="bold")
+    for name, binary in found.binaries.items():
+        table.add_row(name, binary.version, binary.sha256[:16])
+    console = Console()
+    console.print(table)
+    console.print(f"{found.spec} runs {', '.join(found.kinds) or 'no daemon'}")
+
+
+@toolchain.command("remove")
+def remove_cached(spec: Spec) -> None:
+    """Remove a toolchain from the cache."""
+    remove(spec)
+    Console().print(f"{spec}: removed")

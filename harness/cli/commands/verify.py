@@ -1,0 +1,112 @@
+"""`repro verify`: whether a toolchain is free of a hang that another one has."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Final
+
+import anyio
+import typer
+
+from harness.cli.display.series import (
+    Resume,
+    SetA,
+    SetB,
+    Teller,
+    series_of,
+    sides_of,
+    tell_how_to_go_on,
+    teller,
+    time_of,
+)
+from harness.cli.options import RESULTS, BadOption, Results, Seed, Settings
+from harness.cli.trust import Trust
+from harness.core.outcome import ExitCode, gravest
+from harness.core.units import format_duration
+from harness.experiments.series import Question, Series, Side
+from harness.experiments.verify import Demand, Verification, verify
+
+_HANGS: Final = 5
+_STYLES: Final = {"fixed": "bold green", "not fixed": "bold red", "another hang": "bold red"}
+
+
+def verify_(
+    scenarios: Annotated[list[Path], typer.Argument(metavar="SCENARIO...", help="YAML files that hang on A.")],
+    broken: Annotated[str, typer.Option(metavar="A", help="The toolchain that hangs, as `repro run` takes it.")],
+    fixed: Annotated[str, typer.Option(metavar="B", help="The one that is said not to.")],
+    confidence: Annotated[
+        float, typer.Option(metavar="C", help="With which one as bad as A is told from a fixed one.")
+    ] = 0.95,
+    ratio: Annotated[
+        float, typer.Option(metavar="R", help="Ask for more: that B is not even R times as bad as A, such as 0.1.")
+    ] = 1.0,
+    hangs: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Hangs of A by which its rate is known; with more, B takes less.")
+    ] = _HANGS,
+    iterations: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Of a look, at most; without it, the scenario's own.")
+    ] = None,
+    time: Annotated[
+        str | None,
+        typer.Option(metavar="T", help="Begin no look at B after so long; with more of it and --resume it goes on."),
+    ] = None,
+    seed: Seed = None,
+    settings: Settings = None,
+    trust: Trust = False,
+    set_a: SetA = None,
+    set_b: SetB = None,
+    results: Results = RESULTS,
+    earlier: Resume = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> int:
+    """Verify that B is free of the hang that A has, and stop as soon as that can be said, either way.
+
+    Exits with 0: fixed in every scenario; 1: not fixed, B hangs as A does; 125: cannot be said: A does not hang (the
+    test has no power), B hangs in another way, the host has changed, or the time was over; 129 usage; 130
+    interrupted; 255 broken.
+    """
+    if not 0.5 <= confidence < 1:
+        raise BadOption("--confidence", f"{confidence:g} is not from 0.5 to below 1")
+    if not 0 < ratio <= 1:
+        raise BadOption("--ratio", f"{ratio:g} is not above 0 and at most 1")
+    if earlier not in {None, "last"} and len(scenarios) > 1:
+        raise BadOption("--resume", "of several scenarios goes on with the `last` of each")
+    demand = Demand(confidence, hangs, ratio, iterations, time_of("--time", time))
+    pairs = [sides_of(file, broken, fixed, settings, set_a, set_b, trust=trust) for file in scenarios]
+    words = {f"--{name}": getattr(demand, name) for name in ("confidence", "hangs", "ratio", "iterations")}
+    codes = []
+    with teller(as_json=as_json) as tell:
+        for pair in pairs:
+            question = Question("verify", pair, words, seed, demand.seconds)
+            series = series_of(question, results, earlier, tell.watcher, or_new=len(scenarios) > 1)
+            with series.going_on():
+                found = anyio.run(_verify, tell, series, pair, demand)
+            _tell(tell, found)
+            codes.append(found.exit_code)
+            if found.exit_code is ExitCode.INTERRUPTED:
+                break
+    return gravest(codes)
+
+
+async def _verify(tell: Teller, series: Series, pair: tuple[Side, Side], demand: Demand) -> Verification:
+    for side, word in zip(pair, ("broken", "fixed"), strict=True):
+        tell.say(f"{side.name} = {' '.join((side.toolchain, *side.settings))}, said to be {word}")
+    tell.say(f"{pair[0].scenario.name}: seed {series.seed}, {series.path}")
+    return await verify(series, *pair, demand, tell.told)
+
+
+def _tell(tell: Teller, found: Verification) -> None:
+    """Tell the verdict first, then what it rests on."""
+    tell.event("verified", asdict(found))
+    tell.say(f"{found.verdict.upper()}  {found.because}", _STYLES.get(found.verdict, "yellow"))
+    a, b = found.a, found.b
+    daemons = {name: daemon or "none came up" for name, daemon in found.daemons.items()}
+    facts = {
+        "A": f"{found.broken}, {daemons['A']}: {a.hangs} in {a.trials} builds; 95 %: {a.low95:.2g} to {a.high95:.2g}",
+        "B": f"{found.fixed}, {daemons['B']}: {b.hangs} in {b.trials} builds; 95 %: {b.low95:.2g} to {b.high95:.2g}",
+        "hang": found.signature or "none",
+        "needed": f"{found.needed:,} builds on B without it" if found.needed else "–",
+        "folder": f"{found.folder}, {format_duration(round(found.seconds))}",
+    }
+    for name, value in facts.items():
+        tell.say(f"{name:<11} {value}")
+    tell_how_to_go_on(tell, found.exit_code)

@@ -1,0 +1,97 @@
+"""`--against`: what a run says of a hang rate that the user names, such as one that another daemon had."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from harness.analysis.rates import confidence_that_excludes, more_needed
+from harness.core.errors import UsageError
+from harness.core.records import Summary
+from harness.core.units import format_duration, parse_rate
+
+AgainstOption = Annotated[
+    str | None,
+    typer.Option(
+        "--against", metavar="RATE", help="What it says of this hang rate per build: 1/16141, 0.006% or 6.2e-05."
+    ),
+]
+
+
+class NoRate(UsageError):
+    """What was given as a rate, and is none."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"--against: {why}")
+
+
+@dataclass(frozen=True)
+class Against:
+    """What trials say of a rate; the confidence and the trials that it takes are of a run without a hang."""
+
+    against: float
+    hangs: int
+    trials: int
+    unsettled: int
+    """See `stats.Rate`."""
+    low95: float
+    high95: float
+    within95: bool
+    """Whether the 95 % interval of the rate contains it."""
+    excluded_with: float | None
+    more95: int | None
+    more99: int | None
+    trials_per_minute: float
+
+
+def require_rate(text: str | None) -> str | None:
+    """Return the text of a rate as it stands, or None.
+
+    Raises:
+        NoRate: it is none.
+    """
+    try:
+        return text if text is None or parse_rate(text) else None
+    except ValueError as error:
+        raise NoRate(str(error)) from error
+
+
+def hold_against(summary: Summary, text: str) -> Against:
+    """Return what a run says of a rate."""
+    against, rate = parse_rate(text), summary.rate
+    clean = rate.hangs == 0
+    return Against(
+        against,
+        rate.hangs,
+        rate.trials,
+        rate.unsettled,
+        rate.low95,
+        rate.high95,
+        rate.low95 <= against <= rate.high95,
+        confidence_that_excludes(rate.trials, against) if clean else None,
+        more_needed(rate.trials, against, 0.95) if clean else None,
+        more_needed(rate.trials, against, 0.99) if clean else None,
+        60 * rate.trials / summary.seconds if summary.seconds else 0.0,
+    )
+
+
+def told_against(summary: Summary, text: str) -> str:
+    """Return the same to a person, in one line."""
+    held = hold_against(summary, text)
+    if held.excluded_with is None or held.more95 is None or held.more99 is None:
+        where = "contains" if held.within95 else "lies above" if held.low95 > held.against else "lies below"
+        return f"{summary.rate}; the 95 % interval, {summary.rate.interval}, {where} {text}"
+    shown = min(100 * held.excluded_with, 99.99)
+    needs = f"95 % needs {_more(held.more95, held)}, 99 % {_more(held.more99, held)}"
+    if held.more99 == 0:
+        needs = "that is enough for 99 %"
+    elif held.more95 == 0:
+        needs = f"that is enough for 95 %; 99 % needs {_more(held.more99, held)}"
+    speed = f", at {held.trials_per_minute:.0f} a minute" if held.more99 and held.trials_per_minute >= 1 else ""
+    return f"{held.trials:,} trials without a hang exclude {text} with {shown:.4g} % confidence; {needs}{speed}"
+
+
+def _more(trials: int, held: Against) -> str:
+    if held.trials_per_minute < 1:
+        return f"{trials:,} more without a hang"
+    return f"{trials:,} more without a hang ({format_duration(round(60 * trials / held.trials_per_minute))})"

@@ -1,0 +1,238 @@
+"""What a search shows while it goes on, and what it came to: lines for a person, or machine lines."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final, Protocol
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from harness.cli.display.json_lines import machine_line
+from harness.core.units import format_duration
+from harness.experiments.bisect.belief import Group
+from harness.experiments.bisect.search import Answer, Teller
+from harness.experiments.bisect.state import Observation, State
+
+_PLAUSIBLE: Final = 0.01
+"""Candidates with a smaller chance are not worth a line, unless somebody looked at them."""
+_VERBS: Final = {"introduced": "brought the hang", "fixed": "took the hang away"}
+
+
+class SearchScreen(Teller, Protocol):
+    """A teller that also shows what is known, and the end."""
+
+    def known(self, state: State) -> None:
+        """Show what was seen of each candidate, and what is believed."""
+        ...
+
+    def answered(self, state: State, answer: Answer, folder: Path) -> None:
+        """Tell the answer."""
+        ...
+
+    def interrupted(self, folder: Path) -> None:
+        """Tell how to go on."""
+        ...
+
+
+class PlainLines:
+    """Lines for a person."""
+
+    def __init__(self) -> None:
+        self._console = Console()
+
+    def began(self, state: State) -> None:
+        """Tell what is searched."""
+        ends = f"{state.candidates[0].name} to {state.candidates[-1].name}"
+        self._say(
+            f"{ends}: {len(state.candidates)} candidates; who {_VERBS[state.asked.find]}? seed {state.asked.seed}"
+        )
+        if state.note:
+            self._say(state.note)
+        if state.observations:
+            spent = format_duration(round(state.seconds))
+            self._say(f"going on after {len(state.observations)} looks and {spent}")
+
+    def preparing(self, what: str) -> None:
+        """Say what may take a while."""
+        self._say(what, "dim")
+
+    def saw(self, state: State, observation: Observation) -> None:
+        """Tell a look, and what is believed after it."""
+        seen, name = observation.look, state.candidates[observation.candidate].name
+        told = {
+            "hang": f"hang within {seen.builds} builds ({seen.signature or 'of no signature'})",
+            "clean": f"clean, {seen.builds} builds",
+            "nothing": f"says nothing: {seen.because}",
+        }[seen.said]
+        line = f"{format_duration(round(state.seconds)):>8}  {name}  {told}, {observation.wall:.0f} s"
+        if seen.said == "hang" and not observation.counts:
+            line += f"; another hang than {state.signature}: not counted"
+        if observation.purpose == "search":
+            line += f"; {_belief_line(state)}"
+        if observation.purpose in {"good end", "search"} and (left := _left(state)):
+            line += f"; {left}"
+        self._say(line, {"hang": "red", "clean": "green", "nothing": "yellow"}[seen.said])
+
+    def skipped(self, state: State, candidate: int) -> None:
+        """Tell what cannot be tried."""
+        self._say(f"skipped {state.candidates[candidate].name}: {state.skipped[candidate]}", "yellow")
+
+    def calibrated(self, state: State) -> None:
+        """Tell the rate, and what it makes of clean trials."""
+        belief = state.belief
+        low, likely, high = (1 / belief.rate(share) for share in (0.975, 0.5, 0.025))
+        needed = belief.clean_needed(state.asked.confidence)
+        self._say(
+            f"{state.scenario} hangs once in {likely:.3g} builds ({low:.3g} to {high:.3g}), as {state.signature}: "
+            f"{needed} clean builds make a candidate good at {state.asked.confidence:.0%}"
+        )
+
+    def known(self, state: State) -> None:
+        """Print a line for each candidate that was looked at, or may be the one; and what all of it takes."""
+        posterior = state.belief.posterior
+        table = Table(box=None, pad_edge=False)
+        for head in ("candidate", "chance", "hangs", "builds", "looks", "seconds"):
+            table.add_column(head, no_wrap=True)
+        table.add_column()
+        for number, candidate in enumerate(state.candidates):
+            seen = state.of(number)
+            if not seen and posterior[number] < _PLAUSIBLE and number not in state.skipped:
+                continue
+            spent = sum(each.wall for each in seen) + (state.had[number].seconds if number in state.had else 0.0)
+            builds = sum(each.look.builds for each in seen)
+            hangs = sum(each.counts for each in seen)
+            chance = "" if number == 0 else f"{posterior[number]:.3f}"
+            why = f"skipped: {state.skipped[number].splitlines()[0]}" if number in state.skipped else candidate.title
+            title = Text(why, no_wrap=True, overflow="ellipsis")
+            table.add_row(candidate.name, chance, str(hangs), str(builds), str(len(seen)), f"{spent:.0f}", title)
+        self._console.print(table)
+        self._say(_spent(state))
+
+    def answered(self, state: State, answer: Answer, folder: Path) -> None:
+        """Tell the answer first, then what it rests on."""
+        headline, said = _told(state, answer)
+        style = "bold green" if answer.kind == "found" else "yellow"
+        self._console.print(Text(f"{headline}  ", style) + said, soft_wrap=True)
+        self.known(state)
+        self._say(str(folder))
+
+    def interrupted(self, folder: Path) -> None:
+        """Tell how to go on."""
+        self._say(f"what was seen is kept: `repro bisect resume {folder}` goes on", "yellow")
+
+    def _say(self, line: str, style: str = "") -> None:
+        self._console.print(Text(line, style), soft_wrap=True)
+
+
+class JsonLines:
+    """One JSON object a line."""
+
+    def began(self, state: State) -> None:
+        """Say what is searched."""
+        machine_line("began", candidates=[each.model_dump() for each in state.candidates], note=state.note)
+
+    def preparing(self, what: str) -> None:
+        """Say what may take a while."""
+        machine_line("preparing", what=what)
+
+    def saw(self, state: State, observation: Observation) -> None:
+        """Say a look, and what is believed after it."""
+        machine_line(
+            "look",
+            posterior=_posterior(state),
+            left_seconds=_left_seconds(state),
+            **observation.model_dump(mode="json"),
+        )
+
+    def skipped(self, state: State, candidate: int) -> None:
+        """Say what cannot be tried."""
+        machine_line("skipped", candidate=candidate, because=state.skipped[candidate])
+
+    def calibrated(self, state: State) -> None:
+        """Say the rate, and what it makes of clean trials."""
+        belief, confidence = state.belief, state.asked.confidence
+        machine_line(
+            "calibrated",
+            scenario=state.scenario,
+            signature=state.signature,
+            rate=belief.rate(),
+            clean_needed=belief.clean_needed(confidence),
+        )
+
+    def known(self, state: State) -> None:
+        """Say all that is known."""
+        machine_line("known", state=state.model_dump(mode="json"), posterior=_posterior(state))
+
+    def answered(self, state: State, answer: Answer, folder: Path) -> None:
+        """Say the answer."""
+        names = [state.candidates[member].name for member in answer.group.members]
+        machine_line(
+            "answer",
+            kind=answer.kind,
+            candidates=names,
+            chance=answer.group.mass,
+            posterior=_posterior(state),
+            seconds=state.seconds,
+            folder=str(folder),
+        )
+
+    def interrupted(self, folder: Path) -> None:
+        """Say where the search is."""
+        machine_line("interrupted", folder=str(folder))
+
+
+def _told(state: State, answer: Answer) -> tuple[str, str]:
+    """Return the headline of an answer, and the sentence after it."""
+    verb, chance = _VERBS[state.asked.find], f"{answer.group.mass:.1%}"
+    members = [state.candidates[member] for member in answer.group.members]
+    named = " or ".join(f"{each.name} {each.title}".strip() for each in members)
+    if len(members) > 1:
+        named += " (what lies between cannot be tried)"
+    good = state.candidates[state.good_end].name
+    return {
+        "found": ("FOUND", f"{named} {verb}; chance {chance}"),
+        "good end hangs": ("NOT IN RANGE", f"the good end {good} hangs as well; chance {chance}"),
+        "not yet": ("NOT YET", f"time is up; likeliest so far, with {chance}: {_belief_line(state)}"),
+        "no more to learn": ("NOT FOUND", f"no look is worth its time any more; {_belief_line(state)}"),
+    }[answer.kind]
+
+
+def _belief_line(state: State) -> str:
+    """Return who is the likeliest, and out of how many."""
+    belief = state.belief
+    group: Group = belief.groups[0]
+    left = sum(chance >= _PLAUSIBLE for chance in belief.posterior)
+    if 0 in group.members:
+        return f"{left} left, the likeliest is that the good end hangs too ({group.mass:.2f})"
+    names = " or ".join(state.candidates[member].name for member in group.members)
+    return f"{left} left, the likeliest {names} ({group.mass:.2f})"
+
+
+def _spent(state: State) -> str:
+    """Return what the search took, and what it will take still."""
+    building = sum(had.seconds for had in state.had.values())
+    builds = sum(seen.look.builds for seen in state.observations)
+    left = _left(state)
+    return (
+        f"{len(state.observations)} looks, {builds} builds, {format_duration(round(state.seconds))}, of which "
+        f"{format_duration(round(building))} building {len(state.had)} candidates{f'; {left}' if left else ''}"
+    )
+
+
+def _left(state: State) -> str:
+    """Return what the search will take still; nothing where that is unknown, or where it is over."""
+    left = state.left
+    if left is None or left.high80 == 0:
+        return ""
+    low, high = (format_duration(round(seconds)) for seconds in (left.low80, left.high80))
+    return f"{low} to {high} more"
+
+
+def _left_seconds(state: State) -> dict[str, float] | None:
+    left = state.left
+    return asdict(left) if left else None
+
+
+def _posterior(state: State) -> list[float]:
+    return [float(chance) for chance in state.belief.posterior]

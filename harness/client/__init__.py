@@ -1,0 +1,1 @@
+"""A build as it is watched through its client."""

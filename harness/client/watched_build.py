@@ -1,0 +1,166 @@
+"""One running build client, as the rest of the run sees it."""
+
+import re
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import anyio
+
+from harness.buildkit.progress import News, Progress
+from harness.client.detectors.base import Detector, Stillness
+from harness.core.outcome import Outcome, Phase
+from harness.daemons.base import BuildRequest
+from harness.host.attended_clock import Attention
+from harness.host.proc import Child, Identity
+
+_LEFTOVER_SECONDS: Final = 5.0
+"""How long what a client started may outlive it, before it is killed."""
+_BROKEN_CONNECTION: Final = re.compile(
+    r"cannot connect to the docker daemon|connection refused|connection reset|connection is closing|broken pipe|"
+    r"transport is closing|error reading (from server|preface)|code = unavailable|failed to dial|unexpected eof",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a detector said, and how long had been waited in vain (attended seconds)."""
+
+    outcome: Outcome
+    waited: float
+
+
+class Watch:
+    """A client, its progress, and the attended time since either last moved."""
+
+    def __init__(self, actor: str, request: BuildRequest, client: Child, attention: Attention) -> None:
+        self.actor, self.request, self.client = actor, request, client
+        self.progress = Progress(anyio.current_time(), request.exports)
+        self.patience = anyio.CancelScope()
+        """The wait for the client; cancelled at a finding, or when the run ends."""
+        self.found: Found | None = None
+        self.killed: float | None = None
+        """Monotonic time of our signal, where the scenario times this build out."""
+        self.excuse = ""
+        """Why it may fail without fault of its own: the daemon is taken down on purpose."""
+        self.on_news: Callable[[Watch, News], None] = lambda _watch, _news: None
+        self._attention = attention
+        self._phase_since = self._heard_at = attention.attended
+        self.closed = anyio.Event()
+        """Every holder of the client's pipe has closed it, and all that was printed is read."""
+        self._listeners: list[Callable[[bytes], object]] = []
+        self._holders = 0
+
+    @property
+    def iteration(self) -> int:
+        """Which build it is."""
+        return self.request.iteration
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Have it not looked at while we keep the client itself from going on; then all waits begin anew."""
+        self._holders += 1
+        try:
+            yield
+        finally:
+            self._holders -= 1
+            self._phase_since = self._heard_at = self._attention.attended
+
+    @contextmanager
+    def overheard(self, listener: Callable[[bytes], object]) -> Iterator[None]:
+        """Pass on what the client prints, as it comes."""
+        self._listeners.append(listener)
+        try:
+            yield
+        finally:
+            self._listeners.remove(listener)
+
+    async def listen(self) -> None:
+        """Read what the client prints until every holder of the pipe has closed it."""
+        async for chunk in self.client.output():
+            for listener in self._listeners:
+                listener(chunk)
+            self._heard_at = self._attention.attended
+            news = self.progress.feed(chunk, anyio.current_time())
+            if news.phases:
+                self._phase_since = self._heard_at
+            self.on_news(self, news)
+        self.closed.set()
+
+    async def wait(self) -> None:
+        """Wait until the client has ended and what it printed is read; what it leaves running is killed in time."""
+        await self.client.wait()
+        exited = anyio.current_time()
+        with anyio.move_on_after(_LEFTOVER_SECONDS):
+            await self.closed.wait()
+        if not self.closed.is_set():
+            self.client.signal(signal.SIGKILL, group=True)
+        self.progress.exited(exited)
+        self.on_news(self, News((Phase.EXITED,)))
+
+    def look(self, detectors: Iterable[Detector]) -> None:
+        """Ask every detector; at the first that finds something, stop waiting for the client."""
+        if self.found or self._holders or self.client.returncode is not None:
+            return
+        now = self._attention.attended
+        still = Stillness(self.progress.phase, now - self._phase_since, now - self._heard_at)
+        for detector in detectors:
+            waited = detector.waited(still)
+            if waited is not None:
+                self.found = Found(detector.outcome, waited)
+                self.patience.cancel()
+                return
+
+    def cut_off(self) -> None:
+        """Stop waiting for the client, unless its export has completed and it may yet be seen to hang."""
+        if self.progress.phase is not Phase.EXPORTED:
+            self.patience.cancel()
+
+
+@dataclass(frozen=True)
+class ClientVerdict:
+    """What became of a client, and the error it told, if any."""
+
+    outcome: Outcome
+    error: str = ""
+
+
+def judge_client(watch: Watch, daemon: int | None) -> ClientVerdict:
+    """Say what became of a client that is waited for no more.
+
+    Args:
+        watch: the client.
+        daemon: the daemon's pid, if it is ours: a build that failed beside a dead daemon did not fail by itself.
+    """
+    progress, returncode = watch.progress, watch.client.returncode
+    if watch.found:
+        return ClientVerdict(watch.found.outcome)
+    if progress.phase is not Phase.EXITED or returncode is None:
+        return ClientVerdict(Outcome.CUT_OFF)
+    if returncode == 0:
+        return ClientVerdict(Outcome.OK)
+    if watch.excuse:
+        return ClientVerdict(Outcome.CUT_OFF, watch.excuse)
+    if watch.killed is not None:
+        return ClientVerdict(Outcome.TIMED_OUT)
+    return _judge_failure(progress, returncode, daemon_died=daemon is not None and not _alive(daemon))
+
+
+def _judge_failure(progress: Progress, returncode: int, *, daemon_died: bool) -> ClientVerdict:
+    """Tell a build that failed from a client that never got to build."""
+    if returncode < 0:
+        return ClientVerdict(Outcome.INFRA, f"the client was ended by signal {-returncode}, which we did not send")
+    told = [line for line in progress.messages if "error" in line.lower()] or [*progress.messages]
+    error = told[-1] if told else progress.vertex_error or f"the client ended with status {returncode}, and no word"
+    built = Phase.SOLVING in progress.reached and not _BROKEN_CONNECTION.search(error) and not daemon_died
+    return ClientVerdict(Outcome.FAILED if built else Outcome.INFRA, error)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return Identity.of(pid).alive()
+    except ProcessLookupError:
+        return False

@@ -1,0 +1,1 @@
+"""What every other room uses: errors, outcomes, units, delays, records, seeded chance, the strict base of models."""

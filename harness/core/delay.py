@@ -1,0 +1,75 @@
+"""A time to wait, fixed or random: ``2s``, ``{uniform: [0s, 50ms]}``, ``{exponential: 2s}``."""
+
+from random import Random
+from typing import Annotated, Self
+
+from pydantic import Discriminator, RootModel, Tag, model_validator
+
+from harness.core.model import Written
+from harness.core.units import Duration
+
+
+class Fixed(RootModel[Duration]):
+    """Always the same."""
+
+    def draw(self, random: Random) -> float:  # noqa: ARG002 — the same call for every kind
+        """Return seconds."""
+        return self.root
+
+    @property
+    def least(self) -> float:
+        """The shortest wait, in seconds."""
+        return self.root
+
+
+class Uniform(Written):
+    """Anything between two bounds, alike likely."""
+
+    uniform: tuple[Duration, Duration]
+
+    def draw(self, random: Random) -> float:
+        """Return seconds."""
+        return random.uniform(*self.uniform)
+
+    @property
+    def least(self) -> float:
+        """The shortest wait, in seconds."""
+        return self.uniform[0]
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.uniform[0] > self.uniform[1]:
+            raise ValueError("the first bound of `uniform` is the lower one")
+        return self
+
+
+class Exponential(Written):
+    """The gaps of events that come at random at a steady rate; the value is their mean."""
+
+    exponential: Duration
+
+    def draw(self, random: Random) -> float:
+        """Return seconds."""
+        return random.expovariate(1 / self.exponential) if self.exponential else 0.0
+
+    @property
+    def least(self) -> float:
+        """The shortest wait, in seconds."""
+        return 0.0
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, Uniform | Exponential):
+        return type(value).__name__
+    if isinstance(value, dict):
+        return "Uniform" if "uniform" in value else "Exponential"
+    return "Fixed"
+
+
+Delay = Annotated[
+    Annotated[Fixed, Tag("Fixed")] | Annotated[Uniform, Tag("Uniform")] | Annotated[Exponential, Tag("Exponential")],
+    Discriminator(_kind),
+]
+"""Any of the three."""
+
+NO_DELAY = Fixed(0.0)

@@ -1,0 +1,297 @@
+"""What a run leaves behind: frozen records, one table of the database each, and the summary; one format version.
+
+Times are seconds since the run began, on the monotonic clock, unless a name says otherwise.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from harness.core.outcome import Ending, ExitCode, Outcome, Phase, Verdict
+
+FORMAT: Final = 1
+"""Version of every file and table below; a reader refuses what is newer than itself."""
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Hangs per trial, with its two-sided exact 95 % interval (Clopper–Pearson)."""
+
+    hangs: int
+    trials: int
+    low95: float
+    high95: float
+    unsettled: int = 0
+    """Builds beside those that hung first, of which nobody can tell whether they were trials."""
+
+    def __str__(self) -> str:
+        """Return it as a person reads it."""
+        return f"{self.hangs:,} in {self.counted} trials"
+
+    @property
+    def counted(self) -> str:
+        """The trials as a person reads them; between what they lie, where that is all that can be told."""
+        most = f" to {self.trials + self.unsettled:,}" if self.unsettled else ""
+        return f"{self.trials:,}{most}"
+
+    @property
+    def interval(self) -> str:
+        """The interval as a person reads it."""
+        return f"{self.low95:.2g} to {self.high95:.2g}"
+
+
+@dataclass(frozen=True)
+class Birth:
+    """A daemon of a run, as it came up."""
+
+    generation: int
+    """Which one of the run's it is, from 1; other records name it by this."""
+    shard: int
+    """Which of the daemons side by side it is, from 1."""
+    at: float
+    pid: int | None
+    cores: tuple[int, ...]
+    """Those that it was pinned to; none where it was not."""
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A build on its way; its record is replaced by the iteration's."""
+
+    number: int
+    actor: str
+    args: Mapping[str, str]
+    started: float
+    generation: int = 1
+    """Which daemon of the run it is built on, from 1."""
+
+
+@dataclass(frozen=True)
+class Iteration:
+    """One build attempt."""
+
+    number: int
+    actor: str
+    args: Mapping[str, str]
+    outcome: Outcome
+    started: float
+    solving: float | None
+    exporting: float | None
+    exported: float | None
+    exited: float | None
+    killed: float | None
+    """When we sent the signal that the scenario asked for."""
+    returncode: int | None
+    error: str = ""
+    seen_by: str = "client"
+    """Who showed its outcome: its client, or the daemon's `history` of builds, after we had timed the client out."""
+    generation: int = 1
+    """Which daemon of the run it was built on, from 1."""
+    released: float | None = None
+    """When the daemon was seen to hold it no longer, of a build that we timed out; None where nobody saw."""
+
+    @property
+    def tail(self) -> float | None:
+        """Seconds from the export's completion to the client's exit."""
+        return None if self.exited is None or self.exported is None else self.exited - self.exported
+
+
+@dataclass(frozen=True)
+class Action:
+    """One act of an actor that is no build."""
+
+    actor: str
+    kind: str
+    count: int
+    due: float
+    """When what called for it came, and its delay had passed."""
+    started: float
+    acted: float | None
+    """When it took effect, such as the signal sent or the client started; None where it could not be done."""
+    ended: float
+    """When it was done, and healed."""
+    succeeded: bool
+    detail: str
+    generation: int = 1
+    """Which daemon of the run it was done to, from 1."""
+
+    @property
+    def lag(self) -> float | None:
+        """Seconds from what called for it to its taking effect."""
+        return None if self.acted is None else self.acted - self.due
+
+
+@dataclass(frozen=True)
+class Sample:
+    """How the daemon, the host and the harness were at one time."""
+
+    at: float
+    cpu: float | None
+    """Cores that the daemon's processes used since the last sample."""
+    rss: int | None
+    """Resident bytes of the daemon's processes."""
+    goroutines: int | None
+    running: int
+    """Builds in flight."""
+    lag: float
+    """The latest that our own heartbeat came since the last sample, in seconds."""
+    unattended: float
+    """Seconds so far that do not count towards a threshold, because we or the host were held up."""
+    own_cpu: float
+    """Cores that the harness itself used since the last sample."""
+    own_rss: int
+    disk_free: int | None = None
+    """Bytes that the daemon's root and the run's records may still grow by, on the fuller of their disks."""
+    generation: int = 1
+    """Which daemon of the run it is of, from 1."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A hang or a stall, as it was when it was seen."""
+
+    iteration: int
+    kind: Outcome
+    at: float
+    actor: str
+    args: Mapping[str, str]
+    phase: Phase
+    waited: float
+    """Attended seconds without the event that was due."""
+    completed_steps: int
+    last_progress: tuple[str, ...]
+    hunted: bool
+    """Whether the scenario's verdict goes by findings of this kind."""
+    generation: int = 1
+    """Which daemon of the run it is of, from 1."""
+    seen_by: str = "client"
+    """`client`, which waited; or `history`: of a build that we timed out, the daemon holds the record to be running."""
+
+
+@dataclass(frozen=True)
+class GoroutineGroup:
+    """Goroutines that were made at one place, and are in one state at one place."""
+
+    creator: str
+    """The function that made them; empty of the first one, and of the runtime's own."""
+    state: str
+    function: str
+    """The innermost call that is not of Go's own."""
+    count: int
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What a daemon held while no build of ours was in it."""
+
+    iteration: int
+    """The last one that had begun; all had ended."""
+    series: int
+    """Which process of the daemon it is, from 1: growth is only within one."""
+    at: float
+    held: float
+    """Seconds for which no build could begin."""
+    quiet: bool
+    """Whether the number of goroutines had come to rest; other actors go on, and may not let it."""
+    goroutines: int | None
+    lasting: int | None
+    """How many of them an audit some ten seconds before had seen too; None where there was none."""
+    groups: tuple[GoroutineGroup, ...]
+    """The largest ones of those that last."""
+    open_files: int | None
+    rss: int | None
+    """Resident bytes of the daemon's processes."""
+    running: int | None
+    """Build records that the daemon holds to be running: builds whose clients are gone."""
+    cache: int | None = None
+    """Records in the daemon's cache; None where it did not say, or was asked less than a minute before."""
+    generation: int = 1
+    """Which daemon of the run it is of, from 1."""
+
+
+@dataclass(frozen=True)
+class Leak:
+    """Whether a daemon's lasting goroutines grow with its builds, by how many a build, and what makes them."""
+
+    verdict: Literal["yes", "no", "unclear"]
+    per_iteration: float
+    low95: float
+    high95: float
+    bucket: str | None
+    """The function that makes those that grow most; None where nothing grows."""
+
+
+@dataclass(frozen=True)
+class FirstHang:
+    """The figure that a user quotes."""
+
+    iteration: int
+    seconds: float
+    build: str
+    args: Mapping[str, str]
+    kind: Outcome
+    seen_by: str = "client"
+
+
+Said = Literal["yes", "no", "not asked"]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a hung daemon did when it was asked."""
+
+    said: Said
+    seconds: float
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What keeps a daemon from going on, read from its goroutines."""
+
+    kind: str
+    """`livelock`, `deadlock`, `lost wake-up`, `client side`, `frozen`, `slow`, `idle`, or `unknown`."""
+    because: str
+    signature: str
+    """The name of what is known; of what is not, one that another run of the same gets too."""
+    known: bool
+    fixed_in: Mapping[str, str]
+    """The first version with the fix, by product: `BuildKit`, `Engine`."""
+    link: str
+    sentence: str
+    """All of it to a person."""
+    goroutines: tuple[int, ...]
+    """The ids of those that say so."""
+    frames: tuple[str, ...]
+    """The functions that they have in common, the innermost first; Go's own are left out."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A finished run, in one object; `summary.json`."""
+
+    format: int
+    scenario: str
+    daemon: Mapping[str, Any]
+    seed: int
+    verdict: Verdict
+    because: str
+    ending: Ending
+    exit_code: ExitCode
+    iterations: int
+    outcomes: Mapping[str, int]
+    first_hang: FirstHang | None
+    first_stall: FirstHang | None
+    rate: Rate
+    tail_seconds: Mapping[str, float | None]
+    seconds: float
+    iterations_per_minute: float
+    unattended_seconds: float
+    aftermath: Mapping[str, Answer] = field(default_factory=dict)
+    """The answers of a daemon that hung, by question."""
+    diagnosis: Diagnosis | None = None
+    """What the evidence of the first finding comes to."""
+    left_behind: tuple[str, ...] = ()
+    """What could not be ended or removed; `repro clean` tries again."""
+    leak: Leak | None = None
+    """None where too few audits say anything."""

@@ -1,0 +1,1 @@
+"""Many short runs put together: compare, verify, bisect."""

@@ -1,0 +1,112 @@
+"""Where to look next and for how long: what tells most about the culprit per second, all costs counted.
+
+A look of n trials hangs or does not. What that tells is the mutual information of its outcome and the hypothesis: how
+uncertain the outcome is, less how uncertain it is for one who knows the culprit. Short looks tell more per trial, long
+ones pay a build and a start off; the best quotient weighs these by itself.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from harness.experiments.bisect.belief import Belief, Bools, Seen
+from harness.experiments.bisect.rates import Floats, Ints
+
+_LENGTHS: Final = (0.125, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.5, 7.0, 11.0)
+"""Of looks, in trials that a hang takes on average."""
+_NEGLIGIBLE: Final = 1e-9
+"""Hypotheses with no more of a chance than this one among so many are left out of the sums."""
+_SAME: Final = 0.999
+"""Candidates within a thousandth of the best are ties: the oldest is chosen, not rounding's."""
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What looks take, in seconds."""
+
+    have: Sequence[float]
+    """To build or fetch each candidate; 0 where it is there."""
+    start: float
+    """To start a daemon and to end it, each look again."""
+    trial: float
+    hang: float = 0.0
+    """From a hang to its being told."""
+    longest: int = 1_000_000
+    """No look has more trials."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A look to be made."""
+
+    candidate: int
+    trials: int
+    """At most: a hang ends it."""
+    gain_bits: float
+    """What it is expected to tell of the culprit."""
+    seconds: float
+    """What it is expected to take, if the candidate can be had."""
+
+
+def next_look(belief: Belief, costs: Costs) -> Choice | None:
+    """Return the look with most bits per second; None where nothing that can be tried tells anything.
+
+    The bad end tells nothing of the culprit, so it is never chosen: its looks, which tell the hang rate, come first.
+    """
+    likely = belief.posterior > _NEGLIGIBLE
+    of_likely = belief.bad[likely]
+    telling = of_likely.any(axis=0) & ~of_likely.all(axis=0)
+    open_ = np.setdiff1d(np.nonzero(telling)[0], list(belief.skipped)).astype(np.int64)
+    if not len(open_):
+        return None
+    trials = _lengths(belief, costs)
+    clean, told, made = _foresight(belief, likely, open_, trials)
+    have = np.asarray(costs.have, dtype=np.float64)[open_]
+    works = np.where(have > 0, chance_to_work(belief, open_), 1.0)[:, None]
+    seconds = costs.start + costs.trial * made + costs.hang * (1 - clean)
+    worth = works * told / (have[:, None] + works * seconds)
+    if worth.max() <= 0:
+        return None
+    row = int(np.argmax(worth.max(axis=1) >= _SAME * worth.max()))
+    column = int(np.argmax(worth[row]))
+    expected = float(have[row] + seconds[row, column])
+    return Choice(int(open_[row]), int(trials[column]), float(told[row, column]), expected)
+
+
+def _lengths(belief: Belief, costs: Costs) -> Ints:
+    unit = 1 / belief.rate()
+    return np.unique(np.clip(np.ceil(unit * np.array(_LENGTHS)), 1, costs.longest)).astype(np.int64)
+
+
+def _foresight(belief: Belief, likely: Bools, open_: Ints, trials: Ints) -> tuple[Floats, Floats, Floats]:
+    """Return the chance of no hang, the bits told, and the trials made: of each candidate and number of trials."""
+    joint = belief.joint[likely]
+    chance = joint.sum(axis=1)[:, None]
+    shape = len(open_), len(trials)
+    clean, told, made = np.empty(shape), np.empty(shape), np.empty(shape)
+    seen = [belief.seen.get(int(candidate), Seen()) for candidate in open_]
+    for kind in set(seen):
+        these = np.array([one == kind for one in seen])
+        bad = belief.bad[np.ix_(likely, open_[these])].T.astype(np.float64)
+        quiet = joint @ belief.rates.quiet(trials, kind.clean, kind.hangs)
+        until = joint @ belief.rates.until_hang(trials, kind.clean, kind.hangs)
+        clean[these] = 1 - bad @ (chance - quiet)
+        told[these] = _coin(clean[these]) - bad @ (chance * _coin(quiet / chance))
+        made[these] = (1 - bad @ chance) * trials + bad @ until
+    return clean, told, made
+
+
+def _coin(chance: Floats) -> Floats:
+    """Return how uncertain an event of such a chance is, in bits."""
+    p = np.clip(chance, 1e-15, 1 - 1e-15)
+    return -(p * np.log2(p) + (1 - p) * np.log2(1 - p))
+
+
+def chance_to_work(belief: Belief, open_: Ints) -> Floats:
+    """Return the chance that each candidate builds and starts: those broken are often neighbours."""
+    tried = sorted(belief.skipped | set(belief.seen))
+    failed = np.array([candidate in belief.skipped for candidate in tried], dtype=np.float64)
+    near = 1 / (1 + np.abs(np.subtract.outer(open_, tried)))
+    return np.asarray(1 - (near @ failed + 0.1) / (near.sum(axis=1) + 2))

@@ -1,0 +1,103 @@
+"""How long a search will take still: futures of it are played out, each with a culprit and hang rates as believed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from harness.analysis.rates import quantile
+from harness.core.rng import SEED_BITS
+from harness.experiments.bisect.belief import Belief, Seen
+from harness.experiments.bisect.choice import Costs, chance_to_work, next_look
+
+_FUTURES: Final = 25
+_FEWEST: Final = 5
+"""Fewer futures say nothing."""
+_CHOICES: Final = 40_000
+"""Once so many looks are chosen, times candidates, no future is begun: a second with 64 candidates, some with 1,000."""
+_LOOKS: Final = range(150, 601)
+"""So few, and so many looks are chosen before that, however many candidates there are."""
+_ENDLESS: Final = 300
+"""A future that takes more looks than this is not played to its end."""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Between what two numbers of seconds it will be, in four of five cases."""
+
+    low80: float
+    high80: float
+
+
+def forecast(belief: Belief, costs: Costs, confidence: float, seed: int) -> Forecast | None:
+    """Return how many seconds a search will take until it answers, or finds nothing more to learn.
+
+    None where that takes so many looks that to play them out would take too long.
+
+    Args:
+        belief: what is believed now.
+        costs: what looks take.
+        confidence: with which it answers.
+        seed: of the futures that are drawn.
+    """
+    chance = np.random.default_rng(seed % 2**SEED_BITS)
+    most = min(max(_CHOICES // belief.bad.shape[1], _LOOKS[0]), _LOOKS[-1])
+    seconds: list[float] = []
+    looks = 0
+    while len(seconds) < _FUTURES and looks < most:  # one that is begun is ended: to drop the longest would flatter
+        future = _future(belief, costs, confidence, chance)
+        if future is None:
+            return None
+        seconds.append(future.seconds)
+        looks += future.looks
+    low, high = (quantile(seconds, share) for share in (0.1, 0.9))
+    return None if low is None or high is None or len(seconds) < _FEWEST else Forecast(low, high)
+
+
+@dataclass(frozen=True)
+class _Future:
+    seconds: float
+    looks: int
+
+
+def _future(belief: Belief, costs: Costs, confidence: float, chance: np.random.Generator) -> _Future | None:
+    """Play one future out; None if it seems to have no end."""
+    hangs_at = _world(belief, chance)
+    have, seconds, looks = list(costs.have), 0.0, 0
+    while not belief.answer(confidence):
+        choice = next_look(belief, replace(costs, have=have))
+        if choice is None:
+            break
+        if looks == _ENDLESS:
+            return None
+        looks += 1
+        candidate = choice.candidate
+        seconds += have[candidate]
+        if have[candidate] and chance.random() > chance_to_work(belief, np.array([candidate]))[0]:
+            belief = belief.skip(candidate)
+            continue
+        have[candidate] = 0.0
+        until = hangs_at(candidate)
+        hung = until <= choice.trials
+        trials = min(until, choice.trials)
+        seconds += costs.start + costs.trial * trials + costs.hang * hung
+        belief = belief.saw(candidate, trials, hung=hung)
+    return _Future(seconds, looks)
+
+
+def _world(belief: Belief, chance: np.random.Generator) -> Callable[[int], int]:
+    """Draw a culprit and hang rates; return what draws the trial at which a look at a candidate hangs."""
+    drawn = int(chance.choice(belief.joint.size, p=belief.joint.ravel()))
+    culprit, mean = np.unravel_index(drawn, belief.joint.shape)
+    rates: dict[int, float] = {}
+
+    def hangs_at(candidate: int) -> int:
+        if not belief.bad[culprit, candidate]:
+            return np.iinfo(np.int64).max
+        if candidate not in rates:
+            seen = belief.seen.get(candidate, Seen())
+            rates[candidate] = belief.rates.draw(int(mean), chance, seen.clean, seen.hangs)
+        return int(chance.geometric(rates[candidate]))
+
+    return hangs_at

@@ -1,0 +1,324 @@
+"""A search from the list of its candidates to its answer.
+
+1. Both ends are built or fetched: what cannot be had there ends the search before hours are spent.
+2. Of several scenarios, the one that hangs soonest on the bad end is taken.
+3. The bad end is looked at until it hung a few times: so the hang, its rate, and how many clean builds mean anything
+   are known.
+4. The good end is looked at for as long as a bad one would hardly keep quiet.
+5. Candidate after candidate is looked at, each time the one that is expected to say most in a second, for as long as
+   it is worth it; one that cannot be built or started is skipped.
+6. The answer is there as soon as it is believed with the confidence that was asked for.
+
+Every observation is saved before the next is made, so a search that was ended goes on where it stood.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from time import monotonic
+from typing import Any, Final, Literal, Protocol
+
+from harness.core.errors import InfraError, UsageError
+from harness.core.outcome import Ending
+from harness.core.rng import SEED_BITS
+from harness.experiments.bisect.belief import Group
+from harness.experiments.bisect.candidates import CannotBeHad, EndsCannotBeHad, Range, TellsCost, require_ends
+from harness.experiments.bisect.choice import Choice, Costs, next_look
+from harness.experiments.bisect.state import Had, Observation, Purpose, State, save
+from harness.experiments.short_run import Look, look
+from harness.scenario import Scenario
+
+_SEEDS: Final = 2**SEED_BITS
+_TRIES: Final = 3
+"""So many looks in a row that say nothing are borne of one candidate; then it is skipped."""
+_GOOD_END: Final = 0.8
+"""A bad candidate keeps quiet with a chance of a fifth for as long as the good end is looked at first."""
+
+
+class BadEndIsClean(UsageError):
+    """A bad end that does not hang."""
+
+    def __init__(self, name: str, builds: int, good: str, *, good_hangs: bool) -> None:
+        both = f"; {good} hangs, so the ends are the wrong way round: swap them, or say --find the other way"
+        neither = f"; nor does {good}: find a scenario that hangs first, or give it longer (--set stop.iterations=N)"
+        super().__init__(f"the bad end {name} does not hang in {builds} builds{both if good_hangs else neither}")
+
+
+class ScenarioDoesNotRun(UsageError):
+    """Looks at the bad end that say nothing."""
+
+    def __init__(self, name: str, because: str) -> None:
+        super().__init__(f"looks at the bad end {name} say nothing: {because}; see to the scenario first")
+
+
+class UnknownHang(UsageError):
+    """Hangs of the bad end of which nobody can say that they are one and the same."""
+
+    def __init__(self, name: str, runs: list[str]) -> None:
+        super().__init__(
+            f"the bad end {name} hangs, but its evidence gives no signature ({', '.join(runs)}), or each time another: "
+            "look at it with `repro show`, and say --any-hang if every hang is to count"
+        )
+
+
+class HostBreaks(InfraError):
+    """Looks that end because of us or of the host."""
+
+    def __init__(self, name: str, because: str) -> None:
+        super().__init__(f"{_TRIES} looks at {name} in a row came to nothing because of this host: {because}")
+
+
+class Teller(Protocol):
+    """Who is told what a search does."""
+
+    def began(self, state: State) -> None:
+        """The list of candidates is there, and what was seen before."""
+        ...
+
+    def preparing(self, what: str) -> None:
+        """Something that may take a while has begun."""
+        ...
+
+    def saw(self, state: State, observation: Observation) -> None:
+        """A look has ended."""
+        ...
+
+    def skipped(self, state: State, candidate: int) -> None:
+        """A candidate cannot be tried."""
+        ...
+
+    def calibrated(self, state: State) -> None:
+        """The bad end has hung often enough."""
+        ...
+
+
+Take = Callable[[Scenario, str, int, int], Awaitable[Look]]
+"""Looks with a scenario at a toolchain for so many iterations, with a seed."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a search came to."""
+
+    kind: Literal["found", "good end hangs", "not yet", "no more to learn"]
+    group: Group
+    """Who it is believed to be, and how firmly."""
+
+
+class Search:
+    """One search on its way."""
+
+    def __init__(
+        self,
+        folder: Path,
+        state: State,
+        range_: Range,
+        scenarios: Mapping[str, Scenario],
+        teller: Teller,
+        take: Take | None = None,
+    ) -> None:
+        self.folder, self.state, self._range, self._teller = folder, state, range_, teller
+        self._scenarios = scenarios
+        self._take = take or self._run
+        self._began = monotonic()
+        self._before = state.seconds
+
+    async def run(self) -> Answer:
+        """Search until there is an answer, nothing more to learn, or no time left.
+
+        Raises:
+            UsageError: the range or the scenario cannot give an answer; the message says why.
+            InfraError: the host broke.
+            Interrupted: by the user; what was seen is saved.
+        """
+        self._teller.began(self.state)
+        await self._have_ends()
+        if not self.state.scenario:
+            await self._choose_scenario()
+        await self._calibrate()
+        while all(_says_nothing(seen) for seen in self.state.of(self.state.good_end)):
+            quiet = self.state.belief.clean_needed(_GOOD_END)
+            await self._look(self.state.good_end, self.state.scenario, quiet, "good end")
+        return await self._narrow()
+
+    async def _have_ends(self) -> None:
+        self._teller.preparing("getting both ends")
+        began = monotonic()
+        specs = await require_ends(self._range)
+        each = (monotonic() - began) / len(specs)
+        ends = dict(zip((0, len(self.state.candidates) - 1), specs, strict=True))
+        had = {end: Had(spec=spec, seconds=each) for end, spec in ends.items() if end not in self.state.had}
+        self._keep(had={**self.state.had, **had})
+
+    async def _choose_scenario(self) -> None:
+        """Take the scenario that hangs soonest on the bad end; each has as long as the best so far took."""
+        best, shortest = "", float("inf")
+        for name in self.state.asked.scenarios:
+            seen = await self._look_for_hang(name, "choose", shortest)
+            if seen is not None and seen.look.seconds < shortest:
+                best, shortest = name, seen.look.seconds
+        if not best:
+            await self._nothing_hangs()
+        first = next(seen for seen in self.state.observations if seen.scenario == best and seen.counts)
+        self._keep(scenario=best, signature=first.look.signature)
+
+    async def _calibrate(self) -> None:
+        while not self._calibrated:
+            await self._look_for_hang(self.state.scenario, "calibrate", float("inf"))
+        self._teller.calibrated(self.state)
+
+    @property
+    def _calibrated(self) -> bool:
+        """Whether the bad end has hung often enough."""
+        return sum(seen.counts for seen in self.state.of(self.state.bad_end)) >= self.state.asked.calibrate
+
+    async def _look_for_hang(self, name: str, purpose: Purpose, seconds: float) -> Observation | None:
+        """Look at the bad end with a scenario to its own end; return the look if it hung."""
+        bad = self.state.bad_end
+        scenario = self._scenarios[name]
+        if seconds < (scenario.stop.time or float("inf")):
+            scenario = scenario.model_copy(update={"stop": scenario.stop.model_copy(update={"time": seconds})})
+        for _ in range(_TRIES):
+            seen = await self._observe(bad, name, scenario, scenario.stop.iterations or _SEEDS, purpose)
+            if seen.counts:
+                return seen
+            if seen.look.said == "clean" and purpose == "choose":
+                return None
+        if seen.look.said == "clean":
+            await self._nothing_hangs()
+        if seen.look.said == "hang":
+            runs = [each.look.folder for each in self.state.observations if each.look.said == "hang"]
+            raise UnknownHang(self._name(bad), runs)
+        raise ScenarioDoesNotRun(self._name(bad), seen.look.because)
+
+    async def _nothing_hangs(self) -> None:
+        """Say that the bad end does not hang, and whether the good one does instead."""
+        good, name = self.state.good_end, self.state.scenario or self.state.asked.scenarios[0]
+        scenario = self._scenarios[name]
+        builds = sum(seen.look.builds for seen in self.state.observations if seen.candidate == self.state.bad_end)
+        other = await self._observe(good, name, scenario, scenario.stop.iterations or _SEEDS, "good end")
+        hangs = other.look.said == "hang"
+        raise BadEndIsClean(self._name(self.state.bad_end), builds, self._name(good), good_hangs=hangs)
+
+    async def _narrow(self) -> Answer:
+        """Look at candidate after candidate."""
+        confidence = self.state.asked.confidence
+        while True:
+            belief = self.state.belief
+            group = belief.answer(confidence)
+            if group is not None:
+                return Answer("good end hangs" if 0 in group.members else "found", group)
+            if self.state.asked.seconds is not None and self._spent > self.state.asked.seconds:
+                return Answer("not yet", belief.groups[0])
+            choice = next_look(belief, self._costs())
+            if choice is None:
+                return Answer("no more to learn", belief.groups[0])
+            await self._try(choice)
+
+    async def _try(self, choice: Choice) -> None:
+        try:
+            await self._have(choice.candidate)
+        except CannotBeHad as refusal:
+            self._skip(choice.candidate, refusal.why)
+        else:
+            await self._look(choice.candidate, self.state.scenario, choice.trials, "search")
+
+    async def _look(self, candidate: int, name: str, builds: int, purpose: Purpose) -> None:
+        """Look at a candidate for so many builds; skip it where the daemon is in the way, again and again."""
+        seen = await self._observe(candidate, name, self._scenarios[name], builds, purpose)
+        silent = 0
+        for earlier in reversed(self.state.of(candidate)):
+            if not _says_nothing(earlier):
+                break
+            silent += 1
+        if silent >= _TRIES and seen.look.ending is Ending.INFRA:
+            raise HostBreaks(self._name(candidate), seen.look.because)
+        if silent >= _TRIES or (silent and seen.look.ending in {Ending.DAEMON_DIED, Ending.FAILING}):
+            self._skip(candidate, seen.look.because)
+            if purpose == "good end":
+                raise EndsCannotBeHad([CannotBeHad(self._name(candidate), seen.look.because)])
+
+    async def _observe(
+        self, candidate: int, name: str, scenario: Scenario, iterations: int, purpose: Purpose
+    ) -> Observation:
+        """Make one look, and save it."""
+        self._teller.preparing(f"looking at {self._name(candidate)}")
+        began, asked = monotonic(), self.state.asked
+        seed = (asked.seed + len(self.state.observations)) % _SEEDS
+        seen = await self._take(scenario, self.state.had[candidate].spec, iterations, seed)
+        wanted = seen.signature if purpose == "choose" else self.state.signature
+        ours = asked.any_hang or (seen.signature == wanted != "")
+        observation = Observation(
+            candidate=candidate,
+            scenario=name,
+            purpose=purpose,
+            look=seen,
+            wall=monotonic() - began,
+            counts=seen.said == "hang" and ours,
+        )
+        self._keep(observations=(*self.state.observations, observation))
+        if self._calibrated and purpose != "calibrate":
+            self._keep(costs=self._costs())
+        self._teller.saw(self.state, observation)
+        return observation
+
+    async def _have(self, candidate: int) -> None:
+        """Have a candidate's toolchain, built or fetched if need be."""
+        known = candidate in self.state.had
+        if not known:
+            self._teller.preparing(f"getting {self._name(candidate)}")
+        began = monotonic()
+        spec = await self._range.toolchain(candidate)
+        if not known:
+            self._keep(had={**self.state.had, candidate: Had(spec=spec, seconds=monotonic() - began)})
+
+    async def _run(self, scenario: Scenario, toolchain: str, iterations: int, seed: int) -> Look:
+        """Look with a real run."""
+        asked = self.state.asked
+        return await look(
+            scenario,
+            toolchain,
+            results=self.folder,
+            iterations=iterations,
+            seed=seed,
+            shards=asked.shards,
+            argv=asked.argv,
+        )
+
+    def _costs(self) -> Costs:
+        """Return what looks have cost so far, and what they will."""
+        seen = [each for each in self.state.observations if each.scenario == self.state.scenario and each.look.builds]
+        clean = [each for each in seen if each.look.said == "clean"] or seen
+        per_build = sum(each.look.seconds for each in clean) / sum(each.look.builds for each in clean)
+        start = sum(max(each.wall - each.look.seconds, 0.0) for each in seen) / len(seen)
+        hung = [max(each.look.seconds - per_build * each.look.builds, 0.0) for each in seen if each.look.said == "hang"]
+        told = sum(hung) / len(hung)
+        have = [self._seconds_to_have(candidate) for candidate in range(len(self.state.candidates))]
+        return Costs(have=have, start=start, trial=per_build, hang=told)
+
+    def _seconds_to_have(self, candidate: int) -> float:
+        """Return what it will take to have a candidate: what it told, or else the median of what others took."""
+        if candidate in self.state.had:
+            return 0.0
+        told = self._range.seconds(candidate) if isinstance(self._range, TellsCost) else None
+        return median(had.seconds for had in self.state.had.values()) if told is None else told
+
+    def _skip(self, candidate: int, why: str) -> None:
+        self._keep(skipped={**self.state.skipped, candidate: why})
+        self._teller.skipped(self.state, candidate)
+
+    def _keep(self, **news: Any) -> None:
+        self.state = self.state.model_copy(update=news)
+        save(self.state, self.folder)
+
+    def _name(self, candidate: int) -> str:
+        return self.state.candidates[candidate].name
+
+    @property
+    def _spent(self) -> float:
+        return self._before + monotonic() - self._began
+
+
+def _says_nothing(seen: Observation) -> bool:
+    return seen.look.said == "nothing" and not seen.look.builds

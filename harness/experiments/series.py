@@ -1,0 +1,285 @@
+"""Looks at two sides, A and B, one after the other: a folder for what they say, a line in it for each as it is done.
+
+What is asked next follows from what was seen. So a series that was ended goes on by being asked the same once more:
+what its folder has is not looked at again.
+"""
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from time import monotonic
+from typing import Any, Final, Literal
+
+from pydantic import TypeAdapter, ValidationError
+
+from harness.analysis.two_sample import Exposure
+from harness.core.errors import StoreError, UsageError
+from harness.core.rng import SEED_BITS, Dice, first_seed
+from harness.experiments.short_run import Look, look
+from harness.run.observer import Audience, Nobody
+from harness.run.plan import RunOptions, plan_run
+from harness.scenario import Scenario
+from harness.scenario.dump import dump
+from harness.store.folder import RunFolder
+from harness.store.folders import new_folder, the_one
+
+Name = Literal["A", "B"]
+
+_BEGUN: Final = "begun.json"
+_LOOKS: Final = "looks.jsonl"
+
+
+class DaemonsOfItsOwn(UsageError):
+    """A scenario that names its daemons, where each side has one."""
+
+    def __init__(self, daemons: Iterable[str]) -> None:
+        super().__init__(
+            f"the scenario has daemons of its own ({', '.join(daemons)}), and A and B are one each: write `daemon` "
+            "instead of `daemons`, and say what differs with --set-a and --set-b"
+        )
+
+
+class NoSuchSeries(UsageError):
+    """A comparison or a verification that is not there."""
+
+    def __init__(self, kind: str, name: str, parent: Path, matching: Sequence[Path]) -> None:
+        several = f"it ends the names of {', '.join(path.name for path in matching)}; say more of it"
+        none = f"it is no folder with a {_BEGUN}, nor the end of the name of a {kind}-… below {parent}"
+        super().__init__(f"no {kind} {name!r} to go on with: {several if matching else none}")
+
+
+class OtherWords(UsageError):
+    """One that is to go on as the answer to something else."""
+
+    def __init__(self, path: Path, differ: Sequence[str]) -> None:
+        super().__init__(
+            f"{path} was asked something else (not the same: {', '.join(differ)}): what was "
+            "seen there does not belong to what is asked now; say the same as then, or leave --resume out"
+        )
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two that are looked at."""
+
+    name: Name
+    toolchain: str
+    scenario: Scenario
+    settings: tuple[str, ...] = ()
+    """What is set for this side alone."""
+
+    def __post_init__(self) -> None:
+        if self.scenario.daemons:
+            raise DaemonsOfItsOwn(self.scenario.daemons)
+
+    @property
+    def asked(self) -> Mapping[str, Any]:
+        """All that makes it what it is, as JSON keeps it."""
+        return {"toolchain": self.toolchain, "settings": [*self.settings], "scenario": dump(self.scenario)}
+
+    async def require(self, results: Path, audience: Audience) -> dict[str, str]:
+        """See that it can be had, before hours are spent on the other one; return its programs' SHA-256.
+
+        Raises:
+            UsageError, InfraError: it cannot.
+        """
+        plan = await plan_run("", self.scenario, RunOptions(results, self.toolchain), audience.preparing)
+        return {name: binary.sha256 for name, binary in plan.toolchain.binaries.items()}
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of two sides; a series goes on only as the answer to the same one."""
+
+    kind: Literal["compare", "verify"]
+    sides: tuple[Side, Side]
+    words: Mapping[str, Any]
+    """What else its looks depend on, or its verdict, as JSON keeps it: by the name that a person has for it."""
+    seed: int | None = None
+    """Of all looks; None: the scenario's, or one by chance."""
+    seconds: float | None = None
+    """How long it may take; None: for ever. It goes on with more of that, not with less: that asks in another order."""
+
+    @property
+    def scenario(self) -> Scenario:
+        """The one that both sides run, but for what is set for one of them."""
+        return self.sides[0].scenario
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """All of it but the seed, by name."""
+        of_sides = {f"{what} of {side.name}": value for side in self.sides for what, value in side.asked.items()}
+        return {"command": self.kind} | of_sides | dict(self.words)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One look at one side, as it counts."""
+
+    side: Name
+    number: int
+    """Which one at this side it is, from 1."""
+    exposure: Exposure
+    look: Look
+    seconds: float
+    """What all looks up to it have taken."""
+    known: bool = False
+    """Whether an earlier process made it."""
+
+
+@dataclass
+class Series:
+    """The looks so far, in the order in which they were done."""
+
+    path: Path
+    results: Path
+    seed: int
+    argv: tuple[str, ...] = ()
+    audience: Audience = field(default_factory=Nobody)
+    looks: list[Seen] = field(default_factory=list)
+    known: list[Seen] = field(default_factory=list)
+    """What an earlier process saw, and is not asked for yet."""
+    seconds: float = 0.0
+    """What it took so far, by the end of its last look."""
+    _since: float = field(default_factory=monotonic)
+
+    @classmethod
+    def begin(cls, question: Question, results: Path, argv: Sequence[str], audience: Audience) -> "Series":
+        """Make the folder of a new one, `results/<scenario>/<kind>-<UTC time>-<4 hex>`, and write what it is to be.
+
+        Args:
+            question: what is asked.
+            results: where runs are kept.
+            argv: the command line, for the record.
+            audience: who looks on.
+
+        Raises:
+            StoreError: it cannot be made.
+        """
+        path = new_folder(results / question.scenario.name, kind=question.kind)
+        series = cls(path, results, first_seed(question.seed, question.scenario.seed), tuple(argv), audience)
+        started = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        begun = {
+            "argv": argv,
+            "started": started,
+            "seed": series.seed,
+            "asked": question.asked,
+            "seconds": question.seconds,
+        }
+        RunFolder(path).write_json(_BEGUN, begun)
+        return series
+
+    @classmethod
+    def resume(cls, name: str, question: Question, results: Path, argv: Sequence[str], audience: Audience) -> "Series":
+        """Go on with one that was ended, at whatever time; the look that it was in the middle of is made anew.
+
+        Args:
+            name: its folder, the end of that one's name, or `last`.
+            question: what was asked then, and is again.
+            results: where runs are kept.
+            argv: the command line, for the record of its looks.
+            audience: who looks on.
+
+        Raises:
+            NoSuchSeries: there is none of that name, or several.
+            OtherWords: it was asked something else.
+            RunGoesOn: another process is in the middle of it.
+            StoreError: it cannot be read.
+        """
+        parent = results / question.scenario.name
+        folders = (file.parent for file in parent.glob(f"{question.kind}-*/{_BEGUN}"))
+        path = the_one(name, _BEGUN, folders, lambda matching: NoSuchSeries(question.kind, name, parent, matching))
+        with RunFolder(path).locked():
+            begun, known = RunFolder(path).read_json(_BEGUN), _seen_in(path / _LOOKS)
+        differ = [word for word, value in question.asked.items() if begun["asked"].get(word) != value]
+        if question.seed not in {None, begun["seed"]}:
+            differ.append("--seed")
+        if (question.seconds or math.inf) < (begun["seconds"] or math.inf):
+            differ.append("--time, which is shorter")
+        if differ:
+            raise OtherWords(path, differ)
+        RunFolder(path).write_json(_BEGUN, begun | {"seconds": question.seconds})
+        return cls(path, results, begun["seed"], tuple(argv), audience, known=known)
+
+    def going_on(self) -> AbstractContextManager[None]:
+        """Have it to ourselves.
+
+        Raises:
+            RunGoesOn: another process has it.
+        """
+        return RunFolder(self.path).locked()
+
+    async def require(self, *sides: Side) -> None:
+        """See that all sides can be had, and are what they were when it was begun.
+
+        Raises:
+            UsageError, InfraError: one cannot.
+            OtherWords: one is of other binaries than it was.
+        """
+        folder = RunFolder(self.path)
+        begun = folder.read_json(_BEGUN)
+        has = {side.name: await side.require(self.results, self.audience) for side in sides}
+        had = begun.setdefault("binaries", has)
+        if differ := [f"the binaries of {name}" for name in has if had[name] != has[name]]:
+            raise OtherWords(self.path, differ)
+        folder.write_json(_BEGUN, begun)
+
+    def of(self, side: Name) -> list[Seen]:
+        """Return the looks at a side."""
+        return [seen for seen in self.looks if seen.side == side]
+
+    async def look(self, side: Side, iterations: int) -> Seen:
+        """Look at a side once more; its n-th look has the same plan of actions as the other side's n-th.
+
+        Raises:
+            UsageError, InfraError, SubjectError: the look could not be begun.
+            Interrupted: it was ended by the user.
+        """
+        known = next((seen for seen in self.known if seen.side == side.name), None)
+        if known:
+            self.known.remove(known)
+            self.seconds, self._since = max(self.seconds, known.seconds), monotonic()
+            self.looks.append(replace(known, known=True))
+            return self.looks[-1]
+        number = len(self.of(side.name)) + 1
+        seed = Dice(self.seed, "looks").throw(number).getrandbits(SEED_BITS)
+        done = await look(
+            side.scenario,
+            side.toolchain,
+            results=self.results,
+            iterations=iterations,
+            seed=seed,
+            audience=self.audience,
+            argv=self.argv,
+        )
+        self.seconds, self._since = self.seconds + monotonic() - self._since, monotonic()
+        seen = Seen(side.name, number, Exposure(done.builds, done.said == "hang"), done, self.seconds)
+        self.looks.append(seen)
+        with (self.path / _LOOKS).open("a") as file:
+            file.write(_line(seen))
+        return seen
+
+    def conclude(self, name: str, content: object) -> None:
+        """Write the last file."""
+        RunFolder(self.path).write_json(name, content)
+
+
+def _line(seen: Seen) -> str:
+    return json.dumps(asdict(seen)) + "\n"
+
+
+def _seen_in(file: Path) -> list[Seen]:
+    """Return the looks that a file has; a last line that a crash cut short is no look, and is taken away."""
+    whole, end, torn = (file.read_text() if file.exists() else "").rpartition("\n")
+    if torn:
+        draft = file.with_suffix(".draft")
+        draft.write_text(whole + end)
+        draft.replace(file)
+    try:
+        return [TypeAdapter(Seen).validate_json(line) for line in whole.splitlines()]
+    except ValidationError as error:
+        raise StoreError(file, f"cannot be read: {error}") from error

@@ -1,0 +1,116 @@
+"""One look at a toolchain: a short run on fresh daemons, and the little of it that a search or a comparison goes by."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from harness.analysis.lifetimes import onset_of
+from harness.core.errors import Interrupted
+from harness.core.outcome import Ending, Outcome, Verdict
+from harness.core.records import Finding, Iteration, Summary
+from harness.run.engine import run_scenario
+from harness.run.observer import Audience, Nobody
+from harness.run.plan import RunOptions
+from harness.scenario import Scenario
+from harness.scenario.model import OnHang
+from harness.store.folder import RunFolder
+
+_QUIET: Final = OnHang(then="stop", probe=False)
+_NOT_COUNTED: Final = frozenset({Outcome.FAILED, Outcome.INFRA})
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one run said of a toolchain."""
+
+    toolchain: str
+    """How to name the very same toolchain again."""
+    seed: int
+    said: Literal["hang", "clean", "nothing"]
+    """`nothing` where the host or the daemon broke, where no build came to its end, or a stall came unhunted."""
+    iterations: int
+    signature: str
+    """What the finding is, by its evidence; empty where there is none."""
+    seconds: float
+    """From the daemon's start to its end."""
+    ending: Ending
+    because: str
+    folder: str
+    """Where the run's records are."""
+    daemon: str
+    """Kind and version; empty where none came up."""
+    builds: int
+    """Of a clean look its trials; of one that hung all that had begun as it hung, and did not fail.
+
+    Both err to the same side. What was in flight as a daemon hung may have been the next to hang, and what was timed
+    out may have been too late: counted at a hang they make the rate no larger than it is, by no more than the lines of
+    builds that there are. Of a clean look they would be proof that nobody has: a daemon that is so slow that its builds
+    are timed out before their export is not a good one. What goes on after a hang, until it is noticed, counts nowhere.
+    """
+
+
+async def look(
+    scenario: Scenario,
+    toolchain: str,
+    *,
+    results: Path,
+    iterations: int,
+    seed: int,
+    audience: Audience | None = None,
+    shards: int = 1,
+    argv: tuple[str, ...] = (),
+) -> Look:
+    """Run a scenario on a toolchain until it hangs, or until so many iterations are done.
+
+    The daemon is neither kept nor asked what it still does: that is a matter of a run by itself.
+
+    Args:
+        scenario: with one daemon; its time limit holds as well.
+        toolchain: a spec.
+        results: where the run's folder is made.
+        iterations: at most so many builds.
+        seed: the source of all chance.
+        audience: who looks on; nobody where it is left out.
+        shards: how many daemons side by side; the first that hangs ends the look.
+        argv: the command line, for the run's record.
+
+    Raises:
+        UsageError, InfraError, SubjectError: the run could not be begun.
+        Interrupted: it was ended by the user.
+    """
+    stop = scenario.stop.model_copy(update={"iterations": iterations, "hangs": 1})
+    options = RunOptions(results=results, toolchain=toolchain, seed=seed, shards=shards, argv=argv)
+    bounded = scenario.model_copy(update={"stop": stop, "on_hang": _QUIET})
+    [(summary, folder)] = await run_scenario(bounded, options, lambda _: audience or Nobody())
+    if summary.ending is Ending.INTERRUPTED and summary.verdict is not Verdict.HANG:
+        raise Interrupted
+    return _seen_in(summary, folder)
+
+
+def _seen_in(summary: Summary, folder: RunFolder) -> Look:
+    """Return what a finished run said."""
+    builds = summary.rate.trials
+    if summary.verdict is Verdict.HANG:
+        builds = _begun_as_it_hung(folder)
+    said: dict[Verdict, Literal["hang", "clean", "nothing"]] = {Verdict.HANG: "hang", Verdict.CLEAN: "clean"}
+    return Look(
+        toolchain=summary.daemon["toolchain"],
+        seed=summary.seed,
+        said=said.get(summary.verdict, "nothing"),
+        iterations=summary.iterations,
+        signature=summary.diagnosis.signature if summary.diagnosis else "",
+        seconds=summary.seconds,
+        ending=summary.ending,
+        because=summary.because,
+        folder=str(folder.path),
+        daemon=" ".join(str(summary.daemon[key]) for key in ("kind", "version") if summary.daemon.get(key)),
+        builds=builds,
+    )
+
+
+def _begun_as_it_hung(folder: RunFolder) -> int:
+    """Return how many builds had begun, and did not fail, as the first one began to hang."""
+    found = min((finding for finding in folder.each(Finding) if finding.hunted), key=lambda finding: finding.at)
+    builds = [build for build in folder.each(Iteration) if build.outcome not in _NOT_COUNTED]
+    onset = next((onset_of(found, build) for build in builds if build.number == found.iteration), found.at)
+    return sum(build.started <= onset for build in builds)

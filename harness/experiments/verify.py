@@ -1,0 +1,346 @@
+"""Whether a toolchain B is free of a hang that A has; it is looked at until that can be said, one way or the other.
+
+1. Both are had, before a daemon is started.
+2. A is looked at until it has hung a few times: it must, or the scenario has no power. So A's rate is known, and how
+   many builds without a hang a B as bad as A would hardly come to (`contrast.clean_needed`).
+3. B is looked at until it has come to so many, on so many daemons, each for as long as the slowest of A's hangs took,
+   that a B as bad as A would hardly be silent on all of them either. The one count holds where all builds are alike,
+   the other where only daemons are: such as where a hang takes a warm cache. The first hang of A's kind ends it; one
+   of another kind is told apart.
+4. A is looked at once more, until it hangs: a host that has changed meanwhile, so that nothing hangs on it any more,
+   would make any B look fixed.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Final, Literal
+
+from harness.analysis.rates import excluded_rate, rate
+from harness.analysis.two_sample import chance_of_silence, clean_needed
+from harness.core.errors import Interrupted
+from harness.core.outcome import ExitCode
+from harness.core.records import Rate
+from harness.experiments.series import Seen, Series, Side
+
+Said = Literal["fixed", "not fixed", "no power", "another hang", "host changed", "not enough"]
+
+_EXIT_CODES: Final[Mapping[Said, ExitCode]] = {"fixed": ExitCode.CLEAN, "not fixed": ExitCode.HANG}
+_SIGNATURE: Final = "unknown"
+"""Of a hang whose evidence does not say what it is."""
+_PATIENCE: Final = 3
+"""So many looks at A without any hang, in a row at B that say nothing, and other hangs on B, are enough."""
+_LOOKS_A_HANG: Final = 4
+"""At most so many looks at A for each hang that is wanted; with fewer hangs, B must be clean for longer."""
+_COUNTED: Final = 0.5
+"""The share of iterations that count as builds, until B has shown its own."""
+_SURE: Final = 0.99
+"""So sure must A's last silence be before it is taken for a change of the host."""
+_FORGOTTEN: Final = 100_000
+"""More iterations than this are no look: what a scenario without `stop.iterations` allows."""
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What is asked."""
+
+    confidence: float
+    """With which a B as bad as A is told from a fixed one."""
+    hangs: int
+    """That A's rate is to be known by."""
+    ratio: float
+    """B is to be less bad than A by this factor: 1 is `not as bad`, 0.1 `not a tenth as bad`."""
+    iterations: int | None
+    """Of a look, at most; None: the scenario's."""
+    seconds: float | None
+    """After which B is not looked at anew."""
+
+
+@dataclass(frozen=True)
+class Verification:
+    """A verification that is over."""
+
+    scenario: str
+    seed: int
+    broken: str
+    fixed: str
+    daemons: Mapping[str, str]
+    verdict: Said
+    because: str
+    exit_code: ExitCode
+    confidence: float
+    signature: str
+    """Of the hang that was looked for: A's most frequent."""
+    a: Rate
+    """Of that hang, on A, before B was looked at."""
+    b: Rate
+    """Of that hang, on B."""
+    needed: int | None
+    """Trials without a hang on B that say `fixed`."""
+    chance: float | None
+    """How likely a B that bad is silent for as long as B was."""
+    excluded: float
+    """The rate per build that B's builds exclude at `confidence`."""
+    excluded_ratio: float | None
+    """The same, as a multiple of A's rate, which itself is not known exactly."""
+    other: Mapping[str, int]
+    """Hangs on B that A has not, by signature."""
+    looks: Mapping[str, int]
+    seconds: float
+    folder: str
+
+
+async def verify(
+    series: Series, broken: Side, fixed: Side, demand: Demand, told: Callable[[Seen], None]
+) -> Verification:
+    """Verify that B is free of A's hang; see the steps above.
+
+    The error is bounded: a B as bad as A is called fixed in at most 1 - confidence, for A's builds until its n-th hang
+    say exactly how long such a B is silent, on average over what A may be. One that never hangs is never `not fixed`.
+
+    Args:
+        series: where the looks are kept.
+        broken: A.
+        fixed: B.
+        demand: how sure it is to be, and what may be spent.
+        told: hears of each look.
+
+    Raises:
+        UsageError, InfraError, SubjectError: a look could not be begun.
+    """
+    await series.require(broken, fixed)
+    of = _Verifying(series, broken, fixed, demand, told)
+    try:
+        verdict, because = await of.through()
+        code = _EXIT_CODES.get(verdict, ExitCode.INCONCLUSIVE)
+    except Interrupted:
+        verdict, because, code = "not enough", "interrupted", ExitCode.INTERRUPTED
+    found = of.concluded(verdict, because, code)
+    series.conclude("verify.json", asdict(found))
+    return found
+
+
+@dataclass
+class _Verifying:
+    series: Series
+    broken: Side
+    fixed: Side
+    demand: Demand
+    told: Callable[[Seen], None]
+    known: list[Seen] = field(default_factory=list)
+    """The looks at A by which its rate is known."""
+
+    async def through(self) -> tuple[Said, str]:
+        """Go through the steps, until one says what is to be said."""
+        return (
+            await self.power()
+            or await self.silence()
+            or await self.host()
+            or (("another hang", self.told_other()) if self.other else ("fixed", self.told_fixed()))
+        )
+
+    @property
+    def a(self) -> Rate:
+        """A's rate of the hang that is looked for, without the last look at it."""
+        return rate(sum(_is(seen, self.signature) for seen in self.known), _builds(self.known))
+
+    @property
+    def b(self) -> Rate:
+        """B's, of the same."""
+        return rate(sum(_signature(seen) in self.of_a for seen in self.looks_at_b if _hung(seen)), self.builds_of_b)
+
+    @property
+    def looks_at_b(self) -> list[Seen]:
+        return self.series.of("B")
+
+    @property
+    def builds_of_b(self) -> int:
+        return _builds(self.looks_at_b)
+
+    @property
+    def of_a(self) -> Counter[str]:
+        """A's hangs by signature; those that show none only where none does, for else nothing says that two are one."""
+        hangs = Counter(_signature(seen) for seen in self.series.of("A") if _hung(seen))
+        return Counter({name: count for name, count in hangs.items() if name == self.signature or name != _SIGNATURE})
+
+    @property
+    def signature(self) -> str:
+        """The hang that is looked for."""
+        hangs = Counter(_signature(seen) for seen in self.known if _hung(seen))
+        return hangs.most_common(1)[0][0] if hangs else ""
+
+    @property
+    def other(self) -> Counter[str]:
+        """B's hangs that A has not."""
+        return Counter(
+            _signature(seen) for seen in self.looks_at_b if _hung(seen) and _signature(seen) not in self.of_a
+        )
+
+    @property
+    def needed(self) -> int | None:
+        """Trials without a hang on B that are enough."""
+        hangs, trials = self.a.hangs, self.a.trials
+        return math.ceil(clean_needed(hangs, trials, self.demand.confidence) / self.demand.ratio) if hangs else None
+
+    @property
+    def longest(self) -> int:
+        """Iterations of a look, at most."""
+        return self.demand.iterations or self.broken.scenario.stop.iterations or _FORGOTTEN
+
+    @property
+    def late(self) -> bool:
+        """Whether the time is over."""
+        return self.demand.seconds is not None and self.series.seconds >= self.demand.seconds
+
+    async def look(self, side: Side, iterations: int) -> Seen:
+        seen = await self.series.look(side, min(iterations, self.longest))
+        self.told(seen)
+        return seen
+
+    async def power(self) -> tuple[Said, str] | None:
+        """Look at A until it has hung often enough, or no more can be had; it has no power if it does not hang."""
+        wanted = self.demand.hangs
+        while self.a.hangs < wanted and len(self.known) < wanted * _LOOKS_A_HANG and not (self.known and self.late):
+            self.known.append(await self.look(self.broken, self.longest))
+            if len(self.known) >= _PATIENCE and not self.a.hangs:
+                break
+        if self.a.hangs:
+            return None
+        mute = [seen.look.because for seen in self.known if seen.look.said == "nothing"]
+        why = f"; {len(mute)} of {len(self.known)} looks said nothing: {mute[0]}" if mute else ""
+        return "no power", (
+            f"the test has no power: A did not hang in {_builds(self.known)} builds, so that B does not hang either "
+            f"would say nothing{why}"
+        )
+
+    async def silence(self) -> tuple[Said, str] | None:
+        """Look at B until it has been silent for long enough, or has not."""
+        daemons, mute = clean_needed(self.a.hangs, len(self.known), self.demand.confidence), 0
+        shortest = max(seen.look.iterations for seen in self.known if _hung(seen))
+        while self.builds_of_b < (self.needed or 0) or self.speaking < daemons:
+            if self.looks_at_b and self.late:
+                return "not enough", f"the time is over: {self.told_missing()}"
+            seen = await self.look(self.fixed, max(shortest, self.share_of_a_look(daemons)))
+            if _hung(seen) and _signature(seen) in self.of_a:
+                return "not fixed", self.told_not_fixed(seen)
+            mute = mute + 1 if seen.look.said == "nothing" else 0
+            if mute >= _PATIENCE:
+                return "not enough", f"B says nothing, {mute} looks in a row: {seen.look.because}"
+            if self.other.total() >= _PATIENCE:
+                return "another hang", self.told_other()
+        return None
+
+    async def host(self) -> tuple[Said, str] | None:
+        """Look at A until it hangs once more; a host on which it does not any more has changed."""
+        before = len(self.series.of("A"))
+        enough = clean_needed(self.a.hangs, self.a.trials, _SURE)
+        while True:
+            again = self.series.of("A")[before:]
+            if any(_hung(seen) for seen in again):
+                return None
+            if _builds(again) >= enough or len(again) >= self.demand.hangs * _LOOKS_A_HANG:
+                return "host changed", (
+                    f"B did not hang in {self.builds_of_b} builds, but A does not any more either, in "
+                    f"{_builds(again)}: something else than the toolchain has changed meanwhile"
+                )
+            await self.look(self.broken, self.longest)
+
+    @property
+    def speaking(self) -> int:
+        """How many looks at B said something."""
+        return sum(seen.look.said != "nothing" for seen in self.looks_at_b)
+
+    def share_of_a_look(self, daemons: int) -> int:
+        """Return the iterations that the next look at B is to have, so that all have about as many."""
+        iterations = sum(seen.look.iterations for seen in self.looks_at_b)
+        share = max(self.builds_of_b / iterations if iterations else _COUNTED, 0.05)
+        left = max((self.needed or 0) - self.builds_of_b, 1)
+        return math.ceil(left / max(daemons - self.speaking, 1) / share)
+
+    def told_missing(self) -> str:
+        more = max((self.needed or 0) - self.builds_of_b, 0)
+        return f"0 hangs in {self.builds_of_b} builds on B; {more:,} more without a hang would say that it is fixed"
+
+    def told_not_fixed(self, seen: Seen) -> str:
+        of = "a hang that A has too" if _signature(seen) == _SIGNATURE else _signature(seen)
+        return (
+            f"B hangs too: {of}, within {seen.exposure.builds} builds of its daemon {seen.number}, after "
+            f"{self.builds_of_b} in all; A hung {self.a.hangs} times in {self.a.trials}"
+        )
+
+    def told_fixed(self) -> str:
+        chance, excluded = self.chance or 0.0, self.excluded_ratio or 0.0
+        bad = "as bad as A" if self.demand.ratio == 1 else f"{self.demand.ratio:g} times as bad as A"
+        return (
+            f"0 hangs in {self.builds_of_b} builds on {len(self.looks_at_b)} daemons; one {bad}, which hung "
+            f"{self.a.hangs} times in {self.a.trials}, would be silent for so long with a chance of {100 * chance:.2g} "
+            f"%. Excluded at {100 * self.demand.confidence:g} %: a rate above {self.excluded:.2g} per build, or above "
+            f"{excluded:.2g} times A's"
+        )
+
+    def told_other(self) -> str:
+        other = ", ".join(f"{name} {count}" for name, count in self.other.items())
+        silent = f"B has not shown A's hang ({self.signature}) in {self.builds_of_b} builds"
+        return f"{silent}, but it HANGS IN ANOTHER WAY: {other}. Whether that is the same at heart is for you to say"
+
+    @property
+    def chance(self) -> float | None:
+        """How likely a B that bad is as silent as B."""
+        if not self.a.hangs:
+            return None
+        return chance_of_silence(self.a.hangs, self.a.trials, int(self.builds_of_b * self.demand.ratio))
+
+    @property
+    def excluded(self) -> float:
+        """The rate that B's builds exclude."""
+        return excluded_rate(self.builds_of_b, 1 - self.demand.confidence)
+
+    @property
+    def excluded_ratio(self) -> float | None:
+        """The multiple of A's rate that they exclude."""
+        if not self.a.hangs or not self.builds_of_b:
+            return None
+        return clean_needed(self.a.hangs, self.a.trials, self.demand.confidence) / self.builds_of_b
+
+    def concluded(self, verdict: Said, because: str, code: ExitCode) -> Verification:
+        """Return what all looks come to."""
+        looks = {name: self.series.of(name) for name in ("A", "B")}
+        return Verification(
+            self.broken.scenario.name,
+            self.series.seed,
+            self.broken.toolchain,
+            self.fixed.toolchain,
+            {name: next((each.look.daemon for each in seen if each.look.daemon), "") for name, seen in looks.items()},
+            verdict,
+            because,
+            code,
+            self.demand.confidence,
+            self.signature,
+            self.a,
+            self.b,
+            self.needed,
+            self.chance,
+            self.excluded,
+            self.excluded_ratio,
+            dict(self.other),
+            {name: len(seen) for name, seen in looks.items()},
+            self.series.seconds,
+            str(self.series.path),
+        )
+
+
+def _builds(looks: Sequence[Seen]) -> int:
+    return sum(seen.exposure.builds for seen in looks)
+
+
+def _hung(seen: Seen) -> bool:
+    return seen.exposure.hung
+
+
+def _signature(seen: Seen) -> str:
+    return seen.look.signature or _SIGNATURE
+
+
+def _is(seen: Seen, signature: str) -> bool:
+    return _hung(seen) and _signature(seen) == signature

@@ -1,0 +1,1 @@
+"""The machine: processes, cgroups, the ledger, signals, caches, CPU partition, stressors, clocks."""

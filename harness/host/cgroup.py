@@ -1,0 +1,150 @@
+"""A cgroup of our own, by one name below the root of every hierarchy: version 2, or version 1 with its controllers.
+
+Limits stand at the top; the daemon lives in a leaf below it, because in version 2 a cgroup that has processes of its
+own may have no controllers for what is below (the kernel's cgroup-v2.rst, "No Internal Process Constraint").
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from harness.core.errors import InfraError
+
+ROOT: Final = Path("/sys/fs/cgroup")
+_CONTROLLERS: Final = ("memory", "cpu")
+_PERIOD: Final = 100_000
+"""Microseconds over which a CPU quota counts; the kernel's default."""
+
+
+class CgroupError(InfraError):
+    """A cgroup that is not to be had as wanted."""
+
+
+class CgroupUnavailable(CgroupError):
+    """A cgroup that cannot be made or set here."""
+
+    def __init__(self, path: Path, error: OSError) -> None:
+        super().__init__(f"{path}: {error.strerror}; limits need a writable cgroup with memory and cpu controllers")
+
+
+class CgroupThrottled(CgroupError):
+    """A cgroup whose CPU is throttled for a while already."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the CPU of {name} is throttled by another already")
+
+
+def version() -> int:
+    """Return which version of cgroups this host's controllers are on."""
+    return 2 if (ROOT / "cgroup.controllers").exists() else 1
+
+
+@dataclass(frozen=True)
+class Cgroup:
+    """One cgroup; whoever makes it has it in a ledger first, which removes it."""
+
+    name: str
+
+    def adopt(self, pid: int, leaf: str = "daemon") -> None:
+        """Move a process into a leaf of it; what it starts is born there.
+
+        Raises:
+            CgroupUnavailable: this host does not let us.
+        """
+        for file in self.leaf(leaf):
+            with _reported(file):
+                file.write_text(str(pid))
+
+    def leaf(self, name: str) -> tuple[Path, ...]:
+        """Return the files that move a process into a leaf of it when its pid, or 0 for its own, is written to them.
+
+        Raises:
+            CgroupUnavailable: this host does not let us make it.
+        """
+        folders = dict.fromkeys(self._folder(controller) / name for controller in _CONTROLLERS)
+        for folder in folders:
+            with _reported(folder):
+                folder.mkdir(exist_ok=True)
+        return tuple(folder / "cgroup.procs" for folder in folders)
+
+    def limit(self, *, memory: int | None = None, cpus: float | None = None) -> None:
+        """Set limits over all that is in it: bytes, without swap, and cores; `None` leaves one as it is.
+
+        Raises:
+            CgroupUnavailable: this host does not let us.
+        """
+        if memory is not None:
+            self._set("memory", "memory.limit_in_bytes", "memory.max", str(memory))
+            with suppress(CgroupUnavailable):  # only where the kernel accounts for swap
+                self._set("memory", "memory.memsw.limit_in_bytes", "memory.swap.max", str(memory) if self._v1 else "0")
+        if cpus is not None:
+            quota = round(cpus * _PERIOD)
+            self._set("cpu", "cpu.cfs_quota_us", "cpu.max", str(quota) if self._v1 else f"{quota} {_PERIOD}")
+
+    @contextmanager
+    def throttled(self, cpus: float) -> Iterator[None]:
+        """Let all that is in it use only so many cores, and on leaving what it could before.
+
+        Raises:
+            CgroupThrottled: it is so already: who came first would give back too much, and who came last too little.
+            CgroupUnavailable: this host does not let us.
+        """
+        file = self._file("cpu", "cpu.cfs_quota_us", "cpu.max")
+        mark = file.parent / "throttled"
+        with _reported(mark):
+            try:
+                mark.mkdir()
+            except FileExistsError as error:
+                raise CgroupThrottled(self.name) from error
+        try:
+            with _reported(file):
+                before = file.read_text()
+            self.limit(cpus=cpus)
+            try:
+                yield
+            finally:
+                with _reported(file):
+                    file.write_text(before)
+        finally:
+            mark.rmdir()
+
+    def memory_limit(self) -> int:
+        """Return how many bytes `limit` lets all that is in it use.
+
+        Raises:
+            CgroupUnavailable: this host does not say.
+        """
+        file = self._file("memory", "memory.limit_in_bytes", "memory.max")
+        with _reported(file):
+            return int(file.read_text())
+
+    @property
+    def _v1(self) -> bool:
+        return version() == 1
+
+    def _folder(self, controller: str) -> Path:
+        """Return it in the hierarchy of a controller, made where it is not there; a hierarchy itself is never made."""
+        top = ROOT / controller / self.name if self._v1 else ROOT / self.name
+        with _reported(top):
+            top.mkdir(exist_ok=True)
+            for above in () if self._v1 else (ROOT, top):
+                (above / "cgroup.subtree_control").write_text(" ".join(f"+{name}" for name in _CONTROLLERS))
+        return top
+
+    def _file(self, controller: str, v1: str, v2: str) -> Path:
+        return self._folder(controller) / (v1 if self._v1 else v2)
+
+    def _set(self, controller: str, v1: str, v2: str, value: str) -> None:
+        file = self._file(controller, v1, v2)
+        with _reported(file):
+            file.write_text(value)
+
+
+@contextmanager
+def _reported(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise CgroupUnavailable(path, error) from error

@@ -1,0 +1,1 @@
+"""A run of ours, from its start to its verdict."""

@@ -1,0 +1,165 @@
+"""A look at a daemon that no build of ours is in: what it holds then, and held before, it has not given back."""
+
+import math
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from typing import Final
+
+import anyio
+import anyio.to_thread
+import psutil
+
+from harness.buildkit.goroutines.model import Goroutine
+from harness.buildkit.goroutines.parse import goroutines
+from harness.core.errors import CaptureError
+from harness.core.records import Audit, GoroutineGroup
+from harness.daemons.base import Daemon, ListsRecords, Profiled, TellsBuilds
+
+_QUIET_SECONDS: Final = 2.0
+"""How long a daemon is given to come to rest; what it keeps for longer is told apart by `_LASTING_SECONDS`."""
+_LASTING_SECONDS: Final = 12.0
+"""What is older is kept for good: BuildKit itself forgets a job after ten seconds (`solver.(*Job).Discard`)."""
+_APART_SECONDS: Final = 0.2
+_ALIKE: Final = 4
+"""Readings in a row of the same number of goroutines, give or take one, that are rest."""
+_DUMP_SECONDS: Final = 10.0
+_LIST_SECONDS: Final = 3.0
+_COUNT_SECONDS: Final = 60.0
+"""How far apart the records of the cache are counted at least: some thousands take half a second."""
+_GROUPS: Final = 20
+"""How many of the largest are kept: what leaks is soon among them."""
+
+
+class Auditor:
+    """Looks at a daemon again and again.
+
+    A daemon keeps what a build left for some ten seconds. Rather than wait for so long each time, goroutines are told
+    apart by their ids: those are lasting that an earlier audit, long enough ago, has seen.
+
+    Args:
+        next_series: gives a number to each process that is looked at.
+    """
+
+    def __init__(self, next_series: Callable[[], int]) -> None:
+        self._next_series, self._series = next_series, 0
+        self._pids: Sequence[int] | None = None
+        self._seen: deque[tuple[float, frozenset[int]]] = deque()
+        """When the ids of goroutines were seen, in this series; of those long ago only the latest."""
+        self._counted = -math.inf
+        """When the records of the cache were last counted."""
+
+    async def audit(
+        self,
+        daemon: Daemon,
+        pids: Sequence[int],
+        processes: Sequence[psutil.Process],
+        *,
+        iteration: int,
+        began: float,
+        since: float,
+    ) -> Audit:
+        """Wait until a daemon is quiet, and return what it holds, as far as it says.
+
+        The load waits for this, so everything that is asked has a deadline.
+
+        Args:
+            daemon: with no build of ours in it.
+            pids: the processes that it is; with others, a new series begins.
+            processes: these, and what they started.
+            iteration: the last one that has begun.
+            began: monotonic time of the run's start.
+            since: monotonic time from which on no build could begin.
+        """
+        if pids != self._pids:
+            self._series, self._pids = self._next_series(), pids
+            self._seen.clear()
+        quiet = isinstance(daemon, Profiled) and await _come_to_rest(daemon)
+        at, found = anyio.current_time(), await _dumped(daemon)
+        lasting = None if found is None else self._lasting(found, at)
+        files, rss = _held_by(processes)
+        running = await _running(daemon)  # the last, for to list them is a client's work
+        return Audit(
+            iteration=iteration,
+            series=self._series,
+            at=at - began,
+            held=anyio.current_time() - since,
+            quiet=quiet,
+            goroutines=None if found is None else len(found),
+            lasting=None if lasting is None else len(lasting),
+            groups=grouped(lasting or ()),
+            open_files=files if processes else None,
+            rss=rss if processes else None,
+            running=running,
+            cache=await self._cache_records(daemon),
+        )
+
+    async def _cache_records(self, daemon: Daemon) -> int | None:
+        """Return how many records the cache has; None where it does not say, or was asked a moment ago."""
+        if not isinstance(daemon, ListsRecords) or anyio.current_time() - self._counted < _COUNT_SECONDS:
+            return None
+        self._counted = anyio.current_time()
+        with anyio.move_on_after(_LIST_SECONDS), suppress(CaptureError):
+            return sum(line.startswith("ID:") for line in (await daemon.cache_records()).splitlines())
+        return None
+
+    def _lasting(self, found: Sequence[Goroutine], at: float) -> list[Goroutine] | None:
+        """Return the goroutines that were there long ago; None where nobody looked that long ago."""
+        self._seen.append((at, frozenset(each.id for each in found)))
+        while len(self._seen) > 1 and self._seen[1][0] <= at - _LASTING_SECONDS:
+            self._seen.popleft()
+        then, ids = self._seen[0]
+        return [each for each in found if each.id in ids] if then <= at - _LASTING_SECONDS else None
+
+
+def grouped(of: Iterable[Goroutine]) -> tuple[GoroutineGroup, ...]:
+    """Return the largest groups of goroutines by what made them, their state, and the innermost call of a user's."""
+    counts: Counter[tuple[str, str, str]] = Counter()
+    for each in of:
+        innermost = next((frame for frame in each.frames if frame.is_users), each.frames[0] if each.frames else None)
+        maker = each.creator.function if each.creator else ""
+        counts[maker, each.state, innermost.function if innermost else ""] += 1
+    return tuple(GoroutineGroup(*alike, count) for alike, count in counts.most_common(_GROUPS))
+
+
+async def _come_to_rest(daemon: Profiled) -> bool:
+    """Wait until the number of goroutines stays the same; return whether it did in time."""
+    last: deque[int | None] = deque(maxlen=_ALIKE)
+    with anyio.move_on_after(_QUIET_SECONDS):
+        while True:
+            last.append(await daemon.goroutine_count())
+            known = [count for count in last if count is not None]
+            if len(known) == _ALIKE and max(known) - min(known) <= 1:
+                return True
+            await anyio.sleep(_APART_SECONDS)
+    return False
+
+
+async def _dumped(daemon: Daemon) -> list[Goroutine] | None:
+    """Return its goroutines; None where it does not say."""
+    if isinstance(daemon, Profiled):
+        with suppress(CaptureError):
+            return await anyio.to_thread.run_sync(_parsed, await daemon.goroutine_dump(_DUMP_SECONDS))
+    return None
+
+
+def _parsed(dump: str) -> list[Goroutine]:
+    return [*goroutines(dump.encode().splitlines())]
+
+
+def _held_by(processes: Sequence[psutil.Process]) -> tuple[int, int]:
+    """Return how many files the processes have open, and how many bytes they have resident."""
+    files = rss = 0
+    for process in processes:
+        with suppress(psutil.Error):
+            files += process.num_fds()
+            rss += process.memory_info().rss
+    return files, rss
+
+
+async def _running(daemon: Daemon) -> int | None:
+    """Return how many builds it holds to be running; None where it does not say."""
+    if isinstance(daemon, TellsBuilds):
+        with anyio.move_on_after(_LIST_SECONDS), suppress(CaptureError):
+            return len(await daemon.builds())
+    return None

@@ -1,0 +1,241 @@
+"""A run from its start to its verdict, and one that died from where it stood.
+
+1. The host is checked, the toolchain is had, and the kind of daemon is chosen. Of a scenario with several daemons,
+   this is done for each; then the other steps are gone through side by side.
+2. The run folder is made; `scenario.yaml` and `run.json` are written.
+3. The actors set up what they need on disk.
+4. The daemon is started, and awaited; the actors act on it, until the scenario's end, a finding or an interrupt
+   (`Conductor`); one that hung is asked what it still does (`aftermath`); it is ended, and everything in its ledger is
+   given back. A scenario that renews its daemon does this again and again.
+5. What was set up on disk is removed.
+6. The verdict is computed from the records (`judge`), and `summary.json` is written last.
+
+A run that is gone on with has its folder: what it left on the host is given back, what was in flight is recorded as cut
+off, and the other steps are as above, on a fresh daemon.
+"""
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import anyio
+
+from harness import __version__
+from harness.core.errors import InfraError, Interrupted, UsageError
+from harness.core.outcome import Ending
+from harness.core.records import FORMAT, Summary
+from harness.core.rng import first_seed
+from harness.host.cache import cache_folder
+from harness.host.hostinfo import describe, require_bearable
+from harness.host.interrupt import interruptible
+from harness.host.ledger import ledgers
+from harness.run.disk_budget import require_budget
+from harness.run.observer import Audience
+from harness.run.plan import RunOptions, plan_run
+from harness.run.run import Run
+from harness.scenario import Scenario
+from harness.store.folder import RunFolder
+from harness.store.resume_point import Past, past_of, settle
+from harness.toolchain import Toolchain
+
+_UNFINISHED: Final = {Ending.INTERRUPTED, Ending.INFRA}
+_BOUNDED: Final = {Ending.ITERATIONS, Ending.TIME}
+
+
+class WhichDaemon(UsageError):
+    """One toolchain for a scenario that names several."""
+
+    def __init__(self, daemons: Iterable[str]) -> None:
+        super().__init__(
+            f"--daemon says one toolchain, and the scenario has {', '.join(daemons)}: "
+            f"say --set daemons.{next(iter(daemons))}.toolchain=SPEC"
+        )
+
+
+class ShardsOfMany(UsageError):
+    """Shards of a scenario that has several daemons already."""
+
+    def __init__(self) -> None:
+        super().__init__("--shards is for a scenario with one daemon: leave it out, or `daemons`")
+
+
+class Ended(UsageError):
+    """A run that has nothing left to do."""
+
+    def __init__(self, folder: RunFolder, summary: Summary) -> None:
+        why = f"it ended by itself ({summary.ending}: {summary.verdict})"
+        more = "; for more, say --iterations or --time" if summary.ending in _BOUNDED else ""
+        super().__init__(f"{folder.path} cannot be gone on with: {why}{more}")
+
+
+class NeverBegan(UsageError):
+    """A run that died before it had a daemon."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        super().__init__(f"{folder.path} died before its first iteration: run its scenario again")
+
+
+class OtherToolchain(UsageError):
+    """Binaries that are not those that the run began with."""
+
+    def __init__(self, folder: RunFolder, spec: str, programs: Iterable[str]) -> None:
+        super().__init__(
+            f"{folder.path} began with other binaries than toolchain {spec!r} has now ({', '.join(programs)}): "
+            "iterations on both would be one figure of two daemons; start a new run"
+        )
+
+
+class NotGivenBack(InfraError):
+    """What a dead run left, and what could not be ended or removed."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        super().__init__(f"what the run left on this host is still there: {'; '.join(problems)}")
+
+
+async def run_scenario(
+    scenario: Scenario, options: RunOptions, audience_of: Callable[[str], Audience]
+) -> list[tuple[Summary, RunFolder]]:
+    """Run a scenario against each of its daemons, side by side; see the steps above.
+
+    SIGINT and SIGTERM end it at once, and cleanly.
+
+    Args:
+        scenario: with one daemon, or with several by name.
+        options: what the command line adds.
+        audience_of: who looks on, by the daemon's name; a single one has none.
+
+    Returns:
+        What each run came to, and its folder, in the order of the daemons.
+
+    Raises:
+        UsageError, InfraError: before the run folders were made. After that, what goes wrong is in the summaries.
+        Interrupted: before the run folders were made.
+    """
+    if scenario.daemons and options.toolchain:
+        raise WhichDaemon(scenario.daemons)
+    if scenario.daemons and options.shards > 1:
+        raise ShardsOfMany
+    async with interruptible() as interrupt:
+        plans = []
+        with interrupt.heeded():
+            for name, each in scenario.by_daemon().items():
+                plans.append(await plan_run(name, each, options, audience_of(name).preparing))
+        if interrupt.came:
+            raise Interrupted
+        require_bearable([burden for plan in plans for burden in plan.burdens(options.shards)], cache_folder("daemons"))
+        for plan in plans if not options.anyway else ():
+            require_budget(plan.scenario, options.results, cache_folder("daemons"))
+        seed = first_seed(options.seed, scenario.seed)
+        runs = [
+            Run(
+                plan,
+                RunFolder.create(options.results, scenario.name),
+                _story(plan.name, options, plan.toolchain, seed),
+                audience_of(plan.name),
+            )
+            for plan in plans
+        ]
+        summaries: dict[Path, Summary] = {}
+
+        async def go(run: Run) -> None:
+            with run.folder.locked():
+                summaries[run.folder.path] = await run.through(interrupt)
+
+        async with anyio.create_task_group() as tasks:
+            for run in runs:
+                tasks.start_soon(go, run)
+    return [(summaries[run.folder.path], run.folder) for run in runs]
+
+
+async def resume_run(folder: RunFolder, scenario: Scenario, argv: tuple[str, ...], audience: Audience) -> Summary:
+    """Go on with a run that died, was interrupted, or has got a later end, with the seed that it had.
+
+    Args:
+        folder: the run's.
+        scenario: what it has in `scenario.yaml`; its `stop` may be another.
+        argv: the command line.
+        audience: who looks on.
+
+    Raises:
+        RunGoesOn, Ended, NeverBegan, OtherToolchain: it is not to be gone on with.
+        UsageError, InfraError: it cannot be, here and now.
+        Interrupted: before it went on.
+    """
+    with folder.locked():
+        story = folder.read_json("run.json")
+        if not (folder.path / "run.db").exists():
+            raise NeverBegan(folder)
+        past, summary = past_of(folder), folder.summary()
+        if summary and not _has_more(summary, scenario, past):
+            raise Ended(folder, summary)
+        options = RunOptions(
+            results=folder.path.parent,
+            toolchain=story["toolchain"]["spec"],
+            allow_host_damage=story["allow_host_damage"],
+        )
+        async with interruptible() as interrupt:
+            with interrupt.heeded():
+                await _give_back(folder)
+                plan = await plan_run(story["name"], scenario, options, audience.preparing)
+            if interrupt.came:
+                raise Interrupted
+            had = {program: binary["sha256"] for program, binary in story["toolchain"]["binaries"].items()}
+            has = {program: binary.sha256 for program, binary in plan.toolchain.binaries.items()}
+            if had != has:
+                differing = sorted(program for program in had | has if had.get(program) != has.get(program))
+                raise OtherToolchain(folder, plan.toolchain.spec, differing)
+            require_bearable([*plan.burdens(story["shards"])], cache_folder("daemons"))
+            settle(folder)
+            (folder.path / "summary.json").unlink(missing_ok=True)
+            story.pop("kept", None)
+            story["pid"] = os.getpid()
+            story.setdefault("resumed", []).append(
+                {"at": _now(), "argv": argv, "iteration": past.begun, "seconds": past.seconds}
+            )
+            return await Run(plan, folder, story, audience, past).through(interrupt)
+
+
+def _has_more(summary: Summary, scenario: Scenario, past: Past) -> bool:
+    """Whether a run that ended has anything left to do."""
+    stop = scenario.stop
+    later = (stop.iterations is None or past.begun < stop.iterations) and (
+        stop.time is None or past.seconds < stop.time
+    )
+    return summary.ending in _UNFINISHED or (summary.ending in _BOUNDED and later)
+
+
+async def _give_back(folder: RunFolder) -> None:
+    """Give back what the run left on this host when it died."""
+    problems = []
+    for ledger in [*ledgers()]:
+        if ledger.name == folder.name or ledger.name.startswith(f"{folder.name}-"):
+            problems += await ledger.settle()
+    if problems:
+        raise NotGivenBack(problems)
+
+
+def _story(name: str, options: RunOptions, toolchain: Toolchain, seed: int) -> dict[str, Any]:
+    """Return what `run.json` says from the start; the daemon's own facts come once it runs."""
+    return {
+        "format": FORMAT,
+        "harness": __version__,
+        "argv": options.argv,
+        "pid": os.getpid(),
+        "started": _now(),
+        "seed": seed,
+        "name": name,
+        "shards": options.shards,
+        "keep": options.keep,
+        "allow_host_damage": options.allow_host_damage,
+        "toolchain": {"spec": toolchain.spec, "binaries": {k: asdict(v) for k, v in toolchain.binaries.items()}},
+        "daemon": None,
+        "registry": "",
+        "host": describe(cache_folder("daemons")),
+    }
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,44 @@
+"""Tells somebody of a finding, in the night: the scenario's own command, with the finding to read."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final
+
+import anyio.to_thread
+
+from harness.buildkit.diagnosis import diagnose_finding
+from harness.core.errors import InfraError
+from harness.core.records import Finding
+from harness.daemons.base import DaemonFacts
+from harness.host.proc import run
+from harness.store.folder import RunFolder
+
+_SECONDS: Final = 30.0
+
+
+async def notify(command: str, folder: RunFolder, scenario: str, finding: Finding, daemon: DaemonFacts) -> str:
+    """Run a shell's command once the evidence of a finding is captured; return ``captured``, or why it failed.
+
+    It has on its standard input, and in the file that ``$REPRO_FINDING`` names, one JSON object: `scenario`, `run` (the
+    folder), `finding`, and `diagnosis` where there is one. What it prints is kept beside that. It gets 30 s.
+    """
+    place = f"findings/{finding.iteration}"
+    evidence = (folder.path / place).absolute()
+    facts = {"kind": daemon.kind, "version": daemon.version}
+    diagnosis = await anyio.to_thread.run_sync(diagnose_finding, evidence, facts)
+    told = {"scenario": scenario, "run": str(folder.path.absolute()), "finding": asdict(finding)}
+    folder.write_json(f"{place}/finding.json", told | {"diagnosis": asdict(diagnosis) if diagnosis else None})
+    file = evidence / "finding.json"
+    try:
+        done = await run(
+            ["sh", "-c", f'exec < "$REPRO_FINDING"\n{command}'], deadline=_SECONDS, env={"REPRO_FINDING": str(file)}
+        )
+    except InfraError as error:
+        return str(error)
+    _keep(evidence / "on_finding.txt", done.stdout + done.stderr)
+    return "captured"
+
+
+def _keep(file: Path, printed: str) -> None:
+    if printed:
+        file.write_text(printed)

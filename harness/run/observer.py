@@ -1,0 +1,63 @@
+"""Who follows a run: the events of a run, as a Protocol, and an observer that ignores them."""
+
+from typing import Protocol
+
+from harness.core.records import Action, Finding, Iteration, Sample
+from harness.daemons.base import Daemon
+from harness.scenario import Scenario
+from harness.store.folder import RunFolder
+from harness.store.resume_point import Past
+
+
+class Observer(Protocol):
+    """Who looks on: a screen, a log, nobody."""
+
+    def iterated(self, iteration: Iteration) -> None:
+        """An iteration came to its outcome."""
+        ...
+
+    def acted(self, action: Action) -> None:
+        """Another actor has acted."""
+        ...
+
+    def found(self, finding: Finding) -> None:
+        """A hang or a stall was seen, just now."""
+        ...
+
+    def sampled(self, sample: Sample) -> None:
+        """Daemon, host and harness were measured."""
+        ...
+
+
+class Audience(Observer, Protocol):
+    """An observer that also hears of the run's beginning."""
+
+    def preparing(self, what: str) -> None:
+        """Something that may take a while has begun."""
+        ...
+
+    def started(self, scenario: Scenario, folder: RunFolder, daemon: Daemon, seed: int, past: Past) -> None:
+        """The daemon is up, and the run begins, or goes on after its past."""
+        ...
+
+
+class Nobody:
+    """An audience of none, for runs that are told of as a whole."""
+
+    def preparing(self, what: str) -> None:
+        """Nobody hears of it."""
+
+    def started(self, scenario: Scenario, folder: RunFolder, daemon: Daemon, seed: int, past: Past) -> None:
+        """Nobody hears of it."""
+
+    def iterated(self, iteration: Iteration) -> None:
+        """Nobody hears of it."""
+
+    def acted(self, action: Action) -> None:
+        """Nobody hears of it."""
+
+    def found(self, finding: Finding) -> None:
+        """Nobody hears of it."""
+
+    def sampled(self, sample: Sample) -> None:
+        """Nobody hears of it."""

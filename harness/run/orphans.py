@@ -1,0 +1,185 @@
+"""Builds that we timed out, and that the daemon still holds to be running: hangs that no client is left to show.
+
+Each build carries its iteration as an argument, so that its record says which one it is. A record that stays running
+for too long after its client has ended is a finding: a hang where the solve has nothing left to do, else a stall.
+"""
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+import anyio
+
+from harness.buildkit.progress import Progress, said_in
+from harness.core.errors import CaptureError
+from harness.core.outcome import Outcome
+from harness.core.records import Iteration
+from harness.daemons.base import Daemon, TellsBuilds
+from harness.host.attended_clock import Attention
+
+_LOOKS: Final = 3
+"""How often one looks within the time after which a record is a finding."""
+_LEAST_SECONDS, _MOST_SECONDS = 1.0, 10.0
+"""Between two looks. One takes 13 ms of a client's CPU with buildctl, 131 ms with buildx."""
+_SOON_SECONDS: Final = 0.5
+"""The same once no build begins any more, and the run waits for what we find."""
+_REFUSALS: Final = 3
+"""Answers that failed, and never one that did not, after which this daemon's client is not asked any more."""
+
+
+@dataclass(frozen=True)
+class Orphan:
+    """What is found of a build that has lost its client."""
+
+    iteration: Iteration
+    outcome: Outcome
+    waited: float
+    """Attended seconds since the client ended, or since the daemon was last seen to go on with the build."""
+    log: bytes
+    """The solve's progress by the daemon, as rawjson."""
+    progress: Progress
+
+
+@dataclass
+class _Awaited:
+    """A build whose client we killed, and whose record has not been seen to end."""
+
+    iteration: Iteration
+    since: float
+    """In attended time."""
+    missed: bool = False
+    """Whether it was not among the records that we knew, at a look at which there were some that we did not."""
+    said: frozenset[str] | None = None
+
+
+class Orphans:
+    """Looks at one daemon's records for builds that we timed out; asks nothing while there are none.
+
+    Args:
+        daemon: the one that has built them.
+        threshold: attended seconds after which a record that is still running is a finding.
+        attention: the clock that they are counted by.
+        found: takes what is found, and captures its evidence; until then one looks no further.
+        released: takes the number of an iteration whose record was seen to have ended.
+    """
+
+    def __init__(
+        self,
+        daemon: Daemon,
+        threshold: float,
+        attention: Attention,
+        found: Callable[[Orphan], Awaitable[None]],
+        released: Callable[[int], None],
+    ) -> None:
+        self._daemon = daemon if isinstance(daemon, TellsBuilds) else None
+        self._private = daemon.facts.private
+        self._threshold, self._attention = threshold, attention
+        self._found, self._released = found, released
+        self._pause = min(max(threshold / _LOOKS, _LEAST_SECONDS), _MOST_SECONDS)
+        self._hurry = anyio.Event()
+        self._awaited: dict[int, _Awaited] = {}
+        self._of: dict[str, int | None] = {}
+        """The iterations of running records; None of those that are not ours."""
+        self._seen: frozenset[str] = frozenset()
+        """Records that were running at the last look."""
+        self._refused: int | None = 0
+        """How often its client gave no answer; None once it has given one."""
+
+    def expect(self, iteration: Iteration) -> None:
+        """Take a build whose client we killed, and which has ended."""
+        if self._daemon is not None:
+            self._awaited[iteration.number] = _Awaited(iteration, self._attention.attended)
+
+    def forget(self) -> None:
+        """Expect nothing any more: the daemon goes down, and its running records with it."""
+        self._awaited.clear()
+
+    async def keep(self) -> None:
+        """Look every few seconds, until cancelled."""
+        if self._daemon is not None and not self._private:  # another run of ours may have left records there
+            with suppress(CaptureError):
+                self._of |= dict.fromkeys((build.ref for build in await self._daemon.builds()), None)
+        while self._daemon is not None:
+            with anyio.move_on_after(self._until_next()):
+                await self._hurry.wait()
+                await anyio.sleep(_SOON_SECONDS)
+            if self._awaited:
+                await self._look(self._daemon)
+
+    def _until_next(self) -> float:
+        """Return the seconds to the next look: the usual pause, or less where a build is soon held for too long."""
+        due = [self._threshold - self._waited(awaited) for awaited in self._awaited.values() if awaited.said]
+        return max(_SOON_SECONDS, min([self._pause, *due]))
+
+    async def settle(self, given_up: Callable[[], bool]) -> None:
+        """Return once no build is expected, each has become a finding, or nobody wants to know; in bounded time.
+
+        To be called when no build begins any more, while `keep` goes on.
+        """
+        self._hurry.set()
+        with anyio.move_on_after(self._threshold + self._pause):
+            while self._awaited and not given_up():
+                await anyio.sleep(_SOON_SECONDS / 10)
+
+    async def _look(self, daemon: TellsBuilds) -> None:
+        ended = {*self._awaited}  # the clients of these, before the daemon is asked
+        try:
+            builds = await daemon.builds()
+        except CaptureError:
+            self._refuse()
+            return
+        self._refused = None
+        running = frozenset(build.ref for build in builds)
+        self._of = {ref: number for ref, number in self._of.items() if ref in running}
+        self._of |= {build.ref: build.iteration for build in builds if build.iteration is not None}
+        for ref in (running & self._seen) - self._of.keys():  # what is new has most likely gone by the next look
+            with suppress(CaptureError):
+                self._of[ref] = await daemon.iteration_of(ref)
+        unknown, old, self._seen = running - self._of.keys(), self._seen, running
+        held = {number: ref for ref, number in self._of.items() if number is not None}
+        for number in sorted(ended & self._awaited.keys()):
+            awaited = self._awaited.get(number)
+            if awaited is None:
+                continue
+            if number in held:
+                await self._weigh(daemon, awaited, held[number])
+            elif not unknown or (awaited.missed and not unknown & old):
+                del self._awaited[number]
+                self._released(number)
+            else:
+                awaited.missed = True
+
+    def _refuse(self) -> None:
+        if self._refused is not None:
+            self._refused += 1
+            if self._refused >= _REFUSALS:
+                self._daemon = None
+                self.forget()
+
+    async def _weigh(self, daemon: TellsBuilds, awaited: _Awaited, ref: str) -> None:
+        """Make a finding of a build that is held for too long, and that has not moved since the look before this one.
+
+        What is complete may be on its way to its end; it is a hang if the record is still there at the next look.
+        """
+        if self._waited(awaited) < self._threshold - 2 * self._pause:
+            return  # too early to begin to look how far it has come
+        try:
+            log = await daemon.progress(ref)
+        except CaptureError:
+            return
+        number, said = awaited.iteration.number, said_in(log)
+        if self._awaited.get(number) is not awaited:
+            return
+        before, awaited.said = awaited.said, said
+        if before is not None and said != before:  # only progress starts its time again
+            awaited.since = self._attention.attended
+        elif before is not None and (waited := self._waited(awaited)) >= self._threshold:
+            del self._awaited[number]
+            progress = Progress(anyio.current_time())
+            progress.feed(log, anyio.current_time())
+            outcome = Outcome.HANG if progress.rests else Outcome.STALL
+            await self._found(Orphan(awaited.iteration, outcome, waited, log, progress))
+
+    def _waited(self, awaited: _Awaited) -> float:
+        return self._attention.attended - awaited.since

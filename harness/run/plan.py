@@ -1,0 +1,156 @@
+"""Step 1 of a run: what it is to run on. The toolchain is had, the kind of daemon chosen, the host's own kept safe."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from harness.actors.base import Actor
+from harness.core.errors import UsageError
+from harness.daemons.base import OpenDaemon
+from harness.daemons.host import open_host
+from harness.daemons.table import DAEMONS, DRIVERS
+from harness.host.cache import cache_folder
+from harness.host.hostinfo import Burden, require_private_daemons
+from harness.scenario import Scenario
+from harness.toolchain import NEEDS, Toolchain, equip, resolve
+
+_STUB: Final = "stub"
+_HOST: Final = "host"
+
+
+class HostInDanger(UsageError):
+    """A scenario that would delete or disturb what is the user's own."""
+
+    def __init__(self, actors: Sequence[str]) -> None:
+        super().__init__(
+            f"{', '.join(actors)} would delete or disturb what belongs to the host's own Docker daemon: leave out "
+            "`--daemon host` for a private daemon, or say --allow-host-damage"
+        )
+
+
+class NeedsBuildx(UsageError):
+    """Several targets at once, of a client that builds one."""
+
+    def __init__(self, actors: Sequence[str]) -> None:
+        super().__init__(
+            f"the `targets` of {', '.join(actors)} need buildx, for buildctl builds one at a time: "
+            "say --set daemon.driver=remote, or leave `targets` out"
+        )
+
+
+class DriverNotOnHost(UsageError):
+    """A driver that would put a container of ours into the user's own daemon."""
+
+    def __init__(self, driver: str) -> None:
+        super().__init__(f"driver {driver!r} runs in a private daemon only: leave out `--daemon host`, or the driver")
+
+
+class ShardsOnHost(UsageError):
+    """Several daemons where there is one."""
+
+    def __init__(self) -> None:
+        super().__init__("--shards starts private daemons: leave out `--daemon host`, of which there is one")
+
+
+class NothingToRun(UsageError):
+    """A toolchain that runs no daemon at all."""
+
+    def __init__(self, toolchain: Toolchain) -> None:
+        lacking = "; ".join(f"for {kind}: {', '.join(toolchain.missing(kind))}" for kind in NEEDS)
+        super().__init__(f"toolchain {toolchain.spec!r} runs no daemon, for it lacks some programs ({lacking})")
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What the command line adds to a scenario."""
+
+    results: Path
+    toolchain: str | None = None
+    seed: int | None = None
+    keep: bool = False
+    allow_host_damage: bool = False
+    shards: int = 1
+    """How many daemons side by side."""
+    anyway: bool = False
+    """Begin also where the disk will not do to the end."""
+    argv: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run that can begin."""
+
+    name: str
+    """The daemon's, of several."""
+    scenario: Scenario
+    toolchain: Toolchain
+    open_daemon: OpenDaemon
+
+    @property
+    def actors(self) -> list[Actor]:
+        """The scenario's, as what they are."""
+        return _actors(self.scenario)
+
+    @property
+    def disturbing(self) -> list[str]:
+        """The names of actors that delete or disturb."""
+        return [actor.name for actor in self.actors if actor.disturbs]
+
+    def burdens(self, shards: int = 1) -> Iterator[Burden]:
+        """Yield what the run would take of this host, with so many daemons side by side."""
+        daemon = self.scenario.daemon
+        for _ in range(shards):
+            if daemon.limits.disk is not None:
+                yield Burden("daemon.limits.disk", disk=daemon.limits.disk)
+            for actor in self.actors:
+                yield from actor.burdens(daemon)
+
+
+async def plan_run(name: str, scenario: Scenario, options: RunOptions, preparing: Callable[[str], None]) -> Plan:
+    """Return a run that can begin.
+
+    Args:
+        name: the daemon's, of several.
+        scenario: with this one daemon.
+        options: what the command line adds.
+        preparing: is told what may take a while.
+
+    Raises:
+        UsageError: it cannot be had as asked, or would harm the host's own daemon.
+        InfraError: it cannot be had here and now.
+    """
+    wanted, driver = scenario.daemon.wanted_kind, scenario.daemon.driver
+    if wanted == _STUB:
+        return Plan(name, scenario, Toolchain(_STUB, {}), DAEMONS[_STUB])
+    spec = options.toolchain or scenario.daemon.toolchain
+    if spec == "auto" and wanted:
+        spec = f"auto:{wanted}"
+    if spec == _HOST and options.shards > 1:
+        raise ShardsOnHost
+    if spec != _HOST:
+        require_private_daemons(cache_folder("daemons"))
+    preparing(f"toolchain {spec}")
+    toolchain = await resolve(spec)
+    if wanted:
+        toolchain.require(wanted)
+    elif not toolchain.kinds:
+        raise NothingToRun(toolchain)
+    if toolchain.endpoint:
+        plan = Plan(name, scenario, toolchain, open_host)
+        if driver in DRIVERS:
+            raise DriverNotOnHost(str(driver))
+        if plan.disturbing and not options.allow_host_damage:
+            raise HostInDanger(plan.disturbing)
+        return plan
+    kind = wanted or toolchain.kinds[0]
+    baking = [actor.name for actor in _actors(scenario) if actor.needs_buildx]
+    if baking and driver == "buildctl":
+        raise NeedsBuildx(baking)
+    if baking and kind == "buildkitd":
+        driver = "remote"
+    return Plan(name, scenario, await equip(toolchain, driver), DRIVERS.get(driver or "", DAEMONS[kind]))
+
+
+def _actors(scenario: Scenario) -> list[Actor]:
+    return [actor for actor in scenario.actors if isinstance(actor, Actor)]

@@ -1,0 +1,211 @@
+"""Steps 2 to 6 of a run: its folder, its daemons one after the other, its verdict."""
+
+import secrets
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+import anyio
+
+from harness.actors.build import Build
+from harness.actors.generate import Generate
+from harness.analysis.judge import judge
+from harness.buildkit.diagnosis import diagnose_finding
+from harness.core.errors import InfraError, SubjectError
+from harness.core.outcome import Ending
+from harness.core.records import Answer, Audit, Finding, Iteration, Summary
+from harness.daemons.base import Site
+from harness.daemons.registry import open_registry
+from harness.host.cache import cache_folder
+from harness.host.interrupt import Interrupt, first_of
+from harness.host.ledger import Ledger
+from harness.host.partition import ALL, Share, shares
+from harness.run.aftermath import Probes, examine
+from harness.run.conductor import Conductor
+from harness.run.observer import Audience
+from harness.run.plan import Plan
+from harness.run.session import Session
+from harness.scenario import Scenario, dump
+from harness.store.folder import RunFolder
+from harness.store.resume_point import NOTHING_YET, Past
+
+_STAGING: Final = "-staging"
+_OTHER: Final = Generate.model_validate({"stages": 2, "steps": 1, "layer": "5003B", "step": "copy"})
+"""The aftermath's other build: files of a size that no scenario has, so that it shares no step with what hung."""
+
+
+@dataclass
+class Run:
+    """One run on its way; what came before, where it is gone on with, is its past."""
+
+    plan: Plan
+    folder: RunFolder
+    story: dict[str, Any]
+    """What `run.json` says."""
+    audience: Audience
+    past: Past = NOTHING_YET
+    conductor: Conductor | None = None
+    _kept: set[str] = field(default_factory=set)
+    """The daemons that are left to the user."""
+    _daemons: int = 0
+    """How many it has had."""
+    started: bool = False
+    """Whether a daemon of it has come up."""
+    aftermath: Mapping[str, Answer] = field(default_factory=dict)
+    left_behind: list[str] = field(default_factory=list)
+
+    @property
+    def scenario(self) -> Scenario:
+        """What is run."""
+        return self.plan.scenario
+
+    async def through(self, interrupt: Interrupt) -> Summary:
+        """Run it from the folder's first file to the summary."""
+        self.audience.preparing(f"a daemon of {self.plan.toolchain.spec}")
+        (self.folder.path / "scenario.yaml").write_text(dump(self.scenario))
+        self.folder.write_json("run.json", self.story)
+        self.folder.reserve()
+        began = anyio.current_time()
+        ending, detail = Ending.INTERRUPTED, ""
+        try:
+            with interrupt.heeded():
+                await self._perform()
+            if self.conductor and self.conductor.ending:
+                ending, detail = self.conductor.ending, self.conductor.detail
+        except* SubjectError as group:
+            ending, detail = Ending.DAEMON_DIED, str(first_of(group))
+        except* InfraError as group:
+            ending, detail = Ending.INFRA, str(first_of(group))
+        if self.conductor:
+            seconds = (self.conductor.ended or anyio.current_time()) - self.conductor.began
+        else:
+            seconds = anyio.current_time() - began + self.past.seconds
+        return self._conclude(ending, detail, seconds)
+
+    def _keeps(self, session: Session) -> bool:
+        """Whether a daemon is left to the user, in a run that came to its own end: asked for, or held as it hung."""
+        held = self.scenario.on_hang.then == "hold" and session.hung
+        return bool(self._ending and (self.story["keep"] or held))
+
+    @property
+    def _ending(self) -> Ending | None:
+        return self.conductor.ending if self.conductor else None
+
+    async def _perform(self) -> None:
+        """Let the actors act, on one daemon after the other where the scenario renews it."""
+        with self.folder.database() as database:
+            async with self._ledger(self.folder.name + _STAGING) as ledger:
+                staging = ledger.own_folder(cache_folder("staging") / self.folder.name)
+                async with self._registry(ledger) as self.story["registry"]:
+                    self.conductor = Conductor(self.scenario, self.folder, database, self.audience, self.past)
+                    async with anyio.create_task_group() as beside:
+                        beside.start_soon(self.conductor.watch_over)
+                        async with anyio.create_task_group() as shards:
+                            for share in shares(self.story["shards"]):
+                                shards.start_soon(self._shard, self.conductor, share, staging)
+                        beside.cancel_scope.cancel()
+
+    async def _shard(self, conductor: Conductor, share: Share, staging: Path) -> None:
+        """Have one daemon after the other, until there is no more to do."""
+        since = conductor.since
+        if share is not ALL:
+            staging /= str(share.shard)  # a cache that builds keep there is its own
+            staging.mkdir()
+        for actor in self.plan.actors:
+            await actor.prepare(staging)
+        while not conductor.exhausted:
+            await self._on_a_daemon(conductor, share, staging, since)
+            since = anyio.current_time()
+
+    async def _on_a_daemon(self, conductor: Conductor, share: Share, staging: Path, since: float) -> None:
+        first = not self._daemons
+        self._daemons += 1
+        name = self.folder.name if first else f"{self.folder.name}-{secrets.token_hex(2)}"
+        records = self.folder.path.absolute() / "daemon"
+        spec = self.scenario.daemon
+        if share is not ALL:
+            records /= str(share.shard)
+            records.mkdir(exist_ok=True)
+            memory = spec.limits.memory or share.memory
+            spec = spec.model_copy(update={"limits": spec.limits.model_copy(update={"memory": memory})})
+        async with self._ledger(name) as ledger:
+            may_stay = self.story["keep"] or self.scenario.on_hang.then == "hold"
+            site = Site(name, records, ledger, share.cores, may_stay)
+            async with self.plan.open_daemon(self.plan.toolchain, spec, site) as daemon:
+                if not self.started:
+                    self.started = True
+                    self.story["daemon"] = asdict(daemon.facts)
+                    self.folder.write_json("run.json", self.story)
+                    self.audience.started(self.scenario, self.folder, daemon, self.story["seed"], self.past)
+                    conductor.begin()
+                    since = conductor.since
+                session = Session(conductor, daemon, share, since)
+                await session.perform(self.plan.actors, staging, self.story["seed"], self.story["registry"])
+                await self._probe(session, staging)
+                site.keep = self._keeps(session)
+                if site.keep:
+                    self._kept.add(name)
+                    self.story["kept"] = asdict(daemon.facts)
+                    self.folder.write_json("run.json", self.story)
+
+    async def _probe(self, session: Session, staging: Path) -> None:
+        """Ask a daemon that hung what it still does, unless the scenario wants it left as it is."""
+        hang, wanted = session.hang, self.scenario.on_hang.probe and self._ending is Ending.FINDINGS
+        if hang is None or not wanted or self._keeps(session):
+            return
+        build = next(actor for actor in self.plan.actors if isinstance(actor, Build) and actor.name == hang.actor)
+        other = staging / "aftermath"
+        _OTHER.write(other)
+        self.audience.preparing("the aftermath: what the daemon still does")
+        seed, registry = self.story["seed"], self.story["registry"]
+        probes = Probes(build.request(hang.iteration, folder=staging, seed=seed, registry=registry), other)
+        self.aftermath = await examine(session.daemon, probes, self.scenario.detect)
+
+    @asynccontextmanager
+    async def _registry(self, ledger: Ledger) -> AsyncIterator[str]:
+        """Have a registry for the whole run, and yield its address; nothing where no actor needs one."""
+        if any(actor.needs_registry for actor in self.plan.actors):
+            self.audience.preparing("a registry")
+            async with open_registry(ledger, self.folder.path) as address:
+                yield address
+        else:
+            yield ""
+
+    @asynccontextmanager
+    async def _ledger(self, name: str) -> AsyncIterator[Ledger]:
+        """Open a ledger, and give back what is in it on leaving, unless its daemon is kept."""
+        ledger = Ledger.open(name)
+        try:
+            yield ledger
+        finally:
+            if not (self._kept if name.endswith(_STAGING) else name in self._kept):
+                with anyio.CancelScope(shield=True):
+                    self.left_behind += await ledger.settle()
+
+    def _conclude(self, ending: Ending, detail: str, seconds: float) -> Summary:
+        """Judge what was recorded, and write the last file."""
+        self.folder.release()
+        daemon = {"name": self.plan.name, **(self.story["daemon"] or {})}
+        summary = judge(
+            self.folder.each(Iteration),
+            self.folder.each(Finding),
+            audits=self.folder.each(Audit),
+            scenario=self.scenario.name,
+            daemon={key: daemon.get(key) for key in ("name", "kind", "version")}
+            | {"toolchain": self.story["toolchain"]["spec"]},
+            seed=self.story["seed"],
+            ending=ending,
+            detail=detail,
+            seconds=seconds,
+            unattended=self.conductor.attention.unattended if self.conductor else self.past.unattended,
+            aftermath=self.aftermath,
+            left_behind=tuple(self.left_behind),
+        )
+        first = summary.first_hang or summary.first_stall
+        if first:
+            evidence = self.folder.path / "findings" / str(first.iteration)
+            summary = replace(summary, diagnosis=diagnose_finding(evidence, daemon))
+        self.folder.write_json("summary.json", asdict(summary))
+        return summary

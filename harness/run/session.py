@@ -1,0 +1,343 @@
+"""One daemon of a run, with the builds that are on it: the `Board` and the `Signals` of its actors' stage."""
+
+import math
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import anyio
+from anyio.abc import ObjectReceiveStream
+from anyio.streams.memory import MemoryObjectSendStream
+
+from harness.actors.base import Actor, Stage
+from harness.buildkit.progress import News, Step
+from harness.client.detectors.table import detectors
+from harness.client.watched_build import Watch
+from harness.core.errors import DaemonDied
+from harness.core.outcome import Ending, Outcome, Phase
+from harness.core.records import Action, Begun, Birth, Finding, Iteration
+from harness.daemons.base import Daemon
+from harness.evidence.table import Stages, capture_all, of_build, of_orphan
+from harness.host.log_rotation import rotate
+from harness.host.partition import Share
+from harness.run.audit import Auditor
+from harness.run.conductor import Conductor
+from harness.run.notify import notify
+from harness.run.orphans import Orphan, Orphans
+from harness.run.sampler import Sampler, family
+from harness.scenario.triggers.base import Reached
+
+SAMPLE_SECONDS: Final = 5.0
+_DRAIN_SECONDS: Final = 60.0
+"""How long an audit waits for builds in flight, and others with it; a hang or a stall may take longer to be seen."""
+_DRAIN_POLL_SECONDS: Final = 0.05
+_HOPELESS_FAILURES: Final = 10
+"""Failures in a row, with no build that ever succeeded, after which going on would only count failures."""
+_INFRA_IN_A_ROW: Final = 5
+_DEAD_STALLS: Final = 3
+"""Stalls in a row, with no build that got through between them, after which the daemon builds nothing any more."""
+
+
+class Session:
+    """The life of one daemon in a run.
+
+    Args:
+        conductor: the run's.
+        daemon: the one under test.
+        share: which of the daemons side by side it is, and what of the host it has.
+        since: monotonic time up to which the moments of triggers have come on the daemon before it.
+    """
+
+    def __init__(self, conductor: Conductor, daemon: Daemon, share: Share, since: float) -> None:
+        self.daemon, self.share = daemon, share
+        self.began, self.since = conductor.began, since
+        self.hang: Finding | None = None
+        """Its first."""
+        self.hung = False
+        """Whether it has shown what the scenario hunts, and all that follows from it."""
+        self.generation = conductor.enter(self)
+        self._conductor, self._scenario = conductor, conductor.scenario
+        self._detectors = detectors(conductor.scenario.detect)
+        self._scope = anyio.CancelScope()
+        self._inflight: dict[int, Watch] = {}
+        self._listeners: list[tuple[Callable[[Reached], bool], MemoryObjectSendStream[Reached]]] = []
+        self._up = anyio.Event()
+        self._up.set()
+        self._begun = self._over = self._audited = 0
+        """How many iterations have begun on it, how many are over, and how many had begun at the last audit."""
+        self._auditor = Auditor(conductor.next_series)
+        self._turn = anyio.Lock()
+        self._auditing = anyio.CancelScope()
+        threshold, attention = conductor.scenario.detect.orphan, conductor.attention
+        self._orphans = Orphans(daemon, threshold, attention, self._left_running, self._released)
+        self._streak: tuple[Outcome, int] = (Outcome.OK, 0)
+
+    async def perform(self, actors: Sequence[Actor], staging: Path, seed: int, registry: str = "") -> None:
+        """Let every actor act on the daemon, until the run ends or the daemon is to be renewed.
+
+        Args:
+            actors: the scenario's, prepared.
+            staging: the folder that they were prepared in.
+            seed: the source of all chance.
+            registry: the address of the run's own, where an actor needs one.
+        """
+        facts, conductor = self.daemon.facts, self._conductor
+        birth = Birth(self.generation, self.share.shard, self._now(), facts.pid, self.share.cores)
+        conductor.database.add(birth)
+        stage = Stage(
+            *(self.daemon, self.generation, staging, seed, self.began, conductor.attention),
+            *(self, self, self._inflight, registry, self.share.cores),
+        )
+        try:
+            with self._scope:
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(self._sample)
+                    tasks.start_soon(self._watch_daemon)
+                    tasks.start_soon(self._orphans.keep)
+                    for actor in actors:
+                        if not actor.builds:
+                            tasks.start_soon(actor.perform, stage)
+                    async with anyio.create_task_group() as builds:
+                        for actor in actors:
+                            if actor.builds:
+                                builds.start_soon(actor.perform, stage)
+                    await self._orphans.settle(lambda: conductor.ending is not None)
+                    async with conductor.capturing:  # of what was found without a client
+                        pass
+                    tasks.cancel_scope.cancel()
+        finally:
+            conductor.leave(self)
+
+    def look(self) -> None:
+        """Have every detector look at what is in flight."""
+        for watch in self._inflight.values():
+            watch.look(self._detectors)
+
+    def end(self, ending: Ending) -> None:
+        """Come to an end. After the last iteration, builds in flight are waited for, and those of them that we timed
+        out until the daemon is done with them; at the end of its time, only those whose export has completed;
+        otherwise none are.
+        """
+        self._auditing.cancel()
+        if ending is Ending.TIME:
+            for watch in self._inflight.values():
+                watch.cut_off()
+        elif ending is not Ending.ITERATIONS:
+            self._scope.cancel()
+
+    # Board
+
+    async def next_iteration(self) -> int | None:
+        """Return the next iteration's number, once the daemon is up and no audit goes on; None if it gets no more.
+
+        Who comes when an audit is due makes it, and the others queue behind: also after the last iteration.
+        """
+        renew, audit = self._scenario.daemon.renew, self._scenario.audit
+        async with self._turn:
+            if audit and self._begun >= self._audited + audit.every:
+                await self._audit()
+            await self._up.wait()
+            if renew and self._begun >= renew.every:
+                return None
+            number = self._conductor.next_iteration()
+            self._begun += number is not None
+            return number
+
+    async def _audit(self) -> None:
+        """Look at the daemon once every build has ended; not at all where one takes too long, or the run ends.
+
+        Detectors go on, so a build that hangs is found while it is waited for. So do other actors: their plan is not to
+        depend on audits, and what is frozen or full must be healed in its time. What they add is noise.
+        """
+        daemon, since = self.daemon, anyio.current_time()
+        self._audited = self._begun
+        with anyio.move_on_after(_DRAIN_SECONDS) as self._auditing:
+            while self._over < self._begun:
+                await anyio.sleep(_DRAIN_POLL_SECONDS)
+            await self._up.wait()
+            self._auditing.deadline = math.inf
+            pids, count, began = daemon.facts.pids, self._conductor.begun, self.began
+            audit = await self._auditor.audit(daemon, pids, family(pids), iteration=count, began=began, since=since)
+            if daemon.facts.pids == pids:  # else it was restarted meanwhile, and the figures are of neither
+                self._conductor.database.add(replace(audit, generation=self.generation))
+
+    @contextmanager
+    def watching(self, watch: Watch) -> Iterator[None]:
+        """Have a running build looked at by every detector, and its phases signalled."""
+        started = watch.progress.reached[Phase.STARTED] - self.began
+        begun = Begun(watch.iteration, watch.actor, watch.request.args, started, self.generation)
+        self._conductor.database.add(begun)
+        self._inflight[watch.iteration] = watch
+        watch.on_news = self._signal
+        self._signal(watch, News((Phase.STARTED,)))
+        try:
+            yield
+        finally:
+            del self._inflight[watch.iteration]
+
+    @contextmanager
+    def outage(self, why: str) -> Iterator[None]:
+        """Have no build begin while the daemon is down on purpose; those in flight are cut off by it, not failed."""
+        self._up = anyio.Event()
+        for watch in self._inflight.values():
+            watch.excuse = why
+        self._orphans.forget()
+        try:
+            yield
+        finally:
+            self._up.set()
+
+    def record(self, record: Iteration | Action) -> None:
+        """Take the record of what was done, and end the run where an iteration's outcome says so."""
+        conductor = self._conductor
+        conductor.database.add(record)
+        if isinstance(record, Action):
+            conductor.observer.acted(record)
+        else:
+            self._over += 1
+            conductor.over += 1
+            if record.outcome is Outcome.TIMED_OUT:
+                self._orphans.expect(record)
+            conductor.observer.iterated(record)
+            self._weigh(record)
+
+    def _weigh(self, iteration: Iteration) -> None:
+        outcome, conductor = iteration.outcome, self._conductor
+        count = self._streak[1] + 1 if outcome is self._streak[0] else 1
+        self._streak = (outcome, count)
+        conductor.succeeded = conductor.succeeded or outcome is Outcome.OK
+        if self.hung:
+            self._go_on_or_end()
+        elif outcome is Outcome.STALL and count >= _DEAD_STALLS:
+            conductor.end(Ending.STALLED)
+        elif outcome is Outcome.FAILED and count >= _HOPELESS_FAILURES and not conductor.succeeded:
+            conductor.end(Ending.FAILING, iteration.error)
+        elif outcome is Outcome.INFRA and count >= _INFRA_IN_A_ROW:
+            conductor.end(Ending.INFRA, iteration.error)
+
+    def _go_on_or_end(self) -> None:
+        """After what the scenario hunts: end the run, or let the next daemon take over, with all in flight cut off."""
+        if not self._conductor.end_if_enough():
+            self._scope.cancel()
+
+    async def found(self, watch: Watch) -> None:
+        """Record a finding at once, then capture its evidence while the client still waits."""
+        assert watch.found is not None  # noqa: S101 — what brings a watch here
+        finding = Finding(
+            iteration=watch.iteration,
+            kind=watch.found.outcome,
+            at=self._now(),
+            actor=watch.actor,
+            args=watch.request.args,
+            phase=watch.progress.phase,
+            waited=watch.found.waited,
+            completed_steps=watch.progress.completed_vertexes,
+            last_progress=tuple(watch.progress.last),
+            hunted=watch.found.outcome in self._scenario.stop.hunted,
+            generation=self.generation,
+        )
+        said = "\n".join([*watch.progress.last, *watch.progress.messages]) + "\n"
+
+        def evidence() -> Stages:
+            return of_build(watch, [other for other in self._inflight.values() if other is not watch])
+
+        await self._keep(finding, said.encode(), evidence)
+
+    async def _left_running(self, orphan: Orphan) -> None:
+        """Record a finding whose client is gone, capture its evidence, and end the run where it says so."""
+        build = orphan.iteration
+        finding = Finding(
+            iteration=build.number,
+            kind=orphan.outcome,
+            at=self._now(),
+            actor=build.actor,
+            args=build.args,
+            phase=orphan.progress.phase,
+            waited=orphan.waited,
+            completed_steps=orphan.progress.completed_vertexes,
+            last_progress=tuple(orphan.progress.last),
+            hunted=orphan.outcome in self._scenario.stop.hunted,
+            generation=self.generation,
+            seen_by="history",
+        )
+        self._conductor.database.amend(build.number, outcome=finding.kind, seen_by=finding.seen_by)
+        await self._keep(finding, orphan.log, lambda: of_orphan([*self._inflight.values()]))
+        if self.hung:  # no client is to come to its end first
+            self._go_on_or_end()
+
+    def _released(self, number: int) -> None:
+        """Note that the daemon has let go of a build that we timed out."""
+        self._conductor.database.amend(number, released=self._now())
+
+    async def _keep(self, finding: Finding, said: bytes, evidence: Callable[[], Stages]) -> None:
+        """Record a finding, then capture what there is to see of it."""
+        conductor = self._conductor
+        conductor.database.add(finding)
+        conductor.observer.found(finding)
+        if finding.kind is Outcome.HANG and self.hang is None:
+            self.hang = finding
+        place = f"findings/{finding.iteration}"
+        folder = conductor.folder.path / place
+        folder.mkdir(exist_ok=True)
+        (folder / "progress.jsonl").write_bytes(said)
+        async with conductor.capturing:  # one at a time; who comes second may find that the run has what it needs
+            if not self.hung and conductor.may_capture():
+                captured = await capture_all(self.daemon, folder, evidence())
+                if command := self._scenario.on_finding:
+                    facts = self.daemon.facts
+                    captured["on_finding"] = await notify(
+                        command, conductor.folder, self._scenario.name, finding, facts
+                    )
+                conductor.folder.write_json(f"{place}/captured.json", captured)
+            if finding.hunted and not self.hung:
+                self.hung = True
+                conductor.hunted()
+
+    # Signals
+
+    @asynccontextmanager
+    async def listening(self, wanted: Callable[[Reached], bool]) -> AsyncIterator[ObjectReceiveStream[Reached]]:
+        """Listen to what builds reach; who is not waiting when something wanted comes misses it."""
+        send, receive = anyio.create_memory_object_stream[Reached](0)
+        listener = (wanted, send)
+        self._listeners.append(listener)
+        try:
+            with send, receive:
+                yield receive
+        finally:
+            self._listeners.remove(listener)
+
+    def _signal(self, watch: Watch, news: News) -> None:
+        reached_now: tuple[Phase | Step, ...] = (*news.steps, *news.phases)
+        for what in reached_now:
+            at = watch.progress.reached[what] if isinstance(what, Phase) else watch.progress.moved
+            reached = Reached(watch.actor, watch.iteration, watch.request.images, what, at)
+            for wanted, send in self._listeners:
+                if wanted(reached):
+                    with suppress(anyio.WouldBlock):
+                        send.send_nowait(reached)
+
+    # What goes on beside the actors
+
+    def _now(self) -> float:
+        return anyio.current_time() - self.began
+
+    async def _watch_daemon(self) -> None:
+        status = await self.daemon.ended()
+        raise DaemonDied(self.daemon.facts.kind, status, self.daemon.facts.log)
+
+    async def _sample(self) -> None:
+        """Measure every few seconds, and keep the daemon's log from growing for ever."""
+        conductor = self._conductor
+        sampler = Sampler(self.daemon, conductor.attention, conductor.folder.path)
+        while True:
+            await anyio.sleep(SAMPLE_SECONDS)
+            sample = await sampler.sample(self.began, len(self._inflight))
+            sample = replace(sample, generation=self.generation)
+            conductor.database.add(sample)
+            conductor.observer.sampled(sample)
+            facts = self.daemon.facts
+            if facts.private and facts.log:
+                rotate(facts.log)

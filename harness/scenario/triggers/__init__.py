@@ -1,0 +1,50 @@
+"""When an actor acts: one file per kind of trigger, named by the key that selects it."""
+
+from typing import Annotated, Final
+
+from pydantic import Discriminator, Tag
+
+from harness.scenario.triggers.at import AtTrigger
+from harness.scenario.triggers.base import Moment, Signals, Trigger
+from harness.scenario.triggers.every import EveryTrigger
+from harness.scenario.triggers.interval import IntervalTrigger
+from harness.scenario.triggers.phase import PhaseTrigger
+from harness.scenario.triggers.step import StepTrigger
+
+__all__ = [
+    "AtTrigger",
+    "EveryTrigger",
+    "IntervalTrigger",
+    "Moment",
+    "PhaseTrigger",
+    "Signals",
+    "StepTrigger",
+    "Trigger",
+    "When",
+]
+
+_KEYS: Final = {
+    "phase": PhaseTrigger,
+    "step": StepTrigger,
+    "every": EveryTrigger,
+    "at": AtTrigger,
+    "interval": IntervalTrigger,
+}
+"""The key that tells a trigger from the others; without any, what `interval` lacks is told."""
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, dict):
+        return next((kind.__name__ for key, kind in _KEYS.items() if key in value), IntervalTrigger.__name__)
+    return type(value).__name__
+
+
+When = Annotated[
+    Annotated[IntervalTrigger, Tag("IntervalTrigger")]
+    | Annotated[PhaseTrigger, Tag("PhaseTrigger")]
+    | Annotated[StepTrigger, Tag("StepTrigger")]
+    | Annotated[EveryTrigger, Tag("EveryTrigger")]
+    | Annotated[AtTrigger, Tag("AtTrigger")],
+    Discriminator(_kind),
+]
+"""Any of the triggers, as a scenario writes them under ``when``."""

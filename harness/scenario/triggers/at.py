@@ -1,0 +1,28 @@
+"""``at``: once, so long after the run began."""
+
+from collections.abc import AsyncGenerator
+
+import anyio
+
+from harness.core.rng import Dice
+from harness.core.units import Duration
+from harness.scenario.triggers.base import Moment, Signals, Trigger
+
+
+class AtTrigger(Trigger):
+    """Act once in a run."""
+
+    at: Duration
+    """How long after the run began."""
+
+    @property
+    def earliest(self) -> float:
+        """Seconds into the run before which it cannot fire."""
+        return self.at
+
+    async def moments(self, dice: Dice, signals: Signals) -> AsyncGenerator[Moment, None]:  # noqa: ARG002 — no chance in it
+        """Yield the one moment, unless it has come before."""
+        due = signals.began + self.at
+        if due >= signals.since:
+            await anyio.sleep_until(due)
+            yield Moment(1, due)

@@ -1,0 +1,80 @@
+"""What every trigger shares: the moments it names, and the signals it may listen to."""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from anyio.abc import ObjectReceiveStream
+
+from harness.buildkit.progress import Step
+from harness.core.model import Written
+from harness.core.outcome import Phase
+from harness.core.rng import Dice
+from harness.core.units import Duration
+
+
+@dataclass(frozen=True)
+class Reached:
+    """A build of a named actor has entered a phase, or one of its steps has started or completed."""
+
+    actor: str
+    iteration: int
+    images: tuple[str, ...]
+    """The names of what it makes."""
+    what: Phase | Step
+    at: float
+    """Monotonic time in seconds."""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A time to act: the actor's `count`-th, the monotonic time of what called for it, and the build that did."""
+
+    count: int
+    due: float
+    build: Reached | None = None
+
+
+class Signals(Protocol):
+    """What happens in a run, to listen to. Who is busy when a signal that it wants comes misses it."""
+
+    @property
+    def began(self) -> float:
+        """Monotonic time of the run's start."""
+        ...
+
+    @property
+    def since(self) -> float:
+        """Monotonic time up to which all moments have come: of the daemon before, or of a run that is gone on with."""
+        ...
+
+    def listening(self, wanted: Callable[[Reached], bool]) -> AbstractAsyncContextManager[ObjectReceiveStream[Reached]]:
+        """Listen to what builds reach, as far as it is wanted."""
+        ...
+
+
+class Trigger(Written):
+    """What every ``when`` may say."""
+
+    lasting: Duration | None = None
+    """How long a disturbance stays before it is healed; for actors whose act has a duration."""
+
+    @property
+    def listens_to(self) -> str | None:
+        """The build actor without which it never fires, or None."""
+        return None
+
+    @property
+    def earliest(self) -> float:
+        """Seconds into the run before which it cannot fire."""
+        return 0.0
+
+    @property
+    def least_iterations(self) -> int:
+        """Iterations that a run must reach for it to fire."""
+        return 1
+
+    def moments(self, dice: Dice, signals: Signals) -> AsyncGenerator[Moment, None]:
+        """Yield each moment when it comes; while the receiver acts on one, the trigger waits."""
+        raise NotImplementedError

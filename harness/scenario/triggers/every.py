@@ -1,0 +1,33 @@
+"""``every``: whenever so many iterations have begun."""
+
+from collections.abc import AsyncGenerator
+from typing import Annotated
+
+from pydantic import Field
+
+from harness.core.outcome import Phase
+from harness.core.rng import Dice
+from harness.scenario.triggers.base import Moment, Reached, Signals, Trigger
+
+
+class EveryTrigger(Trigger):
+    """Act at every n-th iteration of the run, as its client starts."""
+
+    every: Annotated[int, Field(ge=1)]
+    """How many iterations from one act to the next."""
+
+    @property
+    def least_iterations(self) -> int:
+        """Iterations that a run must reach for it to fire."""
+        return self.every
+
+    async def moments(self, dice: Dice, signals: Signals) -> AsyncGenerator[Moment, None]:  # noqa: ARG002 — no chance in it
+        """Yield a moment as each n-th iteration starts."""
+        count = 0
+        async with signals.listening(self._wants) as stream:
+            async for signal in stream:
+                count += 1
+                yield Moment(count, signal.at, signal)
+
+    def _wants(self, signal: Reached) -> bool:
+        return signal.what is Phase.STARTED and signal.iteration % self.every == 0

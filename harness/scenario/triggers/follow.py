@@ -1,0 +1,44 @@
+"""What the triggers share that follow the builds of a named actor: a delay, and a chance."""
+
+from collections.abc import AsyncGenerator
+from typing import Annotated
+
+import anyio
+from pydantic import Field
+
+from harness.core.delay import NO_DELAY, Delay
+from harness.core.rng import Dice
+from harness.scenario.triggers.base import Moment, Reached, Signals, Trigger
+
+
+class FollowTrigger(Trigger):
+    """Act when a build reaches something."""
+
+    of: str
+    """The name of the build actor."""
+    after: Delay = NO_DELAY
+    """How long after it was reached."""
+    chance: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """How likely each such moment is taken."""
+
+    @property
+    def listens_to(self) -> str | None:
+        """The build actor without which it never fires."""
+        return self.of
+
+    async def moments(self, dice: Dice, signals: Signals) -> AsyncGenerator[Moment, None]:
+        """Yield a moment for each time that a build of `of` reaches it; chance goes by the iteration."""
+        count = 0
+        async with signals.listening(lambda reached: reached.actor == self.of and self.awaits(reached)) as stream:
+            async for reached in stream:
+                random = dice.throw(reached.iteration)
+                if random.random() >= self.chance:
+                    continue
+                delay = self.after.draw(random)
+                await anyio.sleep_until(reached.at + delay)
+                count += 1
+                yield Moment(count, reached.at + delay, reached)
+
+    def awaits(self, reached: Reached) -> bool:
+        """Whether that is what it waits for."""
+        raise NotImplementedError

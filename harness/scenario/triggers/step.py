@@ -1,0 +1,33 @@
+"""``step``: when a step of a build of a named actor starts or completes, after a delay, with a chance."""
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+from harness.buildkit.progress import Step
+from harness.core.outcome import StepState
+from harness.scenario.triggers.base import Reached
+from harness.scenario.triggers.follow import FollowTrigger
+
+
+def _pattern(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"{text!r} is no regular expression: {error}") from error
+    return text
+
+
+class StepTrigger(FollowTrigger):
+    """Act when a step whose name matches a pattern starts or completes."""
+
+    step: Annotated[str, AfterValidator(_pattern)]
+    """A regular expression, looked for in the names that progress shows: ``RUN sleep``, ``importing cache``."""
+    state: StepState = StepState.STARTED
+    """`started` or `completed`; a cached step does both at once."""
+
+    def awaits(self, reached: Reached) -> bool:
+        """Whether that is its step, and what has become of it."""
+        step = reached.what
+        return isinstance(step, Step) and step.state is self.state and bool(re.search(self.step, step.name))

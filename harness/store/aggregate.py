@@ -1,0 +1,396 @@
+"""What a run's records come to, for charts and tables: aggregated in SQL, so that a million of them are no burden.
+
+Everything works while the run goes on, and on a run that has recorded nothing yet. Times are seconds since its start.
+"""
+
+import math
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Final
+
+from harness.core.outcome import Outcome
+from harness.store.folder import RunFolder
+
+_TIME: Final = "max(started, coalesce(exported, 0), coalesce(killed, 0), coalesce(exited, 0))"
+"""The last that is known of an iteration."""
+_TAILS: Final = f"""
+    SELECT exited - exported AS tail FROM iterations
+    WHERE outcome = '{Outcome.OK}' AND exited IS NOT NULL AND exported IS NOT NULL"""  # noqa: S608 — our own words
+"""The tails that the judge counts."""
+_BIN: Final = "CAST(floor(log10(max(tail, 1e-6)) * 10) AS INTEGER)"
+_BINS_A_DECADE: Final = 10
+_PLACE: Final = "rowid >= ? AND rowid < ?"
+_BY_OUTCOME: Final = f"""
+    SELECT outcome, count(*), count(exited - exported), max(exited - exported)
+    FROM iterations WHERE {_PLACE} GROUP BY outcome"""  # noqa: S608 — our own words
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """How often each outcome came; those that did not are left out."""
+
+    counts: Mapping[Outcome, int]
+
+    @property
+    def total(self) -> int:
+        """Iterations that are over."""
+        return sum(self.counts.values())
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """Bins of equal time, one entry of each column a bin."""
+
+    since: tuple[float, ...]
+    until: tuple[float, ...]
+    outcomes: Mapping[Outcome, tuple[int, ...]]
+    """Iterations by what became of them; outcomes that never came are left out."""
+    p50: tuple[float | None, ...]
+    """The tail in seconds: median, nearest rank; None where no build had one."""
+    p99: tuple[float | None, ...]
+    longest: tuple[float | None, ...]
+
+
+@dataclass(frozen=True)
+class Tails:
+    """How many tails were how long, in logarithmic bins; exact quantiles of all."""
+
+    since: tuple[float, ...]
+    until: tuple[float, ...]
+    counts: tuple[int, ...]
+    n: int
+    p50: float | None
+    p99: float | None
+    longest: float | None
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Samples in bins of equal time; of what was not measured None. A peak is never averaged away."""
+
+    at: tuple[float, ...]
+    """The last sample of the bin."""
+    cpu: tuple[float | None, ...]
+    """Mean cores of the daemon's processes."""
+    cpu_most: tuple[float | None, ...]
+    rss_least: tuple[int | None, ...]
+    rss_most: tuple[int | None, ...]
+    goroutines_least: tuple[int | None, ...]
+    goroutines_most: tuple[int | None, ...]
+    running_least: tuple[int, ...]
+    running_most: tuple[int, ...]
+    own_cpu: tuple[float, ...]
+    """Mean cores of the harness."""
+    own_rss: tuple[int, ...]
+    """The most in the bin."""
+    lag: tuple[float, ...]
+    """The most in the bin."""
+
+
+@dataclass(frozen=True)
+class Ends:
+    """The first and the last that was measured; None where nothing was."""
+
+    goroutines: tuple[int, int] | None
+    rss: tuple[int, int] | None
+
+
+@dataclass(frozen=True)
+class Spans:
+    """Stretches of time in which an actor that is no build acted; close ones in one where there are many."""
+
+    actor: tuple[str, ...]
+    kind: tuple[str, ...]
+    since: tuple[float, ...]
+    until: tuple[float, ...]
+    count: tuple[int, ...]
+    """Acts in the stretch."""
+    busy: tuple[float, ...]
+    """The share of it in which one was going on, at most 1."""
+
+
+@dataclass(frozen=True)
+class Acts:
+    """What one actor that is no build did."""
+
+    actor: str
+    kind: str
+    done: int
+    could_not: int
+    late_p99: float | None
+    """Seconds from what called for it to its taking effect."""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """The hangs and stalls, in the order in which they were seen."""
+
+    iteration: tuple[int, ...]
+    kind: tuple[Outcome, ...]
+    at: tuple[float, ...]
+    actor: tuple[str, ...]
+    phase: tuple[str, ...]
+    waited: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Audits:
+    """What the idle daemon held; see `records.Audit`."""
+
+    iteration: tuple[int, ...]
+    series: tuple[int, ...]
+    at: tuple[float, ...]
+    goroutines: tuple[int | None, ...]
+    lasting: tuple[int | None, ...]
+    open_files: tuple[int | None, ...]
+    rss: tuple[int | None, ...]
+    running: tuple[int | None, ...]
+    cache: tuple[int | None, ...]
+
+
+@dataclass(frozen=True)
+class Lives:
+    """The daemons of a run, in the order in which they lived."""
+
+    trials: tuple[int, ...]
+    """Builds whose export completed and that nobody killed, up to the first hang; the one that hung is the last."""
+    seconds: tuple[float, ...]
+    """From its first build to its first hang, or to its last build's end."""
+    hung: tuple[bool, ...]
+    """Whether it ended with a hang in a trial."""
+
+
+def iterations(folder: RunFolder) -> int:
+    """Return how many iterations are over; without a look at any of them."""
+    with folder.reading() as connection:
+        last: int = _row(connection, "SELECT coalesce(max(rowid), 0) FROM iterations")[0]
+        return last
+
+
+def outcomes(folder: RunFolder) -> Outcomes:
+    """Return how often each outcome came."""
+    with folder.reading() as connection:
+        return Outcomes(_counted(connection))
+
+
+def timeline(folder: RunFolder, bins: int = 300) -> Timeline:
+    """Return iterations and their tails over time.
+
+    Read bin by bin, by the place of the records in the database: they lie in the order in which the builds ended, and
+    so nothing is sorted but the tails of one bin. A build whose end was recorded late, as a hang's, may count a bin
+    later; every build counts once.
+    """
+    with folder.reading() as connection:
+        end = _end(connection)
+        if not end:
+            return Timeline((), (), {}, (), (), ())
+        edges = [end * number / bins for number in range(bins + 1)]
+        places = _places(connection, edges)
+        counts, tails = [], []
+        for place in pairwise(places):
+            here = {outcome: rest for outcome, *rest in connection.execute(_BY_OUTCOME, place)}
+            counts.append({outcome: count for outcome, (count, _, _) in here.items()})
+            _, n, longest = here.get(Outcome.OK, (0, 0, None))
+            tails.append((*_quantiles(connection, place, n), longest))
+    came = [outcome for outcome in Outcome if any(outcome in here for here in counts)]
+    columns = {outcome: tuple(here.get(outcome, 0) for here in counts) for outcome in came}
+    p50, p99, longest = zip(*tails, strict=True)
+    return Timeline(tuple(edges[:-1]), tuple(edges[1:]), columns, p50, p99, longest)
+
+
+def tails(folder: RunFolder) -> Tails:
+    """Return how the tails are distributed: ten bins a decade, without gaps; and their quantiles, nearest rank."""
+    histogram = f"""
+        SELECT bin, count(*), max(tail) FROM (
+            SELECT {_BIN} AS bin, tail FROM ({_TAILS})
+        ) GROUP BY bin ORDER BY bin"""  # noqa: S608 — our own words
+    with folder.reading() as connection:
+        found = {number: (count, longest) for number, count, longest in connection.execute(histogram)}
+        n = sum(count for count, _ in found.values())
+        if not n:
+            return Tails((), (), (), 0, None, None, None)
+        p50, p99 = (_within(connection, found, _rank(n, share)) for share in (0.5, 0.99))
+    numbers = range(min(found), max(found) + 1)
+    return Tails(
+        since=tuple(10 ** (number / _BINS_A_DECADE) for number in numbers),
+        until=tuple(10 ** ((number + 1) / _BINS_A_DECADE) for number in numbers),
+        counts=tuple(found.get(number, (0, 0.0))[0] for number in numbers),
+        n=n,
+        p50=p50,
+        p99=p99,
+        longest=found[max(found)][1],
+    )
+
+
+def samples(folder: RunFolder, bins: int = 300) -> Samples:
+    """Return how daemon and harness were, over time."""
+    query = """
+        SELECT max(at), avg(cpu), max(cpu), min(rss), max(rss), min(goroutines), max(goroutines),
+               min(running), max(running), avg(own_cpu), max(own_rss), max(lag)
+        FROM samples GROUP BY CAST(at / ? AS INTEGER) ORDER BY 1"""
+    with folder.reading() as connection:
+        last = _row(connection, "SELECT coalesce(max(at), 0) FROM samples")[0]
+        return Samples(*_columns(connection, query, (last / bins or 1,), 12))
+
+
+def ends(folder: RunFolder) -> Ends:
+    """Return how the daemon was at first and at last."""
+    with folder.reading() as connection:
+        return Ends(_first_and_last(connection, "goroutines"), _first_and_last(connection, "rss"))
+
+
+def spans(folder: RunFolder, limit: int = 400) -> Spans:
+    """Return when other actors acted: every act of an actor with at most `limit`, else in about as many stretches."""
+    query = """
+        SELECT actor, kind, min(started), max(ended), count(*),
+               min(1.0, sum(ended - started) / max(max(ended) - min(started), 1e-9))
+        FROM actions JOIN (SELECT actor AS of, count(*) <= :limit AS few FROM actions GROUP BY actor) ON actor = of
+        GROUP BY actor, kind, CASE WHEN few THEN actions.rowid ELSE CAST(started / :width AS INTEGER) END
+        ORDER BY 3"""
+    with folder.reading() as connection:
+        last = _row(connection, "SELECT coalesce(max(ended), 0) FROM actions")[0]
+        return Spans(*_columns(connection, query, {"limit": limit, "width": last / limit or 1}, 6))
+
+
+def acts(folder: RunFolder) -> tuple[Acts, ...]:
+    """Return what each actor that is no build did, in the order in which they began."""
+    query = (
+        "SELECT actor, min(kind), count(acted), count(*) - count(acted) FROM actions GROUP BY actor ORDER BY min(rowid)"
+    )
+    late = "SELECT acted - due FROM actions WHERE actor = ? AND acted IS NOT NULL ORDER BY 1 DESC LIMIT 1 OFFSET ?"
+    with folder.reading() as connection:
+        return tuple(
+            Acts(
+                actor,
+                kind,
+                done,
+                not_done,
+                _row(connection, late, (actor, done - 1 - _rank(done, 0.99)))[0] if done else None,
+            )
+            for actor, kind, done, not_done in connection.execute(query).fetchall()
+        )
+
+
+def findings(folder: RunFolder) -> Findings:
+    """Return the hangs and stalls."""
+    query = "SELECT iteration, kind, at, actor, phase, waited FROM findings ORDER BY at"
+    with folder.reading() as connection:
+        iteration, kind, *rest = _columns(connection, query, (), 6)
+        return Findings(iteration, tuple(Outcome(each) for each in kind), *rest)
+
+
+def lives(folder: RunFolder) -> Lives:
+    """Return how long each daemon lived without a hang; a hang that its client did not see ends it as any end does."""
+    query = f"""
+        WITH hangs AS (
+            SELECT coalesce(generation, 1) AS of, min(at) AS hung_at, coalesce(seen_by, 'client') = 'client' AS seen
+            FROM findings WHERE kind = '{Outcome.HANG}' GROUP BY of
+        ) SELECT
+            count(CASE WHEN outcome = '{Outcome.OK}' AND coalesce(exited <= hung_at, 1) THEN exited - exported END)
+                + coalesce(max(seen), 0),
+            coalesce(max(hung_at), max(coalesce(exited, started))) - min(started),
+            coalesce(max(seen), 0)
+        FROM iterations LEFT JOIN hangs ON of = coalesce(generation, 1)
+        GROUP BY coalesce(generation, 1) ORDER BY coalesce(generation, 1)"""  # noqa: S608 — our own words
+    with folder.reading() as connection:
+        trials, seconds, hung = _columns(connection, query, (), 3)
+        return Lives(trials, seconds, tuple(map(bool, hung)))
+
+
+def audits(folder: RunFolder, limit: int = 600) -> Audits:
+    """Return what the idle daemon held: every audit, or evenly chosen ones where there are more than `limit`."""
+    query = """
+        SELECT iteration, series, at, goroutines, lasting, open_files, rss, running, cache
+        FROM audits WHERE (rowid - 1) % max(1, (SELECT count(*) FROM audits) / ?) = 0 ORDER BY at"""
+    with folder.reading() as connection:
+        return Audits(*_columns(connection, query, (limit,), 9))
+
+
+def _counted(connection: sqlite3.Connection) -> dict[Outcome, int]:
+    """Return the outcomes that came, in the order of their declaration; in one pass, for to group is to sort."""
+    sums = ", ".join(f"sum(outcome = '{outcome}')" for outcome in Outcome)
+    counts = _row(connection, f"SELECT {sums} FROM iterations")  # noqa: S608 — our own words
+    return {outcome: count for outcome, count in zip(Outcome, counts, strict=True) if count}
+
+
+def _end(connection: sqlite3.Connection) -> float:
+    """Return the time of the last that was recorded; 0 where nothing was."""
+    query = f"""
+        SELECT max(coalesce(max({_TIME}), 0), (SELECT coalesce(max(at), 0) FROM samples))
+        FROM iterations WHERE rowid > (SELECT max(rowid) FROM iterations) - 64"""  # noqa: S608 — our own words
+    end: float = _row(connection, query)[0]
+    return end
+
+
+def _places(connection: sqlite3.Connection, edges: Sequence[float]) -> list[int]:
+    """Return for each edge the row at which the iterations that ended later begin; none is left out at either end.
+
+    One whose client never exited goes with the next that did; in the end there are only such, and those go last.
+    """
+    first, last = _row(connection, "SELECT coalesce(min(rowid), 1), coalesce(max(rowid), 0) FROM iterations")
+    exited = "SELECT rowid FROM iterations WHERE exited IS NOT NULL ORDER BY rowid DESC LIMIT 1"
+    last_exited = (connection.execute(exited).fetchone() or (first - 1,))[0]
+    query = "SELECT exited FROM iterations WHERE rowid >= ? AND exited IS NOT NULL ORDER BY rowid LIMIT 1"
+    places = [first]
+    for edge in edges[1:-1]:
+        low, high = places[-1], last_exited + 1
+        while low < high:
+            middle = (low + high) // 2
+            if _row(connection, query, (middle,))[0] < edge:
+                low = middle + 1
+            else:
+                high = middle
+        places.append(low)
+    return [*places, last + 1]
+
+
+def _quantiles(connection: sqlite3.Connection, place: tuple[int, int], n: int) -> tuple[float | None, float | None]:
+    """Return the median and the 99th percentile of the `n` tails at a place."""
+    if not n:
+        return None, None
+    query = f"""
+        WITH tails AS MATERIALIZED ({_TAILS} AND {_PLACE} ORDER BY tail)
+        SELECT (SELECT tail FROM tails LIMIT 1 OFFSET ?), (SELECT tail FROM tails LIMIT 1 OFFSET ?)"""  # noqa: S608 — our own words
+    p50, p99 = _row(connection, query, (*place, _rank(n, 0.5), _rank(n, 0.99)))
+    return p50, p99
+
+
+def _within(connection: sqlite3.Connection, found: Mapping[int, tuple[int, float]], rank: int) -> float | None:
+    """Return the tail of a rank; only the bin that it lies in is sorted."""
+    number = min(found)
+    for number, (count, _) in sorted(found.items()):  # noqa: B007 — the one that is left is wanted
+        if rank < count:
+            break
+        rank -= count
+    query = f"""
+        SELECT tail FROM ({_TAILS}) WHERE {_BIN} = ?
+        ORDER BY tail LIMIT 1 OFFSET ?"""  # noqa: S608 — our own words
+    tail: float | None = _row(connection, query, (number, rank))[0]
+    return tail
+
+
+def _rank(n: int, share: float) -> int:
+    """Return the nearest rank, from 0, as `stats.quantile` takes it."""
+    return max(0, math.ceil(share * n) - 1)
+
+
+def _first_and_last(connection: sqlite3.Connection, column: str) -> tuple[int, int] | None:
+    query = f"SELECT {column} FROM samples WHERE {column} IS NOT NULL ORDER BY rowid"  # noqa: S608 — our own names
+    first = connection.execute(f"{query} LIMIT 1").fetchone()
+    last = connection.execute(f"{query} DESC LIMIT 1").fetchone()
+    return (first[0], last[0]) if first and last else None
+
+
+def _columns(
+    connection: sqlite3.Connection, query: str, values: Sequence[object] | Mapping[str, object], width: int
+) -> list[tuple[Any, ...]]:
+    """Return the columns of what a query returns: as many empty ones where it returns nothing."""
+    rows = connection.execute(query, values).fetchall()
+    return [*zip(*rows, strict=True)] if rows else [()] * width
+
+
+def _row(connection: sqlite3.Connection, query: str, values: Sequence[object] = ()) -> tuple[Any, ...]:
+    row: tuple[Any, ...] = connection.execute(query, values).fetchone()
+    return row

@@ -1,0 +1,27 @@
+"""Runs by name."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.core.errors import UsageError
+from harness.store.folder import RunFolder
+from harness.store.folders import the_one
+
+
+class NoSuchRun(UsageError):
+    """A run that is not there."""
+
+    def __init__(self, run: str, results: Path, matching: Sequence[Path]) -> None:
+        several = f"it ends the names of {', '.join(path.name for path in matching)}; say more of it"
+        none = f"it is no run folder, nor the end of the name of one below {results}"
+        super().__init__(f"no run {run!r}: {several if matching else none}")
+
+
+def find_run(run: str, results: Path) -> RunFolder:
+    """Return the run that `run` names: a folder, the end of a folder's name, or ``last``.
+
+    Raises:
+        NoSuchRun: none, or several.
+    """
+    folders = (path.parent for path in results.glob("*/*/run.json"))
+    return RunFolder(the_one(run, "run.json", folders, lambda matching: NoSuchRun(run, results, matching)))

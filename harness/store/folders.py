@@ -1,0 +1,138 @@
+"""Folders that this project keeps: each made for one run, search or series, with a lock and JSON files of its own."""
+
+import fcntl
+import json
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from harness.core.errors import StoreError, UsageError
+
+_LOCK_TRIES: Final = 5
+_LOCK_PAUSE: Final = 0.02
+
+
+class RunGoesOn(UsageError):
+    """A run that another process is in the middle of."""
+
+    def __init__(self, run: Path) -> None:
+        super().__init__(f"{run} still goes on: wait for its end, or end it with Ctrl-C")
+
+
+class Folder:
+    """A folder on disk that one process writes at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def name(self) -> str:
+        """Name of the run, unique on this host."""
+        return self.path.name
+
+    def write_json(self, name: str, content: object) -> None:
+        """Write `content` to the file `name`, whole or not at all."""
+        draft = self.path / f"{name}.draft"
+        try:
+            draft.write_text(json.dumps(content, indent=1, default=_plain, ensure_ascii=False) + "\n")
+            draft.replace(self.path / name)
+        except OSError as error:
+            raise StoreError(self.path / name, f"{error.strerror}") from error
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """Return the content of the file `name`."""
+        try:
+            content: dict[str, Any] = json.loads((self.path / name).read_text())
+        except (OSError, ValueError) as error:
+            raise StoreError(self.path / name, f"cannot be read: {error}") from error
+        return content
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Have the run to ourselves while it goes on; the lock goes with the process, however that ends.
+
+        Raises:
+            RunGoesOn: another process has it.
+        """
+        folder = os.open(self.path, os.O_RDONLY)
+        try:
+            for tries_left in reversed(range(_LOCK_TRIES)):
+                try:
+                    fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError as error:
+                    if not tries_left:
+                        raise RunGoesOn(self.path) from error
+                    time.sleep(_LOCK_PAUSE)  # one who only asks whether it goes on has it for a moment
+            yield
+        finally:
+            os.close(folder)
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether a process has it locked."""
+        folder = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_SH | fcntl.LOCK_NB)  # many may look at once
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(folder)
+        return False
+
+
+def new_folder(parent: Path, *parts: str, kind: str = "", option: str = "--results") -> Path:
+    """Make a folder of its own for something that begins now: ``<parent>/[<kind>-]<UTC time>-<4 hex>/``.
+
+    Args:
+        parent: made where it is not there.
+        parts: names of folders in it.
+        kind: stands before the time.
+        option: by which the user can say another place.
+
+    Raises:
+        StoreError: it cannot be made.
+    """
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    path = parent / f"{f'{kind}-' if kind else ''}{stamp}-{secrets.token_hex(2)}"
+    try:
+        path.mkdir(parents=True)
+        for part in parts:
+            (path / part).mkdir()
+    except OSError as error:
+        raise StoreError(path, f"{error.strerror}; give another folder with {option}") from error
+    return path
+
+
+def named(name: str, folders: Iterable[Path]) -> list[Path]:
+    """Return the folders whose names end so, or the newest where it is ``last``; they are named by when they began."""
+    ordered = sorted(folders, key=lambda path: path.name)
+    return ordered[-1:] if name == "last" else [path for path in ordered if path.name.endswith(name)]
+
+
+def the_one(name: str, mark: str, folders: Iterable[Path], refusal: Callable[[list[Path]], UsageError]) -> Path:
+    """Return the folder that `name` names: itself, if `mark` lies in it, or the one of `folders` that `named` finds.
+
+    Raises:
+        UsageError: none, or several: what `refusal` makes of those that match.
+    """
+    if (Path(name) / mark).is_file():
+        return Path(name)
+    matching = named(name, folders)
+    if len(matching) != 1:
+        raise refusal(matching)
+    return matching[0]
+
+
+def _plain(value: object) -> object:
+    if hasattr(value, "__dataclass_fields__"):
+        return asdict(value)  # type: ignore[call-overload]
+    if isinstance(value, Mapping):
+        return dict(value)
+    return str(value)

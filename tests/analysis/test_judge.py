@@ -1,0 +1,282 @@
+"""The verdict: a table of runs, and what it says of each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from harness.analysis.judge import judge
+from harness.core.outcome import Ending, ExitCode, Outcome, Phase, Verdict
+from harness.core.records import Finding, FirstHang, Iteration, Summary
+
+
+def build(outcome: Outcome, *, tail: float | None = 0.005, error: str = "", number: int = 1) -> Iteration:
+    """Return a build of an outcome; its export completed at second 1 if it has a tail."""
+    exported, exited = (None, 1.0) if tail is None else (1.0, 1.0 + tail)
+    return Iteration(number, "ci", {"N": "1"}, outcome, 0.0, 0.1, 0.9, exported, exited, None, 0, error)
+
+
+def finding(kind: Outcome, *, hunted: bool, iteration: int = 3, at: float = 2.5) -> Finding:
+    """Return a hang or a stall."""
+    return Finding(iteration, kind, at, "ci", {"N": "3"}, Phase.EXPORTED, 5.0, 4, (), hunted)
+
+
+def judged(
+    iterations: Sequence[Iteration],
+    findings: Sequence[Finding] = (),
+    ending: Ending = Ending.ITERATIONS,
+    **more: Any,
+) -> Summary:
+    """Return what a run of these records comes to."""
+    given: dict[str, Any] = {"detail": "", "seconds": 60.0, "unattended": 0.0} | more
+    daemon = {"kind": "stub"}
+    return judge(iterations, findings, scenario="s", daemon=daemon, seed=1, ending=ending, **given)
+
+
+OK, HANG, STALL = build(Outcome.OK), build(Outcome.HANG), build(Outcome.STALL, tail=None)
+FAILED, TIMED_OUT = build(Outcome.FAILED, tail=None, error="exit code: 1"), build(Outcome.TIMED_OUT, tail=None)
+INFRA, CUT_OFF = build(Outcome.INFRA, tail=None, error="disk full"), build(Outcome.CUT_OFF, tail=None)
+HUNTED_HANG, HUNTED_STALL = finding(Outcome.HANG, hunted=True), finding(Outcome.STALL, hunted=True)
+STRAY_HANG, STRAY_STALL = finding(Outcome.HANG, hunted=False), finding(Outcome.STALL, hunted=False)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One run and its verdict."""
+
+    name: str
+    iterations: Sequence[Iteration]
+    verdict: Verdict
+    exit_code: ExitCode
+    because: str
+    findings: Sequence[Finding] = ()
+    ending: Ending = Ending.ITERATIONS
+    detail: str = ""
+
+
+FOUND, CLEAN, OPEN = Verdict.HANG, Verdict.CLEAN, Verdict.INCONCLUSIVE
+CASES = [
+    Case(
+        "quiet",
+        [OK] * 300,
+        CLEAN,
+        ExitCode.CLEAN,
+        "0 hangs in 300 trials exclude, at 95 %, a rate above 0.0099 per build",
+    ),
+    Case("quiet-by-time", [OK], CLEAN, ExitCode.CLEAN, "0 hangs in 1 trials exclude", ending=Ending.TIME),
+    Case("kills-are-no-trials", [OK, TIMED_OUT, TIMED_OUT], CLEAN, ExitCode.CLEAN, "0 hangs in 1 trials"),
+    Case("failures-are-no-trials", [FAILED, OK], CLEAN, ExitCode.CLEAN, "0 hangs in 1 trials"),
+    Case("infra-is-no-trial", [OK, INFRA, CUT_OFF], CLEAN, ExitCode.CLEAN, "0 hangs in 1 trials"),
+    Case(
+        "hunted-hang",
+        [OK, HANG],
+        FOUND,
+        ExitCode.HANG,
+        "export hang at iteration 3, 2.5 s",
+        [HUNTED_HANG],
+        Ending.FINDINGS,
+    ),
+    Case(
+        "hunted-stall",
+        [STALL],
+        FOUND,
+        ExitCode.HANG,
+        "stall before the export at iteration 3",
+        [HUNTED_STALL],
+        Ending.FINDINGS,
+    ),
+    Case("hang-then-interrupted", [HANG], FOUND, ExitCode.HANG, "export hang", [HUNTED_HANG], Ending.INTERRUPTED),
+    Case("hang-then-infra", [HANG, INFRA], FOUND, ExitCode.HANG, "export hang", [HUNTED_HANG], Ending.INFRA),
+    Case("hang-then-death", [HANG], FOUND, ExitCode.HANG, "export hang", [HUNTED_HANG], Ending.DAEMON_DIED),
+    Case("hang-beside-stray-stall", [HANG, STALL], FOUND, ExitCode.HANG, "export hang", [STRAY_STALL, HUNTED_HANG]),
+    Case(
+        "stray-stall",
+        [OK, STALL],
+        OPEN,
+        ExitCode.INCONCLUSIVE,
+        "stall before the export at iteration 3, 2.5 s into the run, which this scenario does not hunt",
+        [STRAY_STALL],
+    ),
+    Case("stray-hang", [OK, HANG], OPEN, ExitCode.INCONCLUSIVE, "export hang at iteration 3", [STRAY_HANG]),
+    Case(
+        "stalled-for-good",
+        [OK, STALL],
+        OPEN,
+        ExitCode.INCONCLUSIVE,
+        "the daemon completed no build any more; stall before the export at iteration 3",
+        [STRAY_STALL],
+        Ending.STALLED,
+    ),
+    Case(
+        "nothing-builds",
+        [FAILED] * 10,
+        OPEN,
+        ExitCode.INCONCLUSIVE,
+        "no build succeeded: exit code: 1",
+        ending=Ending.FAILING,
+        detail="exit code: 1",
+    ),
+    Case(
+        "daemon-died",
+        [OK],
+        OPEN,
+        ExitCode.INCONCLUSIVE,
+        "the daemon is gone: oom",
+        ending=Ending.DAEMON_DIED,
+        detail="oom",
+    ),
+    Case("interrupted", [OK] * 9, OPEN, ExitCode.INTERRUPTED, "it was interrupted", ending=Ending.INTERRUPTED),
+    Case(
+        "interrupted-beside-stray-stall",
+        [OK, STALL],
+        OPEN,
+        ExitCode.INTERRUPTED,
+        "it was interrupted; stall before the export",
+        [STRAY_STALL],
+        Ending.INTERRUPTED,
+    ),
+    Case(
+        "infra",
+        [OK] * 9 + [INFRA],
+        OPEN,
+        ExitCode.BROKEN,
+        "the harness or the host broke: disk full",
+        ending=Ending.INFRA,
+        detail="disk full",
+    ),
+    Case("no-build", [], OPEN, ExitCode.INCONCLUSIVE, "no build came to the end of its export"),
+    Case("only-kills", [TIMED_OUT] * 5, OPEN, ExitCode.INCONCLUSIVE, "no build came to the end of its export"),
+    Case(
+        "only-failures",
+        [TIMED_OUT, FAILED],
+        OPEN,
+        ExitCode.INCONCLUSIVE,
+        "no build came to the end of its export; the first error: exit code: 1",
+    ),
+    Case("ok-without-export", [build(Outcome.OK, tail=None)], OPEN, ExitCode.INCONCLUSIVE, "no build came to the end"),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_verdicts(case: Case) -> None:
+    """Each run has its verdict, its exit code and its reason."""
+    summary = judged(case.iterations, case.findings, case.ending, detail=case.detail)
+    assert (summary.verdict, summary.exit_code) == (case.verdict, case.exit_code)
+    assert summary.because.startswith(case.because)
+    assert summary.ending is case.ending
+
+
+def test_every_ending_is_judged() -> None:
+    """A run without a finding is clean only where it came to the end that the scenario gave it."""
+    clean = {ending for ending in Ending if judged([OK], ending=ending).verdict is Verdict.CLEAN}
+    assert clean == {Ending.ITERATIONS, Ending.TIME, Ending.FINDINGS}
+
+
+def test_figures() -> None:
+    """Counts, rate, tails and speed are computed from the records, and a killed build is in no rate."""
+    tails = [build(Outcome.OK, tail=tail / 1000) for tail in range(1, 101)]
+    summary = judged(
+        [*tails, TIMED_OUT, HANG, INFRA],
+        [finding(Outcome.HANG, hunted=True, iteration=102)],
+        Ending.FINDINGS,
+        seconds=120.0,
+        unattended=1.5,
+        left_behind=("a folder",),
+    )
+    assert summary.iterations == 103
+    assert summary.outcomes == {"ok": 100, "timed_out": 1, "hang": 1, "infra": 1}
+    assert (summary.rate.hangs, summary.rate.trials) == (1, 101)
+    assert summary.tail_seconds == {
+        "p50": pytest.approx(0.05),
+        "p99": pytest.approx(0.099),
+        "max": pytest.approx(0.1),
+    }
+    assert summary.iterations_per_minute == pytest.approx(51.5)
+    assert (summary.unattended_seconds, summary.left_behind) == (1.5, ("a folder",))
+
+
+def test_the_first_of_each() -> None:
+    """The first hang and the first stall are the earliest by time, whatever the order of the records."""
+    findings = [
+        finding(Outcome.HANG, hunted=True, iteration=5, at=9.0),
+        finding(Outcome.STALL, hunted=False, iteration=6, at=1.0),
+        finding(Outcome.HANG, hunted=True, iteration=7, at=3.0),
+    ]
+    summary = judged([HANG, HANG, STALL], findings, Ending.FINDINGS)
+    assert summary.first_hang == FirstHang(7, 3.0, "ci", {"N": "3"}, Outcome.HANG)
+    assert summary.first_stall == FirstHang(6, 1.0, "ci", {"N": "3"}, Outcome.STALL)
+    assert "iteration 7, 3.0 s" in summary.because
+
+
+def test_trials_end_with_the_first_hang() -> None:
+    """What a daemon does after its first hang, hang again or go on, is in no rate, but in the counts and the tails."""
+    late = [replace(OK, exported=9.0, exited=9.5) for _ in range(10)]
+    findings = [finding(Outcome.HANG, hunted=True, at=at) for at in (8.0, 2.5)]
+    summary = judged([OK, HANG, OK, HANG, *late], findings, Ending.FINDINGS)
+    assert (summary.rate.hangs, summary.rate.trials) == (1, 3)
+    assert summary.outcomes == {"ok": 12, "hang": 2}
+    assert summary.tail_seconds["max"] == 0.5
+    stalled = judged([OK, STALL, *late], [finding(Outcome.STALL, hunted=False, at=2.5)])
+    assert (stalled.rate.hangs, stalled.rate.trials) == (0, 11)
+
+
+def test_what_is_in_flight_as_a_daemon_hangs_is_unsettled() -> None:
+    """A build that had begun before its daemon hung, and had not ended, may have been a trial, whatever became of it;
+    none that was killed or failed, that began later, or that is the hang itself.
+    """
+    hang = replace(HUNTED_HANG, waited=1.5)
+    stuck = [replace(one, number=number, exited=9.0) for number, one in enumerate((OK, HANG, STALL, CUT_OFF), 10)]
+    nobody = replace(HANG, number=20, exited=None)
+    later = replace(OK, started=1.1, exited=9.0), replace(HANG, started=1.1, exited=9.0)
+    others = [
+        replace(TIMED_OUT, exited=9.0),
+        replace(FAILED, exited=9.0),
+        replace(OK, exported=None, exited=9.0),
+        *later,
+    ]
+    summary = judged([OK, replace(HANG, number=3), *stuck, nobody, *others], [hang])
+    assert (summary.rate.hangs, summary.rate.trials, summary.rate.unsettled) == (1, 2, 5)
+    behind = judged([OK, *stuck], [replace(hang, seen_by="history")])
+    assert (behind.rate.trials, behind.rate.unsettled) == (1, 0), "without a hang of the rate nothing is open"
+
+
+def test_the_rate_is_over_daemons() -> None:
+    """Each daemon counts its trials up to its own first hang, which is one; one that never hung counts them all."""
+    iterations = [replace(build(Outcome.OK), generation=daemon) for daemon in (1, 1, 2, 2, 2, 3)]
+    late = replace(OK, exported=9.0, exited=9.5, generation=1)
+    findings = [
+        replace(finding(Outcome.HANG, hunted=True, at=at), generation=daemon)
+        for at, daemon in ((2.5, 1), (3, 1), (8, 2))
+    ]
+    summary = judged([*iterations, late], findings)
+    assert (summary.rate.hangs, summary.rate.trials) == (2, 8)
+
+
+def test_a_run_of_no_time() -> None:
+    """A run that ended before it began has no speed, and is no division by its time."""
+    summary = judged([], seconds=0.0)
+    assert summary.iterations_per_minute == 0.0
+    assert summary.tail_seconds == {"p50": None, "p99": None, "max": None}
+    assert (summary.rate.low95, summary.rate.high95) == (0.0, 1.0)
+
+
+def test_a_hang_behind_a_killed_build() -> None:
+    """It decides the verdict and is the first hang, but no hang of the rate, whose trials are those up to it."""
+    history = replace(HUNTED_HANG, seen_by="history")
+    late = replace(OK, exited=3.0)
+    summary = judged([OK, OK, HANG, late], [history], Ending.FINDINGS)
+    assert (summary.verdict, summary.exit_code) == (Verdict.HANG, ExitCode.HANG)
+    assert summary.because == "export hang at iteration 3, 2.5 s into the run, behind a build that was timed out"
+    assert summary.first_hang == FirstHang(3, 2.5, "ci", {"N": "3"}, Outcome.HANG, "history")
+    assert (summary.rate.hangs, summary.rate.trials) == (0, 2)
+    both = judged([OK, HANG, HANG], [replace(history, at=9.0), HUNTED_HANG], Ending.FINDINGS)
+    assert (both.rate.hangs, both.rate.trials) == (1, 2), "the first was seen by its client"
+
+
+def test_nothing_but_killed_builds() -> None:
+    """A run of killed builds alone is inconclusive without a finding, and a hang with one."""
+    assert judged([TIMED_OUT] * 5).verdict is Verdict.INCONCLUSIVE
+    summary = judged([TIMED_OUT] * 5, [replace(HUNTED_HANG, seen_by="history")], Ending.FINDINGS)
+    assert summary.verdict is Verdict.HANG
+    assert (summary.rate.hangs, summary.rate.trials) == (0, 0)

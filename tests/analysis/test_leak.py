@@ -1,0 +1,114 @@
+"""The leak: series of audits, made up and simulated, and what is said of each."""
+
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from harness.analysis.leak import leak_of
+from harness.core.records import Audit, GoroutineGroup, Leak
+from harness.core.rng import Dice
+
+STREAM = "google.golang.org/grpc.newClientStreamWithParams"
+
+
+def audits(lasting: Sequence[int | None], *, every: int = 15, series: int = 1, first: int = 0) -> list[Audit]:
+    """Return audits of one daemon that saw so many lasting goroutines, all but sixty of them made by gRPC."""
+    return [
+        audit(first + (n + 1) * every, count, {STREAM: (count or 60) - 60, "net/http.(*Server).Serve": 60}, series)
+        for n, count in enumerate(lasting)
+    ]
+
+
+def audit(iteration: int, lasting: int | None, made: Mapping[str, int], series: int = 1) -> Audit:
+    """Return one audit."""
+    groups = tuple(GoroutineGroup(creator, "select", f"{creator}.func1", count) for creator, count in made.items())
+    return Audit(iteration, series, iteration * 0.5, 1.0, True, lasting, lasting, groups, 40, 2**27, 0)
+
+
+def verdict(leak: Leak | None) -> str:
+    """Return what was said, in a word."""
+    return leak.verdict if leak else "nothing"
+
+
+def test_a_leak_is_named() -> None:
+    """A daemon that keeps a goroutine a build leaks, by that many, and the function that makes them is told."""
+    leak = leak_of(audits([None, *range(65, 200, 15)]))
+    assert leak is not None
+    assert (leak.verdict, leak.bucket) == ("yes", STREAM)
+    assert (leak.per_iteration, leak.low95, leak.high95) == pytest.approx((1, 1, 1))
+
+
+def test_no_leak_has_no_bucket() -> None:
+    """A daemon that holds the same after each build does not leak, and nothing is blamed."""
+    leak = leak_of(audits([None] + [64] * 9))
+    assert leak == Leak("no", 0, 0, 0, None)
+
+
+@pytest.mark.parametrize(
+    ("lasting", "said"),
+    [
+        ([], "nothing"),
+        ([None] * 10, "nothing"),
+        ([None, *range(60, 67)], "yes"),
+        ([None, *range(60, 66)], "nothing"),
+        ([None, *[60] * 5, *[130] * 5], "unclear"),
+        ([None, *[60] * 3, *[130] * 9], "unclear"),
+        ([None, 90, 130, *[131] * 9], "no"),
+        ([None, 65, 60, 64, 66, 62, 65, 61, 64, 63, 65], "no"),
+        ([None, 60, 90, 70, 99, 64, 95, 70, 99, 62, 90], "unclear"),
+    ],
+    ids=["none", "not-profiled", "just-enough", "too-few", "step", "early-step", "warm-up", "noise", "much-noise"],
+)
+def test_verdicts(lasting: Sequence[int | None], said: str) -> None:
+    """Each series has its verdict; a count that steps up once is no leak, however much it rises."""
+    assert verdict(leak_of(audits(lasting))) == said
+
+
+def test_a_renewed_daemon_starts_again() -> None:
+    """Growth is within each daemon: five that leak show it together, though the count falls from one to the next."""
+    told = [audits([None, 60, 75, 90, 105], series=n, first=n * 75) for n in range(1, 6)]
+    assert verdict(leak_of(told[0])) == "nothing"
+    leak = leak_of(audit for of_one in told for audit in of_one)
+    assert leak is not None
+    assert leak.verdict == "yes"
+    assert leak.per_iteration == pytest.approx(1)
+
+
+def test_daemons_of_different_levels_do_not_leak() -> None:
+    """Daemons that hold more, the later they started, and each the same all the time, do not leak."""
+    told = [audits([None] + [60 + 40 * n] * 4, series=n, first=n * 75) for n in range(1, 6)]
+    assert verdict(leak_of(audit for of_one in told for audit in of_one)) == "no"
+
+
+def test_the_bucket_is_what_grows_and_not_what_is_large() -> None:
+    """What makes most is not blamed for what something small, and absent at first, grows by; states are added up."""
+    told = [
+        audit(n * 15, 500 + n * 15, {"main.large": 500, **({"main.small": n * 15} if n > 3 else {}), "": n * 90})
+        for n in range(1, 12)
+    ]
+    leak = leak_of(told)
+    assert leak is not None
+    assert (leak.verdict, leak.bucket) == ("yes", "main.small")
+
+
+@pytest.mark.parametrize(
+    ("slope", "noise", "said"), [(0.85, 2.0, "yes"), (0.2, 1.0, "yes"), (0.0, 1.0, "no")], ids=["leak", "slow", "flat"]
+)
+def test_verdicts_are_seldom_missed(slope: float, noise: float, said: str) -> None:
+    """In seeded simulations of the shipped scenario's ten audits nine in ten say what is so, and none the contrary."""
+    random = Dice(1, "leak").throw(1)
+    told = [
+        verdict(leak_of(audits([None] + [round(60 + slope * 15 * n + random.gauss(0, noise)) for n in range(9)])))
+        for _ in range(500)
+    ]
+    assert told.count(said) > 450
+    assert told.count({"yes": "no", "no": "yes"}[said]) == 0
+
+
+def test_a_step_is_never_a_leak() -> None:
+    """In seeded simulations a count that steps up once, wherever, is not once called a leak."""
+    random = Dice(1, "step").throw(1)
+    for _ in range(500):
+        step = random.randrange(1, 9)
+        lasting = [round(60 + 40 * (n >= step) + random.gauss(0, 1)) for n in range(9)]
+        assert verdict(leak_of(audits([None, *lasting]))) != "yes"

@@ -1,0 +1,135 @@
+"""What dumps of one daemon say once they are compared: real ones, and small ones made for each kind."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from harness.buildkit.diagnosis import read_dump
+from harness.buildkit.goroutines.difference import Kind, common, compare
+from harness.buildkit.goroutines.model import Frame, Goroutine
+
+DATA = Path(__file__).parents[2] / "data" / "goroutines"
+BUILDKIT = "github.com/moby/buildkit/"
+SOLVE = f"{BUILDKIT}control.(*Controller).Solve"
+BUILD = f"{BUILDKIT}solver.(*scheduler).build"
+LOOP = f"{BUILDKIT}solver.(*scheduler).loop"
+
+
+def real(pattern: str) -> list[list[Goroutine]]:
+    """Return real dumps, in order."""
+    return [[*read_dump(file)] for file in sorted(DATA.glob(pattern))]
+
+
+def one(number: int, state: str, *functions: str, minutes: int = 0) -> Goroutine:
+    """Return a goroutine in those functions, the innermost first."""
+    return Goroutine(number, state, minutes, False, tuple(Frame(function, "/x.go", 1) for function in functions))
+
+
+def test_the_export_hang_is_a_livelock() -> None:
+    """Real dumps of the report's hang: the same four goroutines are busy below `ExportTo`, whatever they do there."""
+    reading = compare(real("hang-*.txt"), cores=1.5)
+    assert reading.kind is Kind.LIVELOCK
+    assert reading.goroutines == (2720, 3059, 3670, 3694)
+    functions = [frame.function for frame in reading.frames]
+    assert f"{BUILDKIT}solver.(*exporter).ExportTo" in functions
+    assert compare(real("hang-*.txt")).kind is Kind.LIVELOCK, "also where the CPU is not known"
+    assert compare(real("hang-*.txt")[1:]).kind is Kind.LIVELOCK, "two dumps are enough"
+
+
+def test_the_lost_wake_up() -> None:
+    """Real dumps of the scheduler's stall: builders wait for a loop that sleeps, and both are named."""
+    reading = compare(real("stall-*.txt"), cores=0.0)
+    assert reading.kind is Kind.LOST_WAKE_UP
+    assert 28 in reading.goroutines, "the loop itself"
+    assert reading.frames[0].function == BUILD
+
+
+def test_one_dump_is_not_enough() -> None:
+    """Who moves is seen in two dumps only, and a stopped process needs none."""
+    assert compare(real("hang-*-0.txt")).kind is Kind.UNKNOWN
+    assert compare([]).kind is Kind.UNKNOWN
+    assert compare([], stopped=True).kind is compare(real("hang-*.txt"), stopped=True).kind is Kind.FROZEN
+
+
+def test_idle() -> None:
+    """A daemon that serves no build is idle, however many goroutines leak in it."""
+    assert compare(real("leak-*.txt") * 2).kind is Kind.IDLE
+
+
+WAITS = f"{BUILDKIT}solver.(*sharedOp).Exec"
+CASES: dict[str, tuple[Kind, Sequence[Sequence[Goroutine]]]] = {
+    "waits grow": (
+        Kind.DEADLOCK,
+        [[one(1, "select", SOLVE, minutes=m), one(2, "sync.Mutex.Lock", WAITS, BUILD, minutes=m)] for m in (3, 4)],
+    ),
+    "waits do not grow yet": (
+        Kind.UNKNOWN,
+        [[one(1, "select", SOLVE), one(2, "semacquire", WAITS, BUILD)]] * 2,
+    ),
+    "all builds move": (
+        Kind.SLOW,
+        [[one(1, "select", f"{BUILDKIT}solver.a", SOLVE)], [one(1, "select", f"{BUILDKIT}solver.b", SOLVE)]],
+    ),
+    "builds come and go": (
+        Kind.SLOW,
+        [[one(1, "select", SOLVE)], [one(2, "select", SOLVE)]],
+    ),
+    "one waits, others move": (
+        Kind.SLOW,
+        [[one(1, "select", SOLVE, minutes=m), one(m, "select", WAITS)] for m in (2, 3)],
+    ),
+    "a wait began anew": (
+        Kind.SLOW,
+        [[one(1, "select", SOLVE, minutes=m)] for m in (9, 0)],
+    ),
+    "builders and a step that runs": (
+        Kind.UNKNOWN,
+        [
+            [
+                one(1, "chan receive", BUILD, SOLVE),
+                one(2, "sync.Cond.Wait", "sync.(*Cond).Wait", LOOP),
+                one(3, "syscall", f"{BUILDKIT}solver/llbsolver/ops.(*ExecOp).Exec"),
+            ]
+        ]
+        * 2,
+    ),
+    "waiting for the client": (
+        Kind.CLIENT_SIDE,
+        [
+            [
+                one(1, "chan receive", BUILD, SOLVE),
+                one(2, "select", "google.golang.org/grpc.(*clientStream).RecvMsg", f"{BUILDKIT}source/local.x"),
+            ]
+        ]
+        * 2,
+    ),
+    "busy elsewhere than in BuildKit": (
+        Kind.IDLE,
+        [[one(1, "running", "github.com/docker/docker/daemon.(*Daemon).turns")]] * 2,
+    ),
+    "who makes the dump": (
+        Kind.IDLE,
+        [[one(1, "running", "runtime/pprof.writeGoroutineStacks", f"{BUILDKIT}cmd/buildkitd.setupDebugHandlers")]] * 2,
+    ),
+}
+
+
+@pytest.mark.parametrize(("kind", "dumps"), CASES.values(), ids=CASES)
+def test_kinds(kind: Kind, dumps: Sequence[Sequence[Goroutine]]) -> None:
+    """Each kind rests on who moves, who waits for what, and for how long."""
+    assert compare(dumps).kind is kind
+
+
+def test_busy_on_an_idle_process_is_no_livelock() -> None:
+    """Goroutines that are seen runnable twice do not turn where the process used no CPU."""
+    turning = [[one(1, "runnable", f"{BUILDKIT}solver.f", SOLVE)]] * 2
+    assert compare(turning, cores=1.0).kind is compare(turning).kind is Kind.LIVELOCK
+    assert compare(turning, cores=0.01).kind is not Kind.LIVELOCK
+
+
+def test_what_stacks_share() -> None:
+    """The calls that none has left are the outer ones, up to where they part."""
+    a, b, c = (Frame(name) for name in "abc")
+    assert common([(a, b, c), (b, c), (c, b, c)]) == (b, c)
+    assert common([(a,), (b,)]) == common([]) == ()

@@ -1,0 +1,61 @@
+"""`--against`: what a run says of a rate that the user names."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.analysis.rates import rate
+from harness.cli.display.against import told_against
+from tests.analysis.test_judge import OK, judged
+from tests.support.stub_runs import repro, run, write_scenario
+
+pytestmark = pytest.mark.usefixtures("cache")
+
+
+@pytest.mark.parametrize(
+    ("hangs", "trials", "seconds", "said"),
+    [
+        (
+            0,
+            418,
+            60.6,
+            "418 trials without a hang exclude 1/16141 with 2.557 % confidence; 95 % needs 47,935 more without a hang "
+            "(1h55m49s), 99 % 73,912 more without a hang (2h58m35s), at 414 a minute",
+        ),
+        (0, 0, 0, "0 trials without a hang exclude 1/16141 with 0 % confidence; 95 % needs 48,353 more without a hang"),
+        (0, 60000, 60, "60,000 trials without a hang exclude 1/16141 with 97.57 % confidence; that is enough for 95 %"),
+        (
+            0,
+            10**6,
+            60,
+            "1,000,000 trials without a hang exclude 1/16141 with 99.99 % confidence; that is enough for 99 %",
+        ),
+        (1, 231, 60, "1 in 231 trials; the 95 % interval, 0.00011 to 0.024, lies above 1/16141"),
+        (1, 9000, 60, "1 in 9,000 trials; the 95 % interval, 2.8e-06 to 0.00062, contains 1/16141"),
+        (1, 200_000, 60, "1 in 200,000 trials; the 95 % interval, 1.3e-07 to 2.8e-05, lies below 1/16141"),
+    ],
+)
+def test_what_is_said(hangs: int, trials: int, seconds: float, said: str) -> None:
+    """Each number stands with its n; of a clean run is told what more it takes, of a hang where the rate lies."""
+    summary = replace(judged([OK], seconds=seconds), rate=rate(hangs, trials))
+    assert told_against(summary, "1/16141").startswith(said)
+
+
+def test_runs_are_held_against_a_rate(tmp_path: Path) -> None:
+    """`run` and `show` hold a run against a rate, in words and as JSON; what is no rate is refused before anything."""
+    scenario = write_scenario(tmp_path)
+    refused = repro("run", str(scenario), "--against", "often")
+    assert refused.returncode == 129
+    assert "--against: 'often' is no rate" in refused.stderr
+    assert not (tmp_path / "results").exists()
+    code, output, folder = run(scenario, "--against", "1/100")
+    assert code == 0, output
+    line = "against        10 trials without a hang exclude 1/100 with 9.562 % confidence; 95 % needs 289 more"
+    assert line in output
+    assert line in repro("show", str(folder.path), "--against", "1/100").stdout
+    held = json.loads(repro("show", str(folder.path), "--against", "1%", "--json").stdout)["against"]
+    assert (held["trials"], held["hangs"], held["more95"], held["within95"]) == (10, 0, 289, True)
+    _, output, _ = run(scenario, "--against", "1%", "--json")
+    assert json.loads(output.splitlines()[-1])["against"]["more99"] == 449

@@ -1,0 +1,72 @@
+"""What a search shows: a line for each look, with what is believed and what is left; to a machine, the same."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from harness.cli.display.bisect import JsonLines, PlainLines
+from harness.cli.kinds import VOCABULARY
+from harness.experiments.bisect.search import Search
+from harness.experiments.bisect.state import State
+from harness.experiments.short_run import Look
+from harness.scenario import Scenario, load
+from tests.experiments.bisect.test_search import Pretended, bad, begun
+from tests.support.stub_runs import write_scenario
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(autouse=True)
+def _clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a look's wall time be five seconds more than what its builds took."""
+    ticks: Iterator[int] = count()
+    monkeypatch.setattr("harness.experiments.bisect.search.monotonic", lambda: 5.0 * next(ticks))
+
+
+class Slow(Pretended):
+    """Looks that take no longer than their daemon's start, so that a search is a few looks long."""
+
+    async def take(self, scenario: Scenario, toolchain: str, iterations: int, seed: int) -> Look:
+        """Look, in no time."""
+        return replace(await super().take(scenario, toolchain, iterations, seed), seconds=0.1)
+
+
+async def shown(tmp_path: Path, screen: PlainLines | JsonLines) -> State:
+    """Search twenty candidates of which the twelfth brought the hang, and show it all."""
+    line = Slow(20, bad(*range(12, 20), rate=0.5), broken=[9])
+    state = begun(tmp_path, line)
+    scenario = load(write_scenario(tmp_path, stop={"iterations": 60}), VOCABULARY, [])
+    search = Search(tmp_path, state, line, {"one": scenario}, screen, line.take)
+    screen.answered(search.state, await search.run(), tmp_path)
+    return search.state
+
+
+async def test_lines_for_a_person(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each look says what it saw, who is the likeliest, and how long the search will take still; then the answer."""
+    await shown(tmp_path, PlainLines())
+    lines = capsys.readouterr().out.splitlines()
+    looks = [line for line in lines if re.match(r" +\d+s  c\d+  (clean|hang)", line) or " left, the likeliest" in line]
+    searching = [line for line in looks if " left, the likeliest" in line]
+    assert len(searching) >= 3
+    assert all(re.search(r"; [\dms]+ to [\dms]+ more$", line) for line in searching[:-1])
+    assert not searching[-1].endswith("more"), "nothing is left at the end"
+    assert any(line.startswith("FOUND  c12 brought the hang; chance 9") for line in lines)
+    assert re.fullmatch(r"\d+ looks, \d+ builds, [\dms]+, of which [\dms]+ building \d+ candidates", lines[-2])
+    assert lines[-1] == str(tmp_path)
+
+
+async def test_lines_for_a_machine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each look is an event with the chance of each candidate, and what is left; the answer is the last one."""
+    await shown(tmp_path, JsonLines())
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    looks = [line for line in lines if line["event"] == "look" and line["purpose"] == "search"]
+    left = [line["left_seconds"] for line in looks]
+    assert all(0 < one["low80"] <= one["high80"] for one in left[:-1])
+    assert left[-1] == {"low80": 0.0, "high80": 0.0}
+    assert all(sum(line["posterior"]) == pytest.approx(1.0) for line in looks)
+    assert (lines[-1]["event"], lines[-1]["kind"], lines[-1]["candidates"]) == ("answer", "found", ["c12"])

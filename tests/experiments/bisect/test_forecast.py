@@ -1,0 +1,73 @@
+"""What a search is said to take still, held against what searches of made-up histories take."""
+
+import numpy as np
+import pytest
+
+from harness.experiments.bisect.belief import Belief, hypotheses, line
+from harness.experiments.bisect.choice import Costs
+from harness.experiments.bisect.forecast import Forecast, forecast
+from harness.experiments.bisect.rates import Rates
+from tests.experiments.bisect.forecasts import calibrated, held
+from tests.experiments.bisect.simulated import BUILD, START, TRIAL, Setting
+
+END = 63
+
+
+@pytest.mark.parametrize("setting", [Setting(0.3), Setting(0.03, shape=4.0)], ids=str)
+def test_four_of_five_searches_take_what_is_said(setting: Setting) -> None:
+    """At its beginning a search is told what it will take, right in four of five cases, and not at any width."""
+    told = [held(setting, seed) for seed in range(2000, 2030)]
+    within = [one.low80 <= took <= one.high80 for one, took in told]
+    assert 0.6 <= sum(within) / len(within) <= 0.97
+    assert np.mean([one.high80 / one.low80 for one, _ in told]) < 4
+
+
+def test_it_falls_to_nothing() -> None:
+    """Once the answer is there, or nothing more can be told, nothing is left."""
+    belief, costs, _ = calibrated(Setting(0.3), 1)
+    known = belief.saw(40, 5, hung=True).saw(40, 3, hung=True).saw(39, 200, hung=False)
+    assert known.answer(0.95) is not None
+    assert forecast(known, costs, 0.95, 1) == Forecast(0.0, 0.0)
+    for candidate in range(1, END):
+        belief = belief.skip(candidate)
+    assert forecast(belief.skip(0), costs, 0.95, 1) == Forecast(0.0, 0.0)
+
+
+def test_dear_builds_count() -> None:
+    """Where a candidate takes an hour to build, a search takes about as many hours as there are halves."""
+    belief, costs, _ = calibrated(Setting(0.3), 3)
+    hourly = forecast(belief, Costs([3600.0] * END + [0.0], costs.start, costs.trial), 0.95, 1)
+    assert hourly is not None
+    assert 5 * 3600 < hourly.low80 <= hourly.high80 < 11 * 3600
+
+
+def test_a_thousand_candidates() -> None:
+    """A long history is foreseen too: at the least it takes a build for each of its halves."""
+    belief = Belief(hypotheses(line(1000)))
+    for trials in (20, 30, 16):
+        belief = belief.saw(999, trials, hung=True)
+    found = forecast(belief, Costs([BUILD] * 999 + [0.0], START, TRIAL), 0.95, 1)
+    assert found is not None
+    assert 9 * BUILD < found.low80 < 30 * BUILD
+    assert found.low80 < found.high80
+
+
+def test_too_many_looks_are_not_played_out() -> None:
+    """Where looks cost nothing to begin they are made build by build, and what thousands of them take is not told."""
+    belief, costs, _ = calibrated(Setting(0.003), 3)
+    assert forecast(belief, Costs(costs.have, start=0.0, trial=1e-6), 0.95, 1) is None
+
+
+def test_the_same_seed_says_the_same() -> None:
+    """A forecast is drawn, and yet the same each time."""
+    belief, costs, _ = calibrated(Setting(0.03), 3)
+    assert forecast(belief, costs, 0.95, 5) == forecast(belief, costs, 0.95, 5)
+
+
+@pytest.mark.parametrize(("clean", "hangs"), [(0, 0), (30, 0), (4, 3)])
+def test_rates_are_drawn_as_they_are_believed(clean: int, hangs: int) -> None:
+    """The share of drawn rates that keep quiet for ten trials more is the chance that `quiet` gives."""
+    rates = Rates(np.array([0.1]), np.array([1.0]), 4.0)
+    chance = np.random.default_rng(3)
+    drawn = np.array([rates.draw(0, chance, clean, hangs) for _ in range(4000)])
+    assert np.mean((1 - drawn) ** 10) == pytest.approx(rates.quiet(np.array([10]), clean, hangs)[0, 0], abs=0.02)

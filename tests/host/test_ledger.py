@@ -1,0 +1,396 @@
+"""The ledger: what a run owns is given back, whole, and nothing else is touched."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.core.errors import InfraError
+from harness.host import ledger as ledger_module
+from harness.host.ledger import FolderTaken, Ledger, ledgers
+from harness.host.proc import Completed, Identity
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("cache")]
+
+Eventually = Callable[[Callable[[], bool]], bool]
+Process = Callable[..., subprocess.Popen[str]]
+
+CGROUPS = Path("/sys/fs/cgroup")
+
+
+def line(process: subprocess.Popen[str]) -> str:
+    """Return the next line that a process prints."""
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+@pytest.fixture
+def mount(tmp_path: Path) -> Iterator[Callable[..., None]]:
+    """Mount, where this host lets us; what is left of it goes with the test."""
+    mounted: list[Path] = []
+
+    def make(point: Path, *options: str | Path) -> None:
+        if os.geteuid() != 0:
+            pytest.skip("mounting needs root")
+        point.mkdir(parents=True, exist_ok=True)
+        done = subprocess.run(["mount", *options, point], capture_output=True, text=True, check=False)  # noqa: S607
+        if done.returncode != 0:
+            pytest.skip(f"this host does not let us mount: {done.stderr.strip()}")
+        mounted.append(point)
+
+    yield make
+    while any(is_mounted(point) for point in mounted):
+        for point in filter(is_mounted, reversed(mounted)):
+            subprocess.run(["umount", "--lazy", point], check=True)  # noqa: S607
+    assert tmp_path.exists()
+
+
+def is_mounted(point: Path) -> bool:
+    """Whether something is mounted at a path that exists."""
+    written = str(point).replace("\\", "\\134").replace(" ", "\\040")
+    return any(text.split()[4] == written for text in Path("/proc/self/mountinfo").read_text().splitlines())
+
+
+@pytest.fixture
+def cgroup() -> Iterator[str]:
+    """A name for a cgroup of ours, which exists in one hierarchy at least; removed with the test."""
+    if os.geteuid() != 0:
+        pytest.skip("cgroups need root")
+    name = f"repro-test-{os.getpid()}"
+    for parent in (CGROUPS, *sorted(CGROUPS.glob("*/"))):
+        if (parent / "cgroup.procs").exists():
+            with suppress(OSError):
+                (parent / name).mkdir()
+    made = [folder for folder in (CGROUPS / name, *CGROUPS.glob(f"*/{name}")) if folder.is_dir()]
+    if not made:
+        pytest.skip("this host does not let us make cgroups")
+    yield name
+    for folder in made:
+        for path in (*sorted(folder.rglob("*/"), reverse=True), folder):
+            with suppress(OSError):
+                path.rmdir()
+
+
+async def test_a_tree_of_processes(process: Process, eventually: Eventually) -> None:
+    """A process is ended with all that it started, also those that are deaf to SIGTERM or in a session of their own."""
+    root = process("sh", "-c", "trap '' TERM; setsid sleep 1000 & echo $!; sh -c 'sleep 1000 & echo $!; wait' & wait")
+    family = [root.pid, int(line(root)), int(line(root))]
+    members = [Identity.of(pid) for pid in family]
+    ledger = Ledger.open("run")
+    ledger.own_process(root.pid)
+    assert await ledger.settle() == []
+    assert not any(member.alive() for member in members)
+    assert not ledger.file.exists()
+    assert eventually(lambda: root.poll() == -signal.SIGKILL)
+
+
+async def test_a_pid_that_came_again(process: Process) -> None:
+    """Another process that has the pid of one of ours, by start time or by boot, is not touched, nor its children."""
+    parent = process("sh", "-c", "sleep 1000 & echo $!; wait")
+    sleep, below = Identity.of(parent.pid), Identity.of(int(line(parent)))
+    ledger = Ledger.open("run")
+    ledger.processes += [replace(sleep, start_ticks=sleep.start_ticks - 1), replace(sleep, boot="another")]
+    ledger.write()
+    assert await ledger.settle() == []
+    assert sleep.alive()
+    assert below.alive()
+
+
+async def test_a_process_that_has_ended(process: Process) -> None:
+    """A process that is gone already, before it was noted or after, is no problem."""
+    early, late = process("true"), process("sleep", "1000")
+    early.wait()
+    ledger = Ledger.open("run")
+    ledger.own_process(early.pid)
+    ledger.own_process(late.pid)
+    assert [member.pid for member in ledger.processes] == [late.pid]
+    late.kill()
+    late.wait()
+    assert await ledger.settle() == []
+
+
+async def test_folders(tmp_path: Path) -> None:
+    """A folder goes with all that is in it, links are removed and not followed, and one that is gone is no problem."""
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "file").write_text("kept")
+    ledger = Ledger.open("run")
+    folder = ledger.own_folder(tmp_path / "a" / "owned")
+    assert (folder.stat().st_mode & 0o777) == 0o700
+    (folder / "deep" / "er").mkdir(parents=True)
+    (folder / "deep" / "er" / "file").write_text("x")
+    (folder / "link").symlink_to(tmp_path / "mine")
+    ledger.own_folder(tmp_path / "gone").rmdir()
+    assert await ledger.settle() == []
+    assert [*(tmp_path / "a").iterdir()] == []
+    assert (tmp_path / "mine" / "file").read_text() == "kept"
+
+
+async def test_settling_twice(tmp_path: Path, process: Process) -> None:
+    """A second settling does nothing, also where a new folder stands in the old one's parent."""
+    ledger = Ledger.open("run")
+    ledger.own_folder(tmp_path / "owned")
+    ledger.own_process(process("sleep", "1000").pid)
+    assert await ledger.settle() == []
+    (tmp_path / "beside").mkdir()
+    assert await ledger.settle() == []
+    assert (tmp_path / "beside").is_dir()
+
+
+@pytest.mark.parametrize("below", ["m", "deep/er", "a b", "é→", "a\\040"], ids=["plain", "deep", "blank", "é", "octal"])
+@pytest.mark.parametrize("name", ["owned", "ownéd", "own ed"], ids=["", "é-folder", "blank-folder"])
+async def test_mounts_below_a_folder(tmp_path: Path, mount: Callable[..., None], name: str, below: str) -> None:
+    """What is mounted below a folder is unmounted first: the files of a bind mount's source are not removed."""
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "file").write_text("kept")
+    ledger = Ledger.open("run")
+    folder = ledger.own_folder(tmp_path / name)
+    mount(folder / below, "--bind", source)
+    mount(folder / below / "again", "-t", "tmpfs", "tmpfs")
+    mount(folder / below / "again", "-t", "tmpfs", "tmpfs")
+    assert await ledger.settle() == []
+    assert not folder.exists()
+    assert (source / "file").read_text() == "kept"
+
+
+async def test_a_mount_below_a_folder_behind_a_link(tmp_path: Path, mount: Callable[..., None]) -> None:
+    """A folder that is reached through a symbolic link is noted as the kernel names it, and so are mounts below it."""
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "file").write_text("kept")
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    ledger = Ledger.open("run")
+    folder = ledger.own_folder(tmp_path / "link" / "owned")
+    assert folder == tmp_path.resolve() / "real" / "owned"
+    mount(folder / "m", "--bind", source)
+    [read] = ledgers()  # as `repro clean` does it, in another process
+    assert await read.settle() == []
+    assert [*(tmp_path / "real").iterdir()] == []
+    assert (tmp_path / "link").is_symlink()
+    assert (source / "file").read_text() == "kept"
+
+
+@pytest.mark.parametrize("torn", [False, True])
+async def test_a_draft_that_was_left(process: Process, *, torn: bool) -> None:
+    """A harness that was killed as it wrote leaves a draft: where it is whole it counts, and either way it goes."""
+    ledger = Ledger.open("run")
+    before = ledger.file.read_text()
+    ledger.own_process(process("sleep", "1000").pid)
+    draft = ledger.file.with_suffix(".draft")
+    ledger.file.rename(draft)
+    ledger.file.write_text(before)
+    if torn:
+        draft.write_text(draft.read_text()[:-9])
+    [read] = ledgers()
+    assert read.processes == ([] if torn else ledger.processes)
+    assert await read.settle() == []
+    assert ledger.processes[0].alive() is torn
+    assert not draft.exists()
+    assert [*ledgers()] == []
+
+
+@pytest.mark.parametrize("made", ["folder", "file", "link", "owned"])
+async def test_a_folder_that_is_there_already(tmp_path: Path, made: str) -> None:
+    """What is there already is refused, and settling leaves it as it is, also where it is of another run."""
+    ledger, taken = Ledger.open("run"), tmp_path / "taken"
+    if made == "file":
+        taken.write_text("kept")
+    elif made == "owned":
+        ledger.own_folder(taken)
+        ledger = Ledger.open("another")
+    else:
+        (tmp_path / "real").mkdir()
+        (tmp_path / "real" / "file").write_text("kept")
+        (tmp_path / "real").rename(taken) if made == "folder" else taken.symlink_to("real")
+    with pytest.raises(FolderTaken, match=r"/(taken|real) is there already") as caught:
+        ledger.own_folder(taken)
+    assert isinstance(caught.value, InfraError)
+    assert json.loads(ledger.file.read_text())["folders"] == []
+    assert await ledger.settle() == []
+    assert taken.exists()
+    if made in {"folder", "link"}:
+        assert (taken / "file").read_text() == "kept"
+
+
+async def test_a_mount_beside_a_folder(tmp_path: Path, mount: Callable[..., None]) -> None:
+    """A mount whose path only begins like the folder's is not ours."""
+    ledger = Ledger.open("run")
+    ledger.own_folder(tmp_path / "owned")
+    mount(tmp_path / "owned-by-another", "-t", "tmpfs", "tmpfs")
+    assert await ledger.settle() == []
+    assert is_mounted(tmp_path / "owned-by-another")
+
+
+async def test_a_mount_that_stays(
+    tmp_path: Path, mount: Callable[..., None], monkeypatch: pytest.MonkeyPatch, process: Process
+) -> None:
+    """Where a mount cannot be undone its folder is left and told of; the rest goes, and the ledger stays for later."""
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "file").write_text("kept")
+    ledger = Ledger.open("run")
+    ledger.own_folder(tmp_path / "free")
+    folder = ledger.own_folder(tmp_path / "owned")
+    ledger.own_process(process("sleep", "1000").pid)
+    mount(folder / "m", "--bind", source)
+
+    async def refuse(argv: Sequence[str | Path], **_: Any) -> Completed:
+        assert argv[0] == "umount"
+        return Completed(32, "", "umount: target is busy.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger_module, "run", refuse)
+        patch.setattr(ledger_module, "_END_SECONDS", 0.3)  # it tries for so long
+        assert await ledger.settle() == [f"{folder}/m is still mounted; {folder} was left"]
+    assert (source / "file").read_text() == "kept"
+    assert not (tmp_path / "free").exists()
+    assert not ledger.processes[0].alive()
+    [again] = ledgers()
+    assert await again.settle() == []
+    assert [*ledgers()] == []
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("how", ["missing", "slow"])
+async def test_a_mount_that_nothing_undoes(
+    tmp_path: Path, mount: Callable[..., None], monkeypatch: pytest.MonkeyPatch, process: Process, how: str
+) -> None:
+    """Where `umount` cannot be started or does not end, its folder is told of and the others go all the same."""
+    source, programs = tmp_path / "source", tmp_path / "programs"
+    source.mkdir()
+    programs.mkdir()
+    (source / "file").write_text("kept")
+    if how == "slow":
+        (programs / "umount").write_text("#!/bin/sh\nwhile :; do :; done\n")
+        (programs / "umount").chmod(0o755)
+    ledger = Ledger.open("run")
+    ledger.own_folder(tmp_path / "first")
+    folder = ledger.own_folder(tmp_path / "owned")
+    ledger.own_folder(tmp_path / "last")
+    ledger.own_process(process("sleep", "1000").pid)
+    mount(folder / "m", "--bind", source)
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", str(programs))
+        patch.setattr(ledger_module, "_END_SECONDS", 0.3)
+        patch.setattr(ledger_module, "_UNMOUNT_SECONDS", 0.1)
+        assert await ledger.settle() == [f"{folder}/m is still mounted; {folder} was left"]
+    assert (source / "file").read_text() == "kept"
+    assert not (tmp_path / "first").exists()
+    assert not (tmp_path / "last").exists()
+    assert not ledger.processes[0].alive()
+    assert await ledger.settle() == []
+    assert not folder.exists()
+
+
+KILLS = """
+import sys
+from pathlib import Path
+from harness.host.ledger import _kill_members
+_kill_members(Path(sys.argv[1]))
+print("alive", flush=True)
+"""
+
+
+def test_a_member_of_another_pid_namespace(tmp_path: Path, process: Process, eventually: Eventually) -> None:
+    """A member that has no pid here, listed as 0, is passed over, and does not stand for our own process group."""
+    member = process("sleep", "1000")
+    (tmp_path / "cgroup.procs").write_text(f"0\n{member.pid}\n0\n")
+    assert line(process(sys.executable, "-c", KILLS, tmp_path)) == "alive"
+    assert eventually(lambda: member.poll() == -signal.SIGKILL)
+
+
+async def test_cgroups(cgroup: str, process: Process, eventually: Eventually) -> None:
+    """A cgroup is removed from every hierarchy with those below it, and what runs in it is killed first."""
+    tops = [top for top in (CGROUPS / cgroup, *CGROUPS.glob(f"*/{cgroup}")) if top.is_dir()]
+    beside = [top.parent for top in tops]
+    member = process("sleep", "1000")
+    for top in tops:
+        (top / "below").mkdir()
+        with suppress(OSError):  # an empty cpuset takes no process
+            (top / "below" / "cgroup.procs").write_text(str(member.pid))
+    assert cgroup in Path(f"/proc/{member.pid}/cgroup").read_text()
+    ledger = Ledger.open("run")
+    ledger.own_cgroup(cgroup)
+    ledger.own_cgroup("repro-test-never-made")
+    assert await ledger.settle() == []
+    assert not any(top.exists() for top in tops)
+    assert all(parent.is_dir() for parent in beside)
+    assert eventually(lambda: member.poll() == -signal.SIGKILL)
+
+
+def test_a_ledger_of_a_living_harness(tmp_path: Path, process: Process) -> None:
+    """A ledger is on disk as soon as it has something, in full, and in use as long as its harness lives."""
+    ledger = Ledger.open("run")
+    assert [*ledgers()] == [ledger]
+    ledger.own_folder(tmp_path / "owned")
+    ledger.own_process(process("sleep", "1000").pid)
+    ledger.own_cgroup("repro-x")
+    [read] = ledgers()
+    assert read == ledger
+    assert read.in_use
+    assert (read.processes, read.folders, read.cgroups) == (ledger.processes, [tmp_path / "owned"], ["repro-x"])
+    assert not replace(read, harness=replace(read.harness, start_ticks=1)).in_use
+
+
+def test_noted_before_it_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder stands in the ledger before it is on disk: who dies between the two leaves nothing unknown."""
+    ledger = Ledger.open("run")
+    noted: list[Path] = []
+
+    def look(path: Path, *_: object, **__: object) -> None:
+        noted.extend(Path(folder) for folder in json.loads(ledger.file.read_text())["folders"])
+        assert not path.exists()
+
+    file = ledger.file  # its own folder is made before `mkdir` is watched
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "file", file)
+        patch.setattr(Path, "mkdir", look)
+        ledger.own_folder(tmp_path / "owned")
+    assert noted == [tmp_path / "owned"]
+
+
+DIES = """
+import sys, time
+from pathlib import Path
+from harness.host.ledger import Ledger
+from harness.host.proc import Command, spawn
+ledger = Ledger.open("died")
+ledger.own_folder(Path(sys.argv[1]) / "owned")
+ledger.own_process(spawn(Command(("sleep", "1000")), output=sys.stderr.buffer).pid)
+print(ledger.processes[0].pid, flush=True)
+time.sleep(1000)
+"""
+
+
+async def test_what_a_killed_harness_left(tmp_path: Path, process: Process) -> None:
+    """The ledger of a harness that was SIGKILLed is found, is not in use, and gives back what that one had."""
+    harness = process(sys.executable, "-c", DIES, tmp_path)
+    sleep = Identity.of(int(line(harness)))
+    [ledger] = ledgers()
+    living = [(ledger.in_use, sleep.alive())]
+    harness.kill()
+    harness.wait()
+    living.append((ledger.in_use, sleep.alive()))
+    assert await ledger.settle() == []
+    living.append((ledger.in_use, sleep.alive()))
+    assert living == [(True, True), (False, True), (False, False)]
+    assert not (tmp_path / "owned").exists()
+    assert [*ledgers()] == []
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"harness": {"pid": 1}}', '{"harness": 1}'])
+def test_a_file_that_is_no_ledger(cache: Path, text: str) -> None:
+    """A file among the ledgers that is none is passed over, and left."""
+    mine = Ledger.open("run")
+    (cache / "ledgers" / "other.json").write_text(text)
+    assert [*ledgers()] == [mine]
+    assert (cache / "ledgers" / "other.json").exists()

@@ -1,0 +1,474 @@
+"""The engine from start to verdict, with real processes as clients, and the stub in the daemon's place."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import yaml
+
+from harness.core.outcome import Ending, Outcome, Verdict
+from harness.core.records import Action, Finding, Iteration, Sample
+from harness.store.folder import RunFolder
+from tests.support.stub_runs import interrupt, last_run, repro, run, start, write_scenario
+
+pytestmark = pytest.mark.usefixtures("cache")
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for something that another process does; the test's own time-out bounds it."""
+    while not condition():
+        time.sleep(0.02)
+
+
+def iterations(scenario: Path) -> int:
+    """Return how many iterations the newest run has recorded; 0 before it has a database."""
+    try:
+        return len(last_run(scenario).read(Iteration))
+    except Exception:
+        return 0
+
+
+def test_quiet_run_is_clean(tmp_path: Path) -> None:
+    """Builds that all return make a clean run, with every iteration recorded once, its phases in order."""
+    code, output, folder = run(write_scenario(tmp_path, build={"parallel": 4}, stop={"iterations": 40}))
+    summary = folder.summary()
+    assert code == 0, output
+    assert summary is not None
+    assert (summary.verdict, summary.ending, summary.iterations) == (Verdict.CLEAN, Ending.ITERATIONS, 40)
+    recorded = folder.read(Iteration)
+    assert sorted(iteration.number for iteration in recorded) == [*range(1, 41)]
+    for iteration in recorded:
+        times = [iteration.started, iteration.solving, iteration.exporting, iteration.exported, iteration.exited]
+        assert None not in times
+        assert times == sorted(time for time in times if time is not None)
+    assert "CLEAN" in output
+
+
+def test_first_hang_is_recorded_and_ends_the_run(tmp_path: Path) -> None:
+    """A client that does not return after its export is a hang, recorded with iteration, args and last words."""
+    scenario = write_scenario(tmp_path, build={"args": {"N": "{iteration % 4}"}}, clients={"7": "hang"})
+    code, output, folder = run(scenario)
+    summary = folder.summary()
+    assert code == 1, output
+    assert summary is not None
+    assert summary.verdict is Verdict.HANG
+    assert summary.first_hang is not None
+    assert (summary.first_hang.iteration, summary.first_hang.build, summary.first_hang.args) == (7, "ci", {"N": "3"})
+    (finding,) = folder.read(Finding)
+    assert "exporting to image" in finding.last_progress[-1]
+    assert "exporting to image" in (folder.path / "findings" / "7" / "progress.jsonl").read_text()
+    assert 0 <= finding.waited - 1.0 < 1.0, "seen within one second of the threshold"
+    assert "iteration 7" in output
+
+
+def test_hang_is_found_in_any_line(tmp_path: Path) -> None:
+    """One hanging client among four lines is found while the others go on building."""
+    scenario = write_scenario(tmp_path, build={"parallel": 4}, clients={"5": "hang"}, stop={"iterations": 100_000})
+    code, _, folder = run(scenario)
+    summary = folder.summary()
+    assert code == 1
+    assert summary is not None
+    assert summary.first_hang is not None
+    assert summary.first_hang.iteration == 5
+    assert summary.outcomes["ok"] > 5
+
+
+@pytest.mark.parametrize("behaviour", ["stall", "silent"])
+def test_stall_is_no_hang(tmp_path: Path, behaviour: str) -> None:
+    """A build that stands still before its export is captured, and leaves the run inconclusive."""
+    code, output, folder = run(write_scenario(tmp_path, clients={"3": behaviour}))
+    summary = folder.summary()
+    assert code == 125, output
+    assert summary is not None
+    assert summary.verdict is Verdict.INCONCLUSIVE
+    assert summary.first_hang is None
+    assert summary.first_stall is not None
+    assert summary.first_stall.iteration == 3
+    assert summary.outcomes == {"ok": 9, "stall": 1}
+    assert "STALL" in output
+
+
+def test_hunted_stall_decides_the_verdict(tmp_path: Path) -> None:
+    """A scenario that hunts stalls ends at the first, with exit code 1."""
+    scenario = write_scenario(tmp_path, clients={"3": "stall"}, stop={"iterations": 10, "on": ["hang", "stall"]})
+    code, _, folder = run(scenario)
+    summary = folder.summary()
+    assert code == 1
+    assert summary is not None
+    assert (summary.verdict, summary.ending) == (Verdict.HANG, Ending.FINDINGS)
+
+
+def test_daemon_that_stalls_for_good_ends_the_run(tmp_path: Path) -> None:
+    """A run whose every build stalls ends early, instead of waiting for thousands of them."""
+    code, _, folder = run(write_scenario(tmp_path, clients={"default": "stall"}))
+    summary = folder.summary()
+    assert code == 125
+    assert summary is not None
+    assert summary.ending is Ending.STALLED
+    assert summary.iterations == 3
+
+
+def test_timed_out_builds_are_killed_with_all_they_started(tmp_path: Path) -> None:
+    """Every second build is killed, group and all, and neither is a finding."""
+    scenario = write_scenario(
+        tmp_path, build={"kill": {"every": 2, "after": "100ms"}}, clients={"2": "31", "4": "31"}, stop={"iterations": 4}
+    )
+    code, output, folder = run(scenario)
+    summary = folder.summary()
+    assert code == 0, output
+    assert summary is not None
+    assert summary.outcomes == {"ok": 2, "timed_out": 2}
+    killed = [iteration.number for iteration in folder.read(Iteration) if iteration.killed is not None]
+    assert killed == [2, 4]
+    assert not [
+        process for process in psutil.process_iter(["cmdline"]) if process.info["cmdline"] == ["sleep", "31"]
+    ], "no other test has its clients sleep for so long"
+
+
+def test_client_that_ignores_its_signal_is_killed_after_its_grace(tmp_path: Path) -> None:
+    """SIGKILL follows the signal, so that no client outlives its time-out for ever."""
+    kill = {"every": 1, "after": "100ms", "grace": "200ms"}
+    scenario = write_scenario(tmp_path, build={"kill": kill}, clients={"default": "deaf"}, stop={"iterations": 1})
+    _, output, folder = run(scenario)
+    (iteration,) = folder.read(Iteration)
+    assert iteration.outcome is Outcome.TIMED_OUT, output
+    assert iteration.returncode == -signal.SIGKILL
+
+
+def test_builds_that_never_succeed_end_the_run_with_their_error(tmp_path: Path) -> None:
+    """Ten failures in a row, and never a success, are told once instead of counted for two days."""
+    code, output, folder = run(write_scenario(tmp_path, clients={"default": "fail"}, stop={"iterations": 1000}))
+    summary = folder.summary()
+    assert code == 125
+    assert summary is not None
+    assert (summary.ending, summary.iterations) == (Ending.FAILING, 10)
+    assert "did not complete successfully" in output
+
+
+def test_failed_build_is_recorded_with_its_message(tmp_path: Path) -> None:
+    """A build that reports an error is `failed`, and the run goes on."""
+    code, _, folder = run(write_scenario(tmp_path, clients={"4": "fail"}))
+    (failed,) = [iteration for iteration in folder.read(Iteration) if iteration.outcome is Outcome.FAILED]
+    assert code == 0
+    assert failed.number == 4
+    assert "failed to solve" in failed.error
+
+
+@pytest.mark.parametrize("behaviour", ["refuse", "die"])
+def test_what_is_not_the_builds_fault_never_counts(tmp_path: Path, behaviour: str) -> None:
+    """A client that cannot connect, or that somebody else killed, is `infra`: no failure, no trial."""
+    code, _, folder = run(write_scenario(tmp_path, clients={"2": behaviour}, stop={"iterations": 3}))
+    summary = folder.summary()
+    assert code == 0
+    assert summary is not None
+    assert summary.outcomes == {"ok": 2, "infra": 1}
+    assert summary.rate.trials == 2
+
+
+def test_only_infra_is_no_verdict(tmp_path: Path) -> None:
+    """A host on which no client can connect ends the run as broken, which makes ``git bisect run`` stop."""
+    code, _, folder = run(write_scenario(tmp_path, clients={"default": "refuse"}, build={"parallel": 5}))
+    summary = folder.summary()
+    assert code == 255
+    assert summary is not None
+    assert (summary.verdict, summary.ending) == (Verdict.INCONCLUSIVE, Ending.INFRA)
+
+
+def test_time_ends_the_run(tmp_path: Path) -> None:
+    """At the end of its time, builds still on their way are cut off, and those are not counted."""
+    code, _, folder = run(write_scenario(tmp_path, clients={"2": "30"}, stop={"time": "2s"}, detect={"stall": "1m"}))
+    summary = folder.summary()
+    assert code == 0
+    assert summary is not None
+    assert summary.ending is Ending.TIME
+    assert summary.outcomes == {"ok": 1, "cut_off": 1}
+
+
+def test_hang_that_begins_before_the_end_is_still_seen(tmp_path: Path) -> None:
+    """A build whose export completed just before the end of the run's time is watched to its threshold."""
+    scenario = write_scenario(tmp_path, clients={"1": "hang"}, stop={"time": "500ms"})
+    code, _, folder = run(scenario)
+    summary = folder.summary()
+    assert code == 1
+    assert summary is not None
+    assert summary.first_hang is not None
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupt_ends_everything_and_keeps_what_was_recorded(tmp_path: Path, number: signal.Signals) -> None:
+    """Ctrl-C exits with 130; the iterations so far and those in flight are in the records; nothing runs any more."""
+    scenario = write_scenario(tmp_path, clients={"4": "30"}, detect={"stall": "1m"})
+    process = start(scenario)
+    until(lambda: iterations(scenario) == 3)
+    code, output = interrupt(process, number)
+    folder = last_run(scenario)
+    summary = folder.summary()
+    assert code == 130, output
+    assert summary is not None
+    assert summary.outcomes == {"ok": 3, "cut_off": 1}
+    assert not psutil.pid_exists(folder.read_json("run.json")["daemon"]["pid"])
+    assert not [*(tmp_path / "cache").glob("ledgers/*")]
+    assert not [*(tmp_path / "cache").glob("daemons/*")]
+
+
+def test_hang_found_before_an_interrupt_stays_the_verdict(tmp_path: Path) -> None:
+    """A run that has found its hang, and is interrupted while it goes on for more, exits with 1."""
+    scenario = write_scenario(
+        tmp_path, clients={"1": "hang"}, stop={"time": "5m"}, build={"parallel": 2}, on_hang={"then": "renew"}
+    )
+    process = start(scenario)
+    until(lambda: (tmp_path / "results").exists() and bool([*tmp_path.glob("results/*/*/findings/1")]))
+    code, _ = interrupt(process)
+    assert code == 1
+
+
+def test_dead_daemon_is_inconclusive(tmp_path: Path) -> None:
+    """A daemon that ends by itself ends the run at once; it is neither a hang nor the harness's fault."""
+    scenario = write_scenario(tmp_path, clients={"3": "30"}, detect={"stall": "1m"})
+    process = start(scenario)
+    until(lambda: iterations(scenario) == 2)
+    os.kill(last_run(scenario).read_json("run.json")["daemon"]["pid"], signal.SIGKILL)
+    output, _ = process.communicate(timeout=60)
+    summary = last_run(scenario).summary()
+    assert process.returncode == 125, output
+    assert summary is not None
+    assert summary.ending is Ending.DAEMON_DIED
+    assert "signal 9" in summary.because
+
+
+def test_suspended_host_is_no_hang(tmp_path: Path) -> None:
+    """Harness and client stopped together for longer than the threshold, as a suspended host would: no finding."""
+    scenario = write_scenario(
+        tmp_path, clients={"1": "tail 1.5"}, stop={"iterations": 2}, detect={"export_hang": "2500ms", "stall": "3s"}
+    )
+    process = start(scenario)
+    us = psutil.Process(process.pid)
+
+    def clients() -> list[psutil.Process]:
+        return [child for child in us.children(recursive=True) if child.cmdline()[:2] == ["sleep", "1.5"]]
+
+    until(lambda: bool(clients()))
+    held = [us, *clients()]
+    for member in held:
+        member.suspend()
+    time.sleep(4)
+    for member in held:
+        member.resume()
+    output, _ = process.communicate(timeout=60)
+    summary = last_run(scenario).summary()
+    assert process.returncode == 0, output
+    assert summary is not None
+    assert summary.outcomes == {"ok": 2}
+    assert summary.unattended_seconds > 2
+
+
+def test_same_seed_same_plan(tmp_path: Path) -> None:
+    """Which builds are killed, and when, comes from the seed alone, in whatever order four lines take them."""
+    build = {"parallel": 4, "kill": {"chance": 0.4, "after": {"uniform": ["50ms", "300ms"]}}}
+    plans = []
+    for name, seed in (("a", "7"), ("b", "7"), ("c", "8")):
+        (tmp_path / name).mkdir()
+        scenario = write_scenario(
+            tmp_path / name, build=build, clients={"default": "20"}, stop={"time": "4s"}, detect={"stall": "1m"}
+        )
+        scenario.write_text(scenario.read_text().replace("chance: 0.4", "chance: 1.0"))
+        _, _, folder = run(scenario, "--seed", seed)
+        plans.append(
+            {
+                iteration.number: iteration.killed - iteration.started
+                for iteration in folder.read(Iteration)
+                if iteration.killed is not None
+            }
+        )
+    first, again, other = plans
+    both = first.keys() & again.keys()
+    assert len(both) > 10
+    apart = [abs(first[number] - again[number]) for number in both]
+    elsewhere = [abs(first[number] - other[number]) for number in first.keys() & other.keys()]
+    assert sorted(apart)[len(apart) // 2] < sorted(elsewhere)[len(elsewhere) // 2] / 2
+
+
+def test_killed_harness_leaves_a_readable_run_and_clean_removes_the_rest(tmp_path: Path) -> None:
+    """After SIGKILL the daemon is gone with the harness, the records stay, and `repro clean` removes the rest."""
+    scenario = write_scenario(tmp_path, clients={"4": "30"}, detect={"stall": "1m"})
+    process = start(scenario)
+    until(lambda: iterations(scenario) == 3)
+    daemon = last_run(scenario).read_json("run.json")["daemon"]["pid"]
+    process.kill()
+    process.communicate(timeout=60)
+    folder = last_run(scenario)
+    assert folder.summary() is None
+    assert len(folder.read(Iteration)) == 3
+    until(lambda: not psutil.pid_exists(daemon) or psutil.Process(daemon).status() == psutil.STATUS_ZOMBIE)
+    assert [*(tmp_path / "cache").glob("daemons/*")]
+    cleaned = psutil.Popen([os.sys.executable, "-m", "harness", "clean"])  # type: ignore[attr-defined]
+    assert cleaned.wait(60) == 0
+    assert not [*(tmp_path / "cache").glob("daemons/*")]
+    assert not [*(tmp_path / "cache").glob("staging/*")]
+
+
+def test_daemon_is_renewed(tmp_path: Path) -> None:
+    """Every fifth iteration a fresh daemon on a fresh root takes over, iterations are counted on, and none is left."""
+    scenario = write_scenario(
+        tmp_path, build={"parallel": 2}, daemon={"kind": "stub", "renew": {"every": 5}}, stop={"iterations": 12}
+    )
+    code, output, folder = run(scenario)
+    summary = folder.summary()
+    assert code == 0, output
+    assert summary is not None
+    assert (summary.ending, summary.iterations) == (Ending.ITERATIONS, 12)
+    assert sorted(iteration.number for iteration in folder.read(Iteration)) == [*range(1, 13)]
+    assert not [*(tmp_path / "cache").glob("ledgers/*")]
+    assert not [*(tmp_path / "cache").glob("daemons/*")]
+
+
+def test_hang_on_a_later_daemon_ends_the_run(tmp_path: Path) -> None:
+    """A finding on the third daemon of a run is one like any other."""
+    scenario = write_scenario(
+        tmp_path, daemon={"kind": "stub", "renew": {"every": 2}, "config": {"5": "hang"}}, stop={"iterations": 100}
+    )
+    code, _, folder = run(scenario)
+    summary = folder.summary()
+    assert code == 1
+    assert summary is not None
+    assert summary.first_hang is not None
+    assert summary.first_hang.iteration == 5
+
+
+def test_run_goes_on_after_hangs(tmp_path: Path) -> None:
+    """A fresh daemon follows each that hung; what hangs beside its first is no hang more, and the rate is over all."""
+    clients = {"4": "hang", "5": "hang", "12": "hang", "default": "0.2"}
+    scenario = write_scenario(
+        tmp_path, build={"parallel": 2}, clients=clients, stop={"iterations": 25}, on_hang={"then": "renew"}
+    )
+    code, output, folder = run(scenario)
+    summary = folder.summary()
+    assert code == 1, output
+    assert summary is not None
+    assert (summary.ending, summary.iterations) == (Ending.ITERATIONS, 25)
+    assert summary.rate.hangs == 2
+    findings = {finding.iteration: finding.generation for finding in folder.read(Finding)}
+    assert (findings[4], findings[12]) == (1, 2)
+    generations = {iteration.number: iteration.generation for iteration in folder.read(Iteration)}
+    assert [generations[number] for number in (1, 11, 25)] == [1, 2, 3]
+    assert summary.rate.trials <= 25 - len(findings) + 2
+    assert not [*(tmp_path / "cache").glob("daemons/*")]
+
+
+def test_second_hang_ends_the_run(tmp_path: Path) -> None:
+    """`stop.hangs` counts daemons that hung."""
+    scenario = write_scenario(
+        tmp_path,
+        clients={"2": "hang", "5": "hang"},
+        stop={"iterations": 100, "hangs": 2},
+        on_hang={"then": "renew", "probe": False},
+    )
+    code, output, folder = run(scenario)
+    summary = folder.summary()
+    assert code == 1, output
+    assert summary is not None
+    assert (summary.ending, summary.iterations, summary.rate.hangs) == (Ending.FINDINGS, 5, 2)
+
+
+def test_hung_daemon_is_held(tmp_path: Path) -> None:
+    """`then: hold` leaves a daemon that hung, and says how to attach; `repro clean` ends it. A clean one goes."""
+    scenario = write_scenario(tmp_path, clients={"3": "hang"}, on_hang={"then": "hold"})
+    code, output, folder = run(scenario)
+    daemon = folder.read_json("run.json")["daemon"]["pid"]
+    assert code == 1
+    assert f"dlv attach {daemon}" in output
+    assert psutil.pid_exists(daemon)
+    summary = folder.summary()
+    assert summary is not None
+    assert not summary.aftermath
+    assert repro("clean").returncode == 0
+    assert not psutil.pid_exists(daemon) or psutil.Process(daemon).status() == psutil.STATUS_ZOMBIE
+    scenario = write_scenario(tmp_path, on_hang={"then": "hold"})
+    code, output, folder = run(scenario)
+    assert code == 0
+    assert "attach" not in output
+    assert not psutil.pid_exists(folder.read_json("run.json")["daemon"]["pid"])
+
+
+@pytest.mark.parametrize(("when", "counts"), [({"every": 4}, [4, 8, 12]), ({"at": "100ms"}, [None])])
+def test_triggers_fire_when_they_say(tmp_path: Path, when: dict[str, object], counts: list[int | None]) -> None:
+    """`every` acts as each n-th iteration starts, `at` once; each act says how long after its due time it began."""
+    scenario = write_scenario(
+        tmp_path,
+        clients={"default": "0.1"},
+        stop={"iterations": 14},
+        actors=[{"prune": "sometimes", "when": when}],
+    )
+    _, output, folder = run(scenario)
+    actions = folder.read(Action)
+    assert len(actions) == len(counts), output
+    assert all(action.started - action.due >= 0 for action in actions)
+    if counts != [None]:
+        starts = {iteration.number: iteration.started for iteration in folder.read(Iteration)}
+        assert [action.due for action in actions] == [starts[number] for number in counts if number]
+
+
+def test_prunes_and_samples_are_recorded(tmp_path: Path) -> None:
+    """What other actors do, and how daemon and harness fare, stands beside the iterations."""
+    scenario = write_scenario(
+        tmp_path,
+        clients={"default": "0.2"},
+        stop={"time": "7s"},
+        actors=[{"prune": "loop", "when": {"interval": "100ms"}}],
+        detect={"export_hang": "5s", "stall": "5s"},
+    )
+    _, _, folder = run(scenario)
+    actions, samples = folder.read(Action), folder.read(Sample)
+    assert len(actions) > 10
+    assert all(action.succeeded and action.kind == "prune" for action in actions)
+    assert [action.count for action in actions] == [*range(1, len(actions) + 1)]
+    assert samples
+    assert samples[0].own_rss > 0
+
+
+def several(folder: Path, clients: dict[str, dict[str, str]], **parts: Any) -> Path:
+    """Write a scenario with a stub daemon for each of some ways in which clients behave."""
+    file = write_scenario(folder, **parts)
+    scenario = yaml.safe_load(file.read_text())
+    del scenario["daemon"]
+    scenario["daemons"] = {name: {"kind": "stub", "config": config} for name, config in clients.items()}
+    file.write_text(yaml.safe_dump(scenario))
+    return file
+
+
+def test_several_daemons_side_by_side(tmp_path: Path) -> None:
+    """Each daemon has a run of its own, with the same seed and actors; one that hangs makes the command say so."""
+    scenario = several(tmp_path, {"good": {}, "bad": {"4": "hang"}})
+    code, output, _ = run(scenario, "--seed", "7")
+    summaries = [RunFolder(folder).summary() for folder in (tmp_path / "results" / "stubbed").iterdir()]
+    verdicts = {summary.daemon["name"]: summary.verdict for summary in summaries if summary}
+    assert verdicts == {"good": Verdict.CLEAN, "bad": Verdict.HANG}, output
+    assert {summary.seed for summary in summaries if summary} == {7}
+    assert code == 1
+    assert "[bad] iteration 4" in output
+    assert "[good] iteration 4" not in output
+
+
+def test_interrupt_ends_every_daemon(tmp_path: Path) -> None:
+    """Ctrl-C ends all runs that go on side by side, and each has its summary."""
+    scenario = several(tmp_path, {"one": {"default": "1"}, "two": {"default": "1"}}, stop={"time": "1h"})
+    process = start(scenario)
+    while len([*(tmp_path / "results").glob("*/*/run.db")]) < 2:
+        time.sleep(0.05)
+    code, output = interrupt(process)
+    assert code == 130, output
+    assert all(RunFolder(folder).summary() for folder in (tmp_path / "results" / "stubbed").iterdir())
+
+
+def test_one_toolchain_for_several_daemons(tmp_path: Path) -> None:
+    """`--daemon` is refused where it is not said which daemon it means."""
+    scenario = several(tmp_path, {"one": {}, "two": {}})
+    process = start(scenario, "--daemon", "debian:trixie")
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 129
+    assert "daemons.one.toolchain" in output
