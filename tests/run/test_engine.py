@@ -3,7 +3,6 @@
 import os
 import signal
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +13,10 @@ import yaml
 from harness.core.outcome import Ending, Outcome, Verdict
 from harness.core.records import Action, Finding, Iteration, Sample
 from harness.store.folder import RunFolder
+from tests.support.eventually import until
 from tests.support.stub_runs import interrupt, last_run, repro, run, start, write_scenario
 
 pytestmark = pytest.mark.usefixtures("cache")
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for something that another process does; the test's own time-out bounds it."""
-    while not condition():
-        time.sleep(0.02)
 
 
 def iterations(scenario: Path) -> int:

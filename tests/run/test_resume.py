@@ -2,8 +2,6 @@
 
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,17 +10,12 @@ from harness.core.outcome import Ending, Outcome, Verdict
 from harness.core.records import Action, Begun, Iteration
 from harness.store.folder import RunFolder
 from harness.store.resume_point import DIED, past_of, settle
+from tests.support.eventually import until
 from tests.support.small_disk import fill, mounted_disk
 from tests.support.stub_runs import interrupt, last_run, repro, run, start, write_scenario
 
 MIB = 2**20
 pytestmark = pytest.mark.usefixtures("cache")
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for something that another process does; the test's own time-out bounds it."""
-    while not condition():
-        time.sleep(0.02)
 
 
 def recorded(scenario: Path) -> int:

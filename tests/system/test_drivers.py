@@ -17,8 +17,8 @@ import pytest
 from harness.core.outcome import Verdict
 from harness.core.records import Action, Iteration
 from harness.toolchain import resolve
+from tests.support.eventually import until
 from tests.system.conftest import AFTERMATH, SCENARIOS, Repro, folder_from, left_of
-from tests.system.test_safety import until
 
 TOOLCHAIN = "debian:forky"
 REMOTE = ("--set", "daemon.driver=remote")

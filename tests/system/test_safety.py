@@ -2,24 +2,17 @@
 
 import os
 import signal
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 
 from harness.core.records import Action, Iteration, Sample
+from tests.support.eventually import until
 from tests.system.conftest import SCENARIOS, Repro, left_of
 
 TOOLCHAIN = "debian:forky"
 SLOW = str(SCENARIOS / "kill-every-third.yaml")
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for something that another process does; the test's own time-out bounds it."""
-    while not condition():
-        time.sleep(0.1)
 
 
 def building(repro: Repro) -> bool:

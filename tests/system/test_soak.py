@@ -1,21 +1,14 @@
 """What a night or two need, in small: killed and resumed, on several real daemons, and on a daemon that hangs."""
 
 import os
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 from harness.core.outcome import Ending, Outcome
 from harness.core.records import Begun, Birth, Iteration
+from tests.support.eventually import until
 from tests.system.conftest import SCENARIOS, Repro, folder_from, left_of
 
 RACE = str(SCENARIOS / "prune-race.yaml")
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for something that another process does; the test's own time-out bounds it."""
-    while not condition():
-        time.sleep(0.1)
 
 
 def recorded(repro: Repro) -> int:
