@@ -30,7 +30,7 @@ from harness.dice import first_seed
 from harness.errors import InfraError, Interrupted, UsageError
 from harness.hostinfo import describe, require_bearable
 from harness.interrupt import interruptible
-from harness.ledger import ledgers
+from harness.ledger import LeftAlone, ledgers
 from harness.outcome import Ending
 from harness.past import Past, past_of, settle
 from harness.plan import RunOptions, plan_run
@@ -211,7 +211,10 @@ async def _give_back(folder: RunFolder) -> None:
     problems = []
     for ledger in [*ledgers()]:
         if ledger.name == folder.name or ledger.name.startswith(f"{folder.name}-"):
-            problems += await ledger.settle()
+            try:
+                problems += await ledger.settle()
+            except LeftAlone as error:
+                problems.append(str(error))
     if problems:
         raise NotGivenBack(problems)
 

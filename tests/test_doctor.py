@@ -12,6 +12,7 @@ from harness.base_image import NoStaticBusybox
 from harness.cli.doctor import doctor as command
 from harness.doctor import Check, examine
 from harness.ledger import Ledger
+from harness.owner import host
 from harness.proc import Identity
 from harness.toolchain.auto import NothingServes
 from harness.toolchain.base import Binary, Toolchain
@@ -125,7 +126,9 @@ def test_what_others_left() -> None:
     """A run that goes on, and one that left something, are told with what to do."""
     mine = Ledger.open("going-on")
     assert examined()["other runs"].told.startswith("going-on still running")
-    Ledger("dead", Identity(2**22 + 1, 0, "an earlier boot")).write()
+    Ledger("dead", Identity(2**22 + 1, 0, "an earlier boot"), host=host()).write()
     check = examined()["other runs"]
     assert (check.state, check.told) == ("limited", "dead left something behind: `repro clean` removes it")
     mine.discard()
+    Ledger("dead", Identity(2**22 + 1, 0, "an earlier boot"), host="another").write()
+    assert examined()["other runs"].told == "dead may run elsewhere: `repro clean` says where"

@@ -2,12 +2,13 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ import pytest
 
 from harness import ledger as ledger_module
 from harness.errors import InfraError
-from harness.ledger import FolderTaken, Ledger, ledgers
+from harness.ledger import FolderTaken, Ledger, LedgerTaken, LeftAlone, ledgers
+from harness.owner import pid_namespace
 from harness.proc import Completed, Identity
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("cache")]
@@ -24,6 +26,14 @@ Eventually = Callable[[Callable[[], bool]], bool]
 Process = Callable[..., subprocess.Popen[str]]
 
 CGROUPS = Path("/sys/fs/cgroup")
+
+
+@pytest.fixture
+def place(cache: Path) -> Path:
+    """A folder of the cache that runs have folders in."""
+    folder = cache / "staging"
+    folder.mkdir()
+    return folder
 
 
 def line(process: subprocess.Popen[str]) -> str:
@@ -172,6 +182,7 @@ async def test_a_mount_below_a_folder_behind_a_link(tmp_path: Path, mount: Calla
     folder = ledger.own_folder(tmp_path / "link" / "owned")
     assert folder == tmp_path.resolve() / "real" / "owned"
     mount(folder / "m", "--bind", source)
+    ledger.let_go()
     [read] = ledgers()  # as `repro clean` does it, in another process
     assert await read.settle() == []
     assert [*(tmp_path / "real").iterdir()] == []
@@ -190,6 +201,7 @@ async def test_a_draft_that_was_left(process: Process, *, torn: bool) -> None:
     ledger.file.write_text(before)
     if torn:
         draft.write_text(draft.read_text()[:-9])
+    ledger.let_go()
     [read] = ledgers()
     assert read.processes == ([] if torn else ledger.processes)
     assert await read.settle() == []
@@ -338,7 +350,8 @@ def test_a_ledger_of_a_living_harness(tmp_path: Path, process: Process) -> None:
     assert read == ledger
     assert read.in_use
     assert (read.processes, read.folders, read.cgroups) == (ledger.processes, [tmp_path / "owned"], ["repro-x"])
-    assert not replace(read, harness=replace(read.harness, start_ticks=1)).in_use
+    ledger.let_go()
+    assert not read.in_use
 
 
 def test_noted_before_it_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -369,6 +382,163 @@ ledger.own_process(spawn(Command(("sleep", "1000")), output=sys.stderr.buffer).p
 print(ledger.processes[0].pid, flush=True)
 time.sleep(1000)
 """
+
+
+def begun(name: str = "run", **other: Any) -> Ledger:
+    """Return a ledger that a harness began which is dead, or elsewhere: what is not told is as ours."""
+    ledger = Ledger.open(name)
+    ledger.let_go()
+    gone = replace(ledger, **({"harness": replace(ledger.harness, start_ticks=1)} | other))
+    gone.write()
+    return gone
+
+
+EARLIER: dict[str, Any] = {"harness": Identity(2**22 + 1, 1, "an earlier boot")}
+
+
+async def test_a_ledger_of_another_host(place: Path) -> None:
+    """What another host, or an unknown one, has begun is left alone, though nobody here holds its lock."""
+    for other, why in (("elsewhere", "made on host elsewhere; run `repro clean` there"), (None, "it does not say")):
+        ledger = begun(host=other, folders=[place / "owned"], **EARLIER)
+        (place / "owned").mkdir(exist_ok=True)
+        assert not ledger.in_use
+        with pytest.raises(LeftAlone, match=why):
+            await ledger.settle()
+        assert ledger.file.exists()
+        assert (place / "owned").exists()
+        ledger.discard()
+
+
+async def test_a_ledger_of_an_earlier_boot(place: Path, process: Process, cgroup: str) -> None:
+    """What this host had before it booted is gone but for folders, and only these are removed."""
+    dead = Ledger.open("run")
+    dead.own_folder(place / "owned")
+    member = process("sleep", "1000")
+    dead.own_process(member.pid)
+    dead.own_cgroup(cgroup)
+    dead.let_go()
+    replace(dead, **EARLIER).write()
+    [ledger] = ledgers()
+    assert await ledger.settle() == []
+    assert member.poll() is None
+    assert [*CGROUPS.glob(f"{cgroup}"), *CGROUPS.glob(f"*/{cgroup}")]
+    assert not (place / "owned").exists()
+
+
+async def test_a_ledger_whose_lock_is_gone() -> None:
+    """Without its lock a ledger is judged by its harness; one of another pid namespace cannot be."""
+    ledger = Ledger.open("run")
+    ledger.file.with_suffix(".lock").unlink()
+    [read] = ledgers()
+    assert read.in_use
+    with pytest.raises(LeftAlone, match="still running"):
+        await read.settle()
+    ledger.let_go()
+    ledger.discard()
+    begun("another", namespace=1)
+    [other] = ledgers()
+    other.file.with_suffix(".lock").unlink()
+    with pytest.raises(LeftAlone, match="of another pid namespace"):
+        await other.settle()
+
+
+async def test_an_old_ledger(cache: Path, process: Process) -> None:
+    """One of an earlier version, which has no lock and says no host, is in use as long as its harness lives."""
+    harness = process("sleep", "1000")
+    written = {"harness": asdict(Identity.of(harness.pid)), "processes": [], "folders": [], "cgroups": []}
+    (cache / "ledgers").mkdir()
+    (cache / "ledgers" / "old.json").write_text(json.dumps(written))
+    [ledger] = ledgers()
+    living = [ledger.in_use]
+    with pytest.raises(LeftAlone, match=f"still running \\(pid {harness.pid}\\)"):
+        await ledger.settle()
+    harness.kill()
+    harness.wait()
+    living.append(ledger.in_use)
+    assert living == [True, False]
+    assert await ledger.settle() == []
+    assert [*(cache / "ledgers").iterdir()] == []
+
+
+async def test_a_name_that_is_taken() -> None:
+    """A ledger is never written over: neither one that is held, nor one that was not settled."""
+    ledger = Ledger.open("run")
+    with pytest.raises(LedgerTaken):
+        Ledger.open("run")
+    ledger.let_go()
+    with pytest.raises(LedgerTaken):
+        Ledger.open("run")
+    assert await ledger.settle() == []
+    assert [*ledger.file.parent.iterdir()] == []
+    Ledger.open("run").discard()
+
+
+async def test_two_who_settle(place: Path) -> None:
+    """Who comes second leaves it alone while the first is at it, and finds nothing to do after that."""
+    ledger = Ledger.open("run")
+    ledger.own_folder(place / "owned")
+    ledger.let_go()
+    [first], [second], [third] = ledgers(), ledgers(), ledgers()
+    assert first._take()
+    with pytest.raises(LeftAlone, match="or being cleaned by another"):
+        await second.settle()
+    assert await first.settle() == []
+    assert await third.settle() == []
+    assert [*ledger.file.parent.iterdir()] == []
+
+
+@pytest.fixture
+def in_a_namespace(process: Process) -> Callable[..., subprocess.Popen[str]]:
+    """Start a program as the first of a pid namespace of its own, where this host lets us."""
+    words = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
+    if shutil.which("unshare") is None or subprocess.run([*words, "true"], check=False).returncode != 0:
+        pytest.skip("this host does not let us make a pid namespace")
+    return lambda *argv: process(*words, *argv)
+
+
+@pytest.mark.parametrize("who", ["run", "clean"])
+async def test_a_harness_of_another_pid_namespace(
+    place: Path, process: Process, in_a_namespace: Process, who: str
+) -> None:
+    """A harness that lives is seen from another pid namespace, below its own or above, and keeps what it has."""
+    start = in_a_namespace if who == "run" else process
+    harness = start(sys.executable, "-c", DIES, place)
+    line(harness)
+    [ledger] = ledgers()
+    assert ledger.in_use
+    cleaning = (process if who == "run" else in_a_namespace)(sys.executable, "-m", "harness", "clean")
+    assert cleaning.stdout is not None
+    told = cleaning.stdout.read()
+    assert told.startswith("died: still running (pid ")
+    assert told.endswith("left alone\n")
+    assert cleaning.wait() == 0
+    assert (place / "owned").is_dir()
+    assert harness.poll() is None
+
+
+async def test_what_a_dead_pid_namespace_left(place: Path, in_a_namespace: Process, process: Process) -> None:
+    """Ids of another pid namespace are never killed; its folders go once the namespace is seen to have ended, which
+    one that does not see it cannot say.
+    """
+    if pid_namespace() != 0xEFFFFFFC:
+        pytest.skip("only the initial pid namespace sees all others")
+    harness = in_a_namespace(sys.executable, "-c", DIES, place)
+    line(harness)
+    harness.kill()
+    harness.wait()
+    cleaning = in_a_namespace(sys.executable, "-m", "harness", "clean")
+    assert cleaning.stdout is not None
+    told = cleaning.stdout.read()
+    assert "died: its processes are of another pid namespace" in told
+    assert cleaning.wait() == 255
+    assert (place / "owned").is_dir()
+    [ledger] = ledgers()
+    bystander = process("sleep", "1000")
+    ledger.processes.append(Identity.of(bystander.pid))
+    ledger.write()
+    assert await ledger.settle() == []
+    assert bystander.poll() is None
+    assert not (place / "owned").exists()
 
 
 async def test_what_a_killed_harness_left(tmp_path: Path, process: Process) -> None:

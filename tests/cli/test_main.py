@@ -147,7 +147,20 @@ def test_clean_leaves_running_runs_alone(cache: Path) -> None:
     ledger.write_text(json.dumps({"name": "live", "harness": us, "processes": [], "folders": [], "cgroups": []}))
     ended = repro("clean")
     assert ended.returncode == 0
-    assert "still running" in ended.stdout
+    assert ended.stdout == f"live: still running (pid {os.getpid()}); left alone\n"
+    assert ledger.exists()
+
+
+def test_clean_leaves_what_another_host_has_alone(cache: Path) -> None:
+    """What is of another host is named, with where it can be cleaned, and is not said not to be there."""
+    harness = {"pid": os.getpid(), "start_ticks": 1, "boot": "another"}
+    (cache / "ledgers").mkdir()
+    ledger = cache / "ledgers" / "far.json"
+    owned = {"processes": [], "folders": [], "cgroups": []}
+    ledger.write_text(json.dumps({"name": "far", "harness": harness, "host": "elsewhere", "namespace": 1, **owned}))
+    ended = repro("clean")
+    assert ended.returncode == 0
+    assert ended.stdout == "far: made on host elsewhere; run `repro clean` there; left alone\n"
     assert ledger.exists()
 
 
