@@ -2,7 +2,8 @@
 
 One JSON file a run, below the cache: processes by pid and start time, folders with the mounts below them, and cgroups.
 Nothing else is ever ended, unmounted or removed. A lock beside it is held as long as its harness lives; what belongs to
-one that is not dead for sure, by its lock, host and boot, is left alone.
+one that is not dead for sure, by its lock, host and boot, is left alone. A ledger is believed only where nobody else
+can have written it, and even then what it names is only touched where it shows that it is ours (`proof`).
 """
 
 import json
@@ -24,7 +25,16 @@ import psutil
 from harness.cache import cache_folder
 from harness.errors import CommandMissing, CommandTimeout, InfraError
 from harness.owner import Lock, State, has_ended, host, pid_namespace, state_of
-from harness.proc import Identity, boot_id, run
+from harness.proc import STARTED_BY, Identity, boot_id, run
+from harness.proof import (
+    Disbelieved,
+    Made,
+    in_place,
+    no_cgroup_of_ours,
+    no_folder_of_ours,
+    no_process_of_ours,
+    read_ours,
+)
 
 _END_SECONDS: Final = 5.0
 _UNMOUNT_SECONDS: Final = 10.0
@@ -40,6 +50,13 @@ class FolderTaken(InfraError):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(f"{folder} is there already; `repro clean` removes what an earlier run has left")
+
+
+class NoPlace(InfraError):
+    """A folder where no run may have one."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(f"{folder} is not where runs have their folders, and `repro clean` would leave it")
 
 
 class LedgerTaken(InfraError):
@@ -70,6 +87,12 @@ class Ledger:
     """Where it was begun; earlier versions did not note it."""
     namespace: int | None = None
     """The pid namespace that its processes' ids are of; None where that is not known."""
+    made: dict[str, Made] = field(default_factory=dict)
+    """What each folder was as it was made: another in its place is not ours."""
+    mark: str | None = None
+    """What the programs that its harness started carry."""
+    _begun: bool = field(default=False, compare=False, repr=False)
+    """Whether it was begun by us, and not read."""
     _lock: Lock | None = field(default=None, compare=False, repr=False)
 
     @classmethod
@@ -79,7 +102,14 @@ class Ledger:
         Raises:
             LedgerTaken: there is one of that name, of a living harness or not settled.
         """
-        ledger = cls(name, Identity.of(os.getpid()), host=host(), namespace=pid_namespace())
+        ledger = cls(
+            name,
+            Identity.of(os.getpid()),
+            host=host(),
+            namespace=pid_namespace(),
+            mark=STARTED_BY[1],
+            _begun=True,
+        )
         ledger._lock = Lock.take(ledger._lock_file)
         if ledger._lock is None:
             raise LedgerTaken(name)
@@ -138,13 +168,19 @@ class Ledger:
 
         Raises:
             FolderTaken: it is there already, and so is not ours.
+            NoPlace: it would be where runs have no folders.
         """
         folder = folder.resolve()  # as the kernel lists mounts
+        if not in_place(folder):
+            raise NoPlace(folder)
         if folder.exists():
             raise FolderTaken(folder)
         self.folders.append(folder)
         self.write()
         folder.mkdir(parents=True, mode=0o700)
+        facts = folder.lstat()
+        self.made[str(folder)] = (facts.st_dev, facts.st_ino)
+        self.write()
         return folder
 
     def own_cgroup(self, name: str) -> str:
@@ -155,7 +191,10 @@ class Ledger:
 
     def write(self) -> None:
         """Write it, whole or not at all."""
-        self._draft.write_text(json.dumps(self._written(), default=str, indent=1))
+        self._draft.unlink(missing_ok=True)
+        descriptor = os.open(self._draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "w") as draft:
+            json.dump(self._written(), draft, default=str, indent=1)
         self._draft.replace(self.file)
 
     def _written(self) -> dict[str, Any]:
@@ -167,6 +206,8 @@ class Ledger:
             "processes": [asdict(process) for process in self.processes],
             "folders": self.folders,
             "cgroups": self.cgroups,
+            "made": self.made,
+            "mark": self.mark,
         }
 
     def discard(self) -> None:
@@ -237,18 +278,38 @@ class Ledger:
         problems = []
         if self.harness.boot == boot_id():  # of an earlier one only the folders are left
             if self.sees_processes:
-                problems += [
-                    f"process {process.pid} did not end, even on SIGKILL"
-                    for process in self.processes
-                    if not await _end_tree(process)
-                ]
+                for process in self.processes:
+                    problems += await self._end(process)
             for name in self.cgroups:
-                problems += await _remove_cgroup(name)
+                why = no_cgroup_of_ours(name)
+                problems += [f"cgroup {name} {why}, and was left"] if why else await _remove_cgroup(name)
             if self.processes and not self.sees_processes and not await _ended(self.namespace):
                 return [*problems, _UNSEEN]
         for folder in reversed(self.folders):
-            problems += await _remove_folder(folder)
+            problems += await self._remove(folder)
         return problems
+
+    async def _end(self, process: Identity) -> list[str]:
+        """End a process with all that it started."""
+        if not process.alive():
+            return []
+        if not self._begun and (why := no_process_of_ours(process, self.mark, self.cgroups)):
+            return [f"process {process.pid} {why}, and was left"]
+        return [] if await _end_tree(process) else [f"process {process.pid} did not end, even on SIGKILL"]
+
+    async def _remove(self, folder: Path) -> list[str]:
+        """Remove a folder; one of which it was not noted that it was made can only be empty."""
+        if not os.path.lexists(folder):
+            return [] if in_place(folder) or self.sees_processes else [f"{folder} cannot be seen from here"]
+        made = self.made.get(str(folder))
+        if why := no_folder_of_ours(folder, made, this_boot=self.harness.boot == boot_id()):
+            return [f"{folder} {why}, and was left"]
+        if made is None and self.mark is not None:
+            try:
+                folder.rmdir()
+            except OSError:
+                return [f"{folder} is not known to have been made by the run, and was left"]
+        return await _remove_folder(folder)
 
 
 def ledgers() -> Iterator[Ledger]:
@@ -265,20 +326,34 @@ def _read_newest(name: str) -> Ledger | None:
     return _read(folder / f"{name}.draft") or _read(folder / f"{name}.json")
 
 
+def disbelieved() -> Iterator[str]:
+    """Yield why a file among the ledgers is not believed, a sentence each."""
+    for file in sorted(cache_folder("ledgers").iterdir()):
+        if file.suffix in {".json", ".draft"}:
+            try:
+                read_ours(file)
+            except Disbelieved as error:
+                yield str(error)
+            except (OSError, ValueError):
+                continue
+
+
 def _read(file: Path) -> Ledger | None:
     """Return what was written; None where it was just settled, is torn, or is not ours, and so cannot be trusted."""
     try:
-        written = json.loads(file.read_text())
+        written = json.loads(read_ours(file))
         return Ledger(
             file.stem,
             Identity(**written["harness"]),
             [Identity(**process) for process in written["processes"]],
             [Path(folder) for folder in written["folders"]],
-            list(written["cgroups"]),
+            [str(name) for name in written["cgroups"]],
             written.get("host"),
             written.get("namespace"),
+            {folder: (int(device), int(inode)) for folder, (device, inode) in written.get("made", {}).items()},
+            written.get("mark"),
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, Disbelieved):
         return None
 
 

@@ -19,7 +19,7 @@ LAYERS: Final[Mapping[str, tuple[str, ...]]] = {
     "pure": ("progress", "goroutines", "diagnosis", "leak", "lives", "judge", "merge", "contrast"),
     "host": (
         *("proc", "burden", "cache", "cgroup", "hostinfo", "attention", "ledger", "interrupt", "apt"),
-        *("logs", "share", "owner"),
+        *("logs", "share", "owner", "proof"),
     ),
     "files": ("triggers", "scenario", "store", "past", "aggregate", "belonging", "shards"),
     "parts": ("toolchain", "base_image", "registry", "daemons", "detectors", "actors", "evidence"),

@@ -3,7 +3,7 @@
 import anyio
 from rich.console import Console
 
-from harness.ledger import LeftAlone, ledgers
+from harness.ledger import LeftAlone, disbelieved, ledgers
 from harness.outcome import ExitCode
 
 
@@ -19,6 +19,9 @@ async def _clean() -> int:
     console = Console(highlight=False, soft_wrap=True)
     code = ExitCode.CLEAN
     found = [*ledgers()]
+    refused = [*disbelieved()]
+    for why in refused:
+        console.print(f"{why}; left alone", markup=False)
     for ledger in found:
         try:
             problems = await ledger.settle()
@@ -30,6 +33,6 @@ async def _clean() -> int:
             code = ExitCode.BROKEN
         if not problems:
             console.print(f"{ledger.name}: ended and removed", markup=False)
-    if not found:
+    if not found and not refused:
         console.print("nothing was left behind")
     return code
