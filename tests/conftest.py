@@ -65,7 +65,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     yield folder
     monkeypatch.setenv("REPRO_CACHE", str(folder))
     for ledger in ledgers():
-        if not ledger.in_use:
+        if not ledger.spared():
             anyio.run(ledger.settle)
 
 

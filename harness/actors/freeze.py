@@ -1,6 +1,7 @@
 """``freeze``: stops processes for a while (SIGSTOP), and lets them go on (SIGCONT)."""
 
 import os
+import secrets
 import signal
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
@@ -73,7 +74,7 @@ def _noting(name: str) -> Iterator[Callable[[list[int]], None]]:
     """Have a ledger for clients, with what they started, as long as they are frozen: docker's plug-in outlives it then,
     for the kernel ends only the one that is our child, and what is stopped does not see that its parent is gone.
     """
-    ledger = Ledger.open(name)
+    ledger = Ledger.open(f"{name}-{secrets.token_hex(2)}")  # on each shard of a run there may be one
 
     def note(clients: list[int]) -> None:
         ledger.own_process(*clients, *(below.pid for below in _below(clients)))

@@ -1,7 +1,9 @@
 """What a run owns on its host, written down before it is made, so that it can be given back whatever happens.
 
 One JSON file a run, below the cache: processes by pid and start time, folders with the mounts below them, and cgroups.
-Nothing else is ever ended, unmounted or removed.
+Nothing else is ever ended, unmounted or removed. A lock beside it is held as long as its harness lives; what belongs to
+one that is not dead for sure, by its lock, host and boot, is left alone. A ledger is believed only where nobody else
+can have written it, and even then what it names is only touched where it shows that it is ours (`proof`).
 """
 
 import json
@@ -14,7 +16,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import anyio
 import anyio.to_thread
@@ -22,10 +24,24 @@ import psutil
 
 from harness.core.errors import CommandMissing, CommandTimeout, InfraError
 from harness.host.cache import cache_folder
-from harness.host.proc import Identity, run
+from harness.host.owner import Lock, State, has_ended, host, pid_namespace, state_of
+from harness.host.proc import STARTED_BY, Identity, boot_id, run
+from harness.host.proof import (
+    Disbelieved,
+    Made,
+    in_place,
+    no_cgroup_of_ours,
+    no_folder_of_ours,
+    no_process_of_ours,
+    read_ours,
+)
 
 _END_SECONDS: Final = 5.0
 _UNMOUNT_SECONDS: Final = 10.0
+_UNSEEN: Final = (
+    "its processes are of another pid namespace, and cannot be seen to have ended from here, so its folders were left;"
+    " run `repro clean` there, or on the host itself"
+)
 _OCTAL: Final = re.compile(rb"\\([0-7]{3})")
 
 
@@ -34,6 +50,28 @@ class FolderTaken(InfraError):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(f"{folder} is there already; `repro clean` removes what an earlier run has left")
+
+
+class NoPlace(InfraError):
+    """A folder where no run may have one."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(f"{folder} is not where runs have their folders, and `repro clean` would leave it")
+
+
+class LedgerTaken(InfraError):
+    """A ledger's name that another has."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is a ledger {name} already; `repro clean` settles it, or says whose it is")
+
+
+class LeftAlone(InfraError):
+    """A ledger whose belongings are not to be touched by us."""
+
+    def __init__(self, name: str, why: str) -> None:
+        self.why = why
+        super().__init__(f"{name}: {why}")
 
 
 @dataclass
@@ -45,11 +83,39 @@ class Ledger:
     processes: list[Identity] = field(default_factory=list)
     folders: list[Path] = field(default_factory=list)
     cgroups: list[str] = field(default_factory=list)
+    host: str | None = None
+    """Where it was begun; earlier versions did not note it."""
+    namespace: int | None = None
+    """The pid namespace that its processes' ids are of; None where that is not known."""
+    made: dict[str, Made] = field(default_factory=dict)
+    """What each folder was as it was made: another in its place is not ours."""
+    mark: str | None = None
+    """What the programs that its harness started carry."""
+    _begun: bool = field(default=False, compare=False, repr=False)
+    """Whether it was begun by us, and not read."""
+    _lock: Lock | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def open(cls, name: str) -> "Ledger":
-        """Begin the ledger of the run `name`, owned by this process."""
-        ledger = cls(name, Identity.of(os.getpid()))
+        """Begin the ledger of the run `name`, owned by this process as long as it lives, or until it is let go.
+
+        Raises:
+            LedgerTaken: there is one of that name, of a living harness or not settled.
+        """
+        ledger = cls(
+            name,
+            Identity.of(os.getpid()),
+            host=host(),
+            namespace=pid_namespace(),
+            mark=STARTED_BY[1],
+            _begun=True,
+        )
+        ledger._lock = Lock.take(ledger._lock_file)
+        if ledger._lock is None:
+            raise LedgerTaken(name)
+        if ledger.file.exists() or ledger._draft.exists():
+            ledger.let_go()
+            raise LedgerTaken(name)
         ledger.write()
         return ledger
 
@@ -60,8 +126,35 @@ class Ledger:
 
     @property
     def in_use(self) -> bool:
-        """Whether the harness that began it still runs."""
-        return self.harness.alive()
+        """Whether somebody holds it: the harness that began it, or one that settles it."""
+        state = state_of(self._lock_file)
+        return state == "held" or (state == "missing" and self.harness.alive())
+
+    @property
+    def sees_processes(self) -> bool:
+        """Whether the process ids in it are of our own namespace, in this boot."""
+        ours = pid_namespace()
+        return self.harness.boot == boot_id() and (self.host is None or (ours is not None and self.namespace == ours))
+
+    def spared(self) -> str | None:
+        """Return why it is not to be settled from here; None where its harness is dead for sure, or has let it go."""
+        return self._spared(state_of(self._lock_file))
+
+    def _spared(self, lock: State) -> str | None:
+        on = "" if self.host is None or self.host == host() else f" on host {self.host}"
+        if lock == "held":
+            return f"still running (pid {self.harness.pid}{on}), or being cleaned by another"
+        if self.harness.boot != boot_id():
+            if self.host is None:
+                return (
+                    f"made on another host, or before this one booted, it does not say; if before, remove {self.file}"
+                )
+            return f"made{on}; run `repro clean` there" if on else None  # else it ended with the boot
+        if lock == "missing" and self.harness.alive():
+            return f"still running (pid {self.harness.pid})"
+        if lock == "missing" and not self.sees_processes:
+            return "its lock is gone, and its processes are of another pid namespace; run `repro clean` there"
+        return None
 
     def own_process(self, *pids: int) -> None:
         """Note processes that we started."""
@@ -75,13 +168,19 @@ class Ledger:
 
         Raises:
             FolderTaken: it is there already, and so is not ours.
+            NoPlace: it would be where runs have no folders.
         """
         folder = folder.resolve()  # as the kernel lists mounts
+        if not in_place(folder):
+            raise NoPlace(folder)
         if folder.exists():
             raise FolderTaken(folder)
         self.folders.append(folder)
         self.write()
         folder.mkdir(parents=True, mode=0o700)
+        facts = folder.lstat()
+        self.made[str(folder)] = (facts.st_dev, facts.st_ino)
+        self.write()
         return folder
 
     def own_cgroup(self, name: str) -> str:
@@ -92,60 +191,178 @@ class Ledger:
 
     def write(self) -> None:
         """Write it, whole or not at all."""
-        self._draft.write_text(json.dumps(asdict(self), default=str, indent=1))
+        self._draft.unlink(missing_ok=True)
+        descriptor = os.open(self._draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "w") as draft:
+            json.dump(self._written(), draft, default=str, indent=1)
         self._draft.replace(self.file)
+
+    def _written(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "host": self.host,
+            "namespace": self.namespace,
+            "harness": asdict(self.harness),
+            "processes": [asdict(process) for process in self.processes],
+            "folders": self.folders,
+            "cgroups": self.cgroups,
+            "made": self.made,
+            "mark": self.mark,
+        }
 
     def discard(self) -> None:
         """Remove what was written: nothing in it is there any more, or needs to be given back."""
         self._draft.unlink(missing_ok=True)
         self.file.unlink(missing_ok=True)
+        self._release(remove=True)
+
+    def let_go(self) -> None:
+        """Leave what is in it to `repro clean`, also while we live."""
+        self._release(remove=False)
+
+    def _release(self, *, remove: bool) -> None:
+        lock, self._lock = self._lock, None
+        if lock:
+            lock.release(remove=remove)
+
+    @property
+    def _lock_file(self) -> Path:
+        return self.file.with_name(f"{self.name}.lock")
 
     @property
     def _draft(self) -> Path:
-        return self.file.with_suffix(".draft")
+        return self.file.with_name(f"{self.name}.draft")
 
     async def settle(self) -> list[str]:
         """End, unmount and remove everything in it; return what could not be, one sentence each.
 
-        The ledger itself goes once nothing is left.
+        The ledger itself goes once nothing is left; else it is let go.
+
+        Raises:
+            LeftAlone: it is another's, or may be.
         """
-        problems = [
-            f"process {process.pid} did not end, even on SIGKILL"
-            for process in self.processes
-            if not await _end_tree(process)
-        ]
-        for name in self.cgroups:
-            problems += await _remove_cgroup(name)
-        for folder in reversed(self.folders):
-            problems += await _remove_folder(folder)
-        if not problems:
-            self.discard()
+        if self._lock is None and not self._take():
+            return []
+        try:
+            problems = await self._give_back()
+            if not problems:
+                self.discard()
+        finally:
+            self.let_go()
         return problems
+
+    def _take(self) -> bool:
+        """Take the lock of a ledger that was read, and read it again; return whether it is still there.
+
+        Raises:
+            LeftAlone: it is another's, or may be.
+        """
+        if _read_newest(self.name) is None:
+            return False
+        if why := self.spared():
+            raise LeftAlone(self.name, why)
+        self._lock = Lock.take(self._lock_file)
+        if self._lock is None:
+            raise LeftAlone(self.name, self._spared("held") or "")
+        now = _read_newest(self.name)
+        if now is None:  # another has settled it meanwhile
+            self._release(remove=True)
+            return False
+        if now.harness != self.harness:
+            self.let_go()
+            raise LeftAlone(self.name, "begun again meanwhile")
+        vars(self).update({key: value for key, value in vars(now).items() if key != "_lock"})
+        return True
+
+    async def _give_back(self) -> list[str]:
+        problems = []
+        if self.harness.boot == boot_id():  # of an earlier one only the folders are left
+            if self.sees_processes:
+                for process in self.processes:
+                    problems += await self._end(process)
+            for name in self.cgroups:
+                why = no_cgroup_of_ours(name)
+                problems += [f"cgroup {name} {why}, and was left"] if why else await _remove_cgroup(name)
+            if self.processes and not self.sees_processes and not await _ended(self.namespace):
+                return [*problems, _UNSEEN]
+        for folder in reversed(self.folders):
+            problems += await self._remove(folder)
+        return problems
+
+    async def _end(self, process: Identity) -> list[str]:
+        """End a process with all that it started."""
+        if not process.alive():
+            return []
+        if not self._begun and (why := no_process_of_ours(process, self.mark, self.cgroups)):
+            return [f"process {process.pid} {why}, and was left"]
+        return [] if await _end_tree(process) else [f"process {process.pid} did not end, even on SIGKILL"]
+
+    async def _remove(self, folder: Path) -> list[str]:
+        """Remove a folder; one of which it was not noted that it was made can only be empty."""
+        if not os.path.lexists(folder):
+            return [] if in_place(folder) or self.sees_processes else [f"{folder} cannot be seen from here"]
+        made = self.made.get(str(folder))
+        if why := no_folder_of_ours(folder, made, this_boot=self.harness.boot == boot_id()):
+            return [f"{folder} {why}, and was left"]
+        if made is None and self.mark is not None:
+            try:
+                folder.rmdir()
+            except OSError:
+                return [f"{folder} is not known to have been made by the run, and was left"]
+        return await _remove_folder(folder)
 
 
 def ledgers() -> Iterator[Ledger]:
     """Yield every ledger that was not settled, also those of runs still going on."""
     folder = cache_folder("ledgers")
     for name in sorted({file.stem for file in folder.iterdir()}):
-        # a harness that was killed as it wrote leaves a draft, which says more than what it was to replace
-        ledger = _read(folder / f"{name}.draft") or _read(folder / f"{name}.json")
-        if ledger:
+        if ledger := _read_newest(name):
             yield ledger
+
+
+def _read_newest(name: str) -> Ledger | None:
+    """Return the ledger of that name; a harness that was killed as it wrote leaves a draft, which says more."""
+    folder = cache_folder("ledgers")
+    return _read(folder / f"{name}.draft") or _read(folder / f"{name}.json")
+
+
+def disbelieved() -> Iterator[str]:
+    """Yield why a file among the ledgers is not believed, a sentence each."""
+    for file in sorted(cache_folder("ledgers").iterdir()):
+        if file.suffix in {".json", ".draft"}:
+            try:
+                read_ours(file)
+            except Disbelieved as error:
+                yield str(error)
+            except (OSError, ValueError):
+                continue
 
 
 def _read(file: Path) -> Ledger | None:
     """Return what was written; None where it was just settled, is torn, or is not ours, and so cannot be trusted."""
     try:
-        written = json.loads(file.read_text())
+        written = json.loads(read_ours(file))
         return Ledger(
             file.stem,
             Identity(**written["harness"]),
             [Identity(**process) for process in written["processes"]],
             [Path(folder) for folder in written["folders"]],
-            list(written["cgroups"]),
+            [str(name) for name in written["cgroups"]],
+            written.get("host"),
+            written.get("namespace"),
+            {folder: (int(device), int(inode)) for folder, (device, inode) in written.get("made", {}).items()},
+            written.get("mark"),
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, Disbelieved):
         return None
+
+
+async def _ended(namespace: int | None) -> bool:
+    """Whether a pid namespace comes to its end within a while."""
+    with anyio.move_on_after(_END_SECONDS, shield=True):
+        while not (ended := has_ended(namespace)):
+            await anyio.sleep(0.05)
+    return ended
 
 
 async def _end_tree(root: Identity) -> bool:

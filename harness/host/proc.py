@@ -1,6 +1,7 @@
 """External programs: each in a process group of its own, with a deadline, and never waited for without bound."""
 
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -17,6 +18,8 @@ from harness.core.errors import CommandError, CommandMissing, CommandTimeout
 
 REAP_SECONDS: Final = 5.0
 """How long a killed process may take to be reaped before we go on without it (it is in uninterruptible sleep)."""
+STARTED_BY: Final = ("REPRO_STARTED_BY", secrets.token_hex(8))
+"""A variable that every program has which this process starts, and what it starts in turn: so they can be told."""
 _TOLD_BYTES: Final = 4000
 _READ_BYTES: Final = 65536
 
@@ -195,7 +198,7 @@ def spawn(
     Raises:
         CommandMissing: there is no such program, or the kernel will not start it.
     """
-    environment = {**os.environ, **command.env}
+    environment = {**os.environ, **dict([STARTED_BY]), **command.env}
     if shutil.which(command.argv[0], path=environment.get("PATH")) is None:  # setpriv would start, and only then fail
         raise CommandMissing(command.argv[0])
     bound = ("setpriv", "--pdeathsig", "KILL", "--") if dies_with_us else ()

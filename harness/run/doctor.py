@@ -3,7 +3,7 @@
 What is fetched is fetched here, so that a run at night need not be the first to learn that it cannot.
 """
 
-import os
+import secrets
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -116,9 +116,12 @@ def _stalls() -> Check:
 def _left_behind() -> Check:
     found = [*ledgers()]
     running = [ledger.name for ledger in found if ledger.in_use]
-    left = [ledger.name for ledger in found if not ledger.in_use]
+    others = [ledger.name for ledger in found if not ledger.in_use and ledger.spared()]
+    left = [ledger.name for ledger in found if not ledger.spared()]
     if left:
         return Check("other runs", "limited", f"{', '.join(left)} left something behind: `repro clean` removes it")
+    if others:
+        return Check("other runs", "limited", f"{', '.join(others)} may run elsewhere: `repro clean` says where")
     if running:
         return Check(
             "other runs", "limited", f"{', '.join(running)} still running: what is beside it changes its timing"
@@ -128,7 +131,7 @@ def _left_behind() -> Check:
 
 async def _limits() -> AsyncIterator[Check]:
     """Limit a cgroup, and mount a disk of a size of its own, as a scenario's `daemon.limits` would have it."""
-    name = f"repro-doctor-{os.getpid()}"
+    name = f"repro-doctor-{secrets.token_hex(3)}"
     ledger = Ledger.open(name)
     try:
         yield await _tried("limits", _limited(ledger, name), "limited")

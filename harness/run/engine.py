@@ -31,7 +31,7 @@ from harness.core.rng import first_seed
 from harness.host.cache import cache_folder
 from harness.host.hostinfo import describe, require_bearable
 from harness.host.interrupt import interruptible
-from harness.host.ledger import ledgers
+from harness.host.ledger import LeftAlone, ledgers
 from harness.run.disk_budget import require_budget
 from harness.run.observer import Audience
 from harness.run.plan import RunOptions, plan_run
@@ -212,7 +212,10 @@ async def _give_back(folder: RunFolder) -> None:
     problems = []
     for ledger in [*ledgers()]:
         if ledger.name == folder.name or ledger.name.startswith(f"{folder.name}-"):
-            problems += await ledger.settle()
+            try:
+                problems += await ledger.settle()
+            except LeftAlone as error:
+                problems.append(str(error))
     if problems:
         raise NotGivenBack(problems)
 

@@ -180,7 +180,9 @@ class Run:
         try:
             yield ledger
         finally:
-            if not (self._kept if name.endswith(_STAGING) else name in self._kept):
+            if self._kept if name.endswith(_STAGING) else name in self._kept:
+                ledger.let_go()
+            else:
                 with anyio.CancelScope(shield=True):
                     self.left_behind += await ledger.settle()
 

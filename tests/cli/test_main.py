@@ -145,10 +145,45 @@ def test_clean_leaves_running_runs_alone(cache: Path) -> None:
     (cache / "ledgers").mkdir()
     ledger = cache / "ledgers" / "live.json"
     ledger.write_text(json.dumps({"name": "live", "harness": us, "processes": [], "folders": [], "cgroups": []}))
+    ledger.chmod(0o644)
     ended = repro("clean")
     assert ended.returncode == 0
-    assert "still running" in ended.stdout
+    assert ended.stdout == f"live: still running (pid {os.getpid()}); left alone\n"
     assert ledger.exists()
+
+
+def test_clean_leaves_what_another_host_has_alone(cache: Path) -> None:
+    """What is of another host is named, with where it can be cleaned, and is not said not to be there."""
+    harness = {"pid": os.getpid(), "start_ticks": 1, "boot": "another"}
+    (cache / "ledgers").mkdir()
+    ledger = cache / "ledgers" / "far.json"
+    owned: dict[str, list[str]] = {"processes": [], "folders": [], "cgroups": []}
+    ledger.write_text(json.dumps({"name": "far", "harness": harness, "host": "elsewhere", "namespace": 1, **owned}))
+    ledger.chmod(0o644)
+    ended = repro("clean")
+    assert ended.returncode == 0
+    assert ended.stdout == "far: made on host elsewhere; run `repro clean` there; left alone\n"
+    assert ledger.exists()
+
+
+def test_clean_refuses_what_a_forged_ledger_names(tmp_path: Path, cache: Path) -> None:
+    """A folder of somebody else's, and a ledger that others can write to, are named and left as they are."""
+    (tmp_path / "theirs").mkdir()
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    (cache / "ledgers").mkdir()
+    for name, mode in (("forged", 0o600), ("open", 0o666)):
+        ledger = cache / "ledgers" / f"{name}.json"
+        harness = {"pid": 2**22 + 1, "start_ticks": 1, "boot": boot}
+        owned = {"processes": [], "folders": [str(tmp_path / "theirs")], "cgroups": []}
+        ledger.write_text(json.dumps({"name": name, "harness": harness, **owned}))
+        ledger.chmod(mode)
+    ended = repro("clean")
+    assert ended.returncode == 255
+    assert ended.stdout.splitlines() == [
+        f"{cache}/ledgers/open.json: not believed, for others can write to it; left alone",
+        f"forged: {tmp_path}/theirs is not where runs have theirs, and was left",
+    ]
+    assert (tmp_path / "theirs").is_dir()
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,14 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,10 @@ import pytest
 
 from harness.core.errors import InfraError
 from harness.host import ledger as ledger_module
-from harness.host.ledger import FolderTaken, Ledger, ledgers
-from harness.host.proc import Completed, Identity
+from harness.host.ledger import FolderTaken, Ledger, LedgerTaken, LeftAlone, NoPlace, disbelieved, ledgers
+from harness.host.owner import host, pid_namespace
+from harness.host.proc import STARTED_BY, Completed, Identity, boot_id
+from harness.host.proof import no_process_of_ours
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("cache")]
 
@@ -26,10 +30,24 @@ Process = Callable[..., subprocess.Popen[str]]
 CGROUPS = Path("/sys/fs/cgroup")
 
 
+@pytest.fixture
+def place(cache: Path) -> Path:
+    """A folder of the cache that runs have folders in."""
+    folder = cache / "staging"
+    folder.mkdir()
+    return folder
+
+
 def line(process: subprocess.Popen[str]) -> str:
     """Return the next line that a process prints."""
     assert process.stdout is not None
     return process.stdout.readline().strip()
+
+
+@pytest.fixture(autouse=True)
+def _mark(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have what tests start carry our mark, as what `spawn` starts does."""
+    monkeypatch.setenv(*STARTED_BY)
 
 
 @pytest.fixture
@@ -117,42 +135,42 @@ async def test_a_process_that_has_ended(process: Process) -> None:
     assert await ledger.settle() == []
 
 
-async def test_folders(tmp_path: Path) -> None:
+async def test_folders(place: Path) -> None:
     """A folder goes with all that is in it, links are removed and not followed, and one that is gone is no problem."""
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "file").write_text("kept")
+    (place / "mine").mkdir()
+    (place / "mine" / "file").write_text("kept")
     ledger = Ledger.open("run")
-    folder = ledger.own_folder(tmp_path / "a" / "owned")
+    folder = ledger.own_folder(place / "a" / "owned")
     assert (folder.stat().st_mode & 0o777) == 0o700
     (folder / "deep" / "er").mkdir(parents=True)
     (folder / "deep" / "er" / "file").write_text("x")
-    (folder / "link").symlink_to(tmp_path / "mine")
-    ledger.own_folder(tmp_path / "gone").rmdir()
+    (folder / "link").symlink_to(place / "mine")
+    ledger.own_folder(place / "gone").rmdir()
     assert await ledger.settle() == []
-    assert [*(tmp_path / "a").iterdir()] == []
-    assert (tmp_path / "mine" / "file").read_text() == "kept"
+    assert [*(place / "a").iterdir()] == []
+    assert (place / "mine" / "file").read_text() == "kept"
 
 
-async def test_settling_twice(tmp_path: Path, process: Process) -> None:
+async def test_settling_twice(place: Path, process: Process) -> None:
     """A second settling does nothing, also where a new folder stands in the old one's parent."""
     ledger = Ledger.open("run")
-    ledger.own_folder(tmp_path / "owned")
+    ledger.own_folder(place / "owned")
     ledger.own_process(process("sleep", "1000").pid)
     assert await ledger.settle() == []
-    (tmp_path / "beside").mkdir()
+    (place / "beside").mkdir()
     assert await ledger.settle() == []
-    assert (tmp_path / "beside").is_dir()
+    assert (place / "beside").is_dir()
 
 
 @pytest.mark.parametrize("below", ["m", "deep/er", "a b", "é→", "a\\040"], ids=["plain", "deep", "blank", "é", "octal"])
 @pytest.mark.parametrize("name", ["owned", "ownéd", "own ed"], ids=["", "é-folder", "blank-folder"])
-async def test_mounts_below_a_folder(tmp_path: Path, mount: Callable[..., None], name: str, below: str) -> None:
+async def test_mounts_below_a_folder(place: Path, mount: Callable[..., None], name: str, below: str) -> None:
     """What is mounted below a folder is unmounted first: the files of a bind mount's source are not removed."""
-    source = tmp_path / "source"
+    source = place / "source"
     source.mkdir()
     (source / "file").write_text("kept")
     ledger = Ledger.open("run")
-    folder = ledger.own_folder(tmp_path / name)
+    folder = ledger.own_folder(place / name)
     mount(folder / below, "--bind", source)
     mount(folder / below / "again", "-t", "tmpfs", "tmpfs")
     mount(folder / below / "again", "-t", "tmpfs", "tmpfs")
@@ -161,21 +179,22 @@ async def test_mounts_below_a_folder(tmp_path: Path, mount: Callable[..., None],
     assert (source / "file").read_text() == "kept"
 
 
-async def test_a_mount_below_a_folder_behind_a_link(tmp_path: Path, mount: Callable[..., None]) -> None:
+async def test_a_mount_below_a_folder_behind_a_link(place: Path, mount: Callable[..., None]) -> None:
     """A folder that is reached through a symbolic link is noted as the kernel names it, and so are mounts below it."""
-    source = tmp_path / "source"
+    source = place / "source"
     source.mkdir()
     (source / "file").write_text("kept")
-    (tmp_path / "real").mkdir()
-    (tmp_path / "link").symlink_to("real")
+    (place / "real").mkdir()
+    (place / "link").symlink_to("real")
     ledger = Ledger.open("run")
-    folder = ledger.own_folder(tmp_path / "link" / "owned")
-    assert folder == tmp_path.resolve() / "real" / "owned"
+    folder = ledger.own_folder(place / "link" / "owned")
+    assert folder == place.resolve() / "real" / "owned"
     mount(folder / "m", "--bind", source)
+    ledger.let_go()
     [read] = ledgers()  # as `repro clean` does it, in another process
     assert await read.settle() == []
-    assert [*(tmp_path / "real").iterdir()] == []
-    assert (tmp_path / "link").is_symlink()
+    assert [*(place / "real").iterdir()] == []
+    assert (place / "link").is_symlink()
     assert (source / "file").read_text() == "kept"
 
 
@@ -190,6 +209,7 @@ async def test_a_draft_that_was_left(process: Process, *, torn: bool) -> None:
     ledger.file.write_text(before)
     if torn:
         draft.write_text(draft.read_text()[:-9])
+    ledger.let_go()
     [read] = ledgers()
     assert read.processes == ([] if torn else ledger.processes)
     assert await read.settle() == []
@@ -199,18 +219,18 @@ async def test_a_draft_that_was_left(process: Process, *, torn: bool) -> None:
 
 
 @pytest.mark.parametrize("made", ["folder", "file", "link", "owned"])
-async def test_a_folder_that_is_there_already(tmp_path: Path, made: str) -> None:
+async def test_a_folder_that_is_there_already(place: Path, made: str) -> None:
     """What is there already is refused, and settling leaves it as it is, also where it is of another run."""
-    ledger, taken = Ledger.open("run"), tmp_path / "taken"
+    ledger, taken = Ledger.open("run"), place / "taken"
     if made == "file":
         taken.write_text("kept")
     elif made == "owned":
         ledger.own_folder(taken)
         ledger = Ledger.open("another")
     else:
-        (tmp_path / "real").mkdir()
-        (tmp_path / "real" / "file").write_text("kept")
-        (tmp_path / "real").rename(taken) if made == "folder" else taken.symlink_to("real")
+        (place / "real").mkdir()
+        (place / "real" / "file").write_text("kept")
+        (place / "real").rename(taken) if made == "folder" else taken.symlink_to("real")
     with pytest.raises(FolderTaken, match=r"/(taken|real) is there already") as caught:
         ledger.own_folder(taken)
     assert isinstance(caught.value, InfraError)
@@ -221,25 +241,25 @@ async def test_a_folder_that_is_there_already(tmp_path: Path, made: str) -> None
         assert (taken / "file").read_text() == "kept"
 
 
-async def test_a_mount_beside_a_folder(tmp_path: Path, mount: Callable[..., None]) -> None:
+async def test_a_mount_beside_a_folder(place: Path, mount: Callable[..., None]) -> None:
     """A mount whose path only begins like the folder's is not ours."""
     ledger = Ledger.open("run")
-    ledger.own_folder(tmp_path / "owned")
-    mount(tmp_path / "owned-by-another", "-t", "tmpfs", "tmpfs")
+    ledger.own_folder(place / "owned")
+    mount(place / "owned-by-another", "-t", "tmpfs", "tmpfs")
     assert await ledger.settle() == []
-    assert is_mounted(tmp_path / "owned-by-another")
+    assert is_mounted(place / "owned-by-another")
 
 
 async def test_a_mount_that_stays(
-    tmp_path: Path, mount: Callable[..., None], monkeypatch: pytest.MonkeyPatch, process: Process
+    place: Path, mount: Callable[..., None], monkeypatch: pytest.MonkeyPatch, process: Process
 ) -> None:
     """Where a mount cannot be undone its folder is left and told of; the rest goes, and the ledger stays for later."""
-    source = tmp_path / "source"
+    source = place / "source"
     source.mkdir()
     (source / "file").write_text("kept")
     ledger = Ledger.open("run")
-    ledger.own_folder(tmp_path / "free")
-    folder = ledger.own_folder(tmp_path / "owned")
+    ledger.own_folder(place / "free")
+    folder = ledger.own_folder(place / "owned")
     ledger.own_process(process("sleep", "1000").pid)
     mount(folder / "m", "--bind", source)
 
@@ -252,7 +272,7 @@ async def test_a_mount_that_stays(
         patch.setattr(ledger_module, "_END_SECONDS", 0.3)  # it tries for so long
         assert await ledger.settle() == [f"{folder}/m is still mounted; {folder} was left"]
     assert (source / "file").read_text() == "kept"
-    assert not (tmp_path / "free").exists()
+    assert not (place / "free").exists()
     assert not ledger.processes[0].alive()
     [again] = ledgers()
     assert await again.settle() == []
@@ -262,10 +282,10 @@ async def test_a_mount_that_stays(
 
 @pytest.mark.parametrize("how", ["missing", "slow"])
 async def test_a_mount_that_nothing_undoes(
-    tmp_path: Path, mount: Callable[..., None], monkeypatch: pytest.MonkeyPatch, process: Process, how: str
+    place: Path, mount: Callable[..., None], monkeypatch: pytest.MonkeyPatch, process: Process, how: str
 ) -> None:
     """Where `umount` cannot be started or does not end, its folder is told of and the others go all the same."""
-    source, programs = tmp_path / "source", tmp_path / "programs"
+    source, programs = place / "source", place / "programs"
     source.mkdir()
     programs.mkdir()
     (source / "file").write_text("kept")
@@ -273,9 +293,9 @@ async def test_a_mount_that_nothing_undoes(
         (programs / "umount").write_text("#!/bin/sh\nwhile :; do :; done\n")
         (programs / "umount").chmod(0o755)
     ledger = Ledger.open("run")
-    ledger.own_folder(tmp_path / "first")
-    folder = ledger.own_folder(tmp_path / "owned")
-    ledger.own_folder(tmp_path / "last")
+    ledger.own_folder(place / "first")
+    folder = ledger.own_folder(place / "owned")
+    ledger.own_folder(place / "last")
     ledger.own_process(process("sleep", "1000").pid)
     mount(folder / "m", "--bind", source)
     with monkeypatch.context() as patch:
@@ -284,11 +304,167 @@ async def test_a_mount_that_nothing_undoes(
         patch.setattr(ledger_module, "_UNMOUNT_SECONDS", 0.1)
         assert await ledger.settle() == [f"{folder}/m is still mounted; {folder} was left"]
     assert (source / "file").read_text() == "kept"
-    assert not (tmp_path / "first").exists()
-    assert not (tmp_path / "last").exists()
+    assert not (place / "first").exists()
+    assert not (place / "last").exists()
     assert not ledger.processes[0].alive()
     assert await ledger.settle() == []
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("full", [False, True], ids=["empty", "full"])
+async def test_died_between_noting_and_making(place: Path, monkeypatch: pytest.MonkeyPatch, *, full: bool) -> None:
+    """A folder of which it was not noted that it was made goes where it is empty, as a harness leaves it that dies
+    just then; one with something in it is another's.
+    """
+    ledger = Ledger.open("run")
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "lstat", lambda _: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            ledger.own_folder(place / "owned")
+    if full:
+        (place / "owned" / "file").write_text("kept")
+    ledger.let_go()
+    [read] = ledgers()
+    told = [f"{place}/owned is not known to have been made by the run, and was left"]
+    assert await read.settle() == (told if full else [])
+    assert (place / "owned").exists() is full
+
+
+def forged(cache: Path, **other: Any) -> Ledger:
+    """Return a ledger that somebody wrote by hand, of a harness that is dead."""
+    gone = {"pid": 2**22 + 1, "start_ticks": 1, "boot": boot_id()}
+    owned: dict[str, Any] = {
+        "processes": [],
+        "folders": [],
+        "cgroups": [],
+        "host": host(),
+        "namespace": pid_namespace(),
+        "mark": "x",
+    }
+    file = cache / "ledgers" / "forged.json"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(json.dumps({"harness": gone} | owned | other))
+    file.with_suffix(".lock").touch()
+    file.chmod(0o600)
+    [ledger] = ledgers()
+    return ledger
+
+
+@pytest.mark.parametrize("old", [False, True], ids=["new", "old"])
+@pytest.mark.parametrize("where", ["foreign", "result", "the place itself", "link", "above", "another", "temporary"])
+async def test_a_forged_folder(tmp_path: Path, cache: Path, place: Path, where: str, *, old: bool) -> None:
+    """A folder is not removed because a ledger names it: not one elsewhere, a link to one, nor another in its place."""
+    mine, own = tmp_path / "mine", place / "owned"
+    mine.mkdir()
+    folder = {
+        "foreign": mine,
+        "result": cache / "builds" / "0abc-1",
+        "the place itself": place,
+        "link": own,
+        "above": place / ".." / ".." / "mine",
+        "another": own,
+        "temporary": Path(tempfile.gettempdir()) / f"not-repro-{os.getpid()}",
+    }[where]
+    if where == "link":
+        own.symlink_to(mine)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "file").write_text("kept")
+    extra: dict[str, Any] = (
+        {"host": None, "mark": None} if old and where != "another" else {"made": {str(folder): [1, 1]}}
+    )
+    ledger = forged(cache, folders=[str(folder)], **extra)
+    [problem] = await ledger.settle()
+    assert problem.startswith(f"{folder} is not ")
+    assert (folder / "file").read_text() == "kept"
+    assert ledger.file.exists()
+    if where == "temporary":
+        shutil.rmtree(folder)
+
+
+async def test_a_folder_in_a_folder_s_place(place: Path) -> None:
+    """One that stands where ours stood, and was made by somebody else, is not removed."""
+    ledger = Ledger.open("run")
+    folder = ledger.own_folder(place / "owned")
+    folder.rename(place / "moved")
+    folder.mkdir()
+    assert await ledger.settle() == [f"{folder} is not the folder that the run made there, and was left"]
+    assert folder.is_dir()
+
+
+async def test_a_folder_elsewhere(tmp_path: Path) -> None:
+    """What `repro clean` would leave is not made in the first place."""
+    ledger = Ledger.open("run")
+    with pytest.raises(NoPlace, match="is not where runs have their folders"):
+        ledger.own_folder(tmp_path / "owned")
+    assert not (tmp_path / "owned").exists()
+    assert ledger.folders == []
+
+
+@pytest.mark.parametrize("which", ["unmarked", "other mark", "ourselves", "above"])
+@pytest.mark.parametrize("old", [False, True], ids=["new", "old"])
+async def test_a_forged_process(
+    cache: Path, process: Process, monkeypatch: pytest.MonkeyPatch, which: str, *, old: bool
+) -> None:
+    """A process is not ended because a ledger names it: it carries its harness's mark, and is not above ourselves."""
+    if which == "unmarked":
+        monkeypatch.delenv(STARTED_BY[0])
+    elif which == "other mark":
+        monkeypatch.setenv(STARTED_BY[0], "another's")
+    bystander = process("sleep", "1000")
+    pid = {"ourselves": os.getpid(), "above": os.getppid()}.get(which, bystander.pid)
+    marks = {"host": None, "mark": None} if old else {"mark": STARTED_BY[1]}
+    ledger = forged(cache, processes=[asdict(Identity.of(pid))], **marks)
+    [problem] = await ledger.settle()
+    why = "runs this very program" if which in {"ourselves", "above"} else "was not started by the run's harness"
+    assert problem == f"process {pid} {why}, and was left"
+    assert bystander.poll() is None
+
+
+async def test_a_process_in_the_cgroup_of_its_run(
+    cache: Path, process: Process, monkeypatch: pytest.MonkeyPatch, cgroup: str, eventually: Eventually
+) -> None:
+    """One that lives in its run's cgroup needs no mark: earlier versions gave none."""
+    monkeypatch.delenv(STARTED_BY[0])
+    member = process("sleep", "1000")
+    identity = Identity.of(member.pid)
+    for top in (CGROUPS / cgroup, *CGROUPS.glob(f"*/{cgroup}")):
+        with suppress(OSError):
+            (top / "cgroup.procs").write_text(str(member.pid))
+    assert no_process_of_ours(identity, None, [cgroup]) is None
+    assert no_process_of_ours(identity, None, [f"{cgroup}x"]) == "was not started by the run's harness"
+    ledger = forged(cache, processes=[asdict(identity)], cgroups=[cgroup], host=None, mark=None)
+    assert await ledger.settle() == []
+    assert eventually(lambda: member.poll() == -signal.SIGKILL)
+
+
+@pytest.mark.parametrize("name", ["system.slice", "repro-*", "repro-x/../docker", "", ".", "x-repro-y"])
+async def test_a_forged_cgroup(cache: Path, name: str) -> None:
+    """Only a cgroup that is named as ours are is removed; a name is never a pattern or a path."""
+    assert await forged(cache, cgroups=[name]).settle() == [
+        f"cgroup {name} is not named as those of runs are, and was left"
+    ]
+
+
+@pytest.mark.parametrize("how", ["group", "others", "user", "link", "folder"])
+async def test_a_ledger_that_others_can_write(tmp_path: Path, how: str) -> None:
+    """A ledger that another user may have written is not believed, and why is told."""
+    file = begun().file
+    if how == "user":
+        if os.geteuid() != 0:
+            pytest.skip("giving a file away needs root")
+        os.chown(file, 12345, -1)
+    elif how == "link":
+        file.rename(tmp_path / "real.json")
+        file.symlink_to(tmp_path / "real.json")
+    elif how == "folder":
+        file.unlink()
+        file.mkdir()
+    else:
+        file.chmod(0o620 if how == "group" else 0o602)
+    assert [*ledgers()] == []
+    [why] = disbelieved()
+    assert why.startswith(f"{file}: not believed, for ")
+    assert os.path.lexists(file)
 
 
 KILLS = """
@@ -327,35 +503,37 @@ async def test_cgroups(cgroup: str, process: Process, eventually: Eventually) ->
     assert eventually(lambda: member.poll() == -signal.SIGKILL)
 
 
-def test_a_ledger_of_a_living_harness(tmp_path: Path, process: Process) -> None:
+def test_a_ledger_of_a_living_harness(place: Path, process: Process) -> None:
     """A ledger is on disk as soon as it has something, in full, and in use as long as its harness lives."""
     ledger = Ledger.open("run")
     assert [*ledgers()] == [ledger]
-    ledger.own_folder(tmp_path / "owned")
+    ledger.own_folder(place / "owned")
     ledger.own_process(process("sleep", "1000").pid)
     ledger.own_cgroup("repro-x")
     [read] = ledgers()
     assert read == ledger
     assert read.in_use
-    assert (read.processes, read.folders, read.cgroups) == (ledger.processes, [tmp_path / "owned"], ["repro-x"])
-    assert not replace(read, harness=replace(read.harness, start_ticks=1)).in_use
+    assert (read.processes, read.folders, read.cgroups) == (ledger.processes, [place / "owned"], ["repro-x"])
+    ledger.let_go()
+    assert not read.in_use
 
 
-def test_noted_before_it_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_noted_before_it_is_made(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder stands in the ledger before it is on disk: who dies between the two leaves nothing unknown."""
     ledger = Ledger.open("run")
     noted: list[Path] = []
 
     def look(path: Path, *_: object, **__: object) -> None:
-        noted.extend(Path(folder) for folder in json.loads(ledger.file.read_text())["folders"])
-        assert not path.exists()
+        if path == place / "owned":
+            noted.extend(Path(folder) for folder in json.loads(ledger.file.read_text())["folders"])
+            os.mkdir(path)  # noqa: PTH102 — `Path.mkdir` is this very function; fails where it is there already
 
     file = ledger.file  # its own folder is made before `mkdir` is watched
     with monkeypatch.context() as patch:
         patch.setattr(Ledger, "file", file)
         patch.setattr(Path, "mkdir", look)
-        ledger.own_folder(tmp_path / "owned")
-    assert noted == [tmp_path / "owned"]
+        ledger.own_folder(place / "owned")
+    assert noted == [place / "owned"]
 
 
 DIES = """
@@ -371,9 +549,167 @@ time.sleep(1000)
 """
 
 
-async def test_what_a_killed_harness_left(tmp_path: Path, process: Process) -> None:
+def begun(name: str = "run", **other: Any) -> Ledger:
+    """Return a ledger that a harness began which is dead, or elsewhere: what is not told is as ours."""
+    ledger = Ledger.open(name)
+    ledger.let_go()
+    gone = replace(ledger, **({"harness": replace(ledger.harness, start_ticks=1)} | other))
+    gone.write()
+    return gone
+
+
+EARLIER: dict[str, Any] = {"harness": Identity(2**22 + 1, 1, "an earlier boot")}
+
+
+async def test_a_ledger_of_another_host(place: Path) -> None:
+    """What another host, or an unknown one, has begun is left alone, though nobody here holds its lock."""
+    for other, why in (("elsewhere", "made on host elsewhere; run `repro clean` there"), (None, "it does not say")):
+        ledger = begun(host=other, folders=[place / "owned"], **EARLIER)
+        (place / "owned").mkdir(exist_ok=True)
+        assert not ledger.in_use
+        with pytest.raises(LeftAlone, match=why):
+            await ledger.settle()
+        assert ledger.file.exists()
+        assert (place / "owned").exists()
+        ledger.discard()
+
+
+async def test_a_ledger_of_an_earlier_boot(place: Path, process: Process, cgroup: str) -> None:
+    """What this host had before it booted is gone but for folders, and only these are removed."""
+    dead = Ledger.open("run")
+    dead.own_folder(place / "owned")
+    member = process("sleep", "1000")
+    dead.own_process(member.pid)
+    dead.own_cgroup(cgroup)
+    dead.let_go()
+    replace(dead, **EARLIER).write()
+    [ledger] = ledgers()
+    assert await ledger.settle() == []
+    assert member.poll() is None
+    assert [*CGROUPS.glob(f"{cgroup}"), *CGROUPS.glob(f"*/{cgroup}")]
+    assert not (place / "owned").exists()
+
+
+async def test_a_ledger_whose_lock_is_gone() -> None:
+    """Without its lock a ledger is judged by its harness; one of another pid namespace cannot be."""
+    ledger = Ledger.open("run")
+    ledger.file.with_suffix(".lock").unlink()
+    [read] = ledgers()
+    assert read.in_use
+    with pytest.raises(LeftAlone, match="still running"):
+        await read.settle()
+    ledger.let_go()
+    ledger.discard()
+    begun("another", namespace=1)
+    [other] = ledgers()
+    other.file.with_suffix(".lock").unlink()
+    with pytest.raises(LeftAlone, match="of another pid namespace"):
+        await other.settle()
+
+
+async def test_an_old_ledger(cache: Path, process: Process) -> None:
+    """One of an earlier version, which has no lock and says no host, is in use as long as its harness lives."""
+    harness = process("sleep", "1000")
+    written = {"harness": asdict(Identity.of(harness.pid)), "processes": [], "folders": [], "cgroups": []}
+    (cache / "ledgers").mkdir()
+    (cache / "ledgers" / "old.json").write_text(json.dumps(written))
+    (cache / "ledgers" / "old.json").chmod(0o644)
+    [ledger] = ledgers()
+    living = [ledger.in_use]
+    with pytest.raises(LeftAlone, match=f"still running \\(pid {harness.pid}\\)"):
+        await ledger.settle()
+    harness.kill()
+    harness.wait()
+    living.append(ledger.in_use)
+    assert living == [True, False]
+    assert await ledger.settle() == []
+    assert [*(cache / "ledgers").iterdir()] == []
+
+
+async def test_a_name_that_is_taken() -> None:
+    """A ledger is never written over: neither one that is held, nor one that was not settled."""
+    ledger = Ledger.open("run")
+    with pytest.raises(LedgerTaken):
+        Ledger.open("run")
+    ledger.let_go()
+    with pytest.raises(LedgerTaken):
+        Ledger.open("run")
+    assert await ledger.settle() == []
+    assert [*ledger.file.parent.iterdir()] == []
+    Ledger.open("run").discard()
+
+
+async def test_two_who_settle(place: Path) -> None:
+    """Who comes second leaves it alone while the first is at it, and finds nothing to do after that."""
+    ledger = Ledger.open("run")
+    ledger.own_folder(place / "owned")
+    ledger.let_go()
+    [first], [second], [third] = ledgers(), ledgers(), ledgers()
+    assert first._take()
+    with pytest.raises(LeftAlone, match="or being cleaned by another"):
+        await second.settle()
+    assert await first.settle() == []
+    assert await third.settle() == []
+    assert [*ledger.file.parent.iterdir()] == []
+
+
+@pytest.fixture
+def in_a_namespace(process: Process) -> Callable[..., subprocess.Popen[str]]:
+    """Start a program as the first of a pid namespace of its own, where this host lets us."""
+    words = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
+    if shutil.which("unshare") is None or subprocess.run([*words, "true"], check=False).returncode != 0:
+        pytest.skip("this host does not let us make a pid namespace")
+    return lambda *argv: process(*words, *argv)
+
+
+@pytest.mark.parametrize("who", ["run", "clean"])
+async def test_a_harness_of_another_pid_namespace(
+    place: Path, process: Process, in_a_namespace: Process, who: str
+) -> None:
+    """A harness that lives is seen from another pid namespace, below its own or above, and keeps what it has."""
+    start = in_a_namespace if who == "run" else process
+    harness = start(sys.executable, "-c", DIES, place)
+    line(harness)
+    [ledger] = ledgers()
+    assert ledger.in_use
+    cleaning = (process if who == "run" else in_a_namespace)(sys.executable, "-m", "harness", "clean")
+    assert cleaning.stdout is not None
+    told = cleaning.stdout.read()
+    assert told.startswith("died: still running (pid ")
+    assert told.endswith("left alone\n")
+    assert cleaning.wait() == 0
+    assert (place / "owned").is_dir()
+    assert harness.poll() is None
+
+
+async def test_what_a_dead_pid_namespace_left(place: Path, in_a_namespace: Process, process: Process) -> None:
+    """Ids of another pid namespace are never killed; its folders go once the namespace is seen to have ended, which
+    one that does not see it cannot say.
+    """
+    if pid_namespace() != 0xEFFFFFFC:
+        pytest.skip("only the initial pid namespace sees all others")
+    harness = in_a_namespace(sys.executable, "-c", DIES, place)
+    line(harness)
+    harness.kill()
+    harness.wait()
+    cleaning = in_a_namespace(sys.executable, "-m", "harness", "clean")
+    assert cleaning.stdout is not None
+    told = cleaning.stdout.read()
+    assert "died: its processes are of another pid namespace" in told
+    assert cleaning.wait() == 255
+    assert (place / "owned").is_dir()
+    [ledger] = ledgers()
+    bystander = process("sleep", "1000")
+    ledger.processes.append(Identity.of(bystander.pid))
+    ledger.write()
+    assert await ledger.settle() == []
+    assert bystander.poll() is None
+    assert not (place / "owned").exists()
+
+
+async def test_what_a_killed_harness_left(place: Path, process: Process) -> None:
     """The ledger of a harness that was SIGKILLed is found, is not in use, and gives back what that one had."""
-    harness = process(sys.executable, "-c", DIES, tmp_path)
+    harness = process(sys.executable, "-c", DIES, place)
     sleep = Identity.of(int(line(harness)))
     [ledger] = ledgers()
     living = [(ledger.in_use, sleep.alive())]
@@ -383,7 +719,7 @@ async def test_what_a_killed_harness_left(tmp_path: Path, process: Process) -> N
     assert await ledger.settle() == []
     living.append((ledger.in_use, sleep.alive()))
     assert living == [(True, True), (False, True), (False, False)]
-    assert not (tmp_path / "owned").exists()
+    assert not (place / "owned").exists()
     assert [*ledgers()] == []
 
 

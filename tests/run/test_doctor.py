@@ -10,6 +10,7 @@ import pytest
 from harness.cli.commands.doctor import doctor as command
 from harness.host import hostinfo
 from harness.host.ledger import Ledger
+from harness.host.owner import host
 from harness.host.proc import Identity
 from harness.run.doctor import Check, examine
 from harness.toolchain.auto import NothingServes
@@ -125,7 +126,9 @@ def test_what_others_left() -> None:
     """A run that goes on, and one that left something, are told with what to do."""
     mine = Ledger.open("going-on")
     assert examined()["other runs"].told.startswith("going-on still running")
-    Ledger("dead", Identity(2**22 + 1, 0, "an earlier boot")).write()
+    Ledger("dead", Identity(2**22 + 1, 0, "an earlier boot"), host=host()).write()
     check = examined()["other runs"]
     assert (check.state, check.told) == ("limited", "dead left something behind: `repro clean` removes it")
     mine.discard()
+    Ledger("dead", Identity(2**22 + 1, 0, "an earlier boot"), host="another").write()
+    assert examined()["other runs"].told == "dead may run elsewhere: `repro clean` says where"

@@ -4,29 +4,35 @@ import anyio
 from rich.console import Console
 
 from harness.core.outcome import ExitCode
-from harness.host.ledger import ledgers
+from harness.host.ledger import LeftAlone, disbelieved, ledgers
 
 
 def clean() -> int:
-    """End and remove what killed or kept runs left: daemons, mounts, cgroups, folders. Running runs are not touched."""
+    """End and remove what killed or kept runs left: daemons, mounts, cgroups, folders.
+
+    What runs still, or may run on another host or in another pid namespace, is left alone, and named.
+    """
     return anyio.run(_clean)
 
 
 async def _clean() -> int:
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     code = ExitCode.CLEAN
-    settled = 0
-    for ledger in [*ledgers()]:
-        if ledger.in_use:
-            console.print(f"{ledger.name}: still running (pid {ledger.harness.pid}), left alone")
+    found = [*ledgers()]
+    refused = [*disbelieved()]
+    for why in refused:
+        console.print(f"{why}; left alone", markup=False)
+    for ledger in found:
+        try:
+            problems = await ledger.settle()
+        except LeftAlone as error:
+            console.print(f"{error}; left alone", markup=False)
             continue
-        problems = await ledger.settle()
         for problem in problems:
-            console.print(f"{ledger.name}: {problem}", style="red")
+            console.print(f"{ledger.name}: {problem}", style="red", markup=False)
             code = ExitCode.BROKEN
         if not problems:
-            settled += 1
-            console.print(f"{ledger.name}: ended and removed")
-    if not settled and code is ExitCode.CLEAN:
+            console.print(f"{ledger.name}: ended and removed", markup=False)
+    if not found and not refused:
         console.print("nothing was left behind")
     return code

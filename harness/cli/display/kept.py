@@ -11,7 +11,9 @@ def kept_lines(folder: RunFolder) -> Iterator[str]:
     """Yield what a person needs who wants to look at a run's daemon; nothing where none was left, or it has ended."""
     kept: dict[str, Any] = folder.read_json("run.json").get("kept") or {}
     pid = kept.get("builder") or kept.get("pid")
-    owned = {process.pid for ledger in ledgers() for process in ledger.processes if process.alive()}
+    owned = {
+        process.pid for ledger in ledgers() if ledger.sees_processes for process in ledger.processes if process.alive()
+    }
     if kept.get("pid") not in owned:
         return
     yield f"kept: {kept['kind']} {kept['version']}, pid {pid}, at {kept['address']}; `repro clean` ends it"

@@ -27,7 +27,7 @@ from harness.core.units import format_duration, format_size
 from harness.experiments.bisect.candidates.base import CannotBeHad
 from harness.experiments.bisect.candidates.clone import OUTSIDE_GIT, Clone, git
 from harness.host.cache import cache_folder
-from harness.host.ledger import Ledger, ledgers
+from harness.host.ledger import Ledger, LedgerTaken, LeftAlone, ledgers
 from harness.host.proc import Command, spawn
 from harness.toolchain import NEEDS
 from harness.toolchain.programs import programs_in
@@ -223,10 +223,13 @@ async def _own_tree() -> AsyncIterator[tuple[Ledger, Path]]:
         with _lock(cache_folder("builds") / f".{name}.lock") as ours:
             if not ours:
                 continue
-            for stale in ledgers():
-                if stale.name == name and (problems := await stale.settle()):
-                    raise InfraError("; ".join(problems))
-            ledger = Ledger.open(name)
+            try:
+                for stale in ledgers():
+                    if stale.name == name and (problems := await stale.settle()):
+                        raise InfraError("; ".join(problems))
+                ledger = Ledger.open(name)
+            except (LeftAlone, LedgerTaken):  # of another host that shares the cache
+                continue
             base = cache_folder("builds") / f".{name}"
             shutil.rmtree(base, ignore_errors=True)  # left by a build whose ledger was lost
             try:

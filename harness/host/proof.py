@@ -1,0 +1,115 @@
+"""What shows that a thing is ours that a ledger names: a ledger is a file, and may say anything.
+
+Each function returns why a thing is not to be touched, None where it is ours.
+"""
+
+import os
+import re
+import stat
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+from harness.core.errors import InfraError
+from harness.host.cache import cache_folder
+from harness.host.proc import STARTED_BY, Identity
+
+_PLACES: Final = ("daemons", "registries", "staging", "builds")
+"""The folders of the cache that runs have folders in; below ``builds`` what is hidden, for the others are results."""
+_CGROUP: Final = re.compile(r"repro-[\w.-]+")
+_WRITABLE_BY_OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
+
+Made = tuple[int, int]
+"""The device and the inode of a folder as it was made."""
+
+
+class Disbelieved(InfraError):
+    """A file that another may have written."""
+
+    def __init__(self, file: Path, why: str) -> None:
+        super().__init__(f"{file}: not believed, for {why}")
+
+
+def read_ours(file: Path) -> str:
+    """Return what is in a file that nobody but us, or root, can have written.
+
+    Raises:
+        Disbelieved: somebody else can.
+        OSError: it is not there, or cannot be read.
+    """
+    if file.is_symlink():
+        raise Disbelieved(file, "it is a symbolic link")
+    descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise Disbelieved(file, "it is a folder")
+    with os.fdopen(descriptor) as opened:
+        facts = os.fstat(opened.fileno())
+        if not stat.S_ISREG(facts.st_mode):
+            raise Disbelieved(file, "it is not a file")
+        if facts.st_uid not in {0, os.geteuid()}:
+            raise Disbelieved(file, f"it is of user {facts.st_uid}")
+        if facts.st_mode & _WRITABLE_BY_OTHERS:
+            raise Disbelieved(file, "others can write to it")
+        return opened.read()
+
+
+def in_place(folder: Path) -> bool:
+    """Whether a folder, resolved, is where runs have theirs: below the cache, or ``repro-…`` in /run or for temporary
+    files.
+    """
+    cache = cache_folder("ledgers").parent.resolve()
+    if folder.is_relative_to(cache):
+        below = folder.relative_to(cache).parts
+        return len(below) > 1 and below[0] in _PLACES and (below[0] != "builds" or below[1].startswith("."))
+    tops = {Path("/run").resolve(), Path(tempfile.gettempdir()).resolve()}
+    return folder.parent in tops and folder.name.startswith("repro-")
+
+
+def no_folder_of_ours(folder: Path, made: Made | None, *, this_boot: bool) -> str | None:
+    """Judge a folder that is there.
+
+    Args:
+        folder: its path.
+        made: what it was as it was made; None where that was not noted.
+        this_boot: whether it was made in this boot, for devices are numbered anew in each.
+    """
+    if folder != folder.resolve() or not in_place(folder):
+        return "is not where runs have theirs"
+    facts = folder.lstat()
+    if not stat.S_ISDIR(facts.st_mode):
+        return "is no folder"
+    if facts.st_uid != os.geteuid():
+        return f"is of user {facts.st_uid}"
+    if made and (facts.st_ino != made[1] or (this_boot and facts.st_dev != made[0])):
+        return "is not the folder that the run made there"
+    return None
+
+
+def no_process_of_ours(process: Identity, mark: str | None, cgroups: Iterable[str]) -> str | None:
+    """Judge a process that runs: those that we start have the mark of their harness, or live in a cgroup of its run."""
+    try:
+        known = psutil.Process(process.pid)
+        if process.pid in {1, os.getpid(), *(above.pid for above in psutil.Process().parents())}:
+            return "runs this very program"
+        user = known.uids().effective
+        if user != os.geteuid():
+            return f"is of user {user}"
+        environment = Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")
+        lives_in = [line.split(":", 2)[2] for line in Path(f"/proc/{process.pid}/cgroup").read_text().splitlines()]
+    except (OSError, psutil.Error):
+        return "cannot be looked at" if process.alive() else None
+    if mark and f"{STARTED_BY[0]}={mark}".encode() in environment:
+        return None
+    ours = [f"/{name}" for name in cgroups if no_cgroup_of_ours(name) is None]
+    if any(path == top or path.startswith(f"{top}/") for path in lives_in for top in ours):
+        return None
+    return "was not started by the run's harness"
+
+
+def no_cgroup_of_ours(name: str) -> str | None:
+    """Judge the name of a cgroup."""
+    return None if _CGROUP.fullmatch(name) else "is not named as those of runs are"
