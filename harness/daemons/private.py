@@ -3,7 +3,7 @@
 import os
 import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +15,7 @@ from harness.core.errors import CommandMissing, DaemonStartError
 from harness.daemons.base import Site
 from harness.host.cache import cache_folder
 from harness.host.cgroup import Cgroup, CgroupUnavailable
+from harness.host.guard import guarded
 from harness.host.proc import Child, Command, run, spawn
 from harness.scenario import DaemonSpec, Limits
 from harness.toolchain import Toolchain
@@ -45,6 +46,11 @@ class Home:
         return self.disk / "root"
 
     @property
+    def tmp(self) -> Path:
+        """Its temporary files, and what it mounts among them: containerd mounts images there to look into them."""
+        return self.disk.parent / "tmp"
+
+    @property
     def log(self) -> Path:
         """What the daemon prints."""
         return self.records / "daemon.log"
@@ -52,7 +58,7 @@ class Home:
     @property
     def environment(self) -> Mapping[str, str]:
         """The daemon's and its clients' environment beside our own."""
-        return {"PATH": f"{self.bin}:{os.environ.get('PATH', os.defpath)}"}
+        return {"PATH": f"{self.bin}:{os.environ.get('PATH', os.defpath)}", "TMPDIR": str(self.tmp)}
 
 
 async def settle_in(toolchain: Toolchain, spec: DaemonSpec, site: Site) -> Home:
@@ -72,6 +78,7 @@ async def settle_in(toolchain: Toolchain, spec: DaemonSpec, site: Site) -> Home:
         await mount_disk(base / "disk.img", home.disk, spec.limits.disk)
     home.root.mkdir()
     home.bin.mkdir()
+    home.tmp.mkdir()
     for program, binary in toolchain.binaries.items():
         (home.bin / program).symlink_to(binary.path)
     if spec.limits.memory is not None or spec.limits.cpus is not None:
@@ -178,13 +185,15 @@ async def running(
     """
     service = Service(home, site, command, ready)
     kept = False
-    try:
-        await service.start()
-        yield service
-        kept = site.keep
-    finally:
-        if kept:
-            service.let_go()
-        else:
-            with anyio.CancelScope(shield=True):
-                await service.stop()
+    guard = nullcontext() if site.keep else guarded(home.cgroup.name)
+    with guard:
+        try:
+            await service.start()
+            yield service
+            kept = site.keep
+        finally:
+            if kept:
+                service.let_go()
+            else:
+                with anyio.CancelScope(shield=True):
+                    await service.stop()

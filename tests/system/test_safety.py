@@ -25,6 +25,12 @@ def building(repro: Repro) -> bool:
     return any(file.parent.name != "daemon" and file.read_text().strip() for file in procs)
 
 
+def alive_in(name: str) -> list[str]:
+    """Return the processes in the cgroups of a run."""
+    procs = Path("/sys/fs/cgroup").glob(f"**/repro-{name}/**/cgroup.procs")
+    return [pid for file in procs for pid in file.read_text().split()]
+
+
 def test_killed_harness_takes_its_daemon_along(repro: Repro) -> None:
     """After SIGKILL in mid-build no process of the run is left, and `repro clean` gives back the rest."""
     process = repro.start("run", SLOW, "--daemon", TOOLCHAIN)
@@ -33,6 +39,7 @@ def test_killed_harness_takes_its_daemon_along(repro: Repro) -> None:
     process.communicate()
     name = repro.folder.name
     assert repro.folder.summary() is None
+    until(lambda: not alive_in(name), seconds=20)  # without anyone's help; the guard takes two seconds on a free host
     assert left_of(name)
     code, output = repro("clean")
     assert code == 0, output

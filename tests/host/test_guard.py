@@ -1,0 +1,71 @@
+"""The guard: what lives in a cgroup of ours does not outlive a harness that was killed."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from textwrap import dedent
+
+import pytest
+
+from harness.host.cgroup import Cgroup, CgroupError
+from harness.host.guard import guarded
+from harness.host.proc import Identity
+
+Eventually = Callable[[Callable[[], bool]], bool]
+Process = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def cgroup() -> Iterator[Cgroup]:
+    """A cgroup that can be used here; removed with the test."""
+    made = Cgroup(f"repro-test-{os.getpid()}")
+    try:
+        folders = [file.parent for file in made.leaf("daemon")]
+    except CgroupError as error:
+        pytest.skip(str(error))
+    yield made
+    for folder in folders:
+        for path in (folder, folder.parent):
+            with suppress(OSError):
+                path.rmdir()
+
+
+def test_nobody_outlives_a_killed_harness(cgroup: Cgroup, process: Process, eventually: Eventually) -> None:
+    """After SIGKILL of the harness all of its cgroup ends, also what left its session and its parents."""
+    member = process("sh", "-c", "setsid sleep 1000 > /dev/null & echo $!; wait")
+    assert member.stdout is not None
+    apart = int(member.stdout.readline())
+    cgroup.adopt(member.pid)
+    cgroup.adopt(apart)
+    script = f"""
+        import time
+        from harness.host.guard import guarded
+        with guarded({cgroup.name!r}):
+            print("guarded", flush=True)
+            time.sleep(1000)
+    """
+    harness = process(sys.executable, "-c", dedent(script))
+    assert harness.stdout is not None
+    assert harness.stdout.readline() == "guarded\n"
+    members = [Identity.of(member.pid), Identity.of(apart)]
+    assert all(each.alive() for each in members)
+    os.kill(harness.pid, signal.SIGKILL)
+    assert eventually(lambda: not any(each.alive() for each in members))
+
+
+def test_an_orderly_end_touches_nothing(cgroup: Cgroup, process: Process) -> None:
+    """A harness that leaves in order ends what it started by itself: the guard goes, and does nothing."""
+    member = process("sleep", "1000")
+    cgroup.adopt(member.pid)
+    with guarded(cgroup.name):
+        pass
+    assert member.poll() is None
+
+
+def test_a_cgroup_that_is_not_there() -> None:
+    """On a host without cgroups there is nobody to end, and no problem."""
+    with guarded("repro-test-nowhere"):
+        pass
