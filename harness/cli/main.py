@@ -9,6 +9,7 @@ from typing import Final
 import typer
 from typer.exceptions import TyperException
 
+from harness.cli.output import install, leave
 from harness.core.errors import HarnessError, Interrupted, SubjectError, UsageError
 from harness.core.outcome import ExitCode
 from harness.host.interrupt import first_of
@@ -34,6 +35,9 @@ COMMANDS: Final[Mapping[str, str]] = {
     "toolchain": "toolchain",
 }
 """What each command is in the module of its name: a function, or commands of its own."""
+
+_WORKING: Final = {"run", "resume", "bisect", "compare", "verify", "capture", "watch", "serve", "doctor", "clean"}
+"""Commands that do more than to print."""
 
 
 def _app(words: list[str]) -> typer.Typer:
@@ -64,7 +68,8 @@ def main() -> None:
     Nothing leaves here as an exit code that ``git bisect run`` would misread: a usage error's customary 2 and a
     traceback's 1 both mean "bad" to it.
     """
-    sys.exit(_exit_code())
+    install(beside=sys.argv[1:2] != [] and sys.argv[1] in _WORKING)
+    leave(_exit_code())
 
 
 def _exit_code() -> int:

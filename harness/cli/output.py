@@ -1,0 +1,129 @@
+"""Standard output and error that can be lost, and take nothing with them: no run, no verdict, no exit code.
+
+A closed pipe, a full disk or a terminal that went away ends the output. A reader that does not read holds up a command
+whose work is elsewhere (a run) for two seconds after that work's end, and holds up its work not at all. Where the
+output is all the work there is (`repro show | less`), the command waits for its reader.
+"""
+
+import io
+import os
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterable
+from typing import Final, NoReturn
+
+_GRACE_SECONDS: Final = 2.0
+_MOST_BYTES: Final = 2**24
+"""What waits for a reader that does not read; a run's output of a night is smaller."""
+
+
+class LossyOutput(io.TextIOBase):
+    """A text stream over a file descriptor that never raises, and never blocks where it has a thread.
+
+    Args:
+        fd: where to write.
+        like: the stream that it stands for; its encoding is taken.
+        beside: whether a thread of its own writes.
+    """
+
+    def __init__(self, fd: int, like: io.TextIOBase | None, *, beside: bool) -> None:
+        self._fd = fd
+        self._encoding = getattr(like, "encoding", None) or "utf-8"
+        self._waiting: deque[bytes] = deque()
+        self._bytes = 0
+        self._changed = threading.Condition()
+        self._lost = False
+        self._thread: threading.Thread | None = None
+        if beside:
+            self._thread = threading.Thread(target=self._write_beside, name=f"output {fd}", daemon=True)
+            self._thread.start()
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """The encoding of what is written; what it has no form for is written as an escape."""
+        return self._encoding
+
+    @property
+    def errors(self) -> str:  # type: ignore[override]
+        """How what the encoding has no form for is written."""
+        return "backslashreplace"
+
+    def fileno(self) -> int:
+        """Return the file descriptor."""
+        return self._fd
+
+    def isatty(self) -> bool:
+        """Whether a person looks on."""
+        try:
+            return os.isatty(self._fd)
+        except OSError:
+            return False
+
+    def writable(self) -> bool:
+        """Return True: what cannot be written is lost, and that is no error."""
+        return True
+
+    def write(self, text: str) -> int:
+        """Write, now or soon; what cannot be written is lost."""
+        data = text.encode(self._encoding, "backslashreplace")
+        if self._thread is None:
+            self._put(data)
+        else:
+            with self._changed:
+                self._lost = self._lost or self._bytes > _MOST_BYTES
+                if not self._lost:
+                    self._waiting.append(data)
+                    self._bytes += len(data)
+                    self._changed.notify_all()
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:  # type: ignore[override]
+        """Write each line."""
+        for line in lines:
+            self.write(line)
+
+    def finish(self) -> None:
+        """Wait for a reader that is behind, two seconds at most."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._lost or not self._bytes, _GRACE_SECONDS)
+
+    def _write_beside(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: bool(self._waiting))
+                data = self._waiting.popleft()
+            self._put(data)
+            with self._changed:
+                self._bytes -= len(data)
+                self._changed.notify_all()
+
+    def _put(self, data: bytes) -> None:
+        try:
+            while data and not self._lost:
+                data = data[os.write(self._fd, data) :]
+        except OSError:
+            self._lost = True
+
+
+def install(*, beside: bool) -> None:
+    """Put streams that can be lost in the place of standard output and error.
+
+    Args:
+        beside: whether the command's work is elsewhere, so that a reader who does not read must not hold it up.
+    """
+    sys.stdout = LossyOutput(1, sys.stdout, beside=beside)  # type: ignore[arg-type]
+    sys.stderr = LossyOutput(2, sys.stderr, beside=beside)  # type: ignore[arg-type]
+
+
+def leave(code: int) -> NoReturn:
+    """Exit with `code`, within a few seconds, whatever still waits: a reader, a thread in a system call."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, LossyOutput):
+            stream.finish()
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and not thread.daemon:
+            thread.join(_GRACE_SECONDS)
+            if thread.is_alive():
+                os._exit(code)  # the interpreter would wait for it without bound
+    sys.exit(code)
