@@ -10,15 +10,17 @@ from rich.table import Table
 from harness.cli.kinds import VOCABULARY
 from harness.core.errors import ScenarioError
 from harness.scenario import load
-from harness.scenario.load import PROJECT
+from harness.scenario.load import shipped_scenarios
 
 
 def list_scenarios(
-    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where to look.")] = PROJECT / "scenarios",
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="[DIR]", help="A folder of scenarios; the shipped ones without it.")
+    ] = None,
 ) -> None:
-    """List scenarios, with what each is about."""
+    """List scenarios, with what each is about. Every command that takes a scenario takes the shipped ones by name."""
     table = Table("scenario", "actors", "about", box=None, pad_edge=False, header_style="bold")
-    for file in sorted(folder.glob("*.yaml")):
+    for file in sorted(folder.glob("*.yaml")) if folder else shipped_scenarios():
         try:
             scenario = load(file, VOCABULARY)
         except ScenarioError as error:
