@@ -1,5 +1,6 @@
 """`repro list`: the scenarios there are."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +19,10 @@ def list_scenarios(
         Path | None, typer.Argument(metavar="[DIR]", help="A folder of scenarios; the shipped ones without it.")
     ] = None,
 ) -> None:
-    """List scenarios, with what each is about. Every command that takes a scenario takes the shipped ones by name."""
+    """List scenarios, with the kinds of actors and what each is about.
+
+    Every command that takes a scenario takes the shipped ones by name.
+    """
     table = Table("scenario", "actors", "about", box=None, pad_edge=False, header_style="bold")
     for file in sorted(folder.glob("*.yaml")) if folder else shipped_scenarios():
         try:
@@ -28,6 +32,11 @@ def list_scenarios(
                 file.stem, "", f"[red]{len(error.problems)} problems[/]; the first: {error.problems[0].message}"
             )
             continue
-        actors = ", ".join(f"{type(actor).__name__.lower()} {actor.name}" for actor in scenario.actors)
-        table.add_row(file.stem, actors, " ".join(scenario.about.split()))
+        actors = ", ".join(dict.fromkeys(type(actor).__name__.lower() for actor in scenario.actors))
+        table.add_row(file.stem, actors, _first_sentence(scenario.about))
     Console().print(table)
+
+
+def _first_sentence(about: str) -> str:
+    """Return what a scenario is about as one sentence; its file has the rest."""
+    return re.split(r"(?<=[.?]) ", " ".join(about.split()), maxsplit=1)[0]
