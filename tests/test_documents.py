@@ -24,9 +24,8 @@ from harness.toolchain.table import SOURCES
 _CHECKOUT: Final = Path(__file__).resolve().parents[1]
 _MOST_LINES: Final = 250
 """Of the top-level README: a reader goes through it once."""
-DOCUMENTS: Final = sorted(
-    file for pattern in ("*.md", "*/README.md", ".github/**/*.md", "tests/**/*.md") for file in _CHECKOUT.glob(pattern)
-)
+_PLACES: Final = ("*.md", "*/README.md", ".github/**/*.md", "harness/*/README.md", "tests/**/*.md")
+DOCUMENTS: Final = sorted(file for pattern in _PLACES for file in _CHECKOUT.glob(pattern))
 
 Rows = list[list[str]]
 
