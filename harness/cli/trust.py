@@ -14,7 +14,7 @@ import typer
 from harness.cli.kinds import VOCABULARY
 from harness.core.errors import UsageError
 from harness.scenario import Scenario, load
-from harness.scenario.load import PROJECT
+from harness.scenario.load import PROJECT, find_scenario
 
 Trust = Annotated[
     bool, typer.Option("--trust", help="Let a scenario from elsewhere execute on this host what it says it will.")
@@ -39,7 +39,7 @@ def load_trusted(file: Path, settings: Sequence[str] = (), *, trust: bool, toolc
     """Load a scenario, and show on standard error what it will execute on this host.
 
     Args:
-        file: the YAML file.
+        file: a YAML file, or the name of a shipped scenario.
         settings: overrides, ``KEY.PATH=VALUE``.
         trust: whether the user vouches for a scenario from elsewhere.
         toolchain: what the command line says in place of the scenario's own.
@@ -48,6 +48,7 @@ def load_trusted(file: Path, settings: Sequence[str] = (), *, trust: bool, toolc
         ScenarioError: all problems of the scenario at once.
         NotTrusted: it is from elsewhere, would execute something, and nobody vouches for it.
     """
+    file = find_scenario(file)
     scenario = load(file, VOCABULARY, settings)
     said = {setting.partition("=")[0] for setting in settings}  # what the user says is the user's own
     executed = [line for key, line in host_commands(scenario, toolchain) if key not in said]

@@ -3,6 +3,7 @@
 import typing
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -16,8 +17,25 @@ from harness.scenario.places import Document, KeyPath, override, parse
 
 M = TypeVar("M", bound=BaseModel)
 
-PROJECT: Final = Path(__file__).resolve().parents[2]
-"""The checkout: its `scenarios/` and `dockerfiles/` are found from anywhere."""
+PROJECT: Final = (Path(str(files("harness"))) / "data" / "scenarios").resolve().parent
+"""Where the shipped `scenarios/` and `dockerfiles/` are: the top of a checkout, or the installed package's data."""
+
+
+def find_scenario(named: Path) -> Path:
+    """Return the file that a command line names: a path as it stands, else a shipped scenario by its name.
+
+    `prune-race` and `prune-race.yaml` both name the shipped scenario, unless that very path is a file. A path that is
+    neither is returned as it stands, so that `load` says what is wrong with it.
+    """
+    if named.is_file() or named.name != str(named):
+        return named
+    shipped = PROJECT / "scenarios" / f"{named.name.removesuffix('.yaml')}.yaml"
+    return shipped if shipped.is_file() else named
+
+
+def shipped_scenarios() -> list[Path]:
+    """Return the files of the shipped scenarios, by name."""
+    return sorted((PROJECT / "scenarios").glob("*.yaml"))
 
 
 def load(file: Path, vocabulary: Vocabulary, settings: Sequence[str] = ()) -> Scenario:
@@ -36,8 +54,7 @@ def load(file: Path, vocabulary: Vocabulary, settings: Sequence[str] = ()) -> Sc
         for setting in settings:
             override(document, setting)
     except OSError as error:
-        known = ", ".join(sorted(path.name for path in (PROJECT / "scenarios").glob("*.yaml")))
-        raise ScenarioError(file, [Problem(1, "file", f"{error.strerror}; scenarios here: {known}")]) from error
+        raise ScenarioError(file, [Problem(1, "file", f"{error.strerror}{_instead_of(file)}")]) from error
     except UnicodeDecodeError as error:
         raise ScenarioError(file, [Problem(1, "file", "is no text in UTF-8")]) from error
     except yaml.MarkedYAMLError as error:
@@ -50,6 +67,14 @@ def load(file: Path, vocabulary: Vocabulary, settings: Sequence[str] = ()) -> Sc
     if not isinstance(document.data, dict):
         raise ScenarioError(file, [Problem(1, "scenario", "is no mapping with the keys name, actors and stop")])
     return _Reading(file, document, vocabulary).scenario()
+
+
+def _instead_of(file: Path) -> str:
+    """Return which scenarios there are instead of a file that cannot be read, as the end of a sentence."""
+    shipped = [path.stem for path in shipped_scenarios()]
+    beside = [path.name for path in file.parent.glob("*.yaml") if path.is_file()]
+    close = nearest(file.stem, shipped) or nearest(file.name, beside) or ";"
+    return f"{close} shipped scenarios: {', '.join(shipped)}"
 
 
 class _Reading:

@@ -61,6 +61,12 @@ def test_what_executes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.usefixtures("home")
+def test_shipped_by_name() -> None:
+    """A shipped scenario is loaded by its name from any folder."""
+    assert load_trusted(Path("prune-race"), trust=False).name == "prune-race"
+
+
 def test_whose_it_is(tmp_path: Path, home: Path) -> None:
     """Shipped ones are trusted; a link out of the home, a file or a folder that all may write, are not."""
     assert from_elsewhere(PROJECT / "scenarios" / "prune-race.yaml") == ""

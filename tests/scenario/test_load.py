@@ -14,7 +14,7 @@ from harness.cli.kinds import VOCABULARY
 from harness.core.errors import ScenarioError
 from harness.core.outcome import Outcome, Phase
 from harness.scenario import Scenario, dump, load
-from harness.scenario.load import PROJECT
+from harness.scenario.load import PROJECT, find_scenario
 from harness.scenario.triggers import IntervalTrigger, PhaseTrigger
 
 SHIPPED = sorted((PROJECT / "scenarios").glob("*.yaml"))
@@ -566,10 +566,36 @@ def test_a_file_that_cannot_be_read(tmp_path: Path, made: str) -> None:
         file.mkdir()
     elif made == "bytes":
         file.write_bytes(b"name: \xff\xfe\n")
-    said = {"absent": "No such file or directory; scenarios here: ", "folder": "Is a directory", "bytes": "UTF-8"}
+    said = {"absent": "No such file or directory.* shipped scenarios: ", "folder": "Is a directory", "bytes": "UTF-8"}
     with pytest.raises(ScenarioError, match=rf"^{re.escape(str(file))}:1: file: .*{said[made]}") as caught:
         load(file, VOCABULARY)
-    assert (SHIPPED[0].name in str(caught.value)) is (made != "bytes")
+    assert (SHIPPED[0].stem in str(caught.value)) is (made != "bytes")
+
+
+@pytest.mark.parametrize("named", ["prune-race", "prune-race.yaml"])
+def test_a_shipped_scenario_goes_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str) -> None:
+    """From any folder, with or without its ending; a file of that very path goes first, and a folder does not count."""
+    monkeypatch.chdir(tmp_path)
+    assert find_scenario(Path(named)) == PROJECT / "scenarios" / "prune-race.yaml"
+    (tmp_path / named).mkdir()
+    assert find_scenario(Path(named)) == PROJECT / "scenarios" / "prune-race.yaml"
+    (tmp_path / named).rmdir()
+    (tmp_path / named).touch()
+    assert find_scenario(Path(named)) == Path(named)
+
+
+def test_a_name_is_no_path(tmp_path: Path) -> None:
+    """A path that is no file is no shipped scenario, although one has the same name."""
+    assert find_scenario(tmp_path / "prune-race.yaml") == tmp_path / "prune-race.yaml"
+
+
+def test_a_mistyped_name(tmp_path: Path) -> None:
+    """The nearest shipped name is told, or else the nearest file beside."""
+    (tmp_path / "nightly-soak.yaml").touch()
+    with pytest.raises(ScenarioError, match=r"did you mean 'prune-race'\? shipped scenarios: "):
+        load(Path("prune-rcae"), VOCABULARY)
+    with pytest.raises(ScenarioError, match=r"did you mean 'nightly-soak\.yaml'\?"):
+        load(tmp_path / "nigthly-soak.yaml", VOCABULARY)
 
 
 def test_where_dockerfiles_are_looked_for(read: Read, tmp_path: Path) -> None:

@@ -37,7 +37,10 @@ class RangeMoved(UsageError):
 def start(
     scenarios: Annotated[
         list[Path],
-        typer.Argument(metavar="SCENARIO…", help="YAML files; the one that hangs soonest is searched with."),
+        typer.Argument(
+            metavar="SCENARIO…",
+            help="Shipped scenarios' names, or YAML files; the one that hangs soonest is searched with.",
+        ),
     ],
     range_: Annotated[
         str,

@@ -27,7 +27,6 @@ from harness.core.units import format_duration, parse_rate
 from harness.experiments.compare import Budget, Comparison, NothingDiffers, Of, compare
 from harness.experiments.series import Question, Series, Side
 from harness.report.words import leak_line, shown_seconds
-from harness.scenario.load import PROJECT
 
 _PAIRS: Final = 8
 _ITERATIONS: Final = 200
@@ -38,9 +37,9 @@ _WIDTH: Final = 46
 def compare_(
     a: Annotated[str, typer.Argument(metavar="A", help="A toolchain, as `repro run --daemon` takes it.")],
     b: Annotated[str | None, typer.Argument(metavar="[B]", help="Another; A again where only settings differ.")] = None,
-    scenario: Annotated[Path, typer.Option(metavar="FILE", help="The scenario that both are to run.")] = PROJECT
-    / "scenarios"
-    / "prune-race.yaml",
+    scenario: Annotated[
+        Path, typer.Option(metavar="SCENARIO", help="What both run: a shipped scenario's name, or a YAML file.")
+    ] = Path("prune-race"),
     looks: Annotated[
         int | None, typer.Option(metavar="N", min=1, help=f"Looks a side, at most; {_PAIRS} without --time.")
     ] = None,

@@ -1,5 +1,6 @@
 """`repro list`: the scenarios there are."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -10,15 +11,20 @@ from rich.table import Table
 from harness.cli.kinds import VOCABULARY
 from harness.core.errors import ScenarioError
 from harness.scenario import load
-from harness.scenario.load import PROJECT
+from harness.scenario.load import shipped_scenarios
 
 
 def list_scenarios(
-    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where to look.")] = PROJECT / "scenarios",
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="[DIR]", help="A folder of scenarios; the shipped ones without it.")
+    ] = None,
 ) -> None:
-    """List scenarios, with what each is about."""
+    """List scenarios, with the kinds of actors and what each is about.
+
+    Every command that takes a scenario takes the shipped ones by name.
+    """
     table = Table("scenario", "actors", "about", box=None, pad_edge=False, header_style="bold")
-    for file in sorted(folder.glob("*.yaml")):
+    for file in sorted(folder.glob("*.yaml")) if folder else shipped_scenarios():
         try:
             scenario = load(file, VOCABULARY)
         except ScenarioError as error:
@@ -26,6 +32,11 @@ def list_scenarios(
                 file.stem, "", f"[red]{len(error.problems)} problems[/]; the first: {error.problems[0].message}"
             )
             continue
-        actors = ", ".join(f"{type(actor).__name__.lower()} {actor.name}" for actor in scenario.actors)
-        table.add_row(file.stem, actors, " ".join(scenario.about.split()))
+        actors = ", ".join(dict.fromkeys(type(actor).__name__.lower() for actor in scenario.actors))
+        table.add_row(file.stem, actors, _first_sentence(scenario.about))
     Console().print(table)
+
+
+def _first_sentence(about: str) -> str:
+    """Return what a scenario is about as one sentence; its file has the rest."""
+    return re.split(r"(?<=[.?]) ", " ".join(about.split()), maxsplit=1)[0]

@@ -18,7 +18,7 @@ from harness.run.plan import RunOptions
 
 
 def run(
-    scenario: Annotated[Path, typer.Argument(metavar="SCENARIO", help="A YAML file.")],
+    scenario: Annotated[Path, typer.Argument(metavar="SCENARIO", help="A shipped scenario's name, or a YAML file.")],
     daemon: Annotated[
         str | None,
         typer.Option(

@@ -30,7 +30,10 @@ _STYLES: Final = {"fixed": "bold green", "not fixed": "bold red", "another hang"
 
 
 def verify_(
-    scenarios: Annotated[list[Path], typer.Argument(metavar="SCENARIO...", help="YAML files that hang on A.")],
+    scenarios: Annotated[
+        list[Path],
+        typer.Argument(metavar="SCENARIO...", help="Shipped scenarios' names, or YAML files, that hang on A."),
+    ],
     broken: Annotated[str, typer.Option(metavar="A", help="The toolchain that hangs, as `repro run` takes it.")],
     fixed: Annotated[str, typer.Option(metavar="B", help="The one that is said not to.")],
     confidence: Annotated[

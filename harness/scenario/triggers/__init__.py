@@ -1,5 +1,6 @@
 """When an actor acts: one file per kind of trigger, named by the key that selects it."""
 
+from collections.abc import Mapping
 from typing import Annotated, Final
 
 from pydantic import Discriminator, Tag
@@ -23,7 +24,7 @@ __all__ = [
     "When",
 ]
 
-_KEYS: Final = {
+_KEYS: Final[Mapping[str, type[Trigger]]] = {
     "phase": PhaseTrigger,
     "step": StepTrigger,
     "every": EveryTrigger,
