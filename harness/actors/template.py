@@ -18,7 +18,9 @@ def _text(value: object) -> object:
     """Return what a person means by a bare number or truth in YAML."""
     if isinstance(value, bool):
         return str(value).lower()
-    return str(value) if isinstance(value, int | float) else value
+    if isinstance(value, int | float):
+        return getattr(value, "text", str(value))  # as it is written: 3.10 is not 3.1
+    return value
 
 
 def _fit_for_a_place(text: str) -> str:

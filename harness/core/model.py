@@ -1,9 +1,42 @@
-"""The base of everything that people write in YAML: frozen, and unknown keys are refused."""
+"""The base of everything that people write in YAML: frozen, unknown keys are refused, and numbers are numbers."""
 
-from pydantic import BaseModel, ConfigDict
+import types
+import typing
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationInfo, field_validator
 
 
 class Written(BaseModel):
     """A part of a scenario."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, use_attribute_docstrings=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _numbers_are_no_text(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse `017` and `1_000`: one reader takes them for 17 and 1000, another for 15 and a word."""
+        field = cls.model_fields[info.field_name or ""]
+        kinds = set() if _reads_itself(field.metadata) else set(_kinds(field.annotation))
+        if isinstance(value, str) and kinds & {int, float} and str not in kinds:
+            what = "number" if float in kinds else "integer"
+            raise ValueError(f"should be a valid {what}, in plain decimals, not {value!r}")
+        return value
+
+
+def _kinds(annotation: Any) -> Iterator[Any]:
+    """Yield the types that a field may have, but for those that read what people write by themselves."""
+    if typing.get_origin(annotation) is Annotated:
+        kind, *metadata = typing.get_args(annotation)
+        if not _reads_itself(metadata):
+            yield from _kinds(kind)
+    elif typing.get_origin(annotation) in {typing.Union, types.UnionType}:
+        for each in typing.get_args(annotation):
+            yield from _kinds(each)
+    else:
+        yield annotation
+
+
+def _reads_itself(metadata: Iterable[Any]) -> bool:
+    return any(isinstance(each, BeforeValidator) for each in metadata)

@@ -11,7 +11,10 @@ KeyPath = tuple[str | int, ...]
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.2's booleans (`on` is a key of ours, `no` a word like any other), and no dates."""
+    """YAML 1.2's booleans (`on` is a key of ours, `no` a word like any other), decimal numbers, and no dates.
+
+    YAML 1.1 reads `017` as 15, `1:30` as 90 and `1_000` as 1000; whoever writes a version or a time means the text.
+    """
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -28,11 +31,17 @@ _Loader.yaml_implicit_resolvers = {
     first: [
         (tag, pattern)
         for tag, pattern in resolvers
-        if tag not in {"tag:yaml.org,2002:bool", "tag:yaml.org,2002:timestamp"}
+        if tag.rpartition(":")[2] not in {"bool", "int", "float", "timestamp"}
     ]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 _Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("^(?:true|false)$"), list("tf"))
+_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^[-+]?(?:0|[1-9][0-9]*)$"), list("-+0123456789"))
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(?:(?:0|[1-9][0-9]*)\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?$|^[-+]?\.inf$|^\.nan$"),
+    list("-+0123456789."),
+)
 
 
 @dataclass
@@ -86,9 +95,42 @@ def _value(loader: _Loader, node: yaml.Node, path: KeyPath, document: Document) 
     return result
 
 
+class WrittenInt(int):
+    """A whole number, and how it is written."""
+
+    text: str
+
+    @classmethod
+    def of(cls, value: int, text: str) -> "WrittenInt":
+        """Return `value`, which is written as `text`."""
+        written = cls(value)
+        written.text = text
+        return written
+
+
+class WrittenFloat(float):
+    """A number, and how it is written: `3.10` is a version of Python's where text is wanted."""
+
+    text: str
+
+    @classmethod
+    def of(cls, value: float, text: str) -> "WrittenFloat":
+        """Return `value`, which is written as `text`."""
+        written = cls(value)
+        written.text = text
+        return written
+
+
 def _scalar(loader: _Loader, node: yaml.Node) -> Any:
     try:
-        return loader.construct_object(node, deep=True)
+        value = loader.construct_object(node, deep=True)
+        match node.tag.rpartition(":")[2]:
+            case "int":
+                return WrittenInt.of(value, node.value)
+            case "float":
+                return WrittenFloat.of(value, node.value)
+            case _:
+                return value
     except (ValueError, KeyError, AttributeError) as error:  # what PyYAML lets through of a tag that does not fit
         raise yaml.MarkedYAMLError(
             problem=f"is no {node.tag.rpartition(':')[2]}", problem_mark=node.start_mark
