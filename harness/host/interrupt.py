@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM: they cancel what is going on, and never what is being cleaned up."""
+"""SIGINT, SIGTERM and SIGHUP: they cancel what is going on, and never what is being cleaned up."""
 
 import signal
 from collections.abc import AsyncIterator, Iterator
@@ -37,11 +37,17 @@ class Interrupt:
 
 @asynccontextmanager
 async def interruptible() -> AsyncIterator[Interrupt]:
-    """Take over SIGINT and SIGTERM until left."""
+    """Take over SIGINT, SIGTERM and SIGHUP until left.
+
+    SIGHUP, which comes as an ssh connection drops, is left ignored where `nohup` has it ignored: the run is to go on.
+    """
     interrupt = Interrupt()
 
     async def listen(*, task_status: TaskStatus[None]) -> None:
-        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        ends = [signal.SIGINT, signal.SIGTERM]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            ends.append(signal.SIGHUP)
+        with anyio.open_signal_receiver(*ends) as signals:
             task_status.started()
             async for _ in signals:
                 interrupt.come()

@@ -11,7 +11,7 @@ from anyio.lowlevel import checkpoint
 
 from harness.host.interrupt import first_of, interruptible
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @pytest.fixture(autouse=True)
@@ -54,6 +54,15 @@ async def test_a_signal_cancels_what_heeds_it(number: signal.Signals) -> None:
         went_on = True
     assert interrupt.came
     assert went_on
+
+
+async def test_nohup() -> None:
+    """A hang-up that is ignored from the start, as `nohup` has it, stays ignored."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    async with interruptible() as interrupt:
+        os.kill(os.getpid(), signal.SIGHUP)
+        await anyio.sleep(0.05)
+    assert not interrupt.came
 
 
 async def test_without_a_signal() -> None:
