@@ -106,6 +106,8 @@ class Run:
                             for share in shares(self.story["shards"]):
                                 shards.start_soon(self._shard, self.conductor, share, staging)
                         beside.cancel_scope.cancel()
+                    if self.conductor.exhausted:  # also where all had begun already when the run was gone on with
+                        self.conductor.end(Ending.ITERATIONS)
 
     async def _shard(self, conductor: Conductor, share: Share, staging: Path) -> None:
         """Have one daemon after the other, until there is no more to do."""

@@ -18,6 +18,14 @@ MIB = 2**20
 pytestmark = pytest.mark.usefixtures("cache")
 
 
+def begun_of(scenario: Path) -> list[Begun]:
+    """Return what the newest run has in flight; nothing before it has a database."""
+    try:
+        return last_run(scenario).read(Begun)
+    except Exception:
+        return []
+
+
 def recorded(scenario: Path) -> int:
     """Return how many iterations the newest run has recorded; 0 before it has a database."""
     try:
@@ -73,6 +81,26 @@ def test_a_killed_run_goes_on(tmp_path: Path) -> None:
     assert next(each["iteration"] for each in folder.read_json("run.json")["resumed"]) == before.begun
     for left in ("ledgers", "daemons", "staging"):
         assert not [*(tmp_path / "cache").glob(f"{left}/*")]
+
+
+@pytest.mark.parametrize(("clients", "code"), [({}, 0), ({"2": "hang"}, 1)], ids=["clean", "hang"])
+def test_killed_in_its_last_iteration(tmp_path: Path, clients: dict[str, str], code: int) -> None:
+    """A run that was killed once all of its iterations had begun has its verdict as soon as it is gone on with."""
+    stop = {"iterations": 8, "hangs": 2}
+    scenario = write_scenario(tmp_path, clients={"8": "60", **clients}, stop=stop, on_hang={"then": "renew"})
+    process = start(scenario)
+    until(lambda: any(begun.number == 8 for begun in begun_of(scenario)))
+    process.kill()
+    process.communicate(timeout=60)
+    done = resume(scenario)
+    assert done.returncode == code, done.stdout + done.stderr
+    summary = last_run(scenario).summary()
+    assert summary is not None
+    assert summary.ending is Ending.ITERATIONS
+    assert summary.outcomes["cut_off"] == 1
+    again = resume(scenario)
+    assert again.returncode == 129
+    assert "ended by itself" in again.stdout + again.stderr
 
 
 def test_an_interrupted_run_goes_on(tmp_path: Path) -> None:
