@@ -20,6 +20,7 @@ from harness.report.redact import redact
 from harness.report.words import facts, facts_so_far, finding_line, headline
 from harness.store import aggregate
 from harness.store.folder import RunFolder
+from harness.store.folders import lies_in
 from harness.store.shards import Shard, shards_of
 
 _TOLD_WHOLE: Final = 3
@@ -123,7 +124,7 @@ def evidence_of(folder: RunFolder, finding: Finding, clean: Callable[[str], str]
     captured: Mapping[str, Any] = {}
     if (here / "captured.json").is_file():
         captured = RunFolder(here).read_json("captured.json")
-    files = sorted(file for file in here.rglob("*") if file.is_file())
+    files = sorted(file for file in here.rglob("*") if file.is_file() and lies_in(folder.path, file))
     buckets = _buckets(here)
     return Evidence(
         iteration=finding.iteration,

@@ -17,6 +17,7 @@ from harness.core.records import Finding
 from harness.report.issue import issue, issue_of_capture
 from harness.report.redact import is_secret, redact
 from harness.store.folder import RunFolder
+from harness.store.folders import require_no_way_out
 
 ATTACHMENT_LIMIT: Final = 25_000_000
 """Bytes that GitHub takes as one attachment."""
@@ -41,6 +42,7 @@ def bundle(run: RunFolder, target: Path) -> dict[str, str]:
         Unfinished: the run has no verdict.
         StoreError: a file cannot be read or written.
     """
+    require_no_way_out(run.path)
     summary, story = run.summary(), run.read_json("run.json")
     if summary is None:
         raise Unfinished(run.path)
@@ -64,7 +66,9 @@ def bundle_capture(folder: Path, target: Path) -> dict[str, str]:
 
     Raises:
         StoreError: a file cannot be read or written.
+        LeadsOut: a link in it leads out of it.
     """
+    require_no_way_out(folder)
     written = RunFolder(folder)
     story = written.read_json("daemon.json")
     chosen: dict[str, bytes] = {}

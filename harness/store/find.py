@@ -5,7 +5,7 @@ from pathlib import Path
 
 from harness.core.errors import UsageError
 from harness.store.folder import RunFolder
-from harness.store.folders import the_one
+from harness.store.folders import require_no_way_out, the_one
 
 
 class NoSuchRun(UsageError):
@@ -22,6 +22,9 @@ def find_run(run: str, results: Path) -> RunFolder:
 
     Raises:
         NoSuchRun: none, or several.
+        LeadsOut: a link in it leads out of it.
     """
     folders = (path.parent for path in results.glob("*/*/run.json"))
-    return RunFolder(the_one(run, "run.json", folders, lambda matching: NoSuchRun(run, results, matching)))
+    found = the_one(run, "run.json", folders, lambda matching: NoSuchRun(run, results, matching))
+    require_no_way_out(found)
+    return RunFolder(found)

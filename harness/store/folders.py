@@ -110,6 +110,30 @@ def new_folder(parent: Path, *parts: str, kind: str = "", option: str = "--resul
     return path
 
 
+class LeadsOut(StoreError):
+    """A symbolic link in a folder of ours that leads out of it: a received folder could hand out any file so."""
+
+    def __init__(self, link: Path) -> None:
+        super().__init__(link, "is a symbolic link out of its folder, and is not read: remove it, or put a copy there")
+
+
+def lies_in(folder: Path, file: Path) -> bool:
+    """Whether a file lies in a folder or below it, wherever links may lead."""
+    return file.resolve().is_relative_to(folder.resolve())
+
+
+def require_no_way_out(folder: Path) -> None:
+    """Make sure that no symbolic link in a folder, or below it, leads out of it.
+
+    Raises:
+        LeadsOut: one does.
+    """
+    for place, folders, files in os.walk(folder):
+        for each in (Path(place, name) for name in (*folders, *files)):
+            if each.is_symlink() and not lies_in(folder, each):
+                raise LeadsOut(each)
+
+
 def named(name: str, folders: Iterable[Path]) -> list[Path]:
     """Return the folders whose names end so, or the newest where it is ``last``; they are named by when they began."""
     ordered = sorted(folders, key=lambda path: path.name)

@@ -17,6 +17,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from harness.store.folder import RunFolder
+from harness.store.folders import lies_in
 from harness.web.auth import LOOPBACK, TokenGuard
 from harness.web.headers import SANDBOX, Headers
 from harness.web.metrics import metrics_of
@@ -89,12 +90,15 @@ class _Answers:
 
     async def report(self, request: Request) -> Response:
         """The report that was written at the end, shut off from the rest of the site."""
-        return await run_sync(_file_in, (await self._found(request)).path, "report.html")
+        return await run_sync(_file_in, (await self._found(request)).path, Path("report.html"))
 
     async def evidence(self, request: Request) -> Response:
         """A file of the evidence: text to read, all else to download."""
         folder = await self._found(request)
-        return await run_sync(_file_in, folder.path / "findings", request.path_params["path"])
+        inner = Path(request.path_params["path"].replace("\0", "?"))
+        if inner.is_absolute() or ".." in inner.parts:
+            raise HTTPException(404, "there is no such file")
+        return await run_sync(_file_in, folder.path, Path("findings") / inner)
 
     async def metrics(self, _: Request) -> Response:
         """The runs of now as Prometheus metrics."""
@@ -112,10 +116,10 @@ class _Answers:
         return folder
 
 
-def _file_in(folder: Path, name: str) -> Response:
-    """Return a file that lies in a folder or below it, wherever links may lead."""
-    file = (folder / name.replace("\0", "?")).resolve()
-    if not file.is_relative_to(folder.resolve()) or not file.is_file():
+def _file_in(folder: Path, name: Path) -> Response:
+    """Return a file that lies in a run's folder or below it, wherever links may lead."""
+    file = folder / name
+    if not lies_in(folder, file) or not file.is_file():
         raise HTTPException(404, "there is no such file")
     headers = {"Cache-Control": "no-cache"}
     if file.suffix == ".html":

@@ -10,7 +10,9 @@ import pytest
 
 from harness.report import bundle as module
 from harness.report.bundle import Unfinished, bundle
+from harness.store.find import find_run
 from harness.store.folder import RunFolder
+from harness.store.folders import LeadsOut
 from tests.support.stub_runs import run, write_scenario
 
 pytestmark = pytest.mark.usefixtures("cache")
@@ -88,3 +90,16 @@ def test_a_run_without_a_verdict(hung: RunFolder, tmp_path: Path) -> None:
     (hung.path / "summary.json").unlink()
     with pytest.raises(Unfinished, match="no summary"):
         bundle(hung, tmp_path / "b.tgz")
+
+
+@pytest.mark.parametrize(("link", "target"), [("findings/3/shadow.txt", "/etc/shadow"), ("findings/4", "/etc")])
+def test_links_out_of_a_run(hung: RunFolder, tmp_path: Path, link: str, target: str) -> None:
+    """A symbolic link that leads out of a received run's folder is named, and nothing of the host is packed."""
+    (hung.path / link).symlink_to(target)
+    with pytest.raises(LeadsOut, match="symbolic link out of its folder"):
+        bundle(hung, tmp_path / "x.tgz")
+    with pytest.raises(LeadsOut):
+        find_run(str(hung.path), tmp_path)
+    (hung.path / link).unlink()
+    (hung.path / "findings" / "3" / "inside.txt").symlink_to(hung.path / "run.json")
+    bundle(hung, tmp_path / "x.tgz")

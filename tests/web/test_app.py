@@ -182,6 +182,15 @@ def test_links_do_not_lead_out(tmp_path: Path) -> None:
     assert Client(tmp_path / "results").get(url(folder, "findings/3/link.txt")).status_code == 404
 
 
+def test_a_folder_that_is_a_link(tmp_path: Path) -> None:
+    """Findings that are a link to the host's files serve none of them."""
+    folder = ended(tmp_path / "results")
+    (folder.path / "findings").rename(tmp_path / "elsewhere")
+    (folder.path / "findings").symlink_to("/")
+    for name in ("etc/hostname", "etc/passwd"):
+        assert Client(tmp_path / "results").get(url(folder, f"findings/{name}")).status_code == 404
+
+
 @pytest.mark.parametrize("name", ["..", "%2e%2e", "s", "nothing", "*", "x%2F..%2F"])
 def test_only_runs_that_are_listed(tmp_path: Path, name: str) -> None:
     """A run is found by its name alone; what is no name of one is not found."""
