@@ -110,11 +110,19 @@ class CouldNot(InfraError):
     """An act that cannot be done here and now: its record says why, and the run goes on."""
 
 
+class NothingOfTheKind(CouldNot):
+    """An act on what this kind of daemon does not have; that says nothing of the scenario's other acts."""
+
+
 @dataclass
 class Deed:
     """What an act came to; filled in while it goes on."""
 
     detail: str = ""
+    effect: int | None = None
+    """See `Action.effect`."""
+    attempted: bool = True
+    """See `Action.attempted`."""
 
 
 class Disturbance(Actor):
@@ -146,13 +154,14 @@ class Disturbance(Actor):
 
     async def _act_and_heal(self, stage: Stage, moment: Moment) -> None:
         """Act once, heal it after its time or when the run ends, and record it."""
-        started, acted, deed = stage.now(), None, Deed("the run ended before it was done")
+        started, acted, deed = stage.now(), None, Deed("the run ended before it was done", attempted=False)
         try:
             async with self.act(stage, moment) as deed:
                 acted = stage.now()
                 await anyio.sleep(self.when.lasting or 0.0)
         except (CouldNot, CgroupError) as error:
-            acted, deed = None, Deed(" ".join(str(error).split()))
+            attempted = not isinstance(error, NothingOfTheKind)
+            acted, deed = None, Deed(" ".join(str(error).split()), attempted=attempted)
         finally:
             action = Action(
                 actor=self.name,
@@ -165,6 +174,8 @@ class Disturbance(Actor):
                 succeeded=acted is not None,
                 detail=deed.detail,
                 generation=stage.generation,
+                effect=deed.effect,
+                attempted=deed.attempted,
             )
             stage.board.record(action)
 

@@ -1,10 +1,11 @@
 """``prune``: has the daemon remove what it keeps, while builds are in flight."""
 
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Final, Literal
 
-from harness.actors.base import CouldNot, Deed, Disturbance, Stage
+from harness.actors.base import CouldNot, Deed, Disturbance, NothingOfTheKind, Stage
 from harness.core.errors import CommandError, CommandTimeout
 from harness.core.units import Size
 from harness.daemons.base import PruneRequest
@@ -13,6 +14,25 @@ from harness.scenario import Fault, Setting
 from harness.scenario.triggers import Moment
 
 _DEADLINE_SECONDS: Final = 60.0
+
+
+_TOTAL: Final = re.compile(r"^Total(?: reclaimed space)?:\s*([\d.]+)\s*([kKMGTP]?)i?B\s*$")
+_POWERS: Final = {"": 0, "k": 1, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5}
+
+
+def removed(printed: str) -> int | None:
+    """Return how many bytes a client says that its prune has removed, or how many records where those were empty.
+
+    None where it does not say: then nobody knows. Both ``buildctl`` and ``docker`` print a line a record, and the total
+    in decimal units last.
+    """
+    lines = printed.strip().splitlines()
+    total = _TOTAL.match(lines[-1]) if lines else None
+    if total is None:
+        return None
+    size = round(float(total[1]) * 1000 ** _POWERS[total[2]])
+    records = sum(bool(line.strip()) and not line.startswith(("ID", "Deleted", "Total")) for line in lines)
+    return size or records
 
 
 class Prune(Disturbance):
@@ -45,7 +65,7 @@ class Prune(Disturbance):
         images = moment.build.images if moment.build else ()
         command = stage.daemon.prune(PruneRequest(self.what, self.all, self.filters, self.keep_storage, images))
         if command is None:
-            raise CouldNot("this daemon keeps no images")
+            raise NothingOfTheKind("this daemon keeps no images")
         async with running(command) as client:
             deed = Deed()
             yield deed
@@ -56,3 +76,4 @@ class Prune(Disturbance):
             except CommandError as error:
                 raise CouldNot(" ".join(error.output.split())[-200:]) from error
             deed.detail = " ".join((done.stdout.strip().splitlines() or [""])[-1].split())
+            deed.effect = removed(done.stdout)

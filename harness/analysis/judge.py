@@ -4,11 +4,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from harness.analysis.effects import totals_of, without_effect
 from harness.analysis.leak import leak_of
 from harness.analysis.lifetimes import Lives
 from harness.analysis.rates import excluded_rate, quantile, rate
 from harness.core.outcome import Ending, ExitCode, Outcome, Verdict
-from harness.core.records import FORMAT, Answer, Audit, Finding, FirstHang, Iteration, Summary
+from harness.core.records import FORMAT, Action, Answer, Audit, Finding, FirstHang, Iteration, Summary
 
 _CUT_SHORT: dict[Ending, str] = {
     Ending.STALLED: "the daemon completed no build any more",
@@ -28,6 +29,7 @@ def judge(
     iterations: Iterable[Iteration],
     findings: Iterable[Finding],
     audits: Iterable[Audit] = (),
+    actions: Iterable[Action] = (),
     *,
     scenario: str,
     daemon: Mapping[str, Any],
@@ -48,7 +50,8 @@ def judge(
     the first hang if it comes first. But trials are builds that nobody killed, so it is neither a trial nor a hang of
     the rate: its daemon then counts no hang in the trials up to it.
     The verdict is ``hang`` with one hunted finding; else ``inconclusive`` if the run was cut short, a finding
-    that is not hunted came, or no build was a trial; else ``clean``.
+    that is not hunted came, no build was a trial, an actor that acted never once took effect, or more builds failed
+    than succeeded: such a run did not load the daemon as its scenario says; else ``clean``.
     A leak changes nothing of that. It is looked for up to the first finding: a build that hangs keeps its goroutines.
     """
     found = sorted(findings, key=lambda finding: finding.at)
@@ -56,12 +59,16 @@ def judge(
     outcomes: Counter[Outcome] = Counter()
     tails: list[float] = []
     error = ""
+    errors: Counter[str] = Counter()
+    actors = totals_of(actions)
     for iteration in iterations:
         daemons.add(iteration)
         outcomes[iteration.outcome] += 1
         if iteration.outcome is Outcome.OK and iteration.tail is not None:
             tails.append(iteration.tail)
         error = error or iteration.error
+        if iteration.outcome is Outcome.FAILED:
+            errors[" ".join(iteration.error.split())] += 1
     hunted = [finding for finding in found if finding.hunted]
     lived = daemons.told()
     hangs = rate(*(sum(getattr(life, what) for life in lived) for what in ("hung", "trials", "unsettled")))
@@ -77,6 +84,15 @@ def judge(
     elif not hangs.trials:
         why = f"; the first error: {error}" if error else ""
         verdict, because = Verdict.INCONCLUSIVE, f"no build came to the end of its export{why}"
+    elif idle := without_effect(actors):
+        verdict, because = Verdict.INCONCLUSIVE, idle
+    elif outcomes[Outcome.FAILED] > outcomes[Outcome.OK]:
+        commonest, count = errors.most_common(1)[0]
+        verdict = Verdict.INCONCLUSIVE
+        because = (
+            f"{outcomes[Outcome.FAILED]} builds failed and {outcomes[Outcome.OK]} succeeded; "
+            f"most often, {count} times: {commonest or 'without a word'}"
+        )
     else:
         verdict = Verdict.CLEAN
         excluded = excluded_rate(hangs.trials)
@@ -103,6 +119,7 @@ def judge(
         aftermath=aftermath or {},
         left_behind=left_behind,
         leak=leak_of(audit for audit in audits if not found or audit.at < found[0].at),
+        actors=actors,
     )
 
 

@@ -114,6 +114,10 @@ class Action:
     detail: str
     generation: int = 1
     """Which daemon of the run it was done to, from 1."""
+    effect: int | None = None
+    """How much it changed: bytes or records removed, 0 where that was nothing; None where its kind does not say."""
+    attempted: bool = True
+    """False where the run ended before it was done, or the daemon has nothing of the kind: that says nothing of it."""
 
     @property
     def lag(self) -> float | None:
@@ -222,6 +226,22 @@ class Leak:
 
 
 @dataclass(frozen=True)
+class ActorTotals:
+    """What the acts of one actor came to."""
+
+    kind: str
+    acts: int
+    """How many it attempted."""
+    done: int
+    effective: int
+    """How many of them changed something, as far as their kind says."""
+    effect: int | None
+    """How much they changed together; None where their kind does not say."""
+    reason: str = ""
+    """Of those that were not done, the commonest reason."""
+
+
+@dataclass(frozen=True)
 class FirstHang:
     """The figure that a user quotes."""
 
@@ -295,3 +315,5 @@ class Summary:
     """What could not be ended or removed; `repro clean` tries again."""
     leak: Leak | None = None
     """None where too few audits say anything."""
+    actors: Mapping[str, ActorTotals] = field(default_factory=dict)
+    """What the acts of each actor that is no build came to, by its name."""

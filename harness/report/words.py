@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from harness.core.outcome import Outcome
-from harness.core.records import Finding, Leak, Summary
+from harness.core.records import ActorTotals, Finding, Leak, Summary
 from harness.core.units import format_duration, format_size
 from harness.store import aggregate
 from harness.store.folder import RunFolder
@@ -38,6 +38,8 @@ def facts(folder: RunFolder, summary: Summary, story: Mapping[str, Any]) -> dict
     told |= _measured(folder)
     if summary.leak:
         told["leak"] = leak_line(summary.leak)
+    if weak := [f"{name} {each.effective} of {each.acts}" for name, each in summary.actors.items() if _is_weak(each)]:
+        told["little effect"] = "; ".join(weak)
     if summary.unattended_seconds >= 1:
         told["unattended"] = (
             f"{format_duration(round(summary.unattended_seconds, 1))} did not count: the host was held up"
@@ -76,6 +78,11 @@ def _acts_line(acts: aggregate.Acts) -> str:
     could_not = f", {acts.could_not} times it could not" if acts.could_not else ""
     late = f" (p99 {shown_seconds(acts.late_p99)} late)" if acts.done else ""
     return f"{acts.actor} {acts.done}{late}{could_not}"
+
+
+def _is_weak(totals: ActorTotals) -> bool:
+    """Whether most of an actor's acts changed nothing or could not be done."""
+    return totals.effective < totals.acts / 2
 
 
 def leak_line(leak: Leak) -> str:

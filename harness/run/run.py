@@ -15,7 +15,7 @@ from harness.analysis.judge import judge
 from harness.buildkit.diagnosis import diagnose_finding
 from harness.core.errors import InfraError, SubjectError
 from harness.core.outcome import Ending
-from harness.core.records import Answer, Audit, Finding, Iteration, Summary
+from harness.core.records import Action, Answer, Audit, Finding, Iteration, Summary
 from harness.daemons.base import Site
 from harness.daemons.registry import open_registry
 from harness.host.cache import cache_folder
@@ -196,6 +196,7 @@ class Run:
             self.folder.each(Iteration),
             self.folder.each(Finding),
             audits=self.folder.each(Audit),
+            actions=self.folder.each(Action),
             scenario=self.scenario.name,
             daemon={key: daemon.get(key) for key in ("name", "kind", "version")}
             | {"toolchain": self.story["toolchain"]["spec"]},

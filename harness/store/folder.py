@@ -12,6 +12,7 @@ from harness.core.errors import StoreError
 from harness.core.outcome import Ending, ExitCode, Verdict
 from harness.core.records import (
     FORMAT,
+    ActorTotals,
     Answer,
     Diagnosis,
     FirstHang,
@@ -58,6 +59,7 @@ class RunFolder(Folder):
             "diagnosis": _diagnosis(written.get("diagnosis")),
             "left_behind": tuple(written["left_behind"]),
             "leak": Leak(**written["leak"]) if written.get("leak") else None,
+            "actors": {name: ActorTotals(**totals) for name, totals in written.get("actors", {}).items()},
         }
         return Summary(**values)
 

@@ -12,7 +12,7 @@ from harness.analysis.judge import judge
 from harness.analysis.merge import Part
 from harness.core.errors import StoreError, UsageError
 from harness.core.outcome import Ending
-from harness.core.records import Audit, Finding, Iteration, Summary
+from harness.core.records import Action, Audit, Finding, Iteration, Summary
 from harness.store.folder import RunFolder
 from harness.store.folders import RunGoesOn
 from harness.store.resume_point import past_of
@@ -101,6 +101,7 @@ def came_to(folder: RunFolder) -> Summary:
         folder.each(Iteration),
         folder.each(Finding),
         audits=folder.each(Audit),
+        actions=folder.each(Action),
         scenario=_scenario(folder)["name"],
         daemon={"name": story["name"], "kind": daemon.get("kind"), "version": daemon.get("version")}
         | {"toolchain": story["toolchain"]["spec"]},
