@@ -29,7 +29,7 @@ class Posted:
     """What somebody posted in one file."""
 
     dumps: tuple[Dump, ...]
-    """In the order in which they stand; those whose goroutines have no frames are left out."""
+    """In the order in which they stand; those where most goroutines have no frames are left out."""
     crash: str = ""
     """What the process said as it died; empty where it did not."""
     hollow: bool = False
@@ -66,8 +66,8 @@ def read_file(path: Path) -> Posted:
     crash = ""
     with path.open("rb") as stream:
         for each in read(lines_of(stream)):
-            if isinstance(each, Note):
-                crash = crash or each.crash
+            if isinstance(each, Note) and each.crash and not crash:
+                crash, dumps = each.crash, []
             if isinstance(each, Note) or each.id in ids:
                 ids = set()
                 dumps.append([])
@@ -75,8 +75,8 @@ def read_file(path: Path) -> Posted:
                 ids.add(each.id)
                 dumps[-1].append(each)
     whole = [dump for dump in dumps if dump]
-    hollow = any(not any(each.frames for each in dump) for dump in whole)
-    return Posted(tuple(dump for dump in whole if any(each.frames for each in dump)), crash, hollow)
+    read_well = tuple(dump for dump in whole if 2 * sum(bool(each.frames) for each in dump) >= len(dump))
+    return Posted(read_well, crash, len(read_well) < len(whole))
 
 
 def diagnose_counted(found: Sequence[Bucket]) -> Diagnosis | None:

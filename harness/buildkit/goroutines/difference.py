@@ -31,6 +31,7 @@ _BUILDKIT: Final = "github.com/moby/buildkit/"
 BUSY: Final = frozenset({"running", "runnable", "sync.Mutex.Lock", "sync.RWMutex.Lock", "sync.RWMutex.RLock"})
 """What a goroutine that turns is in whenever it is looked at: on a core, or waiting for one, or for a short lock."""
 _ON_CORE: Final = frozenset({"running", "runnable"})
+_IN_KERNEL: Final = frozenset({"IO wait", "syscall"})
 _IDLE_CORES: Final = 0.2
 """Fewer cores than this are no process that turns."""
 _LOOPS: Final = (
@@ -117,20 +118,24 @@ def compare(dumps: Sequence[Dump], *, cores: float | None = None, stopped: bool 
         return client
     if len(dumps) < 2:
         return Reading(Kind.UNKNOWN, "one dump shows where goroutines are, not who moves: make another one")
-    dumps = in_order(dumps)
+    return _moved(in_order(dumps), cores)
+
+
+def _moved(dumps: Sequence[Dump], cores: float | None) -> Reading:
+    """Return what two or more dumps of a daemon, in order, say."""
     tracks = _tracks(dumps)
     turning = _turning(tracks) if cores is None or cores >= _IDLE_CORES else None
     if turning:
         return turning
     builds = _at(tracks, lambda frame: frame.function.startswith((REQUEST, f"{_SCHEDULER}.build")))
     if not builds:
-        return _held(tracks) or _without_builds(dumps)
+        return _held(tracks, dumps) or _without_builds(dumps)
     if working := _working(tracks):
         return working
     lasting = {id_ for id_, track in builds.items() if _still(track)}
     if not lasting:
         return Reading(Kind.SLOW, f"all {len(builds)} goroutines of builds have moved", tuple(sorted(builds)))
-    return _asleep(tracks) or _held(tracks) or _outside(tracks) or _stuck(tracks, builds, lasting, dumps)
+    return _asleep(tracks) or _held(tracks, dumps) or _outside(tracks) or _stuck(tracks, builds, lasting, dumps)
 
 
 def in_order(dumps: Sequence[Dump]) -> Sequence[Dump]:
@@ -236,7 +241,7 @@ def _working(tracks: Tracks) -> Reading | None:
         for id_, track in tracks.items()
         if not all(each.minutes for each in track)
         and any(each.state in _ON_CORE for each in track)
-        and all(works_on_data(each) and place(each) for each in track)
+        and all(works_on_data(each) and place(each).startswith(_BUILDKIT) for each in track)
     }
     if not members:
         return None
@@ -250,7 +255,7 @@ def _grown(track: Sequence[Goroutine]) -> bool:
     return _still(track) and track[-1].minutes > track[0].minutes
 
 
-def _held(tracks: Tracks) -> Reading | None:
+def _held(tracks: Tracks, dumps: Sequence[Dump]) -> Reading | None:
     """Return what is held up for longer each time with nothing outside that it can wait for: a deadlock.
 
     An outside wait that began no later may be what it waits for. A lock counts as held by whoever waits longest.
@@ -266,8 +271,12 @@ def _held(tracks: Tracks) -> Reading | None:
     if not held:
         return None
     first = max(held.values(), key=lambda track: (not waits_for_lock(track[-1]), track[-1].minutes))[-1]
-    requests = _at(tracks, lambda frame: frame.function.startswith(REQUEST))
-    free = [id_ for id_, track in requests.items() if not _grown(track)]
+    stuck = {id_ for id_, track in tracks.items() if _grown(track)}
+    free = [
+        each.id
+        for each in dumps[-1]
+        if each.id not in stuck and any(frame.function.startswith(REQUEST) for frame in each.frames)
+    ]
     places = ", ".join(
         f"{count} in {name.rpartition('/')[2]}" for name, count in Counter(place(t[-1]) for t in held.values()).items()
     )
@@ -275,7 +284,7 @@ def _held(tracks: Tracks) -> Reading | None:
     because = (
         f"{_counted(len(held))} held up for longer each time, up to {max(t[-1].minutes for t in held.values())} min: "
         f"{places}{'; asked for by ' + ', '.join(asked) if asked else ''}{_behind(tracks, held)}"
-        f"{f'; {len(free)} other builds move' if free else ''}"
+        f"{f'; builds beside it that do not wait for long: {len(free)}' if free else ''}"
     )
     frames = first.frames
     return Reading(Kind.DEADLOCK, because, tuple(held), frames, tuple(sorted({place(t[-1]) for t in held.values()})))
@@ -315,8 +324,8 @@ def _outside(tracks: Tracks) -> Reading | None:
     """Return the goroutines that wait for what is not the daemon's own."""
     found: dict[Outside, dict[int, tuple[Goroutine, ...]]] = {}
     for id_, track in tracks.items():
-        what = {outside(each) for each in track}
-        if len(what) == 1 and (one := what.pop()):
+        one = outside(track[0])
+        if one and all(outside(each) is one for each in track):
             found.setdefault(one, {})[id_] = track
     if not found:
         return None
@@ -358,9 +367,15 @@ def _stuck(tracks: Tracks, builds: Tracks, lasting: set[int], dumps: Sequence[Du
     grown = [id_ for id_ in sorted(lasting) if builds[id_][-1].minutes > builds[id_][0].minutes]
     still = {id_: track for id_, track in tracks.items() if _still(track) and _is_solving(track[0])}
     moving = len(lasting) < len(builds) or any(
-        _is_solving(each) for dump in dumps for each in dump if each.id not in still and each.id not in builds
+        _is_solving(each) and each.state != "sleep"
+        for dump in dumps
+        for each in dump
+        if each.id not in still and each.id not in builds
     )
     frames = common([track[0].frames for track in still.values()])
+    if grown and not moving and any(is_engaged(t[-1]) and t[-1].state in _IN_KERNEL for t in tracks.values()):
+        because = "builds wait for a step that waits in the kernel: the dumps do not say for what"
+        return Reading(Kind.UNKNOWN, because, tuple(still), frames)
     if grown and not moving:
         because = f"{_counted(len(still))} at the same places in all dumps, {len(grown)} of them for longer each time"
         return Reading(Kind.DEADLOCK, because, tuple(still), frames)

@@ -63,11 +63,11 @@ _VENDOR: Final = re.compile(r"^.*/vendor/")
 
 
 def lines_of(stream: IO[bytes]) -> Iterator[bytes]:
-    """Yield the lines of a binary file, overlong ones in pieces; UTF-16, a byte order mark and escaped ends are undone."""
+    """Yield the lines of a binary file, overlong ones in pieces; UTF-16 and escaped line ends are undone."""
     start = stream.read(3)
     stream.seek(-len(start), io.SEEK_CUR)
     if start[:2] in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE}:
-        text = codecs.getreader("utf-16")(stream, errors="replace")
+        text = codecs.getreader("utf-16")(stream, "replace")
         yield from _unescaped(line.encode() for line in iter(lambda: text.readline(_LONGEST), ""))
         return
     if start == codecs.BOM_UTF8:
@@ -201,7 +201,7 @@ def _place(line: bytes) -> bytes:
     before, tab, path = file.rpartition(b"\t")
     if not tab:
         path = file.split()[-1] if file.split() else b""
-    return path + colon + number if tab and not before or path.endswith(_SOURCES) else b""
+    return path + colon + number if (tab and not before) or path.endswith(_SOURCES) else b""
 
 
 def _call(line: bytes) -> tuple[bytes, bytes] | None:

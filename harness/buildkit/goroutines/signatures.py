@@ -27,6 +27,8 @@ class Signature(Written):
     stacks: tuple[tuple[str, ...], ...] = ()
     creator: str | None = None
     least: int = 1
+    state: str = ""
+    says: str = ""
     suspect: bool = False
     where: str = ""
     affected: dict[str, tuple[str | None, str | None]] = Field(default_factory=dict)
@@ -35,7 +37,7 @@ class Signature(Written):
     @property
     def place(self) -> str:
         """The function that it is named after, in short: ``solver.(*exporter).ExportTo``."""
-        return (self.where or self.stacks[0][-1]).rpartition("/")[2]
+        return (self.where or self.stacks[0][-1]).rpartition("/")[2].removesuffix("*")
 
     @property
     def fixed_in(self) -> dict[str, str]:
@@ -49,12 +51,14 @@ class Signature(Written):
         everyone = [each for dump in dumps for each in dump]
         if self.creator is not None:
             return len(self.gathered(dumps)) >= self.least + _FOR_A_BUILD * _builds(dumps[-1])
-        if reading.kind is Kind.DEADLOCK:
+        if self.says not in reading.because:
+            return False
+        if reading.kind is Kind.DEADLOCK and not self.suspect:
             held = set(reading.goroutines)
             everyone = [each for each in everyone if each.id in held]
         if reading.kind is Kind.CRASHED:
             everyone = everyone[:1]
-        return all(any(_bears(each, stack) for each in everyone) for stack in self.stacks)
+        return all(any(self._shows(each, stack) for each in everyone) for stack in self.stacks)
 
     def gathered(self, dumps: Sequence[Dump]) -> set[int]:
         """Return the ids of those made by its creator that are in every dump; none where none has waited a minute."""
@@ -66,10 +70,13 @@ class Signature(Written):
         """Whether one dump looks as this would: goroutines at its places, those of a wait for a minute or more."""
         if self.kind is None or not self.stacks:
             return False
-        bearing = [[each for each in dump if _bears(each, stack)] for stack in self.stacks]
+        bearing = [[each for each in dump if self._shows(each, stack)] for stack in self.stacks]
         if self.kind is Kind.LIVELOCK:
             return all(any(not each.minutes and each.state in BUSY for each in found) for found in bearing)
         return all(bearing) and any(each.minutes for found in bearing for each in found)
+
+    def _shows(self, each: Goroutine, stack: Sequence[str]) -> bool:
+        return _bears(each, stack) and self.state in ("", each.state)
 
     def _made(self, each: Goroutine) -> bool:
         return each.creator is not None and each.creator.function == self.creator
@@ -93,7 +100,11 @@ def _builds(dump: Dump) -> int:
 def _bears(each: Goroutine, stack: Sequence[str]) -> bool:
     """Whether functions stand on a goroutine's stack, in their order."""
     functions = iter(frame.function for frame in each.frames)
-    return all(wanted in functions for wanted in stack)
+    return all(any(_is(function, wanted) for function in functions) for wanted in stack)
+
+
+def _is(function: str, wanted: str) -> bool:
+    return function == wanted or (wanted.endswith("*") and function.startswith(wanted[:-1]))
 
 
 @cache

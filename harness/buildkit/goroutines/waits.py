@@ -47,7 +47,12 @@ _CLIENT_SENDS: Final = (
     "google.golang.org/grpc.(*ClientConn).Invoke",
     f"{_BUILDKIT}session.(*Manager).Get",
 )
-_BY_SESSION: Final = (f"{_BUILDKIT}source/", f"{_BUILDKIT}session", f"{_BUILDKIT}exporter/", f"{_BUILDKIT}util/resolver")
+_BY_SESSION: Final = (
+    f"{_BUILDKIT}source/",
+    f"{_BUILDKIT}session",
+    f"{_BUILDKIT}exporter/",
+    f"{_BUILDKIT}util/resolver",
+)
 _SINKS: Final = (f"{_BUILDKIT}session/filesync.", f"{_BUILDKIT}exporter/", f"{_BUILDKIT}session/upload.")
 
 _CARRIES: Final = (
@@ -108,7 +113,7 @@ def _has(each: Goroutine, names: str | tuple[str, ...]) -> bool:
     return any(frame.function.startswith(names) for frame in each.frames)
 
 
-def outside(each: Goroutine) -> Outside | None:  # noqa: PLR0911 - one answer for each kind
+def outside(each: Goroutine) -> Outside | None:
     """Return what outside of the daemon a goroutine waits for; None where it does not."""
     if _has(each, _PROCESS) or (_has(each, _COMMAND) and _has(each, f"{_BUILDKIT}executor/")):
         return Outside.PROCESS
@@ -136,9 +141,9 @@ def place(each: Goroutine) -> str:
 def is_held(each: Goroutine) -> bool:
     """Whether it is held up itself, in work of a request, rather than by others of its build that it waits for."""
     where = place(each)
-    if not where or each.state not in _BLOCKED or where.startswith(_CARRIES):
-        return False
-    return waits_for_lock(each) or (where.startswith(_WORK) and any(f.function.startswith(_WORK) for f in each.frames))
+    if waits_for_lock(each):
+        return bool(where)
+    return each.state in _BLOCKED and where.startswith(_WORK) and not where.startswith(_CARRIES)
 
 
 def works_on_data(each: Goroutine) -> bool:

@@ -109,7 +109,9 @@ def _of_files(files: list[Path], version: str | None, own: Path | None) -> tuple
         if posted.hollow:
             raise NoDump(file, "has goroutines whose frames cannot be read, so nothing is to be told from it")
         if not posted.dumps and not posted.crash:
-            raise NoDump(file, "is in the counted form, which has no ids" if counted else "holds no goroutine with a stack")
+            raise NoDump(
+                file, "is in the counted form, which has no ids" if counted else "holds no goroutine with a stack"
+            )
         dumps += posted.dumps
         crash = crash or posted.crash
     try:

@@ -218,7 +218,10 @@ def test_dumps_as_people_post_them(dress: Callable[[bytes], bytes]) -> None:
 
 def test_locks_before_go_1_20() -> None:
     """A semaphore is told as the lock or the group that waits at it; the lock's address is kept."""
-    for call, state in (("sync.(*Mutex).lockSlow", "sync.Mutex.Lock"), ("sync.(*WaitGroup).Wait", "sync.WaitGroup.Wait")):
+    for call, state in (
+        ("sync.(*Mutex).lockSlow", "sync.Mutex.Lock"),
+        ("sync.(*WaitGroup).Wait", "sync.WaitGroup.Wait"),
+    ):
         [one] = read(f"goroutine 1 [semacquire]:\n{call}(0xc00087cf58)\n\t/x.go:1\nmain.f()\n\t/x.go:2\n".encode())
         assert one.state == state
         assert one.lock == ("0xc00087cf58" if "Mutex" in call else "")
