@@ -3,6 +3,7 @@
 import codecs
 import io
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -216,6 +217,14 @@ def test_dumps_as_people_post_them(dress: Callable[[bytes], bytes]) -> None:
     assert [*goroutines(lines_of(io.BytesIO(dress(text))))] == read(text)
 
 
+def test_a_long_line_of_many_goroutines() -> None:
+    """A logger's one line of a megabyte is read whole, wherever its pieces end."""
+    for slash in (b"\\", b"\\\\"):
+        text = b"".join(ONE.replace(b"goroutine 7", b"goroutine %d" % number) for number in range(3000))
+        line = b'msg="' + text.replace(b"\n", slash + b"n").replace(b"\t", slash + b"t") + b'"\n'
+        assert [*goroutines(lines_of(io.BytesIO(line)))] == read(text)
+
+
 def test_locks_before_go_1_20() -> None:
     """A semaphore is told as the lock or the group that waits at it; the lock's address is kept."""
     for call, state in (
@@ -231,3 +240,35 @@ def test_counted_with_many_tabs() -> None:
     """A line of many tabs is read in a time that grows as its length does."""
     text = b"1 @ 0x1\n#\t0x1\tx" + b"\t" * 60_000 + b"y\n"
     assert len([*counted(text.splitlines())]) == 1
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        b"goroutine 1 ",
+        b"goroutine 1 [",
+        b"goroutine 1 [x]",
+        b"goroutine 1 [x]:",
+        b"\\",
+        b"\\n",
+        b"a ",
+        b"panic: ",
+        b"1",
+        b"1 @ 0x1 ",
+        b"created by ",
+        b" +0x1",
+        b" fp=0x1 ",
+        b"(",
+        b"a.b(",
+        b"\t",
+        b"#011",
+    ],
+)
+def test_no_line_takes_long(unit: bytes) -> None:
+    """Two megabytes of anything, in lines as long as they are read, take seconds: what grows with the square takes minutes."""
+    line = (unit * 65_000)[:65_000] + b".go:1z\n"
+    text = b"goroutine 1 [select]:\nmain.f()\n" + line * 30
+    before = time.process_time()
+    assert len([*goroutines(lines_of(io.BytesIO(text)))]) >= 1
+    assert [*counted(lines_of(io.BytesIO(b"1 @ 0x1\n" + line * 30)))]
+    assert time.process_time() - before < 8
