@@ -265,7 +265,7 @@ def test_counted_with_many_tabs() -> None:
     ],
 )
 def test_no_line_takes_long(unit: bytes) -> None:
-    """Two megabytes of anything, in lines as long as they are read, take seconds: what grows with the square takes minutes."""
+    """Two megabytes of anything take seconds; what grows with the square of a line takes minutes."""
     line = (unit * 65_000)[:65_000] + b".go:1z\n"
     text = b"goroutine 1 [select]:\nmain.f()\n" + line * 30
     before = time.process_time()
