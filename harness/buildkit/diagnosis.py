@@ -1,20 +1,39 @@
-"""From goroutine dumps to one sentence: what keeps the daemon from going on, where, known as what, fixed in what."""
+"""From goroutine dumps to one sentence: what keeps the daemon from going on, where, known as what, fixed in what.
+
+For use without the rest: ``diagnose(read_dumps(paths), version="BuildKit v0.23.2").sentence``.
+"""
 
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from harness.buildkit.goroutines.difference import Dump, Kind, Reading, compare
-from harness.buildkit.goroutines.parse import goroutines, lines_of
+from harness.buildkit.goroutines.model import Bucket, Goroutine
+from harness.buildkit.goroutines.parse import Note, goroutines, lines_of, read
 from harness.buildkit.goroutines.signatures import Signature, signatures
+from harness.buildkit.goroutines.waits import is_held, place
 from harness.core.records import Diagnosis
 
 _PRODUCTS: Final = {"buildkitd": "BuildKit", "dockerd": "Engine"}
-_STUCK: Final = {Kind.LIVELOCK, Kind.DEADLOCK, Kind.LOST_WAKE_UP, Kind.CLIENT_SIDE}
+_STUCK: Final = {Kind.LIVELOCK, Kind.DEADLOCK, Kind.LOST_WAKE_UP, Kind.CLIENT_SIDE, Kind.CRASHED}
+_STARVED_CORES: Final = 0.5
 _HASHED: Final = 12
+
+
+@dataclass(frozen=True)
+class Posted:
+    """What somebody posted in one file."""
+
+    dumps: tuple[Dump, ...]
+    """In the order in which they stand; those where most goroutines have no frames are left out."""
+    crash: str = ""
+    """What the process said as it died; empty where it did not."""
+    hollow: bool = False
+    """Whether a dump was left out, for want of frames."""
 
 
 def read_dump(file: Path) -> Dump:
@@ -27,24 +46,85 @@ def read_dump(file: Path) -> Dump:
         return [*goroutines(lines_of(stream))]
 
 
+def read_dumps(paths: Iterable[Path]) -> list[Dump]:
+    """Return the dumps in files, in the order of the files, and in that of a file that has several.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    return [dump for path in paths for dump in read_file(path).dumps]
+
+
+def read_file(path: Path) -> Posted:
+    """Return what is in a file: its dumps, and what its process said as it died.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    dumps: list[list[Goroutine]] = [[]]
+    ids: set[int] = set()
+    crash = ""
+    with path.open("rb") as stream:
+        for each in read(lines_of(stream)):
+            if isinstance(each, Note) and each.crash and not crash:
+                crash, dumps = each.crash, []
+            if isinstance(each, Note) or each.id in ids:
+                ids = set()
+                dumps.append([])
+            if isinstance(each, Goroutine):
+                ids.add(each.id)
+                dumps[-1].append(each)
+    whole = [dump for dump in dumps if dump]
+    read_well = tuple(dump for dump in whole if 2 * sum(bool(each.frames) for each in dump) >= len(dump))
+    return Posted(read_well, crash, len(read_well) < len(whole))
+
+
+def diagnose_counted(found: Sequence[Bucket]) -> Diagnosis | None:
+    """Return what a dump in the counted form shows, which is leaks alone; None where it shows none."""
+    for bucket in found:
+        for each in signatures():
+            made = [f for f in bucket.frames if each.creator and f.function.startswith(f"{each.creator}.func")]
+            if made and bucket.count >= each.least:
+                because = f"{bucket.count:,} goroutines of {each.place}"
+                known = _fate(each, "", "")
+                return Diagnosis(
+                    kind=Kind.LEAK,
+                    because=because,
+                    signature=each.name,
+                    known=True,
+                    fixed_in=each.fixed_in,
+                    link=each.link,
+                    sentence=f"leak in {each.place} ({each.name}): {because}: {each.means.strip()}; known: {known}",
+                    goroutines=(),
+                    frames=tuple(frame.function for frame in bucket.frames if frame.is_users),
+                )
+    return None
+
+
 def diagnose(
     dumps: Sequence[Dump],
     *,
+    version: str | None = None,
     daemon: Mapping[str, Any] | None = None,
     cores: float | None = None,
     stopped: bool = False,
+    crash: str = "",
+    own: Sequence[Path] = (),
 ) -> Diagnosis:
     """Return what dumps of one daemon, in order, come to.
 
     Args:
         dumps: see `compare`.
+        version: of the daemon, with its product: `BuildKit v0.23.2`, `Engine 28.3.3`; in place of `daemon`.
         daemon: its `kind` and `version`, as `summary.json` has them.
         cores: how much CPU it used, in cores.
         stopped: whether its process is stopped.
+        crash: what it said as it died.
+        own: files of signatures beside those that come with this.
     """
-    reading = compare(dumps, cores=cores, stopped=stopped)
-    product, version = _product(daemon or {})
-    fitting = _fitting(dumps, reading)
+    reading = _crashed(dumps, crash) if crash else compare(dumps, cores=cores, stopped=stopped)
+    product, number = _of_version(version) if version else _product(daemon or {})
+    fitting = _fitting(dumps, reading, own)
     known = next((each for each in fitting if not each.suspect), None)
     users = list(dict.fromkeys(frame.function for frame in reading.frames if frame.is_users))
     return Diagnosis(
@@ -54,7 +134,10 @@ def diagnose(
         known=known is not None,
         fixed_in=known.fixed_in if known else {},
         link=known.link if known else "",
-        sentence=_sentence(reading, known, users, product, version) + _suspicion(fitting if known is None else []),
+        sentence=_sentence(reading, known, users, product, number)
+        + _suspicion(fitting if known is None else [])
+        + (_leaks(dumps, reading, own) if known is None or known.kind else "")
+        + (_suspects(dumps[0], own) if reading.kind is Kind.UNKNOWN and len(dumps) == 1 else ""),
         goroutines=reading.goroutines,
         frames=tuple(users),
     )
@@ -65,6 +148,7 @@ def diagnose_finding(folder: Path, daemon: Mapping[str, Any]) -> Diagnosis | Non
 
     Args:
         folder: `findings/<iteration>` of a run.
+        version: of the daemon, with its product: `BuildKit v0.23.2`, `Engine 28.3.3`; in place of `daemon`.
         daemon: its `kind` and `version`.
     """
     process: dict[str, Any] = {}
@@ -73,12 +157,57 @@ def diagnose_finding(folder: Path, daemon: Mapping[str, Any]) -> Diagnosis | Non
     dumps = [dump for file in sorted(folder.glob("goroutines-*.txt")) if (dump := read_dump(file))]
     if not dumps and not process.get("stopped"):
         return None
-    return diagnose(dumps, daemon=daemon, cores=process.get("cores"), stopped=bool(process.get("stopped")))
+    return diagnose(dumps, daemon=daemon, cores=_cores(process), stopped=bool(process.get("stopped")))
 
 
-def _fitting(dumps: Sequence[Dump], reading: Reading) -> list[Signature]:
+def _cores(process: Mapping[str, Any]) -> float | None:
+    """Return how much CPU a process used; None where it wanted more than it got, so that the number says nothing.
+
+    A thread in state R runs, or waits for a core: with half a core or less over the seconds of the look, it waited.
+    """
+    cores: float | None = process.get("cores")
+    wanting = any(thread.get("state") == "R" for thread in process.get("threads") or ())
+    return None if cores is not None and wanting and cores < _STARVED_CORES else cores
+
+
+def _crashed(dumps: Sequence[Dump], crash: str) -> Reading:
+    """Return where a process died: Go prints the goroutine that did it first."""
+    frames = dumps[0][0].frames if dumps else ()
+    ids = (dumps[0][0].id,) if dumps else ()
+    return Reading(Kind.CRASHED, crash, ids, frames)
+
+
+def _of_version(version: str) -> tuple[str, str]:
+    product, _, number = version.rpartition(" ")
+    return _product({"kind": "buildkitd" if product.lower() == "buildkit" else "dockerd", "version": number})
+
+
+def _leaks(dumps: Sequence[Dump], reading: Reading, own: Sequence[Path]) -> str:
+    """Return what leaks beside what keeps the daemon from going on."""
+    if reading.kind not in _STUCK or not dumps:
+        return ""
+    leaking = [each for each in signatures(*own) if each.creator and each.fits(dumps, reading)]
+    return "".join(f"; beside it, {len(each.gathered(dumps))} goroutines leak in {each.place}" for each in leaking)
+
+
+def _suspects(dump: Dump, own: Sequence[Path]) -> str:
+    """Return what one dump is consistent with, and where its longest waits are."""
+    named = [each for each in signatures(*own) if not each.suspect and each.consistent_with(dump)]
+    said = "".join(
+        f"; consistent with {each.name} ({each.place}: {each.means.strip()}; known, {_fate(each, '', '')}), "
+        "not confirmed by one dump"
+        for each in named
+    )
+    held = [each for each in dump if each.minutes and is_held(each)]
+    if held:
+        longest = max(held, key=lambda each: each.minutes)
+        said += f"; {len(held)} wait, up to {longest.minutes} min, the longest in {place(longest).rpartition('/')[2]}"
+    return said
+
+
+def _fitting(dumps: Sequence[Dump], reading: Reading, own: Sequence[Path]) -> list[Signature]:
     """Return the signatures of what keeps it from going on; where nothing does, of what grows in it."""
-    hunted = [each for each in signatures() if (each.kind is not None) == (reading.kind in _STUCK)]
+    hunted = [each for each in signatures(*own) if (each.kind is not None) == (reading.kind in _STUCK)]
     return [each for each in hunted if each.fits(dumps, reading)] if dumps else []
 
 
@@ -103,7 +232,7 @@ def _own_signature(reading: Reading, users: Sequence[str]) -> str:
     """Return a name for what nobody has named: the same for the same kind at the same functions; none for the rest."""
     if reading.kind not in _STUCK:
         return ""
-    text = "\n".join((reading.kind, *users))
+    text = "\n".join((reading.kind, *(reading.places or users)))
     return f"unknown-{hashlib.sha256(text.encode()).hexdigest()[:_HASHED]}"
 
 
@@ -113,9 +242,14 @@ def _sentence(reading: Reading, known: Signature | None, users: Sequence[str], p
         unknown = ", not known" if reading.kind in _STUCK else ""
         return f"{reading.kind}{at if reading.kind in _STUCK else ''}{unknown}: {reading.because}"
     what = f"{reading.kind} in {known.place}" if known.kind else f"leak in {known.place}"
+    why = f"; {reading.because}" if known.kind in {Kind.DEADLOCK, Kind.CRASHED} else ""
+    return f"{what} ({known.name}): {known.means.strip()}{why}; known: {_fate(known, product, version)}"
+
+
+def _fate(known: Signature, product: str, version: str) -> str:
+    """Return in what it is fixed, whether a version should have that, and where to read of it."""
     fixed = " / ".join(f"{name} {number}" for name, number in known.fixed_in.items())
     fate = f"fixed in {fixed}" if fixed else "no fix known"
-    affected = known.affects(product, version)
-    if affected is False:
+    if known.affects(product, version) is False:
         fate += f", but {product} {version} should not have it: please report it"
-    return f"{what} ({known.name}): {known.means.strip()}; known: {fate}; {known.link}"
+    return f"{fate}; {known.link}"

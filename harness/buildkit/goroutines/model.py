@@ -37,6 +37,8 @@ class Goroutine:
     """The goroutine that made it; Go says so since 1.21."""
     elided: bool = False
     """Whether frames in the middle were left out, as they are of stacks deeper than a hundred."""
+    lock: str = ""
+    """The address of the lock that it waits for."""
 
 
 @dataclass(frozen=True, slots=True)

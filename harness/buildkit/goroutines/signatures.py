@@ -9,10 +9,12 @@ import yaml
 from packaging.version import InvalidVersion, Version
 from pydantic import Field, TypeAdapter
 
-from harness.buildkit.goroutines.difference import Dump, Kind, Reading
+from harness.buildkit.goroutines.difference import BUSY, REQUEST, Dump, Kind, Reading
 from harness.buildkit.goroutines.model import Goroutine
 from harness.core.model import Written
 
+_FOR_A_BUILD: Final = 4
+"""Goroutines of one kind that a build may have of its own: as many are no leak."""
 _FILE: Final = Path(__file__).with_name("signatures.yaml")
 
 
@@ -25,6 +27,8 @@ class Signature(Written):
     stacks: tuple[tuple[str, ...], ...] = ()
     creator: str | None = None
     least: int = 1
+    state: str = ""
+    says: str = ""
     suspect: bool = False
     where: str = ""
     affected: dict[str, tuple[str | None, str | None]] = Field(default_factory=dict)
@@ -33,7 +37,7 @@ class Signature(Written):
     @property
     def place(self) -> str:
         """The function that it is named after, in short: ``solver.(*exporter).ExportTo``."""
-        return (self.where or self.stacks[0][-1]).rpartition("/")[2]
+        return (self.where or self.stacks[0][-1]).rpartition("/")[2].removesuffix("*")
 
     @property
     def fixed_in(self) -> dict[str, str]:
@@ -46,8 +50,33 @@ class Signature(Written):
             return False
         everyone = [each for dump in dumps for each in dump]
         if self.creator is not None:
-            return all(sum(self._made(each) for each in dump) >= self.least for dump in dumps)
-        return all(any(_bears(each, stack) for each in everyone) for stack in self.stacks)
+            return len(self.gathered(dumps)) >= self.least + _FOR_A_BUILD * _builds(dumps[-1])
+        if self.says not in reading.because:
+            return False
+        if reading.kind is Kind.DEADLOCK and not self.suspect:
+            held = set(reading.goroutines)
+            everyone = [each for each in everyone if each.id in held]
+        if reading.kind is Kind.CRASHED:
+            everyone = everyone[:1]
+        return all(any(self._shows(each, stack) for each in everyone) for stack in self.stacks)
+
+    def gathered(self, dumps: Sequence[Dump]) -> set[int]:
+        """Return the ids of those made by its creator that are in every dump; none where none has waited a minute."""
+        everyone = [{each.id: each for each in dump if self._made(each)} for dump in dumps]
+        shared = set(everyone[0]).intersection(*everyone[1:])
+        return shared if any(everyone[-1][id_].minutes for id_ in shared) else set()
+
+    def consistent_with(self, dump: Dump) -> bool:
+        """Whether one dump looks as this would: goroutines at its places, those of a wait for a minute or more."""
+        if self.kind is None or not self.stacks:
+            return False
+        bearing = [[each for each in dump if self._shows(each, stack)] for stack in self.stacks]
+        if self.kind is Kind.LIVELOCK:
+            return all(any(not each.minutes and each.state in BUSY for each in found) for found in bearing)
+        return all(bearing) and any(each.minutes for found in bearing for each in found)
+
+    def _shows(self, each: Goroutine, stack: Sequence[str]) -> bool:
+        return _bears(each, stack) and self.state in ("", each.state)
 
     def _made(self, each: Goroutine) -> bool:
         return each.creator is not None and each.creator.function == self.creator
@@ -64,13 +93,33 @@ class Signature(Written):
             return None
 
 
+def _builds(dump: Dump) -> int:
+    return sum(any(frame.function.startswith(REQUEST) for frame in each.frames) for each in dump)
+
+
 def _bears(each: Goroutine, stack: Sequence[str]) -> bool:
     """Whether functions stand on a goroutine's stack, in their order."""
     functions = iter(frame.function for frame in each.frames)
-    return all(wanted in functions for wanted in stack)
+    return all(any(_is(function, wanted) for function in functions) for wanted in stack)
+
+
+def _is(function: str, wanted: str) -> bool:
+    return function == wanted or (wanted.endswith("*") and function.startswith(wanted[:-1]))
 
 
 @cache
-def signatures() -> tuple[Signature, ...]:
-    """Return all that are known."""
-    return TypeAdapter(tuple[Signature, ...]).validate_python(yaml.safe_load(_FILE.read_text()))
+def signatures(*files: Path) -> tuple[Signature, ...]:
+    """Return all that are known, those of a user's own files first.
+
+    Raises:
+        OSError: a file cannot be read.
+        ValueError: a file is not in the form of `signatures.yaml`.
+    """
+    try:
+        return tuple(
+            signature
+            for file in (*files, _FILE)
+            for signature in TypeAdapter(tuple[Signature, ...]).validate_python(yaml.safe_load(file.read_text()) or ())
+        )
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from error

@@ -9,8 +9,9 @@ import typer
 from rich.console import Console
 
 from harness.attach.capture import diagnose_capture
-from harness.buildkit.diagnosis import diagnose, diagnose_finding, read_dump
+from harness.buildkit.diagnosis import diagnose, diagnose_counted, diagnose_finding, read_file
 from harness.buildkit.goroutines.buckets import buckets, buckets_of
+from harness.buildkit.goroutines.difference import Dump
 from harness.buildkit.goroutines.model import Bucket
 from harness.cli.options import RESULTS, Results
 from harness.core.errors import UsageError
@@ -32,6 +33,13 @@ class NoDump(UsageError):
         )
 
 
+class BadSignatures(UsageError):
+    """A file of signatures that cannot be read as one."""
+
+    def __init__(self, file: Path, why: str) -> None:
+        super().__init__(f"{file} cannot be used as a file of signatures: {why}; write it as `signatures.yaml` is")
+
+
 class NothingFound(UsageError):
     """A run or a capture that has nothing to diagnose."""
 
@@ -46,6 +54,9 @@ def diagnose_(
     version: Annotated[
         str | None, typer.Option(metavar="V", help="The daemon of the files: `BuildKit v0.23.2`, `Engine 28.3.3`.")
     ] = None,
+    own: Annotated[
+        Path | None, typer.Option("--signatures", metavar="FILE", help="Known bugs of your own, as `signatures.yaml`.")
+    ] = None,
     results: Results = RESULTS,
     as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
 ) -> int:
@@ -56,7 +67,7 @@ def diagnose_(
     elif len(files) == 1 and not files[0].is_file():
         found, top = _of_run(what[0], results)
     else:
-        found, top = _of_files(files, version)
+        found, top = _of_files(files, version, own)
     if as_json:
         print(json.dumps(asdict(found), indent=1))  # noqa: T201
     else:
@@ -84,22 +95,30 @@ def _of_run(run: str, results: Path) -> tuple[Diagnosis, list[Bucket]]:
     raise NothingFound(folder.path)
 
 
-def _of_files(files: list[Path], version: str | None) -> tuple[Diagnosis, list[Bucket]]:
-    dumps = []
+def _of_files(files: list[Path], version: str | None, own: Path | None) -> tuple[Diagnosis, list[Bucket]]:
+    dumps: list[Dump] = []
+    crash = ""
     for file in files:
         try:
-            dump = read_dump(file)
+            posted = read_file(file)
+            counted = [] if posted.dumps else buckets_of(file)
         except OSError as error:
             raise NoDump(file, str(error.strerror)) from error
-        if not dump:
-            counted = bool(buckets_of(file))
+        if counted and len(files) == 1 and (leak := diagnose_counted(counted)):
+            return leak, counted
+        if posted.hollow:
+            raise NoDump(file, "has goroutines whose frames cannot be read, so nothing is to be told from it")
+        if not posted.dumps and not posted.crash:
             raise NoDump(
                 file, "is in the counted form, which has no ids" if counted else "holds no goroutine with a stack"
             )
-        dumps.append(dump)
-    product, _, number = (version or "").rpartition(" ")
-    kind = "buildkitd" if product.lower() == "buildkit" else "dockerd"
-    return diagnose(dumps, daemon={"kind": kind, "version": number} if version else None), buckets(dumps[-1])
+        dumps += posted.dumps
+        crash = crash or posted.crash
+    try:
+        found = diagnose(dumps, version=version, crash=crash, own=(own,) if own else ())
+    except (OSError, ValueError) as error:
+        raise BadSignatures(own or Path(), str(error)) from error
+    return found, buckets(dumps[-1]) if dumps else []
 
 
 def _tell(console: Console, found: Diagnosis, top: list[Bucket]) -> None:

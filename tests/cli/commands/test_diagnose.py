@@ -61,3 +61,40 @@ def test_cut_off_and_windows_line_ends(tmp_path: Path) -> None:
     ended = diagnose(*(str(file) for file in sorted(tmp_path.iterdir())))
     assert ended.returncode == 0, ended.stderr
     assert "export-livelock" in ended.stdout
+
+
+REPORTS = Path(__file__).parents[2] / "data" / "reports"
+
+
+def test_a_log_of_a_crash_and_a_counted_dump() -> None:
+    """A crash is told as one, and a dump in the counted form as the leak that it shows."""
+    crashed = diagnose(str(REPORTS / "K9-crash-llb-map" / "dump.txt"))
+    assert crashed.stdout.startswith("crashed in llb.mergeMetadata")
+    counted = diagnose(str(REPORTS / "K14-debug1-leak" / "dump.txt"))
+    assert counted.stdout.startswith("leak in grpc.newClientStreamWithParams")
+
+
+def test_goroutines_without_frames(tmp_path: Path) -> None:
+    """A dump whose frames are lost is refused, never told as idle."""
+    file = tmp_path / "dump"
+    file.write_text("goroutine 1 [select]:\n\ngoroutine 2 [chan receive, 9 minutes]:\n")
+    ended = diagnose(str(file), str(file))
+    assert ended.returncode == 129
+    assert "frames cannot be read" in ended.stderr
+
+
+def test_signatures_of_your_own(tmp_path: Path) -> None:
+    """A file of the same form names what only its user knows, and a bad one is told with its name."""
+    own = tmp_path / "own.yaml"
+    own.write_text(
+        "- name: our-lock\n  means: ours\n  kind: deadlock\n  link: https://example.org/1\n"
+        "  stacks: [[github.com/docker/docker/daemon.(*Daemon).ContainerInspectCurrent]]\n"
+    )
+    files = [str(file) for file in sorted((REPORTS / "K6-container-lock").iterdir())]
+    named = diagnose(*files, "--signatures", str(own))
+    assert "our-lock" in named.stdout, named.stderr
+    own.write_text("- name: 1\n  wrong: 2\n")
+    bad = diagnose(*files, "--signatures", str(own))
+    assert bad.returncode == 129
+    assert str(own) in bad.stderr
+    assert "Traceback" not in bad.stderr

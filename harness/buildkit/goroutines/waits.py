@@ -1,0 +1,164 @@
+"""What one goroutine waits for: a process, a registry, a client, a lock; and whose work it does."""
+
+from enum import StrEnum
+from typing import Final
+
+from harness.buildkit.goroutines.model import Goroutine
+
+_BUILDKIT: Final = "github.com/moby/buildkit/"
+_OURS: Final = (_BUILDKIT, "github.com/docker/docker/", "github.com/moby/moby/")
+_LOCKS: Final = frozenset({"sync.Mutex.Lock", "sync.RWMutex.Lock", "sync.RWMutex.RLock"})
+_BLOCKED: Final = frozenset({*_LOCKS, "chan receive", "chan send", "select", "semacquire", "sync.Cond.Wait"})
+
+
+class Outside(StrEnum):
+    """What is not the daemon's own, and may take its time."""
+
+    PROCESS = "a step's process"
+    GIT = "a git process"
+    REGISTRY = "a registry"
+    CLIENT_READS = "the client, which does not read what is sent"
+    CLIENT_SENDS = "what a client is to send"
+
+
+_PROCESS: Final = (
+    "github.com/containerd/go-runc.",
+    "github.com/containerd/containerd/v2/client.(*process).Wait",
+    "github.com/containerd/containerd.(*process).Wait",
+)
+_COMMAND: Final = ("os/exec.(*Cmd).Wait", "os.(*Process).Wait", "os/exec.(*Cmd).Run")
+_HTTP: Final = ("net/http.(*persistConn).roundTrip", "net/http.(*Client).", "net/http.(*bodyEOFSignal).Read")
+_REGISTRY: Final = (
+    "github.com/containerd/containerd/v2/core/remotes",
+    "github.com/containerd/containerd/remotes",
+    f"{_BUILDKIT}util/push.",
+    f"{_BUILDKIT}util/contentutil.",
+    f"{_BUILDKIT}util/resolver",
+    f"{_BUILDKIT}cache/remotecache",
+    f"{_BUILDKIT}source/http.",
+)
+_CLIENT_READS: Final = (
+    "google.golang.org/grpc/internal/transport.(*writeQuota).get",
+    "google.golang.org/grpc.(*clientStream).SendMsg",
+    "google.golang.org/grpc.(*serverStream).SendMsg",
+)
+_CLIENT_SENDS: Final = (
+    "google.golang.org/grpc.(*clientStream).RecvMsg",
+    "google.golang.org/grpc.(*ClientConn).Invoke",
+    f"{_BUILDKIT}session.(*Manager).Get",
+)
+_BY_SESSION: Final = (
+    f"{_BUILDKIT}source/",
+    f"{_BUILDKIT}session",
+    f"{_BUILDKIT}exporter/",
+    f"{_BUILDKIT}util/resolver",
+)
+_SINKS: Final = (f"{_BUILDKIT}session/filesync.", f"{_BUILDKIT}exporter/", f"{_BUILDKIT}session/upload.")
+
+_CARRIES: Final = (
+    "golang.org/",
+    f"{_BUILDKIT}util/flightcontrol.",
+    f"{_BUILDKIT}util/cond.",
+    f"{_BUILDKIT}util/progress.",
+    f"{_BUILDKIT}solver.(*scheduler).build",
+    f"{_BUILDKIT}solver.(*scheduler).loop",
+    f"{_BUILDKIT}solver.(*Job).Status",
+    f"{_BUILDKIT}solver/llbsolver.(*Solver).Solve",
+    f"{_BUILDKIT}solver/llbsolver.(*Solver).Status",
+    f"{_BUILDKIT}solver/llbsolver.(*HistoryQueue).Listen",
+    f"{_BUILDKIT}solver/llbsolver.NewHistoryQueue",
+    f"{_BUILDKIT}control.",
+    f"{_BUILDKIT}executor/runcexecutor.runcProcessHandle",
+    f"{_BUILDKIT}frontend/gateway.",
+    f"{_BUILDKIT}frontend/gateway/forwarder.",
+)
+"""What waits for others of its own build, and says nothing of what holds them."""
+_WORK: Final = (
+    f"{_BUILDKIT}solver",
+    f"{_BUILDKIT}cache",
+    f"{_BUILDKIT}source/",
+    f"{_BUILDKIT}exporter/",
+    f"{_BUILDKIT}executor/",
+    f"{_BUILDKIT}util/resolver",
+    f"{_BUILDKIT}session/auth",
+    f"{_BUILDKIT}frontend",
+    f"{_BUILDKIT}snapshot",
+)
+_DATA: Final = (
+    "compress/",
+    "crypto/",
+    "hash/",
+    "archive/",
+    "path/filepath.",
+    "os.(*File)",
+    "io.Copy",
+    "io.copyBuffer",
+    "github.com/klauspost/compress/",
+    "github.com/vbatts/tar-split/",
+    "github.com/containerd/containerd/archive.",
+    "github.com/containerd/containerd/v2/pkg/archive.",
+    "github.com/containerd/continuity/fs",
+    "github.com/tonistiigi/fsutil",
+    "github.com/opencontainers/go-digest",
+    "github.com/moby/go-archive",
+    "github.com/docker/docker/pkg/archive",
+    f"{_BUILDKIT}cache/contenthash.",
+    f"{_BUILDKIT}util/overlay.",
+    f"{_BUILDKIT}util/compression.",
+)
+"""Work on data, which takes as long as there is data."""
+
+
+def _has(each: Goroutine, names: str | tuple[str, ...]) -> bool:
+    return any(frame.function.startswith(names) for frame in each.frames)
+
+
+def outside(each: Goroutine) -> Outside | None:
+    """Return what outside of the daemon a goroutine waits for; None where it does not."""
+    if _has(each, _PROCESS) or (_has(each, _COMMAND) and _has(each, f"{_BUILDKIT}executor/")):
+        return Outside.PROCESS
+    if _has(each, _COMMAND) and _has(each, (f"{_BUILDKIT}source/git.", f"{_BUILDKIT}util/gitutil")):
+        return Outside.GIT
+    if _has(each, _HTTP) and _has(each, _REGISTRY):
+        return Outside.REGISTRY
+    if _has(each, _CLIENT_READS) and _has(each, _SINKS):
+        return Outside.CLIENT_READS
+    if _has(each, _CLIENT_SENDS) and _has(each, _BY_SESSION) and not _has(each, f"{_BUILDKIT}session.monitorHealth"):
+        return Outside.CLIENT_SENDS
+    return None
+
+
+def waits_for_lock(each: Goroutine) -> bool:
+    """Whether it waits for a lock, which nobody holds for minutes while all is well."""
+    return each.state in _LOCKS
+
+
+def place(each: Goroutine) -> str:
+    """Return the innermost function of the daemon's own; empty where it has none."""
+    return next((frame.function for frame in each.frames if frame.function.startswith(_OURS)), "")
+
+
+def is_held(each: Goroutine) -> bool:
+    """Whether it is held up itself, in work of a request, rather than by others of its build that it waits for."""
+    where = place(each)
+    if waits_for_lock(each):
+        return bool(where)
+    return each.state in _BLOCKED and where.startswith(_WORK) and not where.startswith(_CARRIES)
+
+
+def works_on_data(each: Goroutine) -> bool:
+    """Whether it compresses, copies, unpacks or checks data."""
+    return _has(each, _DATA)
+
+
+def is_engaged(each: Goroutine) -> bool:
+    """Whether it does something for the scheduler: a step, an edge's request, a look-up in the cache."""
+    return _has(
+        each,
+        (
+            f"{_BUILDKIT}solver/llbsolver/ops.",
+            f"{_BUILDKIT}solver/internal/pipe.",
+            f"{_BUILDKIT}solver.(*sharedOp)",
+            f"{_BUILDKIT}cache.(*cacheManager)",
+        ),
+    )
