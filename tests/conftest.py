@@ -66,7 +66,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("REPRO_CACHE", str(folder))
     for ledger in ledgers():
         if not ledger.spared():
-            anyio.run(ledger.settle)
+            anyio.run(ledger.reclaim)
 
 
 @pytest.fixture

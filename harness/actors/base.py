@@ -14,14 +14,14 @@ from harness.core.errors import InfraError
 from harness.core.records import Action, Iteration
 from harness.core.rng import Dice
 from harness.daemons.base import Daemon
-from harness.host.attended_clock import Attention
+from harness.host.attended_clock import AttendedClock
 from harness.host.cgroup import CgroupError
-from harness.host.hostinfo import Burden
-from harness.scenario import ActorSpec, DaemonSpec, Fault, Setting
-from harness.scenario.triggers import Moment, Signals, When
+from harness.host.hostinfo import ResourceDemand
+from harness.scenario import ActorSpec, DaemonSpec, Setting, Violation
+from harness.scenario.triggers import Firing, Signals, When
 
 
-class Board(Protocol):
+class Coordinator(Protocol):
     """Where actors take their work from and report it to."""
 
     async def next_iteration(self) -> int | None:
@@ -46,7 +46,7 @@ class Board(Protocol):
 
 
 @dataclass(frozen=True)
-class Stage:
+class ActorEnv:
     """One run, as its actors see it."""
 
     daemon: Daemon
@@ -57,9 +57,9 @@ class Stage:
     seed: int
     began: float
     """Monotonic time of the run's start; records count from it."""
-    attention: Attention
+    attention: AttendedClock
     signals: Signals
-    board: Board
+    board: Coordinator
     inflight: Mapping[int, Watch]
     """The builds that run now, by iteration."""
     registry: str = ""
@@ -94,7 +94,7 @@ class Actor(ActorSpec):
         """Whether no other client can do what it asks for."""
         return False
 
-    def burdens(self, daemon: DaemonSpec) -> Iterator[Burden]:  # noqa: ARG002 — of those that press
+    def burdens(self, daemon: DaemonSpec) -> Iterator[ResourceDemand]:  # noqa: ARG002 — of those that press
         """Yield what it would take of this host beside a daemon of that kind, at most."""
         yield from ()
 
@@ -102,7 +102,7 @@ class Actor(ActorSpec):
         """Set up below `folder` what it needs on disk, before the first build begins."""
 
     @abstractmethod
-    async def perform(self, stage: Stage) -> None:
+    async def perform(self, stage: ActorEnv) -> None:
         """Act until cancelled, or until this daemon gets no more iterations."""
 
 
@@ -115,7 +115,7 @@ class NothingOfTheKind(CouldNot):
 
 
 @dataclass
-class Deed:
+class Effect:
     """What an act came to; filled in while it goes on."""
 
     detail: str = ""
@@ -139,29 +139,29 @@ class Disturbance(Actor):
         """Whether it deletes or disturbs what a daemon's owner would miss."""
         return True
 
-    def faults(self, setting: Setting) -> Iterator[Fault]:
+    def faults(self, setting: Setting) -> Iterator[Violation]:
         """Yield what cannot work although every value is well-formed."""
         yield from super().faults(setting)
         if self.lasts and self.when.lasting is None:
-            yield Fault(("when",), "needs `lasting`: how long until what it did is healed")
+            yield Violation(("when",), "needs `lasting`: how long until what it did is healed")
 
-    async def perform(self, stage: Stage) -> None:
+    async def perform(self, stage: ActorEnv) -> None:
         """Act at every moment of the trigger."""
         moments = self.when.moments(stage.dice(f"{self.name}/{stage.generation}"), stage.signals)
         async with aclosing(moments):
             async for moment in moments:
                 await self._act_and_heal(stage, moment)
 
-    async def _act_and_heal(self, stage: Stage, moment: Moment) -> None:
+    async def _act_and_heal(self, stage: ActorEnv, moment: Firing) -> None:
         """Act once, heal it after its time or when the run ends, and record it."""
-        started, acted, deed = stage.now(), None, Deed("the run ended before it was done", attempted=False)
+        started, acted, deed = stage.now(), None, Effect("the run ended before it was done", attempted=False)
         try:
             async with self.act(stage, moment) as deed:
                 acted = stage.now()
                 await anyio.sleep(self.when.lasting or 0.0)
         except (CouldNot, CgroupError) as error:
             attempted = not isinstance(error, NothingOfTheKind)
-            acted, deed = None, Deed(" ".join(str(error).split()), attempted=attempted)
+            acted, deed = None, Effect(" ".join(str(error).split()), attempted=attempted)
         finally:
             action = Action(
                 actor=self.name,
@@ -180,7 +180,7 @@ class Disturbance(Actor):
             stage.board.record(action)
 
     @abstractmethod
-    def act(self, stage: Stage, moment: Moment) -> AbstractAsyncContextManager[Deed]:
+    def act(self, stage: ActorEnv, moment: Firing) -> AbstractAsyncContextManager[Effect]:
         """Act once: done on entering, healed on leaving, also when that is by cancellation.
 
         Raises (on entering or leaving):

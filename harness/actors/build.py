@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Final, Literal, Self
 import anyio
 from pydantic import ConfigDict, Field, WithJsonSchema
 
-from harness.actors.base import Actor, Stage
+from harness.actors.base import Actor, ActorEnv
 from harness.actors.cache import CacheFrom, CacheTo, Kept
 from harness.actors.context import OFFLINE, find_dockerfile, lay_base, stages, uses_base
 from harness.actors.generate import Generate
@@ -21,9 +21,9 @@ from harness.core.outcome import Outcome, Phase
 from harness.core.records import Iteration
 from harness.core.rng import Dice
 from harness.daemons.base import BuildRequest, Cache
-from harness.host.hostinfo import Burden
+from harness.host.hostinfo import ResourceDemand
 from harness.host.proc import child
-from harness.scenario import DaemonSpec, Fault, Setting
+from harness.scenario import DaemonSpec, Setting, Violation
 from harness.scenario.triggers import IntervalTrigger
 from harness.toolchain.base_image import static_busybox
 
@@ -70,29 +70,31 @@ class Build(Actor):
     when: IntervalTrigger | None = None
     """A pause before each build of a line."""
 
-    def faults(self, setting: Setting) -> Iterator[Fault]:
+    def faults(self, setting: Setting) -> Iterator[Violation]:
         """Yield what cannot work although every value is well-formed."""
         yield from super().faults(setting)
         text = ""
         if self.dockerfile is None and self.generate is None:
-            yield Fault(("dockerfile",), "is missing: name a Dockerfile's folder, or say `generate` for one of our own")
+            yield Violation(
+                ("dockerfile",), "is missing: name a Dockerfile's folder, or say `generate` for one of our own"
+            )
         elif self.dockerfile is not None and self.generate is not None:
-            yield Fault(("generate",), "a build has one Dockerfile: leave out either `dockerfile` or `generate`")
+            yield Violation(("generate",), "a build has one Dockerfile: leave out either `dockerfile` or `generate`")
         elif self.generate:
             text = self.generate.dockerfile
         elif self.dockerfile and (source := find_dockerfile(self.dockerfile, setting.folders)):
             text = (source / "Dockerfile").read_text(errors="replace")
         else:
             looked = ", ".join(str(folder / str(self.dockerfile)) for folder in dict.fromkeys(setting.folders))
-            yield Fault(("dockerfile",), f"there is no Dockerfile in any of {looked}")
+            yield Violation(("dockerfile",), f"there is no Dockerfile in any of {looked}")
         for index, target in enumerate(self.targets if text else ()):
             if target not in stages(text):
-                yield Fault(("targets", index), f"no stage is named {target!r}; stages: {', '.join(stages(text))}")
+                yield Violation(("targets", index), f"no stage is named {target!r}; stages: {', '.join(stages(text))}")
         if self.export != "push" and any(cache.type == "inline" for cache in self.cache_from):
-            yield Fault(("cache_from",), "`inline` is read from the image that was pushed: say `export: push`")
+            yield Violation(("cache_from",), "`inline` is read from the image that was pushed: say `export: push`")
         limit = setting.stop.iterations if setting.stop else None
         if self.kill and self.kill.every and limit and self.kill.every > limit:
-            yield Fault(("kill", "every"), f"never fires: the run ends after {limit} iterations (stop.iterations)")
+            yield Violation(("kill", "every"), f"never fires: the run ends after {limit} iterations (stop.iterations)")
 
     def placed(self, setting: Setting) -> Self:
         """Return it with the Dockerfile's folder as an absolute path."""
@@ -110,10 +112,10 @@ class Build(Actor):
         """Only bake builds several targets at once."""
         return bool(self.targets)
 
-    def burdens(self, daemon: DaemonSpec) -> Iterator[Burden]:  # noqa: ARG002 — the context is on our side
+    def burdens(self, daemon: DaemonSpec) -> Iterator[ResourceDemand]:  # noqa: ARG002 — the context is on our side
         """Yield what a generated context takes."""
         if self.generate:
-            yield Burden(f"{self.name}.generate", disk=self.generate.context_bytes)
+            yield ResourceDemand(f"{self.name}.generate", disk=self.generate.context_bytes)
 
     async def prepare(self, folder: Path) -> None:
         """Stage the context, and what bake reads."""
@@ -127,13 +129,13 @@ class Build(Actor):
         if self.targets:
             self._definition(folder).write_text(_services(self.targets, context, self.network))
 
-    async def perform(self, stage: Stage) -> None:
+    async def perform(self, stage: ActorEnv) -> None:
         """Build in every line until this daemon gets no more iterations."""
         async with anyio.create_task_group() as lines:
             for number in range(self.parallel):
                 lines.start_soon(self._line, stage, number)
 
-    async def _line(self, stage: Stage, number: int) -> None:
+    async def _line(self, stage: ActorEnv, number: int) -> None:
         pauses = stage.dice(f"{self.name}/{stage.generation}/{number}")
         turn = 0
         while True:
@@ -145,7 +147,7 @@ class Build(Actor):
                 return
             await self._iterate(stage, iteration, number)
 
-    async def _iterate(self, stage: Stage, iteration: int, line: int) -> None:
+    async def _iterate(self, stage: ActorEnv, iteration: int, line: int) -> None:
         """Run one client from its start to its outcome."""
         request = self.request(iteration, line, folder=stage.folder, seed=stage.seed, registry=stage.registry)
         delay = self.kill.delay(iteration, stage.dice(self.name).throw(iteration)) if self.kill else None
@@ -198,7 +200,7 @@ class Build(Actor):
     def _definition(self, folder: Path) -> Path:
         return folder / f"{self.name}.yaml"
 
-    async def _accompany(self, stage: Stage, watch: Watch, kill_after: float | None) -> None:
+    async def _accompany(self, stage: ActorEnv, watch: Watch, kill_after: float | None) -> None:
         """Stay with a client until it has ended, is found to hang or to stall, or is cut off."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(watch.listen)
@@ -214,10 +216,10 @@ class Build(Actor):
         await anyio.sleep_until(watch.progress.reached[Phase.STARTED] + after)
         if self.kill and not watch.found and watch.client.returncode is None:
             watch.killed = anyio.current_time()
-            await self.kill.strike(watch.client)
+            await self.kill.send(watch.client)
 
 
-def _record(watch: Watch, verdict: ClientVerdict, stage: Stage) -> Iteration:
+def _record(watch: Watch, verdict: ClientVerdict, stage: ActorEnv) -> Iteration:
     reached, began = watch.progress.reached, stage.began
 
     def at(time: float | None) -> float | None:

@@ -5,10 +5,10 @@ from typing import Literal, Self
 from pydantic import model_validator
 
 from harness.actors.template import Place
-from harness.core.model import Written
+from harness.core.model import StrictModel
 
 
-class Kept(Written):
+class Kept(StrictModel):
     """A cache outside of the daemon."""
 
     type: Literal["inline", "local", "registry"]

@@ -6,10 +6,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from harness.actors.base import Deed, Disturbance, Stage
+from harness.actors.base import ActorEnv, Disturbance, Effect
 from harness.actors.pressure import own_cgroup, pressing
-from harness.scenario import Fault, Setting
-from harness.scenario.triggers import Moment
+from harness.scenario import Setting, Violation
+from harness.scenario.triggers import Firing
 
 
 class Cpu(Disturbance):
@@ -32,15 +32,15 @@ class Cpu(Disturbance):
             raise ValueError("`of` says where threads burn; a quota is always the daemon's")
         return self
 
-    def faults(self, setting: Setting) -> Iterator[Fault]:
+    def faults(self, setting: Setting) -> Iterator[Violation]:
         """Yield what cannot work although every value is well-formed."""
         yield from super().faults(setting)
         for limits in setting.limits:
             if self.quota is not None and limits.cpus is not None and self.quota >= limits.cpus:
-                yield Fault(("quota",), f"throttles nothing: daemon.limits.cpus is {limits.cpus:g}")
+                yield Violation(("quota",), f"throttles nothing: daemon.limits.cpus is {limits.cpus:g}")
 
     @asynccontextmanager
-    async def act(self, stage: Stage, moment: Moment) -> AsyncIterator[Deed]:  # noqa: ARG002 — every moment alike
+    async def act(self, stage: ActorEnv, moment: Firing) -> AsyncIterator[Effect]:  # noqa: ARG002 — every moment alike
         """Press, and let go.
 
         Raises:
@@ -48,7 +48,7 @@ class Cpu(Disturbance):
         """
         if self.quota is not None:
             with own_cgroup(stage).throttled(self.quota):
-                yield Deed(f"throttled to {self.quota:g} cores")
+                yield Effect(f"throttled to {self.quota:g} cores")
         else:
             cgroup = own_cgroup(stage) if self.of == "daemon" else None
             async with pressing(f"burned in {self.threads} threads", "cpu", self.threads, cgroup=cgroup) as deed:

@@ -4,13 +4,13 @@ import shutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
-from harness.actors.base import CouldNot, Deed, Disturbance, Stage
+from harness.actors.base import ActorEnv, CouldNot, Disturbance, Effect
 from harness.actors.pressure import pressing, room
 from harness.core.units import Amount, format_size
 from harness.host.cache import cache_folder
-from harness.host.hostinfo import Burden
-from harness.scenario import DaemonSpec, Fault, Setting
-from harness.scenario.triggers import Moment
+from harness.host.hostinfo import ResourceDemand
+from harness.scenario import DaemonSpec, Setting, Violation
+from harness.scenario.triggers import Firing
 
 
 class Disk(Disturbance):
@@ -26,21 +26,21 @@ class Disk(Disturbance):
     again.
     """
 
-    def faults(self, setting: Setting) -> Iterator[Fault]:
+    def faults(self, setting: Setting) -> Iterator[Violation]:
         """Yield what cannot work although every value is well-formed."""
         yield from super().faults(setting)
         for limits in setting.limits:
             if limits.disk is not None and self.fill.of(limits.disk) > limits.disk:
-                yield Fault(("fill",), f"is more than daemon.limits.disk, {format_size(limits.disk)}")
+                yield Violation(("fill",), f"is more than daemon.limits.disk, {format_size(limits.disk)}")
 
-    def burdens(self, daemon: DaemonSpec) -> Iterator[Burden]:
+    def burdens(self, daemon: DaemonSpec) -> Iterator[ResourceDemand]:
         """Yield what is missing to that level now, unless the daemon has a disk of its own."""
         if daemon.limits.disk is None:
             disk = shutil.disk_usage(cache_folder("daemons"))
-            yield Burden(self.name, disk=max(0, self.fill.of(disk.total) - disk.used))
+            yield ResourceDemand(self.name, disk=max(0, self.fill.of(disk.total) - disk.used))
 
     @asynccontextmanager
-    async def act(self, stage: Stage, moment: Moment) -> AsyncIterator[Deed]:  # noqa: ARG002 — every moment alike
+    async def act(self, stage: ActorEnv, moment: Firing) -> AsyncIterator[Effect]:  # noqa: ARG002 — every moment alike
         """Fill it, and remove what it was filled with.
 
         Raises:

@@ -9,12 +9,12 @@ from typing import Literal
 
 import psutil
 
-from harness.actors.base import CouldNot, Deed, Disturbance, Stage
+from harness.actors.base import ActorEnv, CouldNot, Disturbance, Effect
 from harness.client.watched_build import Watch
 from harness.daemons.base import DaemonFacts
 from harness.host.ledger import Ledger
 from harness.host.proc import Identity
-from harness.scenario.triggers import Moment
+from harness.scenario.triggers import Firing
 
 RUNTIMES = frozenset({"runc", "buildkit-runc"})
 
@@ -38,7 +38,7 @@ class Freeze(Disturbance):
         return self.target != "client"
 
     @asynccontextmanager
-    async def act(self, stage: Stage, moment: Moment) -> AsyncIterator[Deed]:
+    async def act(self, stage: ActorEnv, moment: Firing) -> AsyncIterator[Effect]:
         """Freeze, and heal.
 
         Raises:
@@ -57,7 +57,7 @@ class Freeze(Disturbance):
                 frozen = [*self._freeze(_processes(self.target, stage.daemon.facts), healing, group=False)]
             if not frozen:
                 raise CouldNot(f"no {self.target} runs now")
-            yield Deed(f"froze {self.target} {', '.join(str(pid) for pid in frozen)}")
+            yield Effect(f"froze {self.target} {', '.join(str(pid) for pid in frozen)}")
 
     def _freeze(self, pids: list[int], healing: ExitStack, *, group: bool) -> Iterator[int]:
         """Stop processes or their groups, and have each go on when `healing` is left; yield those that were there."""
@@ -98,7 +98,7 @@ def _send(pid: int, number: signal.Signals, *, group: bool) -> None:
         os.kill(pid, number)
 
 
-def _clients(stage: Stage, moment: Moment) -> list[Watch]:
+def _clients(stage: ActorEnv, moment: Firing) -> list[Watch]:
     """Return the client that the moment speaks of, else all."""
     if moment.build is None:
         return [*stage.inflight.values()]

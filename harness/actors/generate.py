@@ -7,14 +7,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from harness.core.model import Written
+from harness.core.model import StrictModel
 from harness.core.units import Size
 
 LAST = "result"
 """The stage that joins all others."""
 
 
-class Generate(Written):
+class Generate(StrictModel):
     """Stages that write files and copy from each other, joined by a last one: `s0`, `s1`, … and `result`.
 
     The most layers that an image may have, 127, are never reached.

@@ -6,12 +6,12 @@ from typing import Annotated
 
 from pydantic import Field
 
-from harness.actors.base import Deed, Disturbance, Stage
+from harness.actors.base import ActorEnv, Disturbance, Effect
 from harness.actors.pressure import pressing, room
 from harness.core.units import Size, format_size
-from harness.host.hostinfo import Burden
-from harness.scenario import DaemonSpec, Fault, Setting
-from harness.scenario.triggers import Moment
+from harness.host.hostinfo import ResourceDemand
+from harness.scenario import DaemonSpec, Setting, Violation
+from harness.scenario.triggers import Firing
 
 
 class Io(Disturbance):
@@ -24,22 +24,22 @@ class Io(Disturbance):
     size: Annotated[Size, Field(ge=2**20)] = 64 * 2**20
     """Of each file, which is written and synced over and over; at least 1MiB."""
 
-    def faults(self, setting: Setting) -> Iterator[Fault]:
+    def faults(self, setting: Setting) -> Iterator[Violation]:
         """Yield what cannot work although every value is well-formed."""
         yield from super().faults(setting)
         total = self.threads * self.size
         for limits in setting.limits:
             if limits.disk is not None and total >= limits.disk:
                 told = f"comes to {format_size(total)}, and daemon.limits.disk is {format_size(limits.disk)}"
-                yield Fault(("size",), told)
+                yield Violation(("size",), told)
 
-    def burdens(self, daemon: DaemonSpec) -> Iterator[Burden]:
+    def burdens(self, daemon: DaemonSpec) -> Iterator[ResourceDemand]:
         """Yield its files, unless they are on a disk of the daemon's own."""
         if daemon.limits.disk is None:
-            yield Burden(self.name, disk=self.threads * self.size)
+            yield ResourceDemand(self.name, disk=self.threads * self.size)
 
     @asynccontextmanager
-    async def act(self, stage: Stage, moment: Moment) -> AsyncIterator[Deed]:  # noqa: ARG002 — every moment alike
+    async def act(self, stage: ActorEnv, moment: Firing) -> AsyncIterator[Effect]:  # noqa: ARG002 — every moment alike
         """Write, and remove what was written.
 
         Raises:

@@ -8,12 +8,12 @@ import anyio
 from pydantic import Field, model_validator
 
 from harness.core.delay import Delay
-from harness.core.model import Written
+from harness.core.model import StrictModel
 from harness.core.units import Duration
 from harness.host.proc import Child
 
 
-class Kill(Written):
+class Kill(StrictModel):
     """The time-out of a CI job: a signal after a while, and SIGKILL for what outlives its grace."""
 
     every: Annotated[int, Field(ge=1)] | None = None
@@ -39,7 +39,7 @@ class Kill(Written):
         chosen = random.random() < self.chance if self.chance is not None else iteration % (self.every or 1) == 0
         return self.after.draw(random) if chosen else None
 
-    async def strike(self, client: Child) -> None:
+    async def send(self, client: Child) -> None:
         """Signal the client, and SIGKILL it after the grace."""
         group = self.target == "group"
         client.signal(signal.Signals[self.signal], group=group)

@@ -6,12 +6,12 @@ from typing import Literal
 
 import psutil
 
-from harness.actors.base import Deed, Disturbance, Stage
+from harness.actors.base import ActorEnv, Disturbance, Effect
 from harness.actors.pressure import own_cgroup, pressing
 from harness.core.units import Amount, format_size
-from harness.host.hostinfo import Burden
-from harness.scenario import DaemonSpec, Fault, Setting
-from harness.scenario.triggers import Moment
+from harness.host.hostinfo import ResourceDemand
+from harness.scenario import DaemonSpec, Setting, Violation
+from harness.scenario.triggers import Firing
 
 
 class Memory(Disturbance):
@@ -24,23 +24,23 @@ class Memory(Disturbance):
     of: Literal["daemon", "host"] = "daemon"
     """`daemon`: out of `daemon.limits.memory`."""
 
-    def faults(self, setting: Setting) -> Iterator[Fault]:
+    def faults(self, setting: Setting) -> Iterator[Violation]:
         """Yield what cannot work although every value is well-formed."""
         yield from super().faults(setting)
         limits = [each.memory for each in setting.limits] if self.of == "daemon" else []
         if None in limits:
-            yield Fault(("of",), "the daemon has no memory of its own: set daemon.limits.memory, or say `of: host`")
+            yield Violation(("of",), "the daemon has no memory of its own: set daemon.limits.memory, or say `of: host`")
         for limit in filter(None, limits):
             if self.hold.of(limit) > limit:
-                yield Fault(("hold",), f"is more than daemon.limits.memory, {format_size(limit)}")
+                yield Violation(("hold",), f"is more than daemon.limits.memory, {format_size(limit)}")
 
-    def burdens(self, daemon: DaemonSpec) -> Iterator[Burden]:
+    def burdens(self, daemon: DaemonSpec) -> Iterator[ResourceDemand]:
         """Yield what is held, which the host has to have, also where the daemon may use more than that."""
         total = psutil.virtual_memory().total if self.of == "host" else daemon.limits.memory
-        yield Burden(self.name, memory=self.hold.of(total or 0))
+        yield ResourceDemand(self.name, memory=self.hold.of(total or 0))
 
     @asynccontextmanager
-    async def act(self, stage: Stage, moment: Moment) -> AsyncIterator[Deed]:  # noqa: ARG002 — every moment alike
+    async def act(self, stage: ActorEnv, moment: Firing) -> AsyncIterator[Effect]:  # noqa: ARG002 — every moment alike
         """Hold it, and let it go.
 
         Raises:

@@ -10,7 +10,7 @@ from typing import Final
 
 import anyio
 
-from harness.actors.base import CouldNot, Deed, Stage
+from harness.actors.base import ActorEnv, CouldNot, Effect
 from harness.host import stressor as burden
 from harness.host.cgroup import Cgroup
 from harness.host.proc import Command, child
@@ -19,7 +19,7 @@ _READY_SECONDS: Final = 60.0
 
 
 @asynccontextmanager
-async def pressing(deed: str, *words: object, cgroup: Cgroup | None = None) -> AsyncIterator[Deed]:
+async def pressing(deed: str, *words: object, cgroup: Cgroup | None = None) -> AsyncIterator[Effect]:
     """Have ``burden.py`` take something, from when it has all of it until leaving; it dies with the harness.
 
     Args:
@@ -42,7 +42,7 @@ async def pressing(deed: str, *words: object, cgroup: Cgroup | None = None) -> A
             await presser.wait()
         if not said.endswith(f"{burden.READY}\n".encode()):
             raise CouldNot(_became(presser.returncode, said))
-        done = Deed(deed)
+        done = Effect(deed)
         try:
             yield done
         finally:
@@ -60,7 +60,7 @@ def _became(status: int | None, said: bytes) -> str:
     return f"it ended with status {status}{last and f': {last}'}"
 
 
-def own_cgroup(stage: Stage) -> Cgroup:
+def own_cgroup(stage: ActorEnv) -> Cgroup:
     """Return the daemon's cgroup.
 
     Raises:
@@ -72,7 +72,7 @@ def own_cgroup(stage: Stage) -> Cgroup:
 
 
 @contextmanager
-def room(stage: Stage, actor: str) -> Iterator[Path]:
+def room(stage: ActorEnv, actor: str) -> Iterator[Path]:
     """Make a folder on the daemon's disk, and remove it on leaving; a crash leaves it to the daemon's own ledger.
 
     Raises:

@@ -5,13 +5,13 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Final, Literal
 
-from harness.actors.base import CouldNot, Deed, Disturbance, NothingOfTheKind, Stage
+from harness.actors.base import ActorEnv, CouldNot, Disturbance, Effect, NothingOfTheKind
 from harness.core.errors import CommandError, CommandTimeout
 from harness.core.units import Size
 from harness.daemons.base import PruneRequest
 from harness.host.proc import running
-from harness.scenario import Fault, Setting
-from harness.scenario.triggers import Moment
+from harness.scenario import Setting, Violation
+from harness.scenario.triggers import Firing
 
 _DEADLINE_SECONDS: Final = 60.0
 
@@ -47,16 +47,16 @@ class Prune(Disturbance):
     keep_storage: Size | None = None
     """How much of the build cache is left."""
 
-    def faults(self, setting: Setting) -> Iterator[Fault]:
+    def faults(self, setting: Setting) -> Iterator[Violation]:
         """Yield what cannot work although every value is well-formed."""
         yield from super().faults(setting)
         if self.what == "tag" and self.when.listens_to is None:
-            yield Fault(("what",), "`tag` removes what a build has just made, so `when` has to follow one (`of`)")
+            yield Violation(("what",), "`tag` removes what a build has just made, so `when` has to follow one (`of`)")
         if self.keep_storage is not None and self.what != "cache":
-            yield Fault(("keep_storage",), "only of the build cache (`what: cache`) can a part be kept")
+            yield Violation(("keep_storage",), "only of the build cache (`what: cache`) can a part be kept")
 
     @asynccontextmanager
-    async def act(self, stage: Stage, moment: Moment) -> AsyncIterator[Deed]:
+    async def act(self, stage: ActorEnv, moment: Firing) -> AsyncIterator[Effect]:
         """Start the client, and wait for it; what was reclaimed is the last line that it prints.
 
         Raises:
@@ -67,7 +67,7 @@ class Prune(Disturbance):
         if command is None:
             raise NothingOfTheKind("this daemon keeps no images")
         async with running(command) as client:
-            deed = Deed()
+            deed = Effect()
             yield deed
             try:
                 done = await client.completed(_DEADLINE_SECONDS)

@@ -3,10 +3,10 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from harness.actors.base import CouldNot, Deed, Disturbance, Stage
+from harness.actors.base import ActorEnv, CouldNot, Disturbance, Effect
 from harness.core.units import Duration
 from harness.daemons.base import Restartable
-from harness.scenario.triggers import Moment
+from harness.scenario.triggers import Firing
 
 
 class Restart(Disturbance):
@@ -21,7 +21,7 @@ class Restart(Disturbance):
     """How long a daemon may take to stop by itself."""
 
     @asynccontextmanager
-    async def act(self, stage: Stage, moment: Moment) -> AsyncIterator[Deed]:  # noqa: ARG002 — every moment alike
+    async def act(self, stage: ActorEnv, moment: Firing) -> AsyncIterator[Effect]:  # noqa: ARG002 — every moment alike
         """Stop it, and start it again, but not when the run has ended meanwhile.
 
         Raises:
@@ -32,5 +32,5 @@ class Restart(Disturbance):
             raise CouldNot("the daemon is not ours to restart")
         with stage.board.outage(f"{self.name} restarted the daemon"):
             by_itself = await daemon.stop(self.grace if self.gently else 0.0)
-            yield Deed("ended by itself" if by_itself else "was killed")
+            yield Effect("ended by itself" if by_itself else "was killed")
             await daemon.start()

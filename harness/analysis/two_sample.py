@@ -48,7 +48,7 @@ class Ratio:
 
 
 @dataclass(frozen=True)
-class Contrast:
+class TwoSampleTest:
     """What two groups of looks say of each other."""
 
     a: Rate
@@ -75,7 +75,7 @@ def contrast(
     alpha: float = 0.05,
     factor: float = 3.0,
     margin: float | None = None,
-) -> Contrast:
+) -> TwoSampleTest:
     """Hold two groups of looks against each other.
 
     They are ``different`` where two tests say so at `alpha`: the exact conditional one of the rates (given all hangs,
@@ -117,7 +117,7 @@ def contrast(
     else:
         more = _more(*rates, factor, margin)
         because = f"{_told(rates[0])} on A, {_told(rates[1])} on B{_told_ratio(ratio)}: not enough yet"
-    return Contrast(*rates, ratio, p_rates, p_log_rank, at_most, verdict, worse, because, more)
+    return TwoSampleTest(*rates, ratio, p_rates, p_log_rank, at_most, verdict, worse, because, more)
 
 
 def rate_of(looks: Sequence[Exposure]) -> Rate:

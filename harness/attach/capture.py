@@ -16,7 +16,7 @@ import anyio
 import anyio.to_thread
 
 from harness import __version__
-from harness.attach.daemon import FoundDaemon, Place, client_of
+from harness.attach.daemon import Endpoint, FoundDaemon, client_of
 from harness.buildkit.diagnosis import diagnose_finding
 from harness.core.errors import InfraError, SubjectError
 from harness.core.records import FORMAT, Diagnosis
@@ -43,7 +43,7 @@ class Captured:
         return sum(result == "captured" for result in self.results.values())
 
 
-async def capture_daemon(daemon: FoundDaemon, place: Place, folder: Path, why: str) -> Captured:
+async def capture_daemon(daemon: FoundDaemon, place: Endpoint, folder: Path, why: str) -> Captured:
     """Capture everything of a daemon into a folder of its own, and diagnose it.
 
     Args:
@@ -79,7 +79,7 @@ def diagnose_capture(folder: Path) -> Diagnosis | None:
     return diagnose_finding(folder, about.get("daemon") or {})
 
 
-async def _programs(place: Place, version: str) -> dict[str, Any]:
+async def _programs(place: Endpoint, version: str) -> dict[str, Any]:
     """Return what the daemon's own program is, which is not started for it, and what its client is."""
     told: dict[str, Any] = {}
     for name, path in place.programs.items():

@@ -18,7 +18,7 @@ from harness.core.errors import CaptureError, CommandMissing, InfraError, UsageE
 from harness.core.units import format_duration
 from harness.daemons.base import Informs, Profiled, TellsBuilds
 from harness.daemons.buildx import NoHistory
-from harness.host.attended_clock import Attention
+from harness.host.attended_clock import AttendedClock
 
 _ASKED_AT_ONCE: Final = 4
 """Builds of which one look asks how far they are, those first that were not asked for longest: each takes 3 seconds."""
@@ -35,7 +35,7 @@ class CannotWatch(UsageError):
         super().__init__(f"builds cannot be watched here: {why}")
 
 
-class Kind(StrEnum):
+class CheckKind(StrEnum):
     """What was seen."""
 
     HANG = "hang"
@@ -66,7 +66,7 @@ class Patience:
 class Sighting:
     """Something seen for the first time."""
 
-    kind: Kind
+    kind: CheckKind
     because: str
     log: bytes = b""
     """The progress of the build, as rawjson."""
@@ -99,15 +99,15 @@ class Watched(TellsBuilds, Protocol):
 
 
 @dataclass
-class Vigil:
+class HealthChecks:
     """The looks at one process of a daemon."""
 
     daemon: Watched
     patience: Patience
-    attention: Attention
+    attention: AttendedClock
     _running: dict[str, _Running] = field(default_factory=dict)
     _unanswered: float | None = None
-    _told: set[Kind] = field(default_factory=set)
+    _told: set[CheckKind] = field(default_factory=set)
     """What is told once only; of silence, once until it has answered."""
     _quiet: deque[_Quiet] = field(default_factory=deque)
     _looks: int = 0
@@ -129,7 +129,7 @@ class Vigil:
         except CaptureError as error:
             return self._unanswered_for(now, str(error))
         self._unanswered = None
-        self._told.discard(Kind.SILENT)
+        self._told.discard(CheckKind.SILENT)
         self._running = {ref: self._running.get(ref) or _Running(now, now) for ref in refs}
         sightings = [found for ref in self._due(now) if (found := await self._weigh(ref))]
         empty = all(build.found for build in self._running.values())  # one that hangs stays for good
@@ -163,12 +163,12 @@ class Vigil:
             return None
         progress = Progress(now)
         progress.feed(log, now)
-        kind = Kind.HANG if progress.rests else Kind.STALL
+        kind = CheckKind.HANG if progress.rests else CheckKind.STALL
         waited, threshold = now - build.since, self.patience.export_hang if progress.rests else self.patience.stall
         if waited < threshold:
             return None
         build.found = True
-        what = "has nothing left to do, and has not returned" if kind is Kind.HANG else "has made no progress"
+        what = "has nothing left to do, and has not returned" if kind is CheckKind.HANG else "has made no progress"
         return Sighting(kind, f"build {ref} {what} for {_told(waited)}", log)
 
     def _unanswered_for(self, now: float, error: str) -> list[Sighting]:
@@ -178,7 +178,9 @@ class Vigil:
         waited = self.attention.attended - self._unanswered
         if waited < self.patience.export_hang:
             return []
-        return self._once(Kind.SILENT, f"the daemon has not answered for {_told(waited)}: {' '.join(error.split())}")
+        return self._once(
+            CheckKind.SILENT, f"the daemon has not answered for {_told(waited)}: {' '.join(error.split())}"
+        )
 
     async def _weigh_quiet(self) -> list[Sighting]:
         """Count goroutines, and return the growth of their number once it is one.
@@ -186,7 +188,7 @@ class Vigil:
         They must grow from look to look also without the greatest rise, for what comes at once, and stays, is no leak.
         """
         quiet = await self._counted()
-        if quiet is None or Kind.LEAK in self._told:
+        if quiet is None or CheckKind.LEAK in self._told:
             return []
         self._quiet.append(quiet)
         while len(self._quiet) > self.patience.quiet_looks:
@@ -199,7 +201,7 @@ class Vigil:
             f"goroutines grow by {steady.slope:.2g} a look, for {looks} looks at which no build ran; "
             f"they were {self._quiet[0].goroutines}, and are {quiet.goroutines}"
         )
-        return self._once(Kind.LEAK, because)
+        return self._once(CheckKind.LEAK, because)
 
     async def _counted(self) -> _Quiet | None:
         """Return how many goroutines there are: by ``/info`` where it says so, which is cheap, else by pprof."""
@@ -209,7 +211,7 @@ class Vigil:
             count = await self.daemon.goroutine_count()
         return None if count is None else _Quiet(self._looks, count, info.get("ContainersRunning", 0))
 
-    def _once(self, kind: Kind, because: str) -> list[Sighting]:
+    def _once(self, kind: CheckKind, because: str) -> list[Sighting]:
         if kind in self._told:
             return []
         self._told.add(kind)

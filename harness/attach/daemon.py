@@ -16,7 +16,7 @@ from typing import Any, Final, NoReturn
 import anyio
 import anyio.to_thread
 
-from harness.attach.process import Whereabouts, holder, kind_of
+from harness.attach.process import DaemonProcess, holder, kind_of
 from harness.core.errors import CaptureError, InfraError, SubjectError, UsageError
 from harness.daemons.base import DaemonFacts
 from harness.daemons.buildctl import Buildctl
@@ -49,13 +49,13 @@ class NoSuchDaemon(UsageError):
 
 
 @dataclass(frozen=True)
-class Place:
+class Endpoint:
     """Where a daemon is, before anything is asked of it."""
 
     kind: str
     address: str
     """Of its API: ``unix:///run/docker.sock``, ``tcp://127.0.0.1:2375``."""
-    process: Whereabouts | None
+    process: DaemonProcess | None
 
     @property
     def programs(self) -> Mapping[str, Path]:
@@ -91,7 +91,7 @@ Pages = Pprof | NoPages
 class FoundDockerd:
     """A dockerd that somebody else started."""
 
-    def __init__(self, place: Place, facts: DaemonFacts, client: DockerClient, buildx: Buildx, pages: Pages) -> None:
+    def __init__(self, place: Endpoint, facts: DaemonFacts, client: DockerClient, buildx: Buildx, pages: Pages) -> None:
         self.facts, self._pages, self.log_tail = facts, pages, partial(_journal, place)
         self.info, self.page, self.goroutine_count = client.info, pages.page, pages.goroutine_count
         self.build_records, self.cache_records = buildx.build_records, buildx.cache_records
@@ -108,7 +108,7 @@ class FoundDockerd:
 class FoundBuildkitd:
     """A buildkitd that somebody else started."""
 
-    def __init__(self, place: Place, facts: DaemonFacts, buildctl: Buildctl, pages: Pages) -> None:
+    def __init__(self, place: Endpoint, facts: DaemonFacts, buildctl: Buildctl, pages: Pages) -> None:
         self.facts, self.log_tail = facts, partial(_journal, place)
         self.page, self.goroutine_count, self.goroutine_dump = pages.page, pages.goroutine_count, pages.goroutine_dump
         self.build_records, self.cache_records = buildctl.build_records, buildctl.cache_records
@@ -118,7 +118,7 @@ class FoundBuildkitd:
 FoundDaemon = FoundDockerd | FoundBuildkitd
 
 
-async def locate(spec: str) -> Place:
+async def locate(spec: str) -> Endpoint:
     """Return where a daemon is: ``host``, a unix socket, or a pid.
 
     Raises:
@@ -133,7 +133,7 @@ async def locate(spec: str) -> Place:
         return await _of_socket(spec, Path(rest))
     if scheme != "tcp":
         raise NoSuchDaemon(spec, f"{address} is not on this host; ask there")
-    return Place("dockerd", address, None)
+    return Endpoint("dockerd", address, None)
 
 
 async def _hosts_address() -> str:
@@ -143,7 +143,7 @@ async def _hosts_address() -> str:
     return await context_endpoint(docker) if docker else _HOSTS_OWN
 
 
-def _of_process(spec: str, pid: int) -> Place:
+def _of_process(spec: str, pid: int) -> Endpoint:
     try:
         Identity.of(pid)
     except ProcessLookupError:
@@ -151,26 +151,26 @@ def _of_process(spec: str, pid: int) -> Place:
     kind = kind_of(pid)
     if kind is None:
         raise NoSuchDaemon(spec, "this process is neither a dockerd nor a buildkitd")
-    process = Whereabouts.of(pid, kind)
+    process = DaemonProcess.of(pid, kind)
     sockets = process.listening()
     unix = [each.removeprefix("unix://") for each in _told_addresses(process) if each.startswith("unix://")]
     told = {os.path.realpath(process.reached(path)) for path in unix}
     ranked = sorted(sockets, key=lambda path: (os.path.realpath(path) not in told, path.name != _USUAL[kind]))
     if ranked:
-        return Place(kind, f"unix://{ranked[0]}", process)
+        return Endpoint(kind, f"unix://{ranked[0]}", process)
     if ports := process.listening_ports():
-        return Place(kind, ports[0], process)
+        return Endpoint(kind, ports[0], process)
     raise NoSuchDaemon(spec, f"we see no socket that this {kind} listens on (that takes root, or its owner)")
 
 
-def _told_addresses(process: Whereabouts) -> list[str]:
+def _told_addresses(process: DaemonProcess) -> list[str]:
     """Return where it was told to serve its API."""
     if process.kind == "dockerd":
         return [*process.options("H", "host"), *process.configuration.get("hosts", ())]
     return [*process.options("addr"), *process.configuration.get("grpc", {}).get("address", ())]
 
 
-async def _of_socket(spec: str, path: Path) -> Place:
+async def _of_socket(spec: str, path: Path) -> Endpoint:
     if not path.is_socket():
         raise NoSuchDaemon(spec, f"{path} is no socket" if path.exists() else f"there is no {path}")
     try:
@@ -181,7 +181,7 @@ async def _of_socket(spec: str, path: Path) -> Place:
     kind = named or await speaks(path)
     if kind is None:
         raise NoSuchDaemon(spec, "what listens there speaks neither Docker's API nor BuildKit's")
-    return Place(kind, f"unix://{path.absolute()}", Whereabouts.of(pid, named) if pid and named else None)
+    return Endpoint(kind, f"unix://{path.absolute()}", DaemonProcess.of(pid, named) if pid and named else None)
 
 
 async def speaks(path: Path) -> str | None:
@@ -205,7 +205,7 @@ async def speaks(path: Path) -> str | None:
 
 
 @asynccontextmanager
-async def open_found(place: Place) -> AsyncIterator[FoundDaemon]:
+async def open_found(place: Endpoint) -> AsyncIterator[FoundDaemon]:
     """Have what a daemon that runs already can be asked; on leaving nothing of it is left."""
     with tempfile.TemporaryDirectory(prefix="repro-client-") as private:
         environment = {"DOCKER_CONFIG": private, "BUILDX_CONFIG": private, "OTEL_SDK_DISABLED": "true"}
@@ -228,7 +228,7 @@ async def open_found(place: Place) -> AsyncIterator[FoundDaemon]:
             await pages.close()
 
 
-def _debug_pages(place: Place) -> Pages:
+def _debug_pages(place: Endpoint) -> Pages:
     """Return dockerd's on its own socket; buildkitd's where it was told to serve them, or where it listens besides."""
     api = place.address.removeprefix("unix://")
     if place.kind == "dockerd":
@@ -251,7 +251,7 @@ def _port(address: str) -> str:
     return address.rpartition(":")[2]
 
 
-async def _journal(place: Place, lines: int) -> str:
+async def _journal(place: Endpoint, lines: int) -> str:
     """Return what a daemon has last printed to systemd's journal; see `TellsLog`."""
     if place.process is None or not place.process.prints_to_socket():
         raise CaptureError("where the daemon writes its log is not known: it prints to no file, and to no journal")
@@ -262,7 +262,7 @@ async def _journal(place: Place, lines: int) -> str:
     return told
 
 
-def _facts(place: Place, version: str, details: Mapping[str, Any]) -> DaemonFacts:
+def _facts(place: Endpoint, version: str, details: Mapping[str, Any]) -> DaemonFacts:
     process = place.process
     return DaemonFacts(
         kind=place.kind,
@@ -278,7 +278,7 @@ def _facts(place: Place, version: str, details: Mapping[str, Any]) -> DaemonFact
     )
 
 
-async def _version_of_program(place: Place) -> str:
+async def _version_of_program(place: Endpoint) -> str:
     """Return what its own program says; a program that sees other files than we do is not ours to run."""
     if place.process is None or place.process.apart:
         return ""
@@ -299,7 +299,7 @@ async def _version_told(buildctl: Buildctl) -> str:
     return version_in(told)
 
 
-def client_of(place: Place) -> Path | None:
+def client_of(place: Endpoint) -> Path | None:
     """Return the client that lists a daemon's records: from beside its program, else from `PATH` or Docker's folders.
 
     What lies beside a program that sees other files than we do is not ours to run.

@@ -15,10 +15,10 @@ from typing import Final
 import anyio
 
 from harness.attach.capture import Captured, capture_daemon
-from harness.attach.checks import Kind, Patience, Sighting, Vigil
-from harness.attach.daemon import FoundDaemon, NoSuchDaemon, Place, locate, open_found
+from harness.attach.checks import CheckKind, HealthChecks, Patience, Sighting
+from harness.attach.daemon import Endpoint, FoundDaemon, NoSuchDaemon, locate, open_found
 from harness.core.outcome import ExitCode
-from harness.host.attended_clock import Attention
+from harness.host.attended_clock import AttendedClock
 from harness.host.proc import Identity
 from harness.store.folders import new_folder
 
@@ -37,7 +37,7 @@ class Event:
 
 
 @dataclass
-class Watchman:
+class Monitor:
     """One watch, over as many processes of the daemon as there come to be."""
 
     spec: str
@@ -57,16 +57,16 @@ class Watchman:
             NoSuchDaemon: there is none to begin with.
             CannotWatch: no client here lists its builds.
         """
-        attention = Attention()
+        attention = AttendedClock()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(attention.keep, lambda: None)
-            place: Place | None = await locate(self.spec)
+            place: Endpoint | None = await locate(self.spec)
             while place is not None:
                 async with open_found(place) as daemon:
                     seen = await self._stay(daemon, place, attention)
                 if seen is not None:
                     tasks.cancel_scope.cancel()
-                    return ExitCode.HANG if seen is Kind.HANG else ExitCode.INCONCLUSIVE
+                    return ExitCode.HANG if seen is CheckKind.HANG else ExitCode.INCONCLUSIVE
                 self.tell(Event("gone", f"{daemon.facts.kind} {_pid(place)} has ended{self._end_of_it}"))
                 place = None if self.spec.isdecimal() else await self._next()
             tasks.cancel_scope.cancel()
@@ -76,18 +76,18 @@ class Watchman:
     def _end_of_it(self) -> str:
         return ", and with it the watch" if self.spec.isdecimal() else "; waiting for the next one"
 
-    async def _next(self) -> Place:
+    async def _next(self) -> Endpoint:
         """Wait until there is a daemon at the same place again."""
         while True:
             await anyio.sleep(self.patience.every)
             with suppress(NoSuchDaemon):
                 return await locate(self.spec)
 
-    async def _stay(self, daemon: FoundDaemon, place: Place, attention: Attention) -> Kind | None:
+    async def _stay(self, daemon: FoundDaemon, place: Endpoint, attention: AttendedClock) -> CheckKind | None:
         """Look at one process until it has ended; with `once`, return what was captured instead."""
         facts, alive = daemon.facts, _alive(place)
         self.tell(Event("watching", " ".join(f"{facts.kind} {facts.version} {_pid(place)} at {facts.address}".split())))
-        vigil = Vigil(daemon, self.patience, attention)
+        vigil = HealthChecks(daemon, self.patience, attention)
         while alive():
             for sighting in await vigil.look():
                 if not alive():
@@ -101,7 +101,7 @@ class Watchman:
             await anyio.sleep(self.patience.every)
         return None
 
-    async def _capture(self, daemon: FoundDaemon, place: Place, sighting: Sighting) -> None:
+    async def _capture(self, daemon: FoundDaemon, place: Endpoint, sighting: Sighting) -> None:
         folder = new_folder(self.captures, option="--output")
         if sighting.log:
             (folder / "progress.jsonl").write_bytes(sighting.log)
@@ -111,7 +111,7 @@ class Watchman:
         self.tell(Event("captured", f"{kinds}, {folder}: {sentence}", captured))
 
 
-def _alive(place: Place) -> Callable[[], bool]:
+def _alive(place: Endpoint) -> Callable[[], bool]:
     """Return what says whether the process still runs; of one that is not known it is taken for granted."""
     if place.process is None:
         return lambda: True
@@ -121,5 +121,5 @@ def _alive(place: Place) -> Callable[[], bool]:
         return lambda: False
 
 
-def _pid(place: Place) -> str:
+def _pid(place: Endpoint) -> str:
     return f"(pid {place.process.pid})" if place.process else ""

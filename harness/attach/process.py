@@ -37,7 +37,7 @@ _DATABASES: Final = {
 
 
 @dataclass(frozen=True)
-class Whereabouts:
+class DaemonProcess:
     """A daemon's process."""
 
     pid: int
@@ -48,7 +48,7 @@ class Whereabouts:
     """Whether it sees other files than we do, as in a container: then all paths lead through ``/proc/pid/root``."""
 
     @classmethod
-    def of(cls, pid: int, kind: str) -> "Whereabouts":
+    def of(cls, pid: int, kind: str) -> "DaemonProcess":
         """Return what the command line and the configuration of a daemon say."""
         argv = _argv(pid)
         apart = _namespace(pid, "mnt") != _namespace("self", "mnt")

@@ -13,7 +13,7 @@ from harness.buildkit.progress import News, Progress
 from harness.client.detectors.base import Detector, Stillness
 from harness.core.outcome import Outcome, Phase
 from harness.daemons.base import BuildRequest
-from harness.host.attended_clock import Attention
+from harness.host.attended_clock import AttendedClock
 from harness.host.proc import Child, Identity
 
 _LEFTOVER_SECONDS: Final = 5.0
@@ -26,7 +26,7 @@ _BROKEN_CONNECTION: Final = re.compile(
 
 
 @dataclass(frozen=True)
-class Found:
+class Detection:
     """What a detector said, and how long had been waited in vain (attended seconds)."""
 
     outcome: Outcome
@@ -36,12 +36,12 @@ class Found:
 class Watch:
     """A client, its progress, and the attended time since either last moved."""
 
-    def __init__(self, actor: str, request: BuildRequest, client: Child, attention: Attention) -> None:
+    def __init__(self, actor: str, request: BuildRequest, client: Child, attention: AttendedClock) -> None:
         self.actor, self.request, self.client = actor, request, client
         self.progress = Progress(anyio.current_time(), request.exports)
         self.patience = anyio.CancelScope()
         """The wait for the client; cancelled at a finding, or when the run ends."""
-        self.found: Found | None = None
+        self.found: Detection | None = None
         self.killed: float | None = None
         """Monotonic time of our signal, where the scenario times this build out."""
         self.excuse = ""
@@ -70,7 +70,7 @@ class Watch:
             self._phase_since = self._heard_at = self._attention.attended
 
     @contextmanager
-    def overheard(self, listener: Callable[[bytes], object]) -> Iterator[None]:
+    def tee(self, listener: Callable[[bytes], object]) -> Iterator[None]:
         """Pass on what the client prints, as it comes."""
         self._listeners.append(listener)
         try:
@@ -110,7 +110,7 @@ class Watch:
         for detector in detectors:
             waited = detector.waited(still)
             if waited is not None:
-                self.found = Found(detector.outcome, waited)
+                self.found = Detection(detector.outcome, waited)
                 self.patience.cancel()
                 return
 

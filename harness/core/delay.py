@@ -5,7 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import Discriminator, RootModel, Tag, model_validator
 
-from harness.core.model import Written
+from harness.core.model import StrictModel
 from harness.core.units import Duration
 
 
@@ -22,7 +22,7 @@ class Fixed(RootModel[Duration]):
         return self.root
 
 
-class Uniform(Written):
+class Uniform(StrictModel):
     """Anything between two bounds, alike likely."""
 
     uniform: tuple[Duration, Duration]
@@ -43,7 +43,7 @@ class Uniform(Written):
         return self
 
 
-class Exponential(Written):
+class Exponential(StrictModel):
     """The gaps of events that come at random at a steady rate; the value is their mean."""
 
     exponential: Duration

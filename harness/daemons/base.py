@@ -128,7 +128,7 @@ class DaemonFacts:
 
 
 @dataclass
-class Site:
+class Slot:
     """Where a daemon is set up."""
 
     name: str
@@ -308,7 +308,7 @@ class Restartable(Protocol):
 class OpenDaemon(Protocol):
     """How a kind of daemon is had: started and awaited on entering, ended and cleaned up on leaving."""
 
-    def __call__(self, toolchain: Toolchain, spec: DaemonSpec, site: Site) -> AbstractAsyncContextManager[Daemon]:
+    def __call__(self, toolchain: Toolchain, spec: DaemonSpec, site: Slot) -> AbstractAsyncContextManager[Daemon]:
         """Return the context manager.
 
         Raises (on entering):

@@ -6,7 +6,7 @@ from typing import Final
 
 from harness.core.errors import CaptureError, CommandError, CommandTimeout
 from harness.daemons.base import BuildRecords, RunningBuild
-from harness.daemons.history import overheard, running_in_buildctl
+from harness.daemons.history import running_in_buildctl, tee
 from harness.host.proc import Command, run
 
 _ANSWER_SECONDS: Final = 3.0
@@ -57,7 +57,7 @@ class Buildctl:
         Raises:
             CaptureError: it did not say, or the record has gone.
         """
-        return await overheard(self.command("debug", "logs", "--progress", "rawjson", ref))
+        return await tee(self.command("debug", "logs", "--progress", "rawjson", ref))
 
     async def cache_records(self) -> str:
         """Return the records of its cache (``buildctl du``).

@@ -9,11 +9,11 @@ from typing import Any
 import tomli_w
 
 from harness.core.errors import UsageError
-from harness.daemons.base import BuildRecords, BuildRequest, DaemonFacts, PruneRequest, RunningBuild, Site
+from harness.daemons.base import BuildRecords, BuildRequest, DaemonFacts, PruneRequest, RunningBuild, Slot
 from harness.daemons.buildctl import Buildctl
 from harness.daemons.gc import for_buildkitd
 from harness.daemons.pprof import Pprof
-from harness.daemons.private import Home, Service, running, settle_in
+from harness.daemons.private import DaemonDirs, Service, running, settle_in
 from harness.host.proc import Command
 from harness.scenario import DaemonSpec
 from harness.toolchain import Toolchain
@@ -29,7 +29,7 @@ class NotToml(UsageError):
 class Buildkitd:
     """A running private buildkitd."""
 
-    def __init__(self, facts: DaemonFacts, service: Service, home: Home, pprof: Pprof) -> None:
+    def __init__(self, facts: DaemonFacts, service: Service, home: DaemonDirs, pprof: Pprof) -> None:
         self._facts, self._service, self.home = facts, service, home
         self.ended, self.stop, self.start = service.ended, service.stop, service.start
         self.goroutine_count, self.goroutine_dump = pprof.goroutine_count, pprof.goroutine_dump
@@ -101,16 +101,16 @@ class Buildkitd:
         return _client(self.home).command(*words)
 
 
-def _client(home: Home) -> Buildctl:
+def _client(home: DaemonDirs) -> Buildctl:
     return Buildctl(str(home.bin / "buildctl"), f"unix://{home.run}/buildkitd.sock", home.environment)
 
 
-async def _answers(home: Home) -> bool:
+async def _answers(home: DaemonDirs) -> bool:
     return (home.run / "buildkitd.sock").exists() and await _client(home).answers()
 
 
 @asynccontextmanager
-async def open_buildkitd(toolchain: Toolchain, spec: DaemonSpec, site: Site) -> AsyncIterator[Buildkitd]:
+async def open_buildkitd(toolchain: Toolchain, spec: DaemonSpec, site: Slot) -> AsyncIterator[Buildkitd]:
     """Start a private buildkitd; see `OpenDaemon`."""
     home = await settle_in(toolchain, spec, site)
     configuration = home.records / "buildkitd.toml"
@@ -147,7 +147,7 @@ def version_in(told: str) -> str:
     return match[0] if match else told
 
 
-def _configuration(home: Home, spec: DaemonSpec) -> dict[str, Any]:
+def _configuration(home: DaemonDirs, spec: DaemonSpec) -> dict[str, Any]:
     """Return buildkitd.toml as a mapping: the scenario's own over ours, table by table."""
     ours: dict[str, Any] = {
         "root": str(home.root),

@@ -7,8 +7,8 @@ from typing import Final
 
 from harness.core.errors import CaptureError, CommandError, CommandTimeout
 from harness.daemons.base import BuildRecords, BuildRequest, PruneRequest, RunningBuild, of_target
-from harness.daemons.history import iteration_in_buildx, overheard, running_in_buildx
-from harness.daemons.private import Home
+from harness.daemons.history import iteration_in_buildx, running_in_buildx, tee
+from harness.daemons.private import DaemonDirs
 from harness.host.proc import Command, run
 
 BUILDER: Final = "repro"
@@ -92,7 +92,7 @@ class Buildx:
         Raises:
             CaptureError: it did not say, or the record has gone.
         """
-        return await overheard(self.command("history", "logs", "--progress", "rawjson", ref))
+        return await tee(self.command("history", "logs", "--progress", "rawjson", ref))
 
     async def build_records(self) -> BuildRecords:
         """Return the records of the builds, one JSON object a line (``buildx history ls``, in buildx 0.20 and later).
@@ -126,7 +126,7 @@ class Buildx:
         return Command((*self.program, *words[:verbs], "--builder", self.builder, *words[verbs:]), self.environment)
 
 
-def client_environment(home: Home) -> dict[str, str]:
+def client_environment(home: DaemonDirs) -> dict[str, str]:
     """Return what keeps docker and buildx off the user's own configuration; it is made here."""
     plugins = home.bin.parent / "client" / "cli-plugins"
     plugins.mkdir(parents=True)

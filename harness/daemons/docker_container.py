@@ -14,12 +14,12 @@ import psutil
 import tomli_w
 
 from harness.core.errors import CommandError, CommandTimeout, DaemonStartError, SubjectError
-from harness.daemons.base import Daemon, DaemonFacts, PruneRequest, Site
+from harness.daemons.base import Daemon, DaemonFacts, PruneRequest, Slot
 from harness.daemons.buildx import BUILDER, Buildx
 from harness.daemons.dockerd import Dockerd, open_dockerd
 from harness.daemons.gc import for_buildkitd
 from harness.daemons.pprof import Pprof
-from harness.daemons.private import TERM_SECONDS, Home
+from harness.daemons.private import TERM_SECONDS, DaemonDirs
 from harness.host.proc import Command, Identity, run
 from harness.scenario import DaemonSpec
 from harness.toolchain import Toolchain
@@ -151,7 +151,7 @@ def _configuration(spec: DaemonSpec) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def open_docker_container(toolchain: Toolchain, spec: DaemonSpec, site: Site) -> AsyncIterator[Daemon]:
+async def open_docker_container(toolchain: Toolchain, spec: DaemonSpec, site: Slot) -> AsyncIterator[Daemon]:
     """Start a private dockerd, and BuildKit in a container of it; see `OpenDaemon`."""
     async with open_dockerd(toolchain, spec, site) as dockerd:
         buildx = replace(dockerd.client.buildx, builder=BUILDER, image=("--output", "type=image"))
@@ -165,7 +165,7 @@ async def open_docker_container(toolchain: Toolchain, spec: DaemonSpec, site: Si
             _keep_log(dockerd.home)
 
 
-def _keep_log(home: Home) -> Path:
+def _keep_log(home: DaemonDirs) -> Path:
     """Copy what BuildKit printed, as dockerd keeps it (``json-file``), to where the run's records are."""
     kept = home.records / "buildkit.log"
     for log in home.root.glob("containers/*/*-json.log"):

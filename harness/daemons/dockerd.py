@@ -12,11 +12,11 @@ import docker
 from docker.errors import DockerException
 
 from harness.core.errors import DaemonStartError
-from harness.daemons.base import DaemonFacts, PruneRequest, Site
+from harness.daemons.base import DaemonFacts, PruneRequest, Slot
 from harness.daemons.buildx import Buildx, client_environment
 from harness.daemons.gc import for_dockerd
 from harness.daemons.pprof import Pprof
-from harness.daemons.private import Home, Service, running, settle_in
+from harness.daemons.private import DaemonDirs, Service, running, settle_in
 from harness.host.proc import Command
 from harness.scenario import DaemonSpec
 from harness.toolchain import Toolchain
@@ -95,7 +95,9 @@ def _ask(address: str, question: Callable[[docker.DockerClient], T], silent: T) 
 class Dockerd:
     """A running private dockerd."""
 
-    def __init__(self, facts: DaemonFacts, service: Service, home: Home, client: DockerClient, pprof: Pprof) -> None:
+    def __init__(
+        self, facts: DaemonFacts, service: Service, home: DaemonDirs, client: DockerClient, pprof: Pprof
+    ) -> None:
         self._facts, self._service, self.home, self.client = facts, service, home, client
         self.ended, self.stop = service.ended, service.stop
         self.build, self.builds = client.buildx.build, client.buildx.builds
@@ -124,7 +126,7 @@ class Dockerd:
 
 
 @asynccontextmanager
-async def open_dockerd(toolchain: Toolchain, spec: DaemonSpec, site: Site) -> AsyncIterator[Dockerd]:
+async def open_dockerd(toolchain: Toolchain, spec: DaemonSpec, site: Slot) -> AsyncIterator[Dockerd]:
     """Start a private dockerd; see `OpenDaemon`."""
     home = await settle_in(toolchain, spec, site)
     socket = home.run / "docker.sock"
@@ -159,7 +161,7 @@ async def open_dockerd(toolchain: Toolchain, spec: DaemonSpec, site: Site) -> As
             await pprof.close()
 
 
-async def _require_own_root(client: DockerClient, home: Home) -> None:
+async def _require_own_root(client: DockerClient, home: DaemonDirs) -> None:
     """Make sure of the daemon that answers that it lives on the root made for it: its prunes delete what is there.
 
     Raises:
@@ -171,7 +173,7 @@ async def _require_own_root(client: DockerClient, home: Home) -> None:
         raise DaemonStartError("dockerd", why, home.log)
 
 
-def _configuration(home: Home, spec: DaemonSpec, socket: Path) -> dict[str, Any]:
+def _configuration(home: DaemonDirs, spec: DaemonSpec, socket: Path) -> dict[str, Any]:
     """Return daemon.json: beside any other daemon, no network of the host touched, debug and pprof on."""
     ours: dict[str, Any] = {
         "data-root": str(home.root),

@@ -44,7 +44,7 @@ def iteration_in_buildx(text: str) -> int | None:
     return _number(given.get(ITERATION_ARG))
 
 
-async def overheard(command: Command) -> bytes:
+async def tee(command: Command) -> bytes:
     """Return what a client prints that follows a build: to its end, or for a while.
 
     Raises:

@@ -7,7 +7,7 @@ from typing import Any
 import anyio
 
 from harness.core.errors import UsageError
-from harness.daemons.base import Daemon, DaemonFacts, Site
+from harness.daemons.base import Daemon, DaemonFacts, Slot
 from harness.daemons.dockerd import DockerClient
 from harness.scenario import DaemonSpec
 from harness.toolchain import Toolchain
@@ -20,7 +20,7 @@ class HostUnreachable(UsageError):
         super().__init__(f"the host's Docker daemon at {address} does not answer; start it, or leave out --daemon host")
 
 
-class Host:
+class HostDaemon:
     """The user's own daemon, behind its docker command line."""
 
     def __init__(self, facts: DaemonFacts, client: DockerClient) -> None:
@@ -36,11 +36,11 @@ class Host:
 
 
 @asynccontextmanager
-async def open_host(toolchain: Toolchain, spec: DaemonSpec, site: Site) -> AsyncIterator[Daemon]:  # noqa: ARG001 — nothing to set up
+async def open_host(toolchain: Toolchain, spec: DaemonSpec, site: Slot) -> AsyncIterator[Daemon]:  # noqa: ARG001 — nothing to set up
     """Reach the user's daemon; see `OpenDaemon`."""
     address = toolchain.endpoint or ""
     client = DockerClient(str(toolchain.binaries["docker"].path), address, {})
     if not await client.answers():
         raise HostUnreachable(address)
     version: dict[str, Any] = await client.version()
-    yield Host(DaemonFacts("dockerd", version.get("Version", ""), toolchain.spec, address, private=False), client)
+    yield HostDaemon(DaemonFacts("dockerd", version.get("Version", ""), toolchain.spec, address, private=False), client)

@@ -12,7 +12,7 @@ import anyio
 from tenacity import AsyncRetrying, RetryError, retry_if_result, stop_after_delay, wait_fixed
 
 from harness.core.errors import CommandMissing, DaemonStartError
-from harness.daemons.base import Site
+from harness.daemons.base import Slot
 from harness.host.cache import cache_folder
 from harness.host.cgroup import Cgroup, CgroupUnavailable
 from harness.host.guard import guarded
@@ -27,7 +27,7 @@ TERM_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True)
-class Home:
+class DaemonDirs:
     """The folders of one private daemon; all but `records` go when it ends."""
 
     disk: Path
@@ -61,7 +61,7 @@ class Home:
         return {"PATH": f"{self.bin}:{os.environ.get('PATH', os.defpath)}", "TMPDIR": str(self.tmp)}
 
 
-async def settle_in(toolchain: Toolchain, spec: DaemonSpec, site: Site) -> Home:
+async def settle_in(toolchain: Toolchain, spec: DaemonSpec, site: Slot) -> DaemonDirs:
     """Make the folders of a private daemon, its disk and its cgroup, and note all of them in the ledger.
 
     Raises:
@@ -72,7 +72,7 @@ async def settle_in(toolchain: Toolchain, spec: DaemonSpec, site: Site) -> Home:
     short = Path("/run") if os.access("/run", os.W_OK) else Path(tempfile.gettempdir())
     sockets = site.ledger.own_folder(short / name)
     cgroup = Cgroup(site.ledger.own_cgroup(name))
-    home = Home(base / "disk", sockets, base / "bin", site.records, cgroup, spec.limits)
+    home = DaemonDirs(base / "disk", sockets, base / "bin", site.records, cgroup, spec.limits)
     home.disk.mkdir()
     if spec.limits.disk is not None:
         await mount_disk(base / "disk.img", home.disk, spec.limits.disk)
@@ -102,7 +102,7 @@ class Service:
     """A private daemon's process: it can be stopped, and started again on the same root."""
 
     def __init__(
-        self, home: Home, site: Site, command: Command, ready: Callable[[], Coroutine[Any, Any, bool]]
+        self, home: DaemonDirs, site: Slot, command: Command, ready: Callable[[], Coroutine[Any, Any, bool]]
     ) -> None:
         self.kind = Path(command.argv[0]).name
         self._home, self._site, self._command, self._ready = home, site, replace(command, cores=site.cores), ready
@@ -168,15 +168,15 @@ class Service:
             if process is self._process and status is not None:
                 return status
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """Leave it running, and forget it."""
         if self._process:
-            self._process.let_go()
+            self._process.detach()
 
 
 @asynccontextmanager
 async def running(
-    home: Home, site: Site, command: Command, ready: Callable[[], Coroutine[Any, Any, bool]]
+    home: DaemonDirs, site: Slot, command: Command, ready: Callable[[], Coroutine[Any, Any, bool]]
 ) -> AsyncIterator[Service]:
     """Start a daemon and wait until it is ready; end it on leaving, unless the site says to keep it.
 
@@ -193,7 +193,7 @@ async def running(
             kept = site.keep
         finally:
             if kept:
-                service.let_go()
+                service.detach()
             else:
                 with anyio.CancelScope(shield=True):
                     await service.stop()

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Final
 
-from harness.daemons.base import Daemon, DaemonFacts, PruneRequest, Site
+from harness.daemons.base import Daemon, DaemonFacts, PruneRequest, Slot
 from harness.daemons.buildkitd import Buildkitd, open_buildkitd
 from harness.daemons.buildx import BUILDER, Buildx, client_environment
 from harness.host.proc import Command, run
@@ -39,7 +39,7 @@ class Remote:
 
 
 @asynccontextmanager
-async def open_remote(toolchain: Toolchain, spec: DaemonSpec, site: Site) -> AsyncIterator[Daemon]:
+async def open_remote(toolchain: Toolchain, spec: DaemonSpec, site: Slot) -> AsyncIterator[Daemon]:
     """Start a private buildkitd, and make a builder for it; see `OpenDaemon`."""
     async with open_buildkitd(toolchain, spec, site) as buildkitd:
         buildx = Buildx(

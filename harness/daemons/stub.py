@@ -15,7 +15,7 @@ from typing import Final
 
 import anyio
 
-from harness.daemons.base import BuildRequest, Daemon, DaemonFacts, PruneRequest, RunningBuild, Site
+from harness.daemons.base import BuildRequest, Daemon, DaemonFacts, PruneRequest, RunningBuild, Slot
 from harness.daemons.private import Service, running, settle_in
 from harness.host.proc import Command
 from harness.scenario import DaemonSpec
@@ -83,7 +83,7 @@ class Stub:
 
 
 @asynccontextmanager
-async def open_stub(toolchain: Toolchain, spec: DaemonSpec, site: Site) -> AsyncIterator[Daemon]:
+async def open_stub(toolchain: Toolchain, spec: DaemonSpec, site: Slot) -> AsyncIterator[Daemon]:
     """Start a process in the daemon's place; see `OpenDaemon`."""
     home = await settle_in(toolchain, spec, site)
 

@@ -30,7 +30,7 @@ class ClientDump:
         if self.build.client.returncode is not None:
             raise CaptureError("the client has returned since")
         file = folder / "client-goroutines.txt"
-        with file.open("wb") as dump, self.build.overheard(dump.write):
+        with file.open("wb") as dump, self.build.tee(dump.write):
             for process in self._processes():
                 with suppress(ProcessLookupError), anyio.move_on_after(self.each):
                     os.kill(process.pid, signal.SIGQUIT)

@@ -16,11 +16,11 @@ from typing import Final
 
 from harness.analysis.leak import leak_of
 from harness.analysis.rates import quantile
-from harness.analysis.two_sample import FINAL_ALPHA, HALFWAY_ALPHA, Contrast, Said, contrast
+from harness.analysis.two_sample import FINAL_ALPHA, HALFWAY_ALPHA, Said, TwoSampleTest, contrast
 from harness.core.errors import Interrupted, UsageError
 from harness.core.outcome import ExitCode, Outcome
 from harness.core.records import Audit, Finding, Iteration, Leak
-from harness.experiments.series import Name, Seen, Series, Side
+from harness.experiments.series import Name, SeenRun, Series, Side
 from harness.store.folder import RunFolder
 
 _DAEMONS_OF_A_LOOK: Final = 1000
@@ -44,7 +44,7 @@ class NothingDiffers(UsageError):
 
 
 @dataclass(frozen=True)
-class Budget:
+class RunBudget:
     """How much is spent at most; the first bound that is reached ends it, at the end of a pair."""
 
     iterations: int
@@ -58,7 +58,7 @@ class Budget:
 
 
 @dataclass(frozen=True)
-class Of:
+class SideResult:
     """What one side came to."""
 
     toolchain: str
@@ -82,11 +82,11 @@ class Comparison:
 
     scenario: str
     seed: int
-    sides: dict[Name, Of]
+    sides: dict[Name, SideResult]
     verdict: Said
     because: str
     exit_code: ExitCode
-    contrast: Contrast
+    contrast: TwoSampleTest
     """What the looks say, whether or not they were cut short."""
     more_iterations: int | None
     """About how many more a side would be enough."""
@@ -98,11 +98,11 @@ async def compare(
     series: Series,
     a: Side,
     b: Side,
-    budget: Budget,
+    budget: RunBudget,
     *,
     factor: float,
     margin: float | None,
-    told: Callable[[Seen], None],
+    told: Callable[[SeenRun], None],
 ) -> Comparison:
     """Compare two sides; see the steps above.
 
@@ -118,12 +118,12 @@ async def compare(
     """
     await series.require(a, b)
 
-    def held(alpha: float) -> Contrast:
+    def held(alpha: float) -> TwoSampleTest:
         exposures = [[seen.exposure for seen in series.of(side.name)] for side in (a, b)]
         return contrast(*exposures, alpha=alpha, factor=factor, margin=margin)
 
     tested, interrupted, pairs, spent = False, False, 0, 0.0
-    result: Contrast | None = None
+    result: TwoSampleTest | None = None
     try:
         while spent < 1.0 and result is None:
             for side in (a, b) if pairs % 2 == 0 else (b, a):
@@ -149,7 +149,7 @@ def _silent(series: Series) -> bool:
     return any(len(seen) >= _SILENT and not any(each.exposure.builds for each in seen) for seen in of_each)
 
 
-def _concluded(series: Series, sides: tuple[Side, Side], result: Contrast, *, interrupted: bool) -> Comparison:
+def _concluded(series: Series, sides: tuple[Side, Side], result: TwoSampleTest, *, interrupted: bool) -> Comparison:
     """Return what the looks come to. What is cut short, or mostly broke, is neither a difference nor the lack of it."""
     of = {side.name: _of(series, side) for side in sides}
     spoilt = [name for name, one in of.items() if one.nothing * 2 > one.looks]
@@ -169,7 +169,7 @@ def _concluded(series: Series, sides: tuple[Side, Side], result: Contrast, *, in
     )
 
 
-def _of(series: Series, side: Side) -> Of:
+def _of(series: Series, side: Side) -> SideResult:
     seen = series.of(side.name)
     tails: list[float] = []
     audits: list[Audit] = []
@@ -177,7 +177,7 @@ def _of(series: Series, side: Side) -> Of:
         folder = RunFolder(series.path.parent / Path(each.look.folder).name)  # wherever we are started from
         tails += _tails(folder)
         audits += _audits(folder, each.number)
-    return Of(
+    return SideResult(
         side.toolchain,
         side.settings,
         next((each.look.daemon for each in seen if each.look.daemon), ""),

@@ -19,8 +19,8 @@ from pydantic import TypeAdapter, ValidationError
 from harness.analysis.two_sample import Exposure
 from harness.core.errors import StoreError, UsageError
 from harness.core.rng import SEED_BITS, Dice, first_seed
-from harness.experiments.short_run import Look, look
-from harness.run.observer import Audience, Nobody
+from harness.experiments.short_run import ShortRun, look
+from harness.run.observer import NullObserver, Reporter
 from harness.run.plan import RunOptions, plan_run
 from harness.scenario import Scenario
 from harness.scenario.dump import dump
@@ -81,7 +81,7 @@ class Side:
         """All that makes it what it is, as JSON keeps it."""
         return {"toolchain": self.toolchain, "settings": [*self.settings], "scenario": dump(self.scenario)}
 
-    async def require(self, results: Path, audience: Audience) -> dict[str, str]:
+    async def require(self, results: Path, audience: Reporter) -> dict[str, str]:
         """See that it can be had, before hours are spent on the other one; return its programs' SHA-256.
 
         Raises:
@@ -117,14 +117,14 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Seen:
+class SeenRun:
     """One look at one side, as it counts."""
 
     side: Name
     number: int
     """Which one at this side it is, from 1."""
     exposure: Exposure
-    look: Look
+    look: ShortRun
     seconds: float
     """What all looks up to it have taken."""
     known: bool = False
@@ -139,16 +139,16 @@ class Series:
     results: Path
     seed: int
     argv: tuple[str, ...] = ()
-    audience: Audience = field(default_factory=Nobody)
-    looks: list[Seen] = field(default_factory=list)
-    known: list[Seen] = field(default_factory=list)
+    audience: Reporter = field(default_factory=NullObserver)
+    looks: list[SeenRun] = field(default_factory=list)
+    known: list[SeenRun] = field(default_factory=list)
     """What an earlier process saw, and is not asked for yet."""
     seconds: float = 0.0
     """What it took so far, by the end of its last look."""
     _since: float = field(default_factory=monotonic)
 
     @classmethod
-    def begin(cls, question: Question, results: Path, argv: Sequence[str], audience: Audience) -> "Series":
+    def begin(cls, question: Question, results: Path, argv: Sequence[str], audience: Reporter) -> "Series":
         """Make the folder of a new one, `results/<scenario>/<kind>-<UTC time>-<4 hex>`, and write what it is to be.
 
         Args:
@@ -174,7 +174,7 @@ class Series:
         return series
 
     @classmethod
-    def resume(cls, name: str, question: Question, results: Path, argv: Sequence[str], audience: Audience) -> "Series":
+    def resume(cls, name: str, question: Question, results: Path, argv: Sequence[str], audience: Reporter) -> "Series":
         """Go on with one that was ended, at whatever time; the look that it was in the middle of is made anew.
 
         Args:
@@ -228,11 +228,11 @@ class Series:
             raise OtherWords(self.path, differ)
         folder.write_json(_BEGUN, begun)
 
-    def of(self, side: Name) -> list[Seen]:
+    def of(self, side: Name) -> list[SeenRun]:
         """Return the looks at a side."""
         return [seen for seen in self.looks if seen.side == side]
 
-    async def look(self, side: Side, iterations: int) -> Seen:
+    async def look(self, side: Side, iterations: int) -> SeenRun:
         """Look at a side once more; its n-th look has the same plan of actions as the other side's n-th.
 
         Raises:
@@ -257,7 +257,7 @@ class Series:
             argv=self.argv,
         )
         self.seconds, self._since = self.seconds + monotonic() - self._since, monotonic()
-        seen = Seen(side.name, number, Exposure(done.builds, done.said == "hang"), done, self.seconds)
+        seen = SeenRun(side.name, number, Exposure(done.builds, done.said == "hang"), done, self.seconds)
         self.looks.append(seen)
         with (self.path / _LOOKS).open("a") as file:
             file.write(_line(seen))
@@ -268,11 +268,11 @@ class Series:
         RunFolder(self.path).write_json(name, content)
 
 
-def _line(seen: Seen) -> str:
+def _line(seen: SeenRun) -> str:
     return json.dumps(asdict(seen)) + "\n"
 
 
-def _seen_in(file: Path) -> list[Seen]:
+def _seen_in(file: Path) -> list[SeenRun]:
     """Return the looks that a file has; a last line that a crash cut short is no look, and is taken away."""
     whole, end, torn = (file.read_text() if file.exists() else "").rpartition("\n")
     if torn:
@@ -280,6 +280,6 @@ def _seen_in(file: Path) -> list[Seen]:
         draft.write_text(whole + end)
         draft.replace(file)
     try:
-        return [TypeAdapter(Seen).validate_json(line) for line in whole.splitlines()]
+        return [TypeAdapter(SeenRun).validate_json(line) for line in whole.splitlines()]
     except ValidationError as error:
         raise StoreError(file, f"cannot be read: {error}") from error

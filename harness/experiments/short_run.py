@@ -9,7 +9,7 @@ from harness.core.errors import Interrupted
 from harness.core.outcome import Ending, Outcome, Verdict
 from harness.core.records import Finding, Iteration, Summary
 from harness.run.engine import run_scenario
-from harness.run.observer import Audience, Nobody
+from harness.run.observer import NullObserver, Reporter
 from harness.run.plan import RunOptions
 from harness.scenario import Scenario
 from harness.scenario.model import OnHang
@@ -20,7 +20,7 @@ _NOT_COUNTED: Final = frozenset({Outcome.FAILED, Outcome.INFRA})
 
 
 @dataclass(frozen=True)
-class Look:
+class ShortRun:
     """What one run said of a toolchain."""
 
     toolchain: str
@@ -56,10 +56,10 @@ async def look(
     results: Path,
     iterations: int,
     seed: int,
-    audience: Audience | None = None,
+    audience: Reporter | None = None,
     shards: int = 1,
     argv: tuple[str, ...] = (),
-) -> Look:
+) -> ShortRun:
     """Run a scenario on a toolchain until it hangs, or until so many iterations are done.
 
     The daemon is neither kept nor asked what it still does: that is a matter of a run by itself.
@@ -81,19 +81,19 @@ async def look(
     stop = scenario.stop.model_copy(update={"iterations": iterations, "hangs": 1})
     options = RunOptions(results=results, toolchain=toolchain, seed=seed, shards=shards, argv=argv)
     bounded = scenario.model_copy(update={"stop": stop, "on_hang": _QUIET})
-    [(summary, folder)] = await run_scenario(bounded, options, lambda _: audience or Nobody())
+    [(summary, folder)] = await run_scenario(bounded, options, lambda _: audience or NullObserver())
     if summary.ending is Ending.INTERRUPTED and summary.verdict is not Verdict.HANG:
         raise Interrupted
     return _seen_in(summary, folder)
 
 
-def _seen_in(summary: Summary, folder: RunFolder) -> Look:
+def _seen_in(summary: Summary, folder: RunFolder) -> ShortRun:
     """Return what a finished run said."""
     builds = summary.rate.trials
     if summary.verdict is Verdict.HANG:
         builds = _begun_as_it_hung(folder)
     said: dict[Verdict, Literal["hang", "clean", "nothing"]] = {Verdict.HANG: "hang", Verdict.CLEAN: "clean"}
-    return Look(
+    return ShortRun(
         toolchain=summary.daemon["toolchain"],
         seed=summary.seed,
         said=said.get(summary.verdict, "nothing"),

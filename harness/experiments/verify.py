@@ -22,7 +22,7 @@ from harness.analysis.two_sample import chance_of_silence, clean_needed
 from harness.core.errors import Interrupted
 from harness.core.outcome import ExitCode
 from harness.core.records import Rate
-from harness.experiments.series import Seen, Series, Side
+from harness.experiments.series import SeenRun, Series, Side
 
 Said = Literal["fixed", "not fixed", "no power", "another hang", "host changed", "not enough"]
 
@@ -42,7 +42,7 @@ _FORGOTTEN: Final = 100_000
 
 
 @dataclass(frozen=True)
-class Demand:
+class VerifyOptions:
     """What is asked."""
 
     confidence: float
@@ -92,7 +92,7 @@ class Verification:
 
 
 async def verify(
-    series: Series, broken: Side, fixed: Side, demand: Demand, told: Callable[[Seen], None]
+    series: Series, broken: Side, fixed: Side, demand: VerifyOptions, told: Callable[[SeenRun], None]
 ) -> Verification:
     """Verify that B is free of A's hang; see the steps above.
 
@@ -126,9 +126,9 @@ class _Verifying:
     series: Series
     broken: Side
     fixed: Side
-    demand: Demand
-    told: Callable[[Seen], None]
-    known: list[Seen] = field(default_factory=list)
+    demand: VerifyOptions
+    told: Callable[[SeenRun], None]
+    known: list[SeenRun] = field(default_factory=list)
     """The looks at A by which its rate is known."""
 
     async def through(self) -> tuple[Said, str]:
@@ -151,7 +151,7 @@ class _Verifying:
         return rate(sum(_signature(seen) in self.of_a for seen in self.looks_at_b if _hung(seen)), self.builds_of_b)
 
     @property
-    def looks_at_b(self) -> list[Seen]:
+    def looks_at_b(self) -> list[SeenRun]:
         return self.series.of("B")
 
     @property
@@ -193,7 +193,7 @@ class _Verifying:
         """Whether the time is over."""
         return self.demand.seconds is not None and self.series.seconds >= self.demand.seconds
 
-    async def look(self, side: Side, iterations: int) -> Seen:
+    async def look(self, side: Side, iterations: int) -> SeenRun:
         seen = await self.series.look(side, min(iterations, self.longest))
         self.told(seen)
         return seen
@@ -262,7 +262,7 @@ class _Verifying:
         more = max((self.needed or 0) - self.builds_of_b, 0)
         return f"0 hangs in {self.builds_of_b} builds on B; {more:,} more without a hang would say that it is fixed"
 
-    def told_not_fixed(self, seen: Seen) -> str:
+    def told_not_fixed(self, seen: SeenRun) -> str:
         of = "a hang that A has too" if _signature(seen) == _SIGNATURE else _signature(seen)
         return (
             f"B hangs too: {of}, within {seen.exposure.builds} builds of its daemon {seen.number}, after "
@@ -330,17 +330,17 @@ class _Verifying:
         )
 
 
-def _builds(looks: Sequence[Seen]) -> int:
+def _builds(looks: Sequence[SeenRun]) -> int:
     return sum(seen.exposure.builds for seen in looks)
 
 
-def _hung(seen: Seen) -> bool:
+def _hung(seen: SeenRun) -> bool:
     return seen.exposure.hung
 
 
-def _signature(seen: Seen) -> str:
+def _signature(seen: SeenRun) -> str:
     return seen.look.signature or _SIGNATURE
 
 
-def _is(seen: Seen, signature: str) -> bool:
+def _is(seen: SeenRun, signature: str) -> bool:
     return _hung(seen) and _signature(seen) == signature

@@ -23,7 +23,7 @@ _MEMORY_STALLED: Final = 0.5
 
 
 @dataclass
-class Attention:
+class AttendedClock:
     """A clock that stands still while nobody could have watched."""
 
     attended: float = 0.0

@@ -59,7 +59,7 @@ class DiskLow(InfraError):
 
 
 @dataclass(frozen=True)
-class Burden:
+class ResourceDemand:
     """What a part of a scenario would take of this host, in bytes."""
 
     what: str
@@ -79,7 +79,7 @@ class Unbearable(UsageError):
         )
 
 
-def require_bearable(burdens: Sequence[Burden], folder: Path) -> None:
+def require_bearable(burdens: Sequence[ResourceDemand], folder: Path) -> None:
     """Check that this host has what a scenario takes, all of it at once.
 
     Args:

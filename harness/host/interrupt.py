@@ -17,7 +17,7 @@ class Interrupt:
         self._scopes: list[anyio.CancelScope] = []
 
     @contextmanager
-    def heeded(self) -> Iterator[None]:
+    def cancellable(self) -> Iterator[None]:
         """Have what is done inside cancelled by a signal, also by one that came before."""
         with anyio.CancelScope() as scope:
             self._scopes.append(scope)

@@ -114,7 +114,7 @@ class Ledger:
         if ledger._lock is None:
             raise LedgerTaken(name)
         if ledger.file.exists() or ledger._draft.exists():
-            ledger.let_go()
+            ledger.detach()
             raise LedgerTaken(name)
         ledger.write()
         return ledger
@@ -216,7 +216,7 @@ class Ledger:
         self.file.unlink(missing_ok=True)
         self._release(remove=True)
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """Leave what is in it to `repro clean`, also while we live."""
         self._release(remove=False)
 
@@ -233,7 +233,7 @@ class Ledger:
     def _draft(self) -> Path:
         return self.file.with_name(f"{self.name}.draft")
 
-    async def settle(self) -> list[str]:
+    async def reclaim(self) -> list[str]:
         """End, unmount and remove everything in it; return what could not be, one sentence each.
 
         The ledger itself goes once nothing is left; else it is let go.
@@ -248,7 +248,7 @@ class Ledger:
             if not problems:
                 self.discard()
         finally:
-            self.let_go()
+            self.detach()
         return problems
 
     def _take(self) -> bool:
@@ -269,7 +269,7 @@ class Ledger:
             self._release(remove=True)
             return False
         if now.harness != self.harness:
-            self.let_go()
+            self.detach()
             raise LeftAlone(self.name, "begun again meanwhile")
         vars(self).update({key: value for key, value in vars(now).items() if key != "_lock"})
         return True

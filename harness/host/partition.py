@@ -10,7 +10,7 @@ from harness.host.hostinfo import MEMORY_FLOOR
 
 
 @dataclass(frozen=True)
-class Share:
+class Allocation:
     """One daemon's share."""
 
     shard: int = 1
@@ -21,10 +21,10 @@ class Share:
     """Bytes that it and its steps may use; None where nothing limits them."""
 
 
-ALL: Final = Share()
+ALL: Final = Allocation()
 
 
-def shares(count: int) -> tuple[Share, ...]:
+def allocations(count: int) -> tuple[Allocation, ...]:
     """Divide the cores and the free memory that we may use among so many daemons; a single one has all of both.
 
     With more daemons than cores, some have the same one.
@@ -35,6 +35,6 @@ def shares(count: int) -> tuple[Share, ...]:
     memory = (psutil.virtual_memory().available - MEMORY_FLOOR) // count
     each, more = divmod(len(cores), count)
     if not each:
-        return tuple(Share(n + 1, (cores[n % len(cores)],), memory) for n in range(count))
+        return tuple(Allocation(n + 1, (cores[n % len(cores)],), memory) for n in range(count))
     starts = [n * each + min(n, more) for n in range(count + 1)]
-    return tuple(Share(n + 1, tuple(cores[starts[n] : starts[n + 1]]), memory) for n in range(count))
+    return tuple(Allocation(n + 1, tuple(cores[starts[n] : starts[n + 1]]), memory) for n in range(count))

@@ -171,9 +171,9 @@ class Child:
             await self.wait()
         if self._returncode is not None:
             self._popen.wait()
-        self.let_go()
+        self.detach()
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """Close the descriptors; the process is not touched."""
         os.close(self._pidfd)
         if self._output is not None:

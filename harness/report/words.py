@@ -17,7 +17,7 @@ def headline(folder: RunFolder, summary: Summary | None, story: Mapping[str, Any
     """Return the verdict, and what it rests on."""
     if summary:
         return summary.verdict.upper(), summary.because
-    if folder.goes_on:
+    if folder.is_locked:
         return NO_VERDICT, f"the run goes on (pid {story['pid']})"
     return NO_VERDICT, "the run died; `repro resume` goes on with it"
 

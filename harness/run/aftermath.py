@@ -17,7 +17,7 @@ from harness.core.errors import CaptureError, SubjectError
 from harness.core.outcome import Outcome
 from harness.core.records import Answer, Said
 from harness.daemons.base import BuildRequest, Daemon, Restartable, TellsBuilds
-from harness.host.attended_clock import Attention
+from harness.host.attended_clock import AttendedClock
 from harness.host.proc import child
 from harness.scenario import Detect
 
@@ -72,7 +72,7 @@ async def examine(daemon: Daemon, probes: Probes, thresholds: Detect) -> Mapping
 
 async def _build(daemon: Daemon, request: BuildRequest, thresholds: Detect, asked: Outcome) -> Answer:
     """Run one build, watched like any other; say whether it came to the outcome that is asked for."""
-    began, attention, rules = anyio.current_time(), Attention(), detectors(thresholds)
+    began, attention, rules = anyio.current_time(), AttendedClock(), detectors(thresholds)
     async with child(daemon.build(request)) as client:
         watch = Watch("aftermath", request, client, attention)
         async with anyio.create_task_group() as tasks:

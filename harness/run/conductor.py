@@ -9,14 +9,14 @@ import anyio
 import anyio.to_thread
 
 from harness.core.outcome import Ending, Outcome
-from harness.host.attended_clock import Attention
+from harness.host.attended_clock import AttendedClock
 from harness.host.cache import cache_folder
 from harness.host.hostinfo import require_room_to_go_on
 from harness.run.observer import Observer
 from harness.scenario import Scenario
 from harness.store.database import Database
 from harness.store.folder import RunFolder
-from harness.store.resume_point import NOTHING_YET, Past
+from harness.store.resume_point import NOTHING_YET, ResumePoint
 
 TEND_SECONDS: Final = 1.0
 """What a power cut may cost of the records; a disk that fills by more than its reserve in that time fills up."""
@@ -24,7 +24,7 @@ _FULL_EVIDENCE: Final = 3
 """Findings whose evidence is captured, each in full: megabytes. Of later ones there is the progress."""
 
 
-class Ends(Protocol):
+class DaemonSession(Protocol):
     """What goes on at a daemon, and ends with the run."""
 
     def look(self) -> None:
@@ -40,12 +40,17 @@ class Conductor:
     """The state of a run between its start and its verdict."""
 
     def __init__(
-        self, scenario: Scenario, folder: RunFolder, database: Database, observer: Observer, past: Past = NOTHING_YET
+        self,
+        scenario: Scenario,
+        folder: RunFolder,
+        database: Database,
+        observer: Observer,
+        past: ResumePoint = NOTHING_YET,
     ) -> None:
         self.scenario, self.folder, self.database, self.observer = scenario, folder, database, observer
         self.ending: Ending | None = None
         self.detail = ""
-        self.attention = Attention(unattended=past.unattended)
+        self.attention = AttendedClock(unattended=past.unattended)
         self.began = self.since = anyio.current_time()
         """Monotonic time of the run's start, by its own clock; and that up to which it had gone on before."""
         self.ended: float | None = None
@@ -58,7 +63,7 @@ class Conductor:
         self._past = past
         self._generation, self._series = past.generation, past.series
         self._hunted, self._captured = past.hunted, past.captured
-        self._sessions: list[Ends] = []
+        self._sessions: list[DaemonSession] = []
         self.begin()
 
     def begin(self) -> None:
@@ -90,13 +95,13 @@ class Conductor:
 
     # What sessions ask and tell
 
-    def enter(self, session: Ends) -> int:
+    def enter(self, session: DaemonSession) -> int:
         """Take a session in; return which daemon of the run it has, from 1."""
         self._sessions.append(session)
         self._generation += 1
         return self._generation
 
-    def leave(self, session: Ends) -> None:
+    def leave(self, session: DaemonSession) -> None:
         """Let a session go; once all iterations are over, that is the end."""
         self._sessions.remove(session)
         if self.exhausted and self.over == self.begun:

@@ -15,7 +15,7 @@ _LEAST_ITERATIONS: Final = 200
 
 
 @dataclass(frozen=True)
-class Budget:
+class DiskBudget:
     """How much a run is going to take, and what that rests on."""
 
     iterations: int
@@ -36,7 +36,7 @@ class Budget:
 class TooLittleDisk(UsageError):
     """A run that would fill the disk before its end."""
 
-    def __init__(self, reckoned: Budget) -> None:
+    def __init__(self, reckoned: DiskBudget) -> None:
         earlier = f"{format_size(reckoned.earlier_bytes)} for {reckoned.earlier_iterations:,}"
         super().__init__(
             f"{reckoned.iterations:,} iterations need about {format_size(reckoned.bytes)} of disk, for run "
@@ -57,7 +57,7 @@ def require_budget(scenario: Scenario, results: Path, cache: Path) -> None:
         raise TooLittleDisk(reckoned)
 
 
-def budget(scenario: Scenario, results: Path, cache: Path) -> Budget | None:
+def budget(scenario: Scenario, results: Path, cache: Path) -> DiskBudget | None:
     """Reckon what a run will take; None where no earlier run says anything.
 
     What is free changes by what others write, too; a run that got smaller on the whole tells nothing.
@@ -78,7 +78,7 @@ def budget(scenario: Scenario, results: Path, cache: Path) -> Budget | None:
             free = free_bytes(path for path in (results, cache) if path.exists())
             if count and free is not None:
                 needed = round(taken.bytes / taken.iterations * count)
-                return Budget(count, needed, free, run, taken.iterations, taken.bytes)
+                return DiskBudget(count, needed, free, run, taken.iterations, taken.bytes)
     return None
 
 

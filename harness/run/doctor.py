@@ -138,7 +138,7 @@ async def _limits() -> AsyncIterator[Check]:
         yield await _tried("disk", _disk(ledger, name), "limited")
     finally:
         with anyio.CancelScope(shield=True):
-            problems = await ledger.settle()
+            problems = await ledger.reclaim()
     if problems:
         yield Check("leftovers", "limited", f"{'; '.join(problems)}; `repro clean` tries again")
 

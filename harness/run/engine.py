@@ -33,12 +33,12 @@ from harness.host.hostinfo import describe, require_bearable
 from harness.host.interrupt import interruptible
 from harness.host.ledger import LeftAlone, ledgers
 from harness.run.disk_budget import require_budget
-from harness.run.observer import Audience
+from harness.run.observer import Reporter
 from harness.run.plan import RunOptions, plan_run
 from harness.run.run import Run
 from harness.scenario import Scenario
 from harness.store.folder import RunFolder
-from harness.store.resume_point import Past, past_of, settle
+from harness.store.resume_point import ResumePoint, mark_cut_off, resume_point_of
 from harness.toolchain import Toolchain
 
 _UNFINISHED: Final = {Ending.INTERRUPTED, Ending.INFRA}
@@ -96,7 +96,7 @@ class NotGivenBack(InfraError):
 
 
 async def run_scenario(
-    scenario: Scenario, options: RunOptions, audience_of: Callable[[str], Audience]
+    scenario: Scenario, options: RunOptions, audience_of: Callable[[str], Reporter]
 ) -> list[tuple[Summary, RunFolder]]:
     """Run a scenario against each of its daemons, side by side; see the steps above.
 
@@ -120,7 +120,7 @@ async def run_scenario(
         raise ShardsOfMany
     async with interruptible() as interrupt:
         plans = []
-        with interrupt.heeded():
+        with interrupt.cancellable():
             for name, each in scenario.by_daemon().items():
                 plans.append(await plan_run(name, each, options, audience_of(name).preparing))
         if interrupt.came:
@@ -150,7 +150,7 @@ async def run_scenario(
     return [(summaries[run.folder.path], run.folder) for run in runs]
 
 
-async def resume_run(folder: RunFolder, scenario: Scenario, argv: tuple[str, ...], audience: Audience) -> Summary:
+async def resume_run(folder: RunFolder, scenario: Scenario, argv: tuple[str, ...], audience: Reporter) -> Summary:
     """Go on with a run that died, was interrupted, or has got a later end, with the seed that it had.
 
     Args:
@@ -168,7 +168,7 @@ async def resume_run(folder: RunFolder, scenario: Scenario, argv: tuple[str, ...
         story = folder.read_json("run.json")
         if not (folder.path / "run.db").exists():
             raise NeverBegan(folder)
-        past, summary = past_of(folder), folder.summary()
+        past, summary = resume_point_of(folder), folder.summary()
         if summary and not _has_more(summary, scenario, past):
             raise Ended(folder, summary)
         options = RunOptions(
@@ -177,7 +177,7 @@ async def resume_run(folder: RunFolder, scenario: Scenario, argv: tuple[str, ...
             allow_host_damage=story["allow_host_damage"],
         )
         async with interruptible() as interrupt:
-            with interrupt.heeded():
+            with interrupt.cancellable():
                 await _give_back(folder)
                 plan = await plan_run(story["name"], scenario, options, audience.preparing)
             if interrupt.came:
@@ -188,7 +188,7 @@ async def resume_run(folder: RunFolder, scenario: Scenario, argv: tuple[str, ...
                 differing = sorted(program for program in had | has if had.get(program) != has.get(program))
                 raise OtherToolchain(folder, plan.toolchain.spec, differing)
             require_bearable([*plan.burdens(story["shards"])], cache_folder("daemons"))
-            settle(folder)
+            mark_cut_off(folder)
             (folder.path / "summary.json").unlink(missing_ok=True)
             story.pop("kept", None)
             story["pid"] = os.getpid()
@@ -198,7 +198,7 @@ async def resume_run(folder: RunFolder, scenario: Scenario, argv: tuple[str, ...
             return await Run(plan, folder, story, audience, past).through(interrupt)
 
 
-def _has_more(summary: Summary, scenario: Scenario, past: Past) -> bool:
+def _has_more(summary: Summary, scenario: Scenario, past: ResumePoint) -> bool:
     """Whether a run that ended has anything left to do."""
     stop = scenario.stop
     later = (stop.iterations is None or past.begun < stop.iterations) and (
@@ -213,7 +213,7 @@ async def _give_back(folder: RunFolder) -> None:
     for ledger in [*ledgers()]:
         if ledger.name == folder.name or ledger.name.startswith(f"{folder.name}-"):
             try:
-                problems += await ledger.settle()
+                problems += await ledger.reclaim()
             except LeftAlone as error:
                 problems.append(str(error))
     if problems:

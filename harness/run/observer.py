@@ -6,7 +6,7 @@ from harness.core.records import Action, Finding, Iteration, Sample
 from harness.daemons.base import Daemon
 from harness.scenario import Scenario
 from harness.store.folder import RunFolder
-from harness.store.resume_point import Past
+from harness.store.resume_point import ResumePoint
 
 
 class Observer(Protocol):
@@ -29,25 +29,25 @@ class Observer(Protocol):
         ...
 
 
-class Audience(Observer, Protocol):
+class Reporter(Observer, Protocol):
     """An observer that also hears of the run's beginning."""
 
     def preparing(self, what: str) -> None:
         """Something that may take a while has begun."""
         ...
 
-    def started(self, scenario: Scenario, folder: RunFolder, daemon: Daemon, seed: int, past: Past) -> None:
+    def started(self, scenario: Scenario, folder: RunFolder, daemon: Daemon, seed: int, past: ResumePoint) -> None:
         """The daemon is up, and the run begins, or goes on after its past."""
         ...
 
 
-class Nobody:
+class NullObserver:
     """An audience of none, for runs that are told of as a whole."""
 
     def preparing(self, what: str) -> None:
         """Nobody hears of it."""
 
-    def started(self, scenario: Scenario, folder: RunFolder, daemon: Daemon, seed: int, past: Past) -> None:
+    def started(self, scenario: Scenario, folder: RunFolder, daemon: Daemon, seed: int, past: ResumePoint) -> None:
         """Nobody hears of it."""
 
     def iterated(self, iteration: Iteration) -> None:

@@ -16,7 +16,7 @@ from harness.core.errors import CaptureError
 from harness.core.outcome import Outcome
 from harness.core.records import Iteration
 from harness.daemons.base import Daemon, TellsBuilds
-from harness.host.attended_clock import Attention
+from harness.host.attended_clock import AttendedClock
 
 _LOOKS: Final = 3
 """How often one looks within the time after which a record is a finding."""
@@ -68,7 +68,7 @@ class Orphans:
         self,
         daemon: Daemon,
         threshold: float,
-        attention: Attention,
+        attention: AttendedClock,
         found: Callable[[Orphan], Awaitable[None]],
         released: Callable[[int], None],
     ) -> None:
@@ -112,7 +112,7 @@ class Orphans:
         due = [self._threshold - self._waited(awaited) for awaited in self._awaited.values() if awaited.said]
         return max(_SOON_SECONDS, min([self._pause, *due]))
 
-    async def settle(self, given_up: Callable[[], bool]) -> None:
+    async def drain(self, given_up: Callable[[], bool]) -> None:
         """Return once no build is expected, each has become a finding, or nobody wants to know; in bounded time.
 
         To be called when no build begins any more, while `keep` goes on.

@@ -11,7 +11,7 @@ from harness.daemons.base import OpenDaemon
 from harness.daemons.host import open_host
 from harness.daemons.table import DAEMONS, DRIVERS
 from harness.host.cache import cache_folder
-from harness.host.hostinfo import Burden, require_private_daemons
+from harness.host.hostinfo import ResourceDemand, require_private_daemons
 from harness.scenario import Scenario
 from harness.toolchain import NEEDS, Toolchain, equip, resolve
 
@@ -97,12 +97,12 @@ class Plan:
         """The names of actors that delete or disturb."""
         return [actor.name for actor in self.actors if actor.disturbs]
 
-    def burdens(self, shards: int = 1) -> Iterator[Burden]:
+    def burdens(self, shards: int = 1) -> Iterator[ResourceDemand]:
         """Yield what the run would take of this host, with so many daemons side by side."""
         daemon = self.scenario.daemon
         for _ in range(shards):
             if daemon.limits.disk is not None:
-                yield Burden("daemon.limits.disk", disk=daemon.limits.disk)
+                yield ResourceDemand("daemon.limits.disk", disk=daemon.limits.disk)
             for actor in self.actors:
                 yield from actor.burdens(daemon)
 

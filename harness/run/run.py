@@ -16,20 +16,20 @@ from harness.buildkit.diagnosis import diagnose_finding
 from harness.core.errors import InfraError, SubjectError
 from harness.core.outcome import Ending
 from harness.core.records import Action, Answer, Audit, Finding, Iteration, Summary
-from harness.daemons.base import Site
+from harness.daemons.base import Slot
 from harness.daemons.registry import open_registry
 from harness.host.cache import cache_folder
 from harness.host.interrupt import Interrupt, first_of
 from harness.host.ledger import Ledger
-from harness.host.partition import ALL, Share, shares
+from harness.host.partition import ALL, Allocation, allocations
 from harness.run.aftermath import Probes, examine
 from harness.run.conductor import Conductor
-from harness.run.observer import Audience
+from harness.run.observer import Reporter
 from harness.run.plan import Plan
 from harness.run.session import Session
 from harness.scenario import Scenario, dump
 from harness.store.folder import RunFolder
-from harness.store.resume_point import NOTHING_YET, Past
+from harness.store.resume_point import NOTHING_YET, ResumePoint
 
 _STAGING: Final = "-staging"
 _OTHER: Final = Generate.model_validate({"stages": 2, "steps": 1, "layer": "5003B", "step": "copy"})
@@ -44,8 +44,8 @@ class Run:
     folder: RunFolder
     story: dict[str, Any]
     """What `run.json` says."""
-    audience: Audience
-    past: Past = NOTHING_YET
+    audience: Reporter
+    past: ResumePoint = NOTHING_YET
     conductor: Conductor | None = None
     _kept: set[str] = field(default_factory=set)
     """The daemons that are left to the user."""
@@ -70,7 +70,7 @@ class Run:
         began = anyio.current_time()
         ending, detail = Ending.INTERRUPTED, ""
         try:
-            with interrupt.heeded():
+            with interrupt.cancellable():
                 await self._perform()
             if self.conductor and self.conductor.ending:
                 ending, detail = self.conductor.ending, self.conductor.detail
@@ -103,13 +103,13 @@ class Run:
                     async with anyio.create_task_group() as beside:
                         beside.start_soon(self.conductor.watch_over)
                         async with anyio.create_task_group() as shards:
-                            for share in shares(self.story["shards"]):
+                            for share in allocations(self.story["shards"]):
                                 shards.start_soon(self._shard, self.conductor, share, staging)
                         beside.cancel_scope.cancel()
                     if self.conductor.exhausted:  # also where all had begun already when the run was gone on with
                         self.conductor.end(Ending.ITERATIONS)
 
-    async def _shard(self, conductor: Conductor, share: Share, staging: Path) -> None:
+    async def _shard(self, conductor: Conductor, share: Allocation, staging: Path) -> None:
         """Have one daemon after the other, until there is no more to do."""
         since = conductor.since
         if share is not ALL:
@@ -121,7 +121,7 @@ class Run:
             await self._on_a_daemon(conductor, share, staging, since)
             since = anyio.current_time()
 
-    async def _on_a_daemon(self, conductor: Conductor, share: Share, staging: Path, since: float) -> None:
+    async def _on_a_daemon(self, conductor: Conductor, share: Allocation, staging: Path, since: float) -> None:
         first = not self._daemons
         self._daemons += 1
         name = self.folder.name if first else f"{self.folder.name}-{secrets.token_hex(2)}"
@@ -134,7 +134,7 @@ class Run:
             spec = spec.model_copy(update={"limits": spec.limits.model_copy(update={"memory": memory})})
         async with self._ledger(name) as ledger:
             may_stay = self.story["keep"] or self.scenario.on_hang.then == "hold"
-            site = Site(name, records, ledger, share.cores, may_stay)
+            site = Slot(name, records, ledger, share.cores, may_stay)
             async with self.plan.open_daemon(self.plan.toolchain, spec, site) as daemon:
                 if not self.started:
                     self.started = True
@@ -183,10 +183,10 @@ class Run:
             yield ledger
         finally:
             if self._kept if name.endswith(_STAGING) else name in self._kept:
-                ledger.let_go()
+                ledger.detach()
             else:
                 with anyio.CancelScope(shield=True):
-                    self.left_behind += await ledger.settle()
+                    self.left_behind += await ledger.reclaim()
 
     def _conclude(self, ending: Ending, detail: str, seconds: float) -> Summary:
         """Judge what was recorded, and write the last file."""

@@ -9,7 +9,7 @@ import psutil
 
 from harness.core.records import Sample
 from harness.daemons.base import Daemon, Profiled
-from harness.host.attended_clock import Attention
+from harness.host.attended_clock import AttendedClock
 from harness.host.hostinfo import free_bytes
 
 
@@ -22,7 +22,7 @@ class Sampler:
         records: the run's folder, on a disk of its own perhaps.
     """
 
-    def __init__(self, daemon: Daemon, attention: Attention, records: Path) -> None:
+    def __init__(self, daemon: Daemon, attention: AttendedClock, records: Path) -> None:
         self._daemon, self._attention = daemon, attention
         self._folders = (records, *filter(None, [daemon.facts.disk]))
         self._us, self._pids = _Meter([psutil.Process()]), daemon.facts.pids

@@ -11,7 +11,7 @@ import anyio
 from anyio.abc import ObjectReceiveStream
 from anyio.streams.memory import MemoryObjectSendStream
 
-from harness.actors.base import Actor, Stage
+from harness.actors.base import Actor, ActorEnv
 from harness.buildkit.progress import News, Step
 from harness.client.detectors.table import detectors
 from harness.client.watched_build import Watch
@@ -21,7 +21,7 @@ from harness.core.records import Action, Begun, Birth, Finding, Iteration
 from harness.daemons.base import Daemon
 from harness.evidence.table import Stages, capture_all, of_build, of_orphan
 from harness.host.log_rotation import rotate
-from harness.host.partition import Share
+from harness.host.partition import Allocation
 from harness.run.audit import Auditor
 from harness.run.conductor import Conductor
 from harness.run.notify import notify
@@ -50,7 +50,7 @@ class Session:
         since: monotonic time up to which the moments of triggers have come on the daemon before it.
     """
 
-    def __init__(self, conductor: Conductor, daemon: Daemon, share: Share, since: float) -> None:
+    def __init__(self, conductor: Conductor, daemon: Daemon, share: Allocation, since: float) -> None:
         self.daemon, self.share = daemon, share
         self.began, self.since = conductor.began, since
         self.hang: Finding | None = None
@@ -86,7 +86,7 @@ class Session:
         facts, conductor = self.daemon.facts, self._conductor
         birth = Birth(self.generation, self.share.shard, self._now(), facts.pid, self.share.cores)
         conductor.database.add(birth)
-        stage = Stage(
+        stage = ActorEnv(
             *(self.daemon, self.generation, staging, seed, self.began, conductor.attention),
             *(self, self, self._inflight, registry, self.share.cores),
         )
@@ -103,7 +103,7 @@ class Session:
                         for actor in actors:
                             if actor.builds:
                                 builds.start_soon(actor.perform, stage)
-                    await self._orphans.settle(lambda: conductor.ending is not None)
+                    await self._orphans.drain(lambda: conductor.ending is not None)
                     async with conductor.capturing:  # of what was found without a client
                         pass
                     tasks.cancel_scope.cancel()

@@ -2,18 +2,18 @@
 
 from harness.scenario.dump import dump
 from harness.scenario.load import load
-from harness.scenario.model import ActorSpec, DaemonSpec, Detect, Fault, Limits, Scenario, Setting, Stop, Vocabulary
+from harness.scenario.model import ActorSpec, DaemonSpec, Detect, Limits, Scenario, Setting, Stop, Violation, Vocabulary
 from harness.scenario.schema import json_schema
 
 __all__ = [
     "ActorSpec",
     "DaemonSpec",
     "Detect",
-    "Fault",
     "Limits",
     "Scenario",
     "Setting",
     "Stop",
+    "Violation",
     "Vocabulary",
     "dump",
     "json_schema",

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import Field, SerializeAsAny, field_validator, model_validator
 
-from harness.core.model import Written
+from harness.core.model import StrictModel
 from harness.core.outcome import Outcome
 from harness.core.units import Duration, Size, format_duration
 from harness.scenario.owned import owned_keys
@@ -18,21 +18,21 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=60)]
 
 
 @dataclass(frozen=True)
-class Fault:
+class Violation:
     """What is wrong with a well-formed part: the key path below that part, and what to do."""
 
     path: tuple[str | int, ...]
     message: str
 
 
-class Renew(Written):
+class Renew(StrictModel):
     """Some races live only in a daemon's first seconds."""
 
     every: Annotated[int, Field(ge=1)]
     """How many iterations a daemon lives, before a fresh one on a fresh root takes its place."""
 
 
-class Limits(Written):
+class Limits(StrictModel):
     """What the daemon, its steps and what they start may use together."""
 
     memory: Annotated[Size, Field(ge=2**26)] | None = None
@@ -51,7 +51,7 @@ _DRIVER_KINDS: Final[Mapping[str, str]] = {
 """The ways that builds go, and the kind of daemon that each is for; the first of a kind is its usual one."""
 
 
-class DaemonSpec(Written):
+class DaemonSpec(StrictModel):
     """The daemon under test."""
 
     toolchain: str = "auto"
@@ -108,7 +108,7 @@ class DaemonSpec(Written):
         return self.kind or _DRIVER_KINDS.get(self.driver or "")
 
 
-class Stop(Written):
+class Stop(StrictModel):
     """When a run ends: at the first of these."""
 
     iterations: Annotated[int, Field(ge=1)] | None = None
@@ -131,7 +131,7 @@ class Stop(Written):
         return frozenset(Outcome(kind) for kind in self.on)
 
 
-class Detect(Written):
+class Detect(StrictModel):
     """How long nothing may happen before it is a finding, in attended time."""
 
     export_hang: Duration = 60.0
@@ -142,14 +142,14 @@ class Detect(Written):
     """From the end of a client that was timed out to the end of the daemon's record of its build."""
 
 
-class Audit(Written):
+class AuditSpec(StrictModel):
     """Whether the daemon leaks: now and then no build begins until it is quiet, and it is looked at."""
 
     every: Annotated[int, Field(ge=1)]
     """How many iterations lie between two looks; a verdict needs eight of them on one daemon."""
 
 
-class OnHang(Written):
+class OnHang(StrictModel):
     """What is done with a daemon that hung, or had another finding that the scenario hunts, once that is captured."""
 
     then: Literal["stop", "hold", "renew"] = "stop"
@@ -171,7 +171,7 @@ class Setting:
     """Each daemon's."""
 
 
-class ActorSpec(Written):
+class ActorSpec(StrictModel):
     """What every actor has."""
 
     builds: ClassVar[bool] = False
@@ -180,19 +180,19 @@ class ActorSpec(Written):
     name: Name
     when: When | None = None
 
-    def faults(self, setting: Setting) -> Iterator[Fault]:
+    def faults(self, setting: Setting) -> Iterator[Violation]:
         """Yield what cannot work although every value is well-formed."""
         if self.when is None:
             return
         listened = self.when.listens_to
         if listened is not None and listened not in setting.builds:
             known = ", ".join(sorted(setting.builds)) or "none"
-            yield Fault(("when", "of"), f"never fires: no build is named {listened!r}; builds: {known}")
+            yield Violation(("when", "of"), f"never fires: no build is named {listened!r}; builds: {known}")
         limit = setting.stop.iterations if setting.stop else None
         if limit is not None and self.when.least_iterations > limit:
-            yield Fault(("when",), f"never fires: the run ends after {limit} iterations (stop.iterations)")
+            yield Violation(("when",), f"never fires: the run ends after {limit} iterations (stop.iterations)")
         if setting.stop and setting.stop.time is not None and self.when.earliest >= setting.stop.time:
-            yield Fault(
+            yield Violation(
                 ("when",),
                 f"never fires: its first time to act, {format_duration(self.when.earliest)}, is not before "
                 f"the end of the run at stop.time, {format_duration(setting.stop.time)}",
@@ -203,7 +203,7 @@ class ActorSpec(Written):
         return self
 
 
-class Scenario(Written):
+class Scenario(StrictModel):
     """One scenario: a daemon, the actors that load and disturb it, and when to stop."""
 
     name: Name
@@ -219,7 +219,7 @@ class Scenario(Written):
     """A shell's command that is run once the evidence of a daemon's first finding is there, which it can read as JSON
     from its standard input.
     """
-    audit: Audit | None = None
+    audit: AuditSpec | None = None
     """Without it, no build waits for another, and nothing is said of leaks."""
     seed: int | None = None
     """The source of all chance in the run; without it, one is drawn and recorded."""

@@ -90,7 +90,7 @@ class Samples:
 
 
 @dataclass(frozen=True)
-class Ends:
+class EndTimes:
     """The first and the last that was measured; None where nothing was."""
 
     goroutines: tuple[int, int] | None
@@ -151,7 +151,7 @@ class Audits:
 
 
 @dataclass(frozen=True)
-class Lives:
+class LifetimeTable:
     """The daemons of a run, in the order in which they lived."""
 
     trials: tuple[int, ...]
@@ -235,10 +235,10 @@ def samples(folder: RunFolder, bins: int = 300) -> Samples:
         return Samples(*_columns(connection, query, (last / bins or 1,), 12))
 
 
-def ends(folder: RunFolder) -> Ends:
+def ends(folder: RunFolder) -> EndTimes:
     """Return how the daemon was at first and at last."""
     with folder.reading() as connection:
-        return Ends(_first_and_last(connection, "goroutines"), _first_and_last(connection, "rss"))
+        return EndTimes(_first_and_last(connection, "goroutines"), _first_and_last(connection, "rss"))
 
 
 def spans(folder: RunFolder, limit: int = 400) -> Spans:
@@ -281,7 +281,7 @@ def findings(folder: RunFolder) -> Findings:
         return Findings(iteration, tuple(Outcome(each) for each in kind), *rest)
 
 
-def lives(folder: RunFolder) -> Lives:
+def lives(folder: RunFolder) -> LifetimeTable:
     """Return how long each daemon lived without a hang; a hang that its client did not see ends it as any end does."""
     query = f"""
         WITH hangs AS (
@@ -296,7 +296,7 @@ def lives(folder: RunFolder) -> Lives:
         GROUP BY coalesce(generation, 1) ORDER BY coalesce(generation, 1)"""  # noqa: S608 — our own words
     with folder.reading() as connection:
         trials, seconds, hung = _columns(connection, query, (), 3)
-        return Lives(trials, seconds, tuple(map(bool, hung)))
+        return LifetimeTable(trials, seconds, tuple(map(bool, hung)))
 
 
 def audits(folder: RunFolder, limit: int = 600) -> Audits:

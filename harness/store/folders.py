@@ -75,7 +75,7 @@ class Folder:
             os.close(folder)
 
     @property
-    def goes_on(self) -> bool:
+    def is_locked(self) -> bool:
         """Whether a process has it locked."""
         folder = os.open(self.path, os.O_RDONLY)
         try:

@@ -15,7 +15,7 @@ from harness.core.outcome import Ending
 from harness.core.records import Action, Audit, Finding, Iteration, Summary
 from harness.store.folder import RunFolder
 from harness.store.folders import RunGoesOn
-from harness.store.resume_point import past_of
+from harness.store.resume_point import resume_point_of
 
 _MAY_DIFFER: Final = {"about", "seed", "stop.iterations", "stop.time", "stop.hangs", "daemon.toolchain"}
 """What makes no other experiment of a scenario; `stop.on` does, for the verdict goes by it."""
@@ -88,14 +88,14 @@ def came_to(folder: RunFolder) -> Summary:
     Raises:
         RunGoesOn, NothingRecorded, StoreError: there is nothing to judge.
     """
-    if folder.goes_on:
+    if folder.is_locked:
         raise RunGoesOn(folder.path)
     summary = folder.summary()
     if summary:
         return summary
     if not (folder.path / "run.db").exists():
         raise NothingRecorded(folder.path)
-    story, past = folder.read_json("run.json"), past_of(folder)
+    story, past = folder.read_json("run.json"), resume_point_of(folder)
     daemon = story["daemon"] or {}
     return judge(
         folder.each(Iteration),

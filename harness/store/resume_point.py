@@ -12,7 +12,7 @@ DIED: Final = "in flight when the harness died"
 
 
 @dataclass(frozen=True)
-class Past:
+class ResumePoint:
     """The figures that a run goes on from."""
 
     seconds: float = 0.0
@@ -32,10 +32,10 @@ class Past:
     """Findings whose evidence is there."""
 
 
-NOTHING_YET: Final = Past()
+NOTHING_YET: Final = ResumePoint()
 
 
-def past_of(folder: RunFolder) -> Past:
+def resume_point_of(folder: RunFolder) -> ResumePoint:
     """Return what a run has come to so far.
 
     Raises:
@@ -56,7 +56,7 @@ def past_of(folder: RunFolder) -> Past:
         latest = [database.execute(f"SELECT {last} FROM {table}").fetchone()[0] for table, last in times]  # noqa: S608 — our own
         attended = database.execute("SELECT max(unattended) FROM samples").fetchone()[0]
         summary = folder.summary()
-        return Past(
+        return ResumePoint(
             seconds=max([*(time for time in latest if time is not None), summary.seconds if summary else 0.0]),
             unattended=attended or 0.0,
             begun=max(
@@ -76,7 +76,7 @@ def past_of(folder: RunFolder) -> Past:
         )
 
 
-def settle(folder: RunFolder) -> None:
+def mark_cut_off(folder: RunFolder) -> None:
     """Record the builds that were in flight when the run died as what they are: cut off.
 
     Raises:

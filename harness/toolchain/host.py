@@ -19,7 +19,7 @@ class NoHostDocker(InfraError):
         super().__init__(f"the host's Docker cannot be found: {why}; install the docker CLI, or set DOCKER_HOST")
 
 
-class Host:
+class HostToolchain:
     """Takes the host's clients, and the endpoint that they would talk to."""
 
     async def obtain(self, argument: str) -> Toolchain:

@@ -7,7 +7,7 @@ from harness.core.errors import UnknownKind
 from harness.toolchain.auto import Auto
 from harness.toolchain.base import Source, Toolchain
 from harness.toolchain.debian import Debian
-from harness.toolchain.host import Host
+from harness.toolchain.host import HostToolchain
 from harness.toolchain.image import Image
 from harness.toolchain.path import PathFolder
 from harness.toolchain.release import BUILDKIT, DOCKER
@@ -20,7 +20,7 @@ PRIVATE: Final[Mapping[str, Source]] = {
     "image": Image(),
 }
 """The kinds whose daemons are ours to start and to harm; `auto` chooses among these alone."""
-SOURCES: Final[Mapping[str, Source]] = {"auto": Auto(PRIVATE), **PRIVATE, "host": Host()}
+SOURCES: Final[Mapping[str, Source]] = {"auto": Auto(PRIVATE), **PRIVATE, "host": HostToolchain()}
 
 
 async def resolve(spec: str) -> Toolchain:

@@ -11,7 +11,7 @@ from harness.report.words import finding_line
 from harness.store.folder import RunFolder
 
 
-class Found:
+class FindingView:
     """The findings of one run; dumps of tens of megabytes are not read at every look."""
 
     def __init__(self) -> None:

@@ -62,7 +62,7 @@ class _Collector(Collector):
         unreadable = 0
         for folder in self._runs.folders():
             age = last_record(folder)
-            if age > _RECENT and not folder.goes_on:
+            if age > _RECENT and not folder.is_locked:
                 continue
             try:
                 _add(families, folder, age)
@@ -75,7 +75,7 @@ class _Collector(Collector):
 def _add(families: dict[str, _Family], folder: RunFolder, age: float) -> None:
     """Add a run's figures, all or none."""
     run = (folder.path.parent.name, folder.name)
-    goes_on = standing(folder).state == "goes on"
+    is_locked = standing(folder).state == "goes on"
     found: dict[str, int] = {}
     last = None
     counts: Mapping[Outcome, int] = {}
@@ -86,7 +86,7 @@ def _add(families: dict[str, _Family], folder: RunFolder, age: float) -> None:
             found = dict(connection.execute("SELECT kind, count(*) FROM findings GROUP BY kind"))
             query = f"SELECT {columns} FROM samples ORDER BY rowid DESC LIMIT 1"  # noqa: S608 — our own names
             last = connection.execute(query).fetchone()
-    families["state"].add_metric(run, float(goes_on))
+    families["state"].add_metric(run, float(is_locked))
     if age < float("inf"):
         families["age"].add_metric(run, age)
     for outcome, count in counts.items():

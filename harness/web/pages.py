@@ -15,7 +15,7 @@ from harness.core.outcome import Outcome
 from harness.report.charts.columns import COLOURS, no_columns
 from harness.report.charts.figures import Charts
 from harness.store.folder import RunFolder
-from harness.web.runs import Listed, standing
+from harness.web.runs import ListedRun, standing
 
 _APART: Final = ("tails", "audits")
 """Charts that are not over time."""
@@ -43,7 +43,7 @@ class Pages:
         }
         self._charts = _empty_charts()
 
-    def index(self, results: Path, listed: Sequence[Listed]) -> str:
+    def index(self, results: Path, listed: Sequence[ListedRun]) -> str:
         """Return the list of runs."""
         return self._environment.get_template("templates/index.html").render(results=results, runs=listed)
 

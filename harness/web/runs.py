@@ -30,7 +30,7 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Listed:
+class ListedRun:
     """A run in one line."""
 
     scenario: str
@@ -59,7 +59,7 @@ class Runs:
         """Return the run of that name."""
         return next((run for run in self.folders() if (run.path.parent.name, run.name) == (scenario, name)), None)
 
-    def listed(self) -> Iterator[Listed]:
+    def listed(self) -> Iterator[ListedRun]:
         """Yield each in one line, newest first."""
         for folder in self.folders():
             yield _listed(folder)
@@ -78,7 +78,7 @@ def standing(folder: RunFolder) -> Standing:
     verdict, because = headline(folder, summary, story)
     if summary:
         return Standing("ended", verdict, because, story, summary)
-    return Standing("goes on" if folder.goes_on else "died", verdict, because, story, None)
+    return Standing("goes on" if folder.is_locked else "died", verdict, because, story, None)
 
 
 def last_record(folder: RunFolder) -> float:
@@ -87,7 +87,7 @@ def last_record(folder: RunFolder) -> float:
     return max(0.0, time.time() - max(times)) if times else float("inf")
 
 
-def _listed(folder: RunFolder) -> Listed:
+def _listed(folder: RunFolder) -> ListedRun:
     scenario = folder.path.parent.name
     try:
         stands = standing(folder)
@@ -99,9 +99,9 @@ def _listed(folder: RunFolder) -> Listed:
         else:
             iterations, hang = 0, None
     except StoreError as error:
-        return Listed(scenario, folder.name, "", None, "DAMAGED", str(error), None, None)
+        return ListedRun(scenario, folder.name, "", None, "DAMAGED", str(error), None, None)
     started = str(stands.story["started"])
-    return Listed(scenario, folder.name, started, stands.state, stands.verdict, stands.because, iterations, hang)
+    return ListedRun(scenario, folder.name, started, stands.state, stands.verdict, stands.because, iterations, hang)
 
 
 def _so_far(folder: RunFolder) -> tuple[int, int | None]:

@@ -23,7 +23,7 @@ from harness.report.redact import redact
 from harness.report.words import facts, facts_so_far, finding_line, leak_line
 from harness.store import aggregate
 from harness.store.folder import RunFolder
-from harness.web.found import Found, plain
+from harness.web.found import FindingView, plain
 from harness.web.runs import Standing, standing
 
 _TOLD_WHOLE: Final = 3
@@ -48,7 +48,7 @@ class _Kept:
     """The last view of a run, and what it was made from."""
 
     lock: Lock
-    found: Found = field(default_factory=Found)
+    found: FindingView = field(default_factory=FindingView)
     view: View | None = None
     seen: object = None
     not_before: float = 0.0
@@ -79,7 +79,7 @@ class Views:
             return kept.view
 
 
-def view_of(folder: RunFolder, found: Found) -> dict[str, Any]:
+def view_of(folder: RunFolder, found: FindingView) -> dict[str, Any]:
     """Return a run's data; of one that is damaged, what is wrong with it."""
     try:
         stands = standing(folder)
@@ -120,7 +120,7 @@ def _told(verdict: str, because: str, state: str) -> dict[str, Any]:
     }
 
 
-def _recorded(folder: RunFolder, stands: Standing, found: Found, clean: Callable[[str], str]) -> dict[str, Any]:
+def _recorded(folder: RunFolder, stands: Standing, found: FindingView, clean: Callable[[str], str]) -> dict[str, Any]:
     summary, story = stands.summary, stands.story
     tails = aggregate.tails(folder)
     columns = columns_of(folder, tails=tails)
@@ -155,4 +155,4 @@ def _traces(folder: RunFolder) -> object:
     files = [folder.path / name for name in ("run.json", "summary.json", "run.db", "run.db-wal")]
     files += folder.path.glob("findings/*/captured.json")
     stats = {file: file.stat() for file in files if file.exists()}
-    return folder.goes_on, {str(file): (stat.st_mtime_ns, stat.st_size) for file, stat in stats.items()}
+    return folder.is_locked, {str(file): (stat.st_mtime_ns, stat.st_size) for file, stat in stats.items()}

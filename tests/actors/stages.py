@@ -9,24 +9,24 @@ from typing import Any
 
 import pytest
 
-from harness.actors.base import Deed, Disturbance, Stage
+from harness.actors.base import ActorEnv, Disturbance, Effect
 from harness.daemons.base import DaemonFacts
 from harness.daemons.dockerd import DockerClient
-from harness.daemons.host import Host
-from harness.host.attended_clock import Attention
+from harness.daemons.host import HostDaemon
+from harness.host.attended_clock import AttendedClock
 from harness.host.cgroup import ROOT, Cgroup, CgroupUnavailable
 from harness.scenario import Limits, Setting, Stop
-from harness.scenario.triggers import Moment
+from harness.scenario.triggers import Firing
 
 NOBODYS: Any = None
 """A board, or signals, that no act asks for."""
 
 
-def stage(cgroup: str | None = None, disk: Path | None = None) -> Stage:
+def stage(cgroup: str | None = None, disk: Path | None = None) -> ActorEnv:
     """Return a stage with a daemon that lives in a cgroup and on a disk, or in none of ours."""
     facts = DaemonFacts("dockerd", "", "host", "", private=cgroup is not None, cgroup=cgroup, disk=disk)
-    daemon = Host(facts, DockerClient("docker", "", {}))
-    return Stage(daemon, 1, Path(), 0, 0.0, Attention(), NOBODYS, NOBODYS, {})
+    daemon = HostDaemon(facts, DockerClient("docker", "", {}))
+    return ActorEnv(daemon, 1, Path(), 0, 0.0, AttendedClock(), NOBODYS, NOBODYS, {})
 
 
 def faults(kind: type[Disturbance], limits: Sequence[Mapping[str, object]], **options: object) -> list[str]:
@@ -41,9 +41,9 @@ def actor(kind: type[Disturbance], **options: object) -> Disturbance:
 
 
 @asynccontextmanager
-async def acting(kind: type[Disturbance], on: Stage, **options: object) -> AsyncIterator[Deed]:
+async def acting(kind: type[Disturbance], on: ActorEnv, **options: object) -> AsyncIterator[Effect]:
     """Have an actor act once, as long as the block lasts."""
-    async with actor(kind, **options).act(on, Moment(1, 0.0)) as deed:
+    async with actor(kind, **options).act(on, Firing(1, 0.0)) as deed:
         yield deed
 
 

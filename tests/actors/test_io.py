@@ -6,7 +6,7 @@ import pytest
 
 from harness.actors.base import CouldNot
 from harness.actors.io import Io
-from harness.host.hostinfo import Burden
+from harness.host.hostinfo import ResourceDemand
 from harness.scenario import DaemonSpec
 from tests.actors.stages import acting, actor, faults, stage
 from tests.support.small_disk import mounted_disk
@@ -32,7 +32,7 @@ def test_what_the_host_has_to_have() -> None:
     """Its files are the host's to bear unless the daemon has a disk of its own."""
     own = DaemonSpec.model_validate({"limits": {"disk": "1GiB"}})
     assert [*actor(Io, threads=3, size="2MiB").burdens(own)] == []
-    assert [*actor(Io, threads=3, size="2MiB").burdens(DaemonSpec())] == [Burden("press", disk=6 * MIB)]
+    assert [*actor(Io, threads=3, size="2MiB").burdens(DaemonSpec())] == [ResourceDemand("press", disk=6 * MIB)]
 
 
 async def test_files_come_and_go(tmp_path: Path) -> None:

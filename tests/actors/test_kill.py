@@ -100,7 +100,7 @@ async def test_each_signal(name: str, target: str) -> None:
     rule = kill(every=1, signal=name, target=target, grace="10m")
     async with child(Command(("sh", "-c", f"ulimit -c 0; {HEEDS}"))) as client, anyio.create_task_group() as tasks:
         assert await line(client) == "ready"
-        tasks.start_soon(rule.strike, client)
+        tasks.start_soon(rule.send, client)
         assert await client.wait() == -signal.Signals[name]
         tasks.cancel_scope.cancel()
 
@@ -110,12 +110,12 @@ async def test_a_deaf_client(target: str) -> None:
     """A client that does not end on the signal has its grace, and is SIGKILLed after it."""
     async with child(Command(("sh", "-c", DEAF))) as client, anyio.create_task_group() as tasks:
         assert await line(client) == "ready"
-        tasks.start_soon(kill(every=1, target=target, grace="10m").strike, client)
+        tasks.start_soon(kill(every=1, target=target, grace="10m").send, client)
         await anyio.sleep(0.2)
         assert client.returncode is None
         tasks.cancel_scope.cancel()
         with anyio.CancelScope(shield=True):
-            await kill(every=1, target=target, grace="100ms").strike(client)
+            await kill(every=1, target=target, grace="100ms").send(client)
             assert await client.wait() == -signal.SIGKILL
 
 
@@ -124,7 +124,7 @@ async def test_whom_it_reaches(target: str, eventually: Eventually) -> None:
     """The group is the client with all that it started; the client alone leaves those running."""
     async with child(Command(("sh", "-c", PARENT))) as client:
         below = Identity.of(int(await line(client)))
-        await kill(every=1, target=target, grace="50ms").strike(client)
+        await kill(every=1, target=target, grace="50ms").send(client)
         assert await client.wait() == -signal.SIGTERM
         if target == "group":
             assert eventually(lambda: not below.alive())
@@ -137,5 +137,5 @@ async def test_a_client_that_has_ended() -> None:
     """Striking a client that has ended by itself does nothing, least of all to another process."""
     async with child(Command(("true",))) as client:
         assert await client.wait() == 0
-        await kill(every=1, grace="1ms").strike(client)
+        await kill(every=1, grace="1ms").send(client)
         assert client.returncode == 0

@@ -9,7 +9,7 @@ import pytest
 from harness.actors.base import CouldNot
 from harness.actors.memory import Memory
 from harness.host.cgroup import Cgroup
-from harness.host.hostinfo import Burden
+from harness.host.hostinfo import ResourceDemand
 from harness.host.proc import run
 from harness.scenario import DaemonSpec
 from tests.actors.stages import acting, actor, daemons_cgroup, faults, stage
@@ -44,7 +44,7 @@ def test_what_the_host_has_to_have() -> None:
         ({"hold": "25MiB"}, 25 * MIB),
         ({"hold": "50%", "of": "host"}, round(total / 2)),
     ]:
-        assert [*actor(Memory, **options).burdens(spec)] == [Burden("press", memory=held)]
+        assert [*actor(Memory, **options).burdens(spec)] == [ResourceDemand("press", memory=held)]
 
 
 def usage(cgroup: Cgroup) -> int:

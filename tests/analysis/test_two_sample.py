@@ -10,8 +10,8 @@ from scipy.stats import CensoredData, binomtest, logrank
 from harness.analysis.two_sample import (
     FINAL_ALPHA,
     HALFWAY_ALPHA,
-    Contrast,
     Exposure,
+    TwoSampleTest,
     chance_of_silence,
     clean_needed,
     contrast,
@@ -28,13 +28,15 @@ def group(chance: np.random.Generator, rate: float, looks: int, most: int, shape
     return [Exposure(int(min(each, most)), bool(each <= most)) for each in trials]
 
 
-def compared(a: Sequence[Exposure], b: Sequence[Exposure]) -> Contrast:
+def compared(a: Sequence[Exposure], b: Sequence[Exposure]) -> TwoSampleTest:
     """Return what a whole comparison comes to: tested once halfway, and once in the end."""
     halfway = contrast(a[: len(a) // 2], b[: len(b) // 2], alpha=HALFWAY_ALPHA)
     return halfway if halfway.verdict == "different" else contrast(a, b, alpha=FINAL_ALPHA)
 
 
-def simulated(seed: int, rates: tuple[float, float], *, pairs: int, most: int, shape: float | None) -> list[Contrast]:
+def simulated(
+    seed: int, rates: tuple[float, float], *, pairs: int, most: int, shape: float | None
+) -> list[TwoSampleTest]:
     """Return what many comparisons come to."""
     chance = np.random.default_rng(seed)
     return [

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from harness.attach.checks import CannotWatch, Kind, Patience, Sighting, Vigil
+from harness.attach.checks import CannotWatch, CheckKind, HealthChecks, Patience, Sighting
 from harness.core.errors import CaptureError, CommandMissing
 from harness.daemons.base import RunningBuild
 from harness.daemons.buildx import NoHistory
-from harness.host.attended_clock import Attention
+from harness.host.attended_clock import AttendedClock
 
 pytestmark = pytest.mark.anyio
 STEP = {"digest": "a", "name": "[1/1] RUN", "started": "2026-01-01T00:00:00Z"}
@@ -67,8 +67,8 @@ class Watch:
     patience: Patience = field(default_factory=Patience)
 
     def __post_init__(self) -> None:
-        self.attention = Attention()
-        self.vigil = Vigil(self.daemon, self.patience, self.attention)
+        self.attention = AttendedClock()
+        self.vigil = HealthChecks(self.daemon, self.patience, self.attention)
 
     async def look(self, times: int = 1) -> list[Sighting]:
         """Look so many times, and return all that was seen."""
@@ -91,7 +91,7 @@ async def test_build_that_does_not_return() -> None:
     while not seen:
         seen = await watch.look()
         assert watch.seconds < 200
-    assert [each.kind for each in seen] == [Kind.HANG]
+    assert [each.kind for each in seen] == [CheckKind.HANG]
     assert "build x" in seen[0].because
     assert seen[0].log == rawjson(RESTS)
     assert 60 < watch.seconds <= 30 + 60 + 30 + 10, "asked at 30, at least 60 before it counts, asked every 30"
@@ -115,7 +115,7 @@ async def test_long_build_that_goes_on() -> None:
         assert not await watch.look(1)
     watch.daemon.held["x"] = RESTS
     assert not await watch.look(5)
-    assert [each.kind for each in await watch.look(10)] == [Kind.HANG]
+    assert [each.kind for each in await watch.look(10)] == [CheckKind.HANG]
 
 
 @pytest.mark.parametrize("steps", [WORKS, EXPORTS], ids=["step", "export"])
@@ -123,7 +123,7 @@ async def test_build_without_progress(steps: list[Any]) -> None:
     """A build that says the same for long, with something left to do, is a stall, and not before its own threshold."""
     watch = Watch(Told({"x": steps}))
     assert not await watch.look(60)
-    assert [each.kind for each in await watch.look(15)] == [Kind.STALL]
+    assert [each.kind for each in await watch.look(15)] == [CheckKind.STALL]
 
 
 async def test_no_more_than_a_few_are_asked_at_once() -> None:
@@ -144,12 +144,12 @@ async def test_silence() -> None:
     watch.daemon.error = CaptureError("no answer")
     assert not await watch.look(6)
     [seen] = await watch.look(10)
-    assert seen.kind is Kind.SILENT
+    assert seen.kind is CheckKind.SILENT
     assert "no answer" in seen.because
     watch.daemon.error = None
     assert not await watch.look(3)
     watch.daemon.error = CaptureError("no answer")
-    assert [each.kind for each in await watch.look(10)] == [Kind.SILENT]
+    assert [each.kind for each in await watch.look(10)] == [CheckKind.SILENT]
 
 
 async def test_short_silence() -> None:
@@ -170,7 +170,7 @@ async def test_nothing_to_watch_through(error: Exception) -> None:
         await watch.look()
 
 
-async def looks_with(counts: Iterable[float], watch: Watch) -> list[Kind]:
+async def looks_with(counts: Iterable[float], watch: Watch) -> list[CheckKind]:
     """Return what is seen over looks at an idle daemon with these numbers of goroutines."""
     kinds = []
     for count in counts:
@@ -183,7 +183,7 @@ async def test_leak() -> None:
     """Goroutines that grow slowly and steadily, in noise, are a leak, told once."""
     chance = random.Random(7)
     watch = Watch()
-    assert await looks_with((60 + 0.2 * look + chance.gauss(0, 2) for look in range(300)), watch) == [Kind.LEAK]
+    assert await looks_with((60 + 0.2 * look + chance.gauss(0, 2) for look in range(300)), watch) == [CheckKind.LEAK]
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -216,4 +216,4 @@ async def test_builds_are_not_counted() -> None:
 async def test_leak_beside_a_build_that_hangs() -> None:
     """A build that hangs for good, once told, does not keep a leak from being seen."""
     watch = Watch(Told({"x": RESTS}))
-    assert await looks_with((60 + 0.5 * look for look in range(150)), watch) == [Kind.HANG, Kind.LEAK]
+    assert await looks_with((60 + 0.5 * look for look in range(150)), watch) == [CheckKind.HANG, CheckKind.LEAK]

@@ -12,8 +12,8 @@ from tempfile import TemporaryDirectory
 import anyio
 import pytest
 
-from harness.attach.daemon import NoSuchDaemon, Place, _debug_pages, _journal, client_of, locate, open_found, speaks
-from harness.attach.process import Whereabouts, holder, kind_of
+from harness.attach.daemon import Endpoint, NoSuchDaemon, _debug_pages, _journal, client_of, locate, open_found, speaks
+from harness.attach.process import DaemonProcess, holder, kind_of
 from harness.core.errors import CaptureError, InfraError
 from tests.support.pretend_daemon import start
 
@@ -79,7 +79,7 @@ def test_who_accepts_nobody(process: Start, short: Path) -> None:
 )
 def test_options(argv: list[str]) -> None:
     """An option is read in every form that Go's flags and Docker's take."""
-    assert [*Whereabouts(1, "dockerd", argv).options("data-root", "g")] == ["/there"]
+    assert [*DaemonProcess(1, "dockerd", argv).options("data-root", "g")] == ["/there"]
 
 
 def test_root_by_open_databases(process: Start, short: Path) -> None:
@@ -88,7 +88,7 @@ def test_root_by_open_databases(process: Start, short: Path) -> None:
     database.parent.mkdir(parents=True)
     database.touch()
     daemon = start(process, short / "docker.sock", "--data-root", "/told", str(database))
-    assert Whereabouts.of(daemon.pid, "dockerd").root() == short / "real"
+    assert DaemonProcess.of(daemon.pid, "dockerd").root() == short / "real"
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_root_by_configuration(process: Start, short: Path, kind: str, file: str
     (short / file).write_text(text)
     option = "--config-file" if kind == "dockerd" else "--config"
     daemon = start(process, short / "a.sock", option, str(short / file), name=kind)
-    assert Whereabouts.of(daemon.pid, kind).root() == Path(root)
+    assert DaemonProcess.of(daemon.pid, kind).root() == Path(root)
 
 
 def test_log(process: Start, short: Path) -> None:
@@ -114,17 +114,17 @@ def test_log(process: Start, short: Path) -> None:
     with log.open("w") as output:
         daemon = subprocess.Popen(["/bin/sleep", "60"], stdout=output, stderr=output)
     try:
-        assert Whereabouts.of(daemon.pid, "dockerd").log() == log
+        assert DaemonProcess.of(daemon.pid, "dockerd").log() == log
     finally:
         daemon.kill()
         daemon.wait()
     piped = process("sh", "-c", "exec sleep 60 2>&1")
-    assert Whereabouts.of(piped.pid, "dockerd").log() is None
+    assert DaemonProcess.of(piped.pid, "dockerd").log() is None
 
 
 def test_cgroup() -> None:
     """The cgroup is one that there is, below the root of a hierarchy; that root itself counts as none."""
-    name = Whereabouts.of(os.getpid(), "dockerd").cgroup()
+    name = DaemonProcess.of(os.getpid(), "dockerd").cgroup()
     told = Path("/proc/self/cgroup").read_text()
     if name is None:
         assert ":memory:/\n" in told or told == "0::/\n"
@@ -135,9 +135,9 @@ def test_cgroup() -> None:
 
 def test_other_files(short: Path) -> None:
     """Paths of a daemon that sees other files lead through its process, and no client from beside it is run."""
-    apart = Whereabouts(7, "buildkitd", ["/usr/bin/buildkitd"], {}, apart=True)
+    apart = DaemonProcess(7, "buildkitd", ["/usr/bin/buildkitd"], {}, apart=True)
     assert apart.reached("/run/buildkit/buildkitd.sock") == Path("/proc/7/root/run/buildkit/buildkitd.sock")
-    assert Whereabouts(7, "buildkitd", [], {}).reached(str(short)) == short
+    assert DaemonProcess(7, "buildkitd", [], {}).reached(str(short)) == short
 
 
 async def serve(path: Path, answer: bytes, told: anyio.Event) -> None:
@@ -263,7 +263,7 @@ async def test_journal(short: Path, entries: str, monkeypatch: pytest.MonkeyPatc
     with ours, journal:
         daemon = printing_to(journal.fileno())
         try:
-            place = Place("dockerd", "", Whereabouts(daemon.pid, "dockerd", []))
+            place = Endpoint("dockerd", "", DaemonProcess(daemon.pid, "dockerd", []))
             if entries.startswith("2026"):
                 assert await _journal(place, 7) == f"{entries}\n"
                 assert f"--lines 7 _PID={daemon.pid}\n" in (short / "asked").read_text()
@@ -279,7 +279,7 @@ async def test_no_journal(process: Start) -> None:
     """A daemon that prints to a pipe has no log that we know of, and no journal is asked."""
     piped = process("sh", "-c", "exec sleep 60 2>&1")
     with pytest.raises(CaptureError, match="not known"):
-        await _journal(Place("dockerd", "", Whereabouts(piped.pid, "dockerd", [])), 7)
+        await _journal(Endpoint("dockerd", "", DaemonProcess(piped.pid, "dockerd", [])), 7)
 
 
 async def test_behind_a_proxy(short: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from harness.attach.capture import Captured
 from harness.attach.checks import Patience
-from harness.attach.monitor import Event, Watchman
+from harness.attach.monitor import Event, Monitor
 from harness.core.outcome import ExitCode
 from tests.support.pretend_daemon import start
 
@@ -53,9 +53,9 @@ class Scene:
         (self.folder / "d.sock").unlink(missing_ok=True)
         return start(self.process, self.folder / "d.sock", name=str(self.folder / "dockerd"))
 
-    def watchman(self, spec: str, tell: Callable[[Event], None], **how: Any) -> Watchman:
+    def watchman(self, spec: str, tell: Callable[[Event], None], **how: Any) -> Monitor:
         """Return a watchman beside it."""
-        return Watchman(spec, self.patience, self.folder / "captures", tell, **how)
+        return Monitor(spec, self.patience, self.folder / "captures", tell, **how)
 
 
 @pytest.fixture

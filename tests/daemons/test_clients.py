@@ -9,7 +9,7 @@ import pytest
 from harness.daemons.base import BuildRequest, Cache, of_target
 from harness.daemons.buildkitd import Buildkitd
 from harness.daemons.buildx import Buildx
-from harness.daemons.private import Home
+from harness.daemons.private import DaemonDirs
 from harness.host.cgroup import Cgroup
 from harness.scenario import Limits
 
@@ -46,7 +46,7 @@ def buildx(request: BuildRequest, load: tuple[str, ...] = ("--load",)) -> tuple[
 
 def buildctl(request: BuildRequest) -> tuple[str, ...]:
     """Return the words of buildctl."""
-    home = Home(Path("/data"), Path("/run/x"), Path("/bin-x"), Path("/records"), Cgroup("repro-x"), Limits())
+    home = DaemonDirs(Path("/data"), Path("/run/x"), Path("/bin-x"), Path("/records"), Cgroup("repro-x"), Limits())
     daemon = object.__new__(Buildkitd)
     daemon.home = home
     return daemon.build(request).argv

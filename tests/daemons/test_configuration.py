@@ -11,11 +11,11 @@ from harness.daemons.base import BuildRequest, DaemonFacts, PruneRequest
 from harness.daemons.buildkitd import Buildkitd, NotToml, _configuration, _toml
 from harness.daemons.dockerd import DockerClient
 from harness.daemons.dockerd import _configuration as dockerd_configuration
-from harness.daemons.private import Home
+from harness.daemons.private import DaemonDirs
 from harness.host.cgroup import Cgroup
 from harness.scenario import DaemonSpec, Limits
 
-HOME = Home(Path("/data"), Path("/run/x"), Path("/bin-x"), Path("/records"), Cgroup("repro-x"), Limits())
+HOME = DaemonDirs(Path("/data"), Path("/run/x"), Path("/bin-x"), Path("/records"), Cgroup("repro-x"), Limits())
 
 
 def test_dockerd_is_private() -> None:

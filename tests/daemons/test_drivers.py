@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from harness.daemons.base import BuildRequest, DaemonFacts, PruneRequest, Site
+from harness.daemons.base import BuildRequest, DaemonFacts, PruneRequest, Slot
 from harness.daemons.buildkitd import Buildkitd
 from harness.daemons.buildx import Buildx, client_environment
 from harness.daemons.docker_container import DockerContainer, ImageUnavailable, _configuration
 from harness.daemons.dockerd import DockerClient, Dockerd
 from harness.daemons.pprof import Pprof
-from harness.daemons.private import Home, Service
+from harness.daemons.private import DaemonDirs, Service
 from harness.daemons.remote import Remote
 from harness.host.cgroup import Cgroup
 from harness.host.ledger import Ledger
@@ -21,7 +21,7 @@ from harness.host.proc import Command, Identity
 from harness.scenario import DaemonSpec, Limits
 from tests.support.stub_runs import start, write_scenario
 
-HOME = Home(Path("/data"), Path("/run/x"), Path("/bin-x"), Path("/records"), Cgroup("repro-x"), Limits())
+HOME = DaemonDirs(Path("/data"), Path("/run/x"), Path("/bin-x"), Path("/records"), Cgroup("repro-x"), Limits())
 FACTS = DaemonFacts("any", "1", "path:/x", "unix:///s", private=True)
 BUILD = BuildRequest(1, Path("/context"), {}, "t:latest", "load")
 PPROF = Pprof(Path("/run/x/debug.sock"))
@@ -35,7 +35,7 @@ async def ready() -> bool:
 
 def service() -> Service:
     """Return a service that was never started."""
-    site = Site("x", HOME.records, Ledger("x", Identity.of(os.getpid())))
+    site = Slot("x", HOME.records, Ledger("x", Identity.of(os.getpid())))
     return Service(HOME, site, Command(("dockerd",)), ready)
 
 
@@ -125,7 +125,7 @@ def test_an_image_that_cannot_be_had_is_one_sentence() -> None:
 
 def test_the_users_configuration_is_not_read(tmp_path: Path) -> None:
     """Clients have a configuration of their own, with our buildx in it, whatever context the user is in."""
-    home = Home(tmp_path, tmp_path, tmp_path / "bin", tmp_path, Cgroup("repro-x"), Limits())
+    home = DaemonDirs(tmp_path, tmp_path, tmp_path / "bin", tmp_path, Cgroup("repro-x"), Limits())
     environment = client_environment(home)
     assert Path(environment["DOCKER_CONFIG"]).is_relative_to(tmp_path)
     assert Path(environment["BUILDX_CONFIG"]).is_relative_to(tmp_path)

@@ -8,7 +8,7 @@ from harness.buildkit.progress import Progress
 from harness.core.errors import CaptureError
 from harness.core.outcome import Phase
 from harness.daemons.base import RunningBuild
-from harness.daemons.history import iteration_in_buildx, overheard, running_in_buildctl, running_in_buildx
+from harness.daemons.history import iteration_in_buildx, running_in_buildctl, running_in_buildx, tee
 from harness.host.proc import Command
 
 DATA = Path(__file__).parents[1] / "data" / "history"
@@ -73,7 +73,7 @@ def test_how_far_a_build_is(name: str, phase: Phase, rests: bool) -> None:
 async def test_a_client_that_follows_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     """What it has printed counts, on either output; it is ended, and not waited for."""
     monkeypatch.setattr("harness.daemons.history._FOLLOW_SECONDS", 0.5)
-    told = await overheard(Command(("sh", "-c", 'echo "{}" >&2; exec sleep 1000')))
+    told = await tee(Command(("sh", "-c", 'echo "{}" >&2; exec sleep 1000')))
     assert told == b"{}\n"
 
 
@@ -83,4 +83,4 @@ async def test_a_client_without_progress(monkeypatch: pytest.MonkeyPatch, script
     """A build that is gone, and a daemon that does not answer, are told, each within its time."""
     monkeypatch.setattr("harness.daemons.history._FOLLOW_SECONDS", 0.5)
     with pytest.raises(CaptureError, match=r"no such job|not a word"):
-        await overheard(Command(("sh", "-c", script)))
+        await tee(Command(("sh", "-c", script)))

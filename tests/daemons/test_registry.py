@@ -60,7 +60,7 @@ async def test_one_that_ends(program: Callable[[str], Path], tmp_path: Path) -> 
     with pytest.raises(NoRegistry, match=r"ended with status 3: configuration error: no such driver"):
         async with open_registry(ledger, tmp_path):
             raise AssertionError
-    assert await ledger.settle() == []
+    assert await ledger.reclaim() == []
     assert not ledger.folders[0].exists()
 
 
@@ -99,5 +99,5 @@ async def test_a_real_one(tmp_path: Path) -> None:
             assert psutil.Process(process.pid).name() == "docker-registry"
         assert not process.alive()
     finally:
-        assert await ledger.settle() == []
+        assert await ledger.reclaim() == []
     assert not ledger.folders[0].exists()

@@ -27,7 +27,7 @@ from harness.evidence.log import LogTail
 from harness.evidence.page import Page
 from harness.evidence.process import Processes
 from harness.evidence.records import BuildList, CacheList
-from harness.host.attended_clock import Attention
+from harness.host.attended_clock import AttendedClock
 from harness.host.proc import Command, child
 from tests.buildkit.test_bbolt import REAL
 
@@ -199,7 +199,7 @@ async def test_client_dump(script: str, dumps: bool, tmp_path: Path) -> None:
     """A client's stacks are caught as it prints them on SIGQUIT; one that prints none is told, in bounded time."""
     request = BuildRequest(7, tmp_path, {}, "t", "load")
     async with child(Command(("sh", "-c", script))) as client, anyio.create_task_group() as tasks:
-        watch = Watch("ci", request, client, Attention())
+        watch = Watch("ci", request, client, AttendedClock())
         tasks.start_soon(watch.listen)
         with anyio.fail_after(20):
             while "ready" not in watch.progress.messages:
@@ -218,7 +218,7 @@ async def test_client_that_has_returned(tmp_path: Path) -> None:
     """A client that has ended by the time that it is asked, as after a thaw, is told so."""
     async with child(Command(("true",))) as client:
         await client.wait()
-        watch = Watch("ci", BuildRequest(7, tmp_path, {}, "t", "load"), client, Attention())
+        watch = Watch("ci", BuildRequest(7, tmp_path, {}, "t", "load"), client, AttendedClock())
         with pytest.raises(CaptureError, match="returned"):
             await capture(ClientDump(watch), Silent(), tmp_path)
 
@@ -226,7 +226,7 @@ async def test_client_that_has_returned(tmp_path: Path) -> None:
 async def test_builds_beside_it(tmp_path: Path) -> None:
     """Of a build beside the hung one it is kept which one it is, where it stood, and what it said last."""
     async with child(Command(("true",))) as client:
-        watch = Watch("ci", BuildRequest(8, tmp_path, {}, "t", "load"), client, Attention())
+        watch = Watch("ci", BuildRequest(8, tmp_path, {}, "t", "load"), client, AttendedClock())
         watch.progress.feed(b'{"vertexes":[{"digest":"a","name":"[1/2] RUN"}]}\nERROR: no\n', 1.0)
         await capture(Beside((watch,)), Silent(), tmp_path)
     about, *said = (tmp_path / "beside-8.jsonl").read_text().splitlines()

@@ -14,7 +14,7 @@ import anyio
 import pytest
 
 from harness.cli.kinds import VOCABULARY
-from harness.experiments.compare import Budget, Comparison
+from harness.experiments.compare import Comparison, RunBudget
 from harness.experiments.compare import compare as compare_sides
 from harness.experiments.series import Side
 from harness.scenario import load
@@ -47,7 +47,7 @@ def simulated(tmp_path: Path, side: Side, seed: int, a: float, b: float, lines: 
     series = Pretended(tmp_path, tmp_path, seed)
     series.pretend(seed, {"A": a, "B": b}, {"A": "x", "B": "x"}, nothing={"A": 0.01, "B": 0.01}, lines=lines)
     call = partial(compare_sides, factor=3.0, margin=None, told=lambda _: None)
-    return anyio.run(call, series, side, replace(side, name="B"), Budget(200, 6, None))
+    return anyio.run(call, series, side, replace(side, name="B"), RunBudget(200, 6, None))
 
 
 @pytest.mark.parametrize("lines", [1, 8])

@@ -10,9 +10,9 @@ import pytest
 
 from harness.cli.kinds import VOCABULARY
 from harness.core.errors import Interrupted, StoreError
-from harness.experiments.series import NoSuchSeries, OtherWords, Question, Seen, Series, Side
-from harness.experiments.verify import Demand, Verification, verify
-from harness.run.observer import Nobody
+from harness.experiments.series import NoSuchSeries, OtherWords, Question, SeenRun, Series, Side
+from harness.experiments.verify import Verification, VerifyOptions, verify
+from harness.run.observer import NullObserver
 from harness.scenario import load
 from harness.store.folders import RunGoesOn
 from tests.support.stub_runs import repro, write_scenario
@@ -32,23 +32,23 @@ def sides(tmp_path: Path) -> tuple[Side, Side]:
 
 def begin(sides: tuple[Side, Side], folder: Path, seconds: float = 1000.0) -> Series:
     """Begin one."""
-    return Series.begin(Question("verify", sides, ASKED, seed=3, seconds=seconds), folder, ("repro",), Nobody())
+    return Series.begin(Question("verify", sides, ASKED, seed=3, seconds=seconds), folder, ("repro",), NullObserver())
 
 
 def resume(sides: tuple[Side, Side], folder: Path, name: str = "last", **other: Any) -> Series:
     """Go on with one."""
     question = Question("verify", sides, **({"words": ASKED} | other))
-    return Series.resume(name, question, folder, ("repro",), Nobody())
+    return Series.resume(name, question, folder, ("repro",), NullObserver())
 
 
 def verified(series: Series, sides: tuple[Side, Side], looks: int = 100, seconds: float | None = None) -> Verification:
     """Verify, with Ctrl-C at the end of so many looks, or for so long."""
 
-    def told(_: Seen) -> None:
+    def told(_: SeenRun) -> None:
         if len(series.looks) == looks:
             raise Interrupted
 
-    return anyio.run(partial(verify, series, *sides, Demand(0.95, 2, 1.0, 8, seconds), told))
+    return anyio.run(partial(verify, series, *sides, VerifyOptions(0.95, 2, 1.0, 8, seconds), told))
 
 
 def test_it_goes_on_where_it_stood(sides: tuple[Side, Side], tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_only_as_what_it_was(sides: tuple[Side, Side], tmp_path: Path) -> None:
             resume(given, tmp_path, **more)
     compared = Question("compare", sides, ASKED)
     with pytest.raises(OtherWords, match=r"\(not the same: command\)"):
-        Series.resume(str(series.path), compared, tmp_path, ("repro",), Nobody())
+        Series.resume(str(series.path), compared, tmp_path, ("repro",), NullObserver())
     assert resume(sides, tmp_path, str(series.path), seed=3).seed == 3
     assert resume(sides, tmp_path, series.path.name[-4:]).path == series.path
 

@@ -8,18 +8,18 @@ import anyio
 
 from harness.cli.kinds import VOCABULARY
 from harness.core.outcome import Ending
-from harness.experiments.short_run import Look, look
+from harness.experiments.short_run import ShortRun, look
 from harness.scenario import load
 from tests.support.stub_runs import write_scenario
 
 
 def looked(
     folder: Path, clients: Mapping[str, str], iterations: int = 6, build: Mapping[str, Any] | None = None
-) -> Look:
+) -> ShortRun:
     """Look at the stub daemon, whose clients behave as told."""
     scenario = load(write_scenario(folder, clients=clients, build=build), VOCABULARY, [])
 
-    async def once() -> Look:
+    async def once() -> ShortRun:
         return await look(scenario, "auto", results=folder / "results", iterations=iterations, seed=7)
 
     return anyio.run(once)

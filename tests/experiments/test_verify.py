@@ -11,7 +11,7 @@ import pytest
 
 from harness.cli.kinds import VOCABULARY
 from harness.experiments.series import Side
-from harness.experiments.verify import Demand, Verification, verify
+from harness.experiments.verify import Verification, VerifyOptions, verify
 from harness.scenario import load
 from tests.support.pretended_series import Pretended
 from tests.support.stub_runs import repro, write_scenario
@@ -36,7 +36,7 @@ def verified(
     **pretended: Any,
 ) -> Verification:
     """Return what a verification comes to on pretended daemons."""
-    demand = Demand(0.95, 5, pretended.pop("ratio", 1.0), pretended.pop("iterations", 500), None)
+    demand = VerifyOptions(0.95, 5, pretended.pop("ratio", 1.0), pretended.pop("iterations", 500), None)
     series = Pretended(tmp_path, tmp_path, seed)
     nothing = pretended.pop("nothing", {"A": 0.01, "B": 0.01})
     series.pretend(seed, {"A": a, "B": b}, {"A": of_a, "B": of_b}, nothing=nothing, **pretended)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.host import attended_clock as attention_module
-from harness.host.attended_clock import BEAT, LATE, Attention
+from harness.host.attended_clock import BEAT, LATE, AttendedClock
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ from harness.host.attended_clock import BEAT, LATE, Attention
 )
 def test_one_beat(elapsed: float, stalled: float, attended: float) -> None:
     """An ordinary beat counts whole, a late one as one beat, and one that was stalled on memory not at all."""
-    clock = Attention()
+    clock = AttendedClock()
     clock.beat(elapsed, stalled)
     assert clock.attended == pytest.approx(attended)
     assert clock.unattended == pytest.approx(elapsed - attended)
@@ -36,7 +36,7 @@ def test_one_beat(elapsed: float, stalled: float, attended: float) -> None:
 @given(st.lists(st.tuples(st.floats(0, 1e6), st.floats(0, 1)), max_size=30))
 def test_no_time_is_lost(beats: list[tuple[float, float]]) -> None:
     """All time is either attended or not; the clock never goes back and never runs faster than time."""
-    clock, before = Attention(), 0.0
+    clock, before = AttendedClock(), 0.0
     for elapsed, share in beats:
         clock.beat(elapsed, share * elapsed)
         assert before <= clock.attended <= before + elapsed + 1e-6
@@ -47,7 +47,7 @@ def test_no_time_is_lost(beats: list[tuple[float, float]]) -> None:
 
 def test_a_suspended_night_is_no_hang() -> None:
     """A host that sleeps for hours adds one beat to what is waited for: far below any threshold."""
-    clock = Attention()
+    clock = AttendedClock()
     for _ in range(10):
         clock.beat(BEAT, 0.0)
     clock.beat(10 * 3600.0, 0.0)
@@ -56,7 +56,7 @@ def test_a_suspended_night_is_no_hang() -> None:
 
 def test_worst_lag_starts_again() -> None:
     """Who reads the worst lag sets it back, and the next one is that of later beats only."""
-    clock = Attention()
+    clock = AttendedClock()
     clock.beat(5.0, 0.0)
     clock.worst_lag = 0.0
     clock.beat(BEAT + 0.1, 0.0)
@@ -99,7 +99,7 @@ async def test_keeping_it(
     monkeypatch: pytest.MonkeyPatch, beats: list[tuple[float, float | None]], attended: float, unattended: float
 ) -> None:
     """Each beat is counted by what passed since the one before it, not since the start, and looked at once."""
-    host, clock, looks = Host(*beats), Attention(), 0
+    host, clock, looks = Host(*beats), AttendedClock(), 0
     real_sleep = anyio.sleep
 
     def look() -> None:
@@ -122,7 +122,7 @@ async def test_keeping_it(
 @pytest.mark.anyio
 async def test_it_beats_by_itself() -> None:
     """On a real host the clock goes on, and sees nearly all the time that passes."""
-    clock, enough = Attention(), anyio.Event()
+    clock, enough = AttendedClock(), anyio.Event()
     began = anyio.current_time()
 
     def look() -> None:

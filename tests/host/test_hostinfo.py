@@ -16,10 +16,10 @@ from harness.host import hostinfo
 from harness.host.hostinfo import (
     DISK_FLOOR,
     MEMORY_FLOOR,
-    Burden,
     NoDisk,
     NoOverlayfs,
     NotRoot,
+    ResourceDemand,
     Unbearable,
     describe,
     memory_stall_seconds,
@@ -146,12 +146,12 @@ def roomy(monkeypatch: pytest.MonkeyPatch) -> None:
     "burdens",
     [
         [],
-        [Burden("a"), Burden("b")],
-        [Burden("a", memory=4 * GIB), Burden("b", disk=10 * GIB)],
-        [Burden("a", memory=GIB, disk=5 * GIB), Burden("b", memory=3 * GIB, disk=5 * GIB)],
+        [ResourceDemand("a"), ResourceDemand("b")],
+        [ResourceDemand("a", memory=4 * GIB), ResourceDemand("b", disk=10 * GIB)],
+        [ResourceDemand("a", memory=GIB, disk=5 * GIB), ResourceDemand("b", memory=3 * GIB, disk=5 * GIB)],
     ],
 )
-def test_what_a_host_can_bear(tmp_path: Path, burdens: list[Burden]) -> None:
+def test_what_a_host_can_bear(tmp_path: Path, burdens: list[ResourceDemand]) -> None:
     """All that is free above the floors can be taken."""
     require_bearable(burdens, tmp_path)
 
@@ -161,17 +161,17 @@ def test_what_a_host_can_bear(tmp_path: Path, burdens: list[Burden]) -> None:
     ("burdens", "said"),
     [
         (
-            [Burden("a", memory=4 * GIB), Burden("b", memory=1), Burden("c", disk=1)],
+            [ResourceDemand("a", memory=4 * GIB), ResourceDemand("b", memory=1), ResourceDemand("c", disk=1)],
             "would take 4.0 GiB of this host's memory (a 4.0 GiB, b 1 B); 4.5 GiB are free, and 512.0 MiB of them must",
         ),
         (
-            [Burden("a", disk=6 * GIB), Burden("b", disk=5 * GIB), Burden("c", memory=1)],
+            [ResourceDemand("a", disk=6 * GIB), ResourceDemand("b", disk=5 * GIB), ResourceDemand("c", memory=1)],
             "(a 6.0 GiB, b 5.0 GiB); 12.0 GiB are free, and 2.0 GiB of them must stay so: make it less",
         ),
     ],
     ids=["memory", "disk"],
 )
-def test_what_a_host_cannot_bear(tmp_path: Path, burdens: list[Burden], said: str) -> None:
+def test_what_a_host_cannot_bear(tmp_path: Path, burdens: list[ResourceDemand], said: str) -> None:
     """All of it at once counts, and the user is told who takes how much, what is free, and what must stay so."""
     with pytest.raises(Unbearable) as caught:
         require_bearable(burdens, tmp_path)

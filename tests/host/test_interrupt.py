@@ -46,7 +46,7 @@ async def test_a_signal_cancels_what_heeds_it(number: signal.Signals) -> None:
     """Either signal ends the wait inside, is known afterwards, and lets what stands after it go on."""
     went_on = False
     async with interruptible() as interrupt:
-        with anyio.fail_after(60), interrupt.heeded():
+        with anyio.fail_after(60), interrupt.cancellable():
             await anyio.wait_all_tasks_blocked()
             os.kill(os.getpid(), number)
             await anyio.sleep_forever()
@@ -68,7 +68,7 @@ async def test_nohup() -> None:
 async def test_without_a_signal() -> None:
     """What ends by itself is not cancelled, and nothing is said to have come."""
     async with interruptible() as interrupt:
-        with interrupt.heeded():
+        with interrupt.cancellable():
             await anyio.sleep(0.01)
         done = True
     assert done
@@ -81,7 +81,7 @@ async def test_a_signal_that_came_before() -> None:
     async with interruptible() as interrupt:
         await strike(signal.SIGTERM)
         assert interrupt.came
-        with interrupt.heeded():
+        with interrupt.cancellable():
             steps.append("begun")
             await anyio.sleep_forever()
             steps.append("never")
@@ -93,7 +93,7 @@ async def test_cleaning_up_is_never_cancelled() -> None:
     """Neither the first signal nor a second and a third reach a clean-up, shielded inside or outside of what heeds."""
     cleaned = []
     async with interruptible() as interrupt:
-        with interrupt.heeded():
+        with interrupt.cancellable():
             try:
                 await strike(signal.SIGINT)
                 await anyio.sleep_forever()
@@ -108,9 +108,9 @@ async def test_cleaning_up_is_never_cancelled() -> None:
 async def test_each_heeding_by_itself() -> None:
     """A signal cancels the part that is under way, also where another part was heeded before."""
     async with interruptible() as interrupt:
-        with interrupt.heeded():
+        with interrupt.cancellable():
             await checkpoint()
-        with anyio.fail_after(60), interrupt.heeded():
+        with anyio.fail_after(60), interrupt.cancellable():
             await strike(signal.SIGTERM)
             await anyio.sleep_forever()
     assert interrupt.came
@@ -121,7 +121,7 @@ async def test_a_signal_right_after_entering(number: signal.Signals) -> None:
     """Signals are taken over as soon as the block is entered: one that comes before its first wait is not lost."""
     async with interruptible() as interrupt:
         os.kill(os.getpid(), number)
-        with anyio.fail_after(60), interrupt.heeded():
+        with anyio.fail_after(60), interrupt.cancellable():
             await anyio.sleep_forever()
     assert interrupt.came
 
@@ -131,8 +131,8 @@ async def test_heeding_within_heeding(raises: bool) -> None:
     """What heeded before goes on to heed once an inner part is over, and nothing heeds after the outer one."""
     after = False
     async with interruptible() as interrupt:
-        with anyio.fail_after(60), interrupt.heeded():
-            with suppress(LookupError), interrupt.heeded():
+        with anyio.fail_after(60), interrupt.cancellable():
+            with suppress(LookupError), interrupt.cancellable():
                 await checkpoint()
                 if raises:
                     raise LookupError
@@ -169,7 +169,7 @@ async def test_an_error_while_it_is_cancelled() -> None:
 
     async def fail() -> None:
         async with interruptible() as interrupt:
-            with interrupt.heeded():
+            with interrupt.cancellable():
                 try:
                     await strike(signal.SIGTERM)
                     await anyio.sleep_forever()

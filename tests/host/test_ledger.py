@@ -104,7 +104,7 @@ async def test_a_tree_of_processes(process: Process, eventually: Eventually) -> 
     members = [Identity.of(pid) for pid in family]
     ledger = Ledger.open("run")
     ledger.own_process(root.pid)
-    assert await ledger.settle() == []
+    assert await ledger.reclaim() == []
     assert not any(member.alive() for member in members)
     assert not ledger.file.exists()
     assert eventually(lambda: root.poll() == -signal.SIGKILL)
@@ -117,7 +117,7 @@ async def test_a_pid_that_came_again(process: Process) -> None:
     ledger = Ledger.open("run")
     ledger.processes += [replace(sleep, start_ticks=sleep.start_ticks - 1), replace(sleep, boot="another")]
     ledger.write()
-    assert await ledger.settle() == []
+    assert await ledger.reclaim() == []
     assert sleep.alive()
     assert below.alive()
 
@@ -132,7 +132,7 @@ async def test_a_process_that_has_ended(process: Process) -> None:
     assert [member.pid for member in ledger.processes] == [late.pid]
     late.kill()
     late.wait()
-    assert await ledger.settle() == []
+    assert await ledger.reclaim() == []
 
 
 async def test_folders(place: Path) -> None:
@@ -146,7 +146,7 @@ async def test_folders(place: Path) -> None:
     (folder / "deep" / "er" / "file").write_text("x")
     (folder / "link").symlink_to(place / "mine")
     ledger.own_folder(place / "gone").rmdir()
-    assert await ledger.settle() == []
+    assert await ledger.reclaim() == []
     assert [*(place / "a").iterdir()] == []
     assert (place / "mine" / "file").read_text() == "kept"
 
@@ -156,9 +156,9 @@ async def test_settling_twice(place: Path, process: Process) -> None:
     ledger = Ledger.open("run")
     ledger.own_folder(place / "owned")
     ledger.own_process(process("sleep", "1000").pid)
-    assert await ledger.settle() == []
+    assert await ledger.reclaim() == []
     (place / "beside").mkdir()
-    assert await ledger.settle() == []
+    assert await ledger.reclaim() == []
     assert (place / "beside").is_dir()
 
 
@@ -174,7 +174,7 @@ async def test_mounts_below_a_folder(place: Path, mount: Callable[..., None], na
     mount(folder / below, "--bind", source)
     mount(folder / below / "again", "-t", "tmpfs", "tmpfs")
     mount(folder / below / "again", "-t", "tmpfs", "tmpfs")
-    assert await ledger.settle() == []
+    assert await ledger.reclaim() == []
     assert not folder.exists()
     assert (source / "file").read_text() == "kept"
 
@@ -190,9 +190,9 @@ async def test_a_mount_below_a_folder_behind_a_link(place: Path, mount: Callable
     folder = ledger.own_folder(place / "link" / "owned")
     assert folder == place.resolve() / "real" / "owned"
     mount(folder / "m", "--bind", source)
-    ledger.let_go()
+    ledger.detach()
     [read] = ledgers()  # as `repro clean` does it, in another process
-    assert await read.settle() == []
+    assert await read.reclaim() == []
     assert [*(place / "real").iterdir()] == []
     assert (place / "link").is_symlink()
     assert (source / "file").read_text() == "kept"
@@ -209,10 +209,10 @@ async def test_a_draft_that_was_left(process: Process, *, torn: bool) -> None:
     ledger.file.write_text(before)
     if torn:
         draft.write_text(draft.read_text()[:-9])
-    ledger.let_go()
+    ledger.detach()
     [read] = ledgers()
     assert read.processes == ([] if torn else ledger.processes)
-    assert await read.settle() == []
+    assert await read.reclaim() == []
     assert ledger.processes[0].alive() is torn
     assert not draft.exists()
     assert [*ledgers()] == []
@@ -235,7 +235,7 @@ async def test_a_folder_that_is_there_already(place: Path, made: str) -> None:
         ledger.own_folder(taken)
     assert isinstance(caught.value, InfraError)
     assert json.loads(ledger.file.read_text())["folders"] == []
-    assert await ledger.settle() == []
+    assert await ledger.reclaim() == []
     assert taken.exists()
     if made in {"folder", "link"}:
         assert (taken / "file").read_text() == "kept"
@@ -246,7 +246,7 @@ async def test_a_mount_beside_a_folder(place: Path, mount: Callable[..., None]) 
     ledger = Ledger.open("run")
     ledger.own_folder(place / "owned")
     mount(place / "owned-by-another", "-t", "tmpfs", "tmpfs")
-    assert await ledger.settle() == []
+    assert await ledger.reclaim() == []
     assert is_mounted(place / "owned-by-another")
 
 
@@ -270,12 +270,12 @@ async def test_a_mount_that_stays(
     with monkeypatch.context() as patch:
         patch.setattr(ledger_module, "run", refuse)
         patch.setattr(ledger_module, "_END_SECONDS", 0.3)  # it tries for so long
-        assert await ledger.settle() == [f"{folder}/m is still mounted; {folder} was left"]
+        assert await ledger.reclaim() == [f"{folder}/m is still mounted; {folder} was left"]
     assert (source / "file").read_text() == "kept"
     assert not (place / "free").exists()
     assert not ledger.processes[0].alive()
     [again] = ledgers()
-    assert await again.settle() == []
+    assert await again.reclaim() == []
     assert [*ledgers()] == []
     assert not folder.exists()
 
@@ -302,12 +302,12 @@ async def test_a_mount_that_nothing_undoes(
         patch.setenv("PATH", str(programs))
         patch.setattr(ledger_module, "_END_SECONDS", 0.3)
         patch.setattr(ledger_module, "_UNMOUNT_SECONDS", 0.1)
-        assert await ledger.settle() == [f"{folder}/m is still mounted; {folder} was left"]
+        assert await ledger.reclaim() == [f"{folder}/m is still mounted; {folder} was left"]
     assert (source / "file").read_text() == "kept"
     assert not (place / "first").exists()
     assert not (place / "last").exists()
     assert not ledger.processes[0].alive()
-    assert await ledger.settle() == []
+    assert await ledger.reclaim() == []
     assert not folder.exists()
 
 
@@ -323,10 +323,10 @@ async def test_died_between_noting_and_making(place: Path, monkeypatch: pytest.M
             ledger.own_folder(place / "owned")
     if full:
         (place / "owned" / "file").write_text("kept")
-    ledger.let_go()
+    ledger.detach()
     [read] = ledgers()
     told = [f"{place}/owned is not known to have been made by the run, and was left"]
-    assert await read.settle() == (told if full else [])
+    assert await read.reclaim() == (told if full else [])
     assert (place / "owned").exists() is full
 
 
@@ -373,7 +373,7 @@ async def test_a_forged_folder(tmp_path: Path, cache: Path, place: Path, where: 
         {"host": None, "mark": None} if old and where != "another" else {"made": {str(folder): [1, 1]}}
     )
     ledger = forged(cache, folders=[str(folder)], **extra)
-    [problem] = await ledger.settle()
+    [problem] = await ledger.reclaim()
     assert problem.startswith(f"{folder} is not ")
     assert (folder / "file").read_text() == "kept"
     assert ledger.file.exists()
@@ -387,7 +387,7 @@ async def test_a_folder_in_a_folder_s_place(place: Path) -> None:
     folder = ledger.own_folder(place / "owned")
     folder.rename(place / "moved")
     folder.mkdir()
-    assert await ledger.settle() == [f"{folder} is not the folder that the run made there, and was left"]
+    assert await ledger.reclaim() == [f"{folder} is not the folder that the run made there, and was left"]
     assert folder.is_dir()
 
 
@@ -414,7 +414,7 @@ async def test_a_forged_process(
     pid = {"ourselves": os.getpid(), "above": os.getppid()}.get(which, bystander.pid)
     marks = {"host": None, "mark": None} if old else {"mark": STARTED_BY[1]}
     ledger = forged(cache, processes=[asdict(Identity.of(pid))], **marks)
-    [problem] = await ledger.settle()
+    [problem] = await ledger.reclaim()
     why = "runs this very program" if which in {"ourselves", "above"} else "was not started by the run's harness"
     assert problem == f"process {pid} {why}, and was left"
     assert bystander.poll() is None
@@ -433,14 +433,14 @@ async def test_a_process_in_the_cgroup_of_its_run(
     assert no_process_of_ours(identity, None, [cgroup]) is None
     assert no_process_of_ours(identity, None, [f"{cgroup}x"]) == "was not started by the run's harness"
     ledger = forged(cache, processes=[asdict(identity)], cgroups=[cgroup], host=None, mark=None)
-    assert await ledger.settle() == []
+    assert await ledger.reclaim() == []
     assert eventually(lambda: member.poll() == -signal.SIGKILL)
 
 
 @pytest.mark.parametrize("name", ["system.slice", "repro-*", "repro-x/../docker", "", ".", "x-repro-y"])
 async def test_a_forged_cgroup(cache: Path, name: str) -> None:
     """Only a cgroup that is named as ours are is removed; a name is never a pattern or a path."""
-    assert await forged(cache, cgroups=[name]).settle() == [
+    assert await forged(cache, cgroups=[name]).reclaim() == [
         f"cgroup {name} is not named as those of runs are, and was left"
     ]
 
@@ -497,7 +497,7 @@ async def test_cgroups(cgroup: str, process: Process, eventually: Eventually) ->
     ledger = Ledger.open("run")
     ledger.own_cgroup(cgroup)
     ledger.own_cgroup("repro-test-never-made")
-    assert await ledger.settle() == []
+    assert await ledger.reclaim() == []
     assert not any(top.exists() for top in tops)
     assert all(parent.is_dir() for parent in beside)
     assert eventually(lambda: member.poll() == -signal.SIGKILL)
@@ -514,7 +514,7 @@ def test_a_ledger_of_a_living_harness(place: Path, process: Process) -> None:
     assert read == ledger
     assert read.in_use
     assert (read.processes, read.folders, read.cgroups) == (ledger.processes, [place / "owned"], ["repro-x"])
-    ledger.let_go()
+    ledger.detach()
     assert not read.in_use
 
 
@@ -552,7 +552,7 @@ time.sleep(1000)
 def begun(name: str = "run", **other: Any) -> Ledger:
     """Return a ledger that a harness began which is dead, or elsewhere: what is not told is as ours."""
     ledger = Ledger.open(name)
-    ledger.let_go()
+    ledger.detach()
     gone = replace(ledger, **({"harness": replace(ledger.harness, start_ticks=1)} | other))
     gone.write()
     return gone
@@ -568,7 +568,7 @@ async def test_a_ledger_of_another_host(place: Path) -> None:
         (place / "owned").mkdir(exist_ok=True)
         assert not ledger.in_use
         with pytest.raises(LeftAlone, match=why):
-            await ledger.settle()
+            await ledger.reclaim()
         assert ledger.file.exists()
         assert (place / "owned").exists()
         ledger.discard()
@@ -581,10 +581,10 @@ async def test_a_ledger_of_an_earlier_boot(place: Path, process: Process, cgroup
     member = process("sleep", "1000")
     dead.own_process(member.pid)
     dead.own_cgroup(cgroup)
-    dead.let_go()
+    dead.detach()
     replace(dead, **EARLIER).write()
     [ledger] = ledgers()
-    assert await ledger.settle() == []
+    assert await ledger.reclaim() == []
     assert member.poll() is None
     assert [*CGROUPS.glob(f"{cgroup}"), *CGROUPS.glob(f"*/{cgroup}")]
     assert not (place / "owned").exists()
@@ -597,14 +597,14 @@ async def test_a_ledger_whose_lock_is_gone() -> None:
     [read] = ledgers()
     assert read.in_use
     with pytest.raises(LeftAlone, match="still running"):
-        await read.settle()
-    ledger.let_go()
+        await read.reclaim()
+    ledger.detach()
     ledger.discard()
     begun("another", namespace=1)
     [other] = ledgers()
     other.file.with_suffix(".lock").unlink()
     with pytest.raises(LeftAlone, match="of another pid namespace"):
-        await other.settle()
+        await other.reclaim()
 
 
 async def test_an_old_ledger(cache: Path, process: Process) -> None:
@@ -617,12 +617,12 @@ async def test_an_old_ledger(cache: Path, process: Process) -> None:
     [ledger] = ledgers()
     living = [ledger.in_use]
     with pytest.raises(LeftAlone, match=f"still running \\(pid {harness.pid}\\)"):
-        await ledger.settle()
+        await ledger.reclaim()
     harness.kill()
     harness.wait()
     living.append(ledger.in_use)
     assert living == [True, False]
-    assert await ledger.settle() == []
+    assert await ledger.reclaim() == []
     assert [*(cache / "ledgers").iterdir()] == []
 
 
@@ -631,10 +631,10 @@ async def test_a_name_that_is_taken() -> None:
     ledger = Ledger.open("run")
     with pytest.raises(LedgerTaken):
         Ledger.open("run")
-    ledger.let_go()
+    ledger.detach()
     with pytest.raises(LedgerTaken):
         Ledger.open("run")
-    assert await ledger.settle() == []
+    assert await ledger.reclaim() == []
     assert [*ledger.file.parent.iterdir()] == []
     Ledger.open("run").discard()
 
@@ -643,13 +643,13 @@ async def test_two_who_settle(place: Path) -> None:
     """Who comes second leaves it alone while the first is at it, and finds nothing to do after that."""
     ledger = Ledger.open("run")
     ledger.own_folder(place / "owned")
-    ledger.let_go()
+    ledger.detach()
     [first], [second], [third] = ledgers(), ledgers(), ledgers()
     assert first._take()
     with pytest.raises(LeftAlone, match="or being cleaned by another"):
-        await second.settle()
-    assert await first.settle() == []
-    assert await third.settle() == []
+        await second.reclaim()
+    assert await first.reclaim() == []
+    assert await third.reclaim() == []
     assert [*ledger.file.parent.iterdir()] == []
 
 
@@ -702,7 +702,7 @@ async def test_what_a_dead_pid_namespace_left(place: Path, in_a_namespace: Proce
     bystander = process("sleep", "1000")
     ledger.processes.append(Identity.of(bystander.pid))
     ledger.write()
-    assert await ledger.settle() == []
+    assert await ledger.reclaim() == []
     assert bystander.poll() is None
     assert not (place / "owned").exists()
 
@@ -716,7 +716,7 @@ async def test_what_a_killed_harness_left(place: Path, process: Process) -> None
     harness.kill()
     harness.wait()
     living.append((ledger.in_use, sleep.alive()))
-    assert await ledger.settle() == []
+    assert await ledger.reclaim() == []
     living.append((ledger.in_use, sleep.alive()))
     assert living == [(True, True), (False, True), (False, False)]
     assert not (place / "owned").exists()

@@ -201,7 +201,7 @@ async def test_letting_go(eventually: Eventually) -> None:
     before = descriptors()
     program = spawn(Command(("sh", "-c", "sleep 1000 & echo $!; wait")))
     below = int(await first_line(program))
-    program.let_go()
+    program.detach()
     assert descriptors() == before
     assert not gone(program.pid)
     assert not gone(below)

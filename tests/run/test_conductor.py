@@ -8,7 +8,7 @@ import pytest
 
 from harness.core.records import Finding
 from harness.run.conductor import TEND_SECONDS, Conductor
-from harness.run.observer import Nobody
+from harness.run.observer import NullObserver
 from harness.scenario import Scenario
 from harness.store.folder import RunFolder
 from tests.support.stub_runs import run, write_scenario
@@ -29,7 +29,7 @@ async def test_records_reach_the_disk(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(RunFolder, "harden", lambda _: hardened.append(1))
     folder = RunFolder.create(tmp_path, "mine")
     with folder.database() as database:
-        conductor = Conductor(Scenario.model_validate(SCENARIO), folder, database, Nobody())
+        conductor = Conductor(Scenario.model_validate(SCENARIO), folder, database, NullObserver())
         with anyio.move_on_after(3.5 * TEND_SECONDS):
             await conductor.watch_over()
     assert len(hardened) >= 2

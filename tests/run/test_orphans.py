@@ -10,7 +10,7 @@ from harness.core.errors import CaptureError
 from harness.core.outcome import Ending, Outcome, Phase, Verdict
 from harness.core.records import Audit, Finding, Iteration
 from harness.daemons.base import BuildRequest, DaemonFacts, PruneRequest, RunningBuild
-from harness.host.attended_clock import Attention
+from harness.host.attended_clock import AttendedClock
 from harness.host.proc import Command
 from harness.run.orphans import Orphan, Orphans
 from tests.support.stub_runs import run, write_scenario
@@ -71,7 +71,7 @@ class Desk:
     """Orphans of a history, looked at when a test says, with a clock that it sets."""
 
     def __init__(self, history: History) -> None:
-        self.attention = Attention()
+        self.attention = AttendedClock()
         self.history = history
         self.found: list[Orphan] = []
         self.released: list[int] = []

@@ -9,7 +9,7 @@ import pytest
 from harness.core.outcome import Ending, Outcome, Verdict
 from harness.core.records import Action, Begun, Iteration
 from harness.store.folder import RunFolder
-from harness.store.resume_point import DIED, past_of, settle
+from harness.store.resume_point import DIED, mark_cut_off, resume_point_of
 from tests.support.eventually import until
 from tests.support.small_disk import fill, mounted_disk
 from tests.support.stub_runs import interrupt, last_run, repro, run, start, write_scenario
@@ -51,7 +51,7 @@ def test_a_killed_run_goes_on(tmp_path: Path) -> None:
     process.kill()
     process.communicate(timeout=60)
     folder = last_run(scenario)
-    before = past_of(folder)
+    before = resume_point_of(folder)
     cut = {begun.number for begun in folder.read(Begun)}
     assert cut, "four lines always have something in flight"
     again = subprocess.Popen(
@@ -216,7 +216,7 @@ KILLER = """
 import os, random, signal, sys, time
 from pathlib import Path
 from harness.core.outcome import Outcome
-from harness.store.resume_point import past_of, settle
+from harness.store.resume_point import resume_point_of, mark_cut_off
 from harness.core.records import Begun, Iteration
 from harness.store.folder import RunFolder
 
@@ -224,7 +224,7 @@ folder, random = RunFolder(Path(sys.argv[1])), random.Random(5)
 
 def write():
     with folder.database() as database:
-        number = past_of(folder).begun
+        number = resume_point_of(folder).begun
         ready.write(b"x")
         while True:
             number += 1
@@ -246,7 +246,7 @@ for _ in range(50):
     os.close(reader)
     ready.close()
     assert len(folder.read(Begun)) <= 1
-    settle(folder)
+    mark_cut_off(folder)
 print("survived")
 """
 
@@ -263,5 +263,5 @@ def test_fifty_kills_in_the_middle_of_writing(tmp_path: Path) -> None:
     assert sorted(numbers) == [*range(1, len(numbers) + 1)]
     cut_off = [each for each in folder.read(Iteration) if each.outcome is Outcome.CUT_OFF]
     assert 1 <= len(cut_off) <= 50
-    settle(folder)
-    assert past_of(folder).begun == len(numbers)
+    mark_cut_off(folder)
+    assert resume_point_of(folder).begun == len(numbers)

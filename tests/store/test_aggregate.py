@@ -114,13 +114,13 @@ def test_a_peak_is_not_averaged_away(made: Made) -> None:
     assert {*found.goroutines_least} == {50}
     assert {*found.rss_most, *found.cpu} == {None}
     assert 10 <= len(found.at) <= 11
-    assert aggregate.ends(folder) == aggregate.Ends((50, 50), None)
+    assert aggregate.ends(folder) == aggregate.EndTimes((50, 50), None)
 
 
 def test_first_and_last(made: Made) -> None:
     """What could not be measured at first or at last is passed over."""
     folder = made([sample(5, None), sample(10, 40), sample(15, 60, 7), sample(20, None, None)])
-    assert aggregate.ends(folder) == aggregate.Ends((40, 60), (5, 7))
+    assert aggregate.ends(folder) == aggregate.EndTimes((40, 60), (5, 7))
 
 
 def act(actor: str, started: float, seconds: float, lag: float | None = 0.0) -> Action:
@@ -200,7 +200,7 @@ def test_nothing_recorded(made: Made) -> None:
     assert aggregate.samples(folder).at == ()
     assert aggregate.spans(folder).actor == ()
     assert aggregate.acts(folder) == ()
-    assert aggregate.ends(folder) == aggregate.Ends(None, None)
+    assert aggregate.ends(folder) == aggregate.EndTimes(None, None)
     assert aggregate.findings(folder).iteration == aggregate.audits(folder).at == ()
 
 

@@ -565,8 +565,8 @@ def test_who_looks_does_not_lock_out(tmp_path: Path) -> None:
     leaves = threading.Timer(0.03, os.close, [looker])
     leaves.start()
     with folder.locked():
-        assert folder.goes_on
+        assert folder.is_locked
         with pytest.raises(RunGoesOn), folder.locked():
             pass
     leaves.join()
-    assert not folder.goes_on
+    assert not folder.is_locked

@@ -33,12 +33,12 @@ def test_runs_are_added_up(tmp_path: Path) -> None:
     while len(recorded(scenario, but=(clean, hung))) < 3:
         time.sleep(0.02)
     process.send_signal(signal.SIGSTOP)  # it goes on, and does not get far
-    goes_on = repro("merge", str(clean.path), str(last_run(scenario).path))
+    is_locked = repro("merge", str(clean.path), str(last_run(scenario).path))
     process.kill()
     process.communicate(timeout=60)
     killed = last_run(scenario)
     seen = killed.read(Iteration)
-    assert (goes_on.returncode, "still goes on" in goes_on.stderr) == (129, True)
+    assert (is_locked.returncode, "still goes on" in is_locked.stderr) == (129, True)
     words = [str(folder.path) for folder in (clean, hung, killed)]
     merged = repro("merge", *words, "-o", str(tmp_path / "sum"), "--against", "1/50")
     assert merged.returncode == 1, merged.stdout + merged.stderr

@@ -8,7 +8,7 @@ import pytest
 from harness.core.outcome import Ending, Outcome
 from harness.core.records import Action, Birth, Finding, Iteration, Sample
 from harness.host.hostinfo import MEMORY_FLOOR
-from harness.host.partition import ALL, shares
+from harness.host.partition import ALL, allocations
 from harness.store.shards import shards_of
 from tests.support.stub_runs import repro, run, start, write_scenario
 
@@ -29,13 +29,13 @@ def test_the_host_is_divided(
 ) -> None:
     """Every core that we may use is somebody's, none is two daemons' unless there are too few, and memory is equal."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: cores)
-    had = shares(count)
+    had = allocations(count)
     assert [share.cores for share in had] == divided
     assert [share.shard for share in had] == [*range(1, count + 1)]
     (memory,) = {share.memory for share in had}
     assert memory is not None
     assert MEMORY_FLOOR / count < memory
-    assert shares(1) == (ALL,)
+    assert allocations(1) == (ALL,)
 
 
 def test_one_run_of_several_daemons(tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ import numpy as np
 
 from harness.analysis.two_sample import Exposure
 from harness.core.outcome import Ending
-from harness.experiments.series import Name, Seen, Series, Side
-from harness.experiments.short_run import Look
+from harness.experiments.series import Name, SeenRun, Series, Side
+from harness.experiments.short_run import ShortRun
 
 
 class Pretended(Series):
@@ -37,7 +37,7 @@ class Pretended(Series):
     async def require(self, *sides: Side) -> None:
         """Have all of them."""
 
-    async def look(self, side: Side, iterations: int) -> Seen:
+    async def look(self, side: Side, iterations: int) -> SeenRun:
         """Draw one; an iteration is a build."""
         healed = self.healed_after is not None and len(self.looks) >= self.healed_after
         rate = 0.0 if healed else self.rates[side.name]
@@ -47,7 +47,7 @@ class Pretended(Series):
             iterations = int(self.chance.integers(iterations))
         hung = to_hang <= iterations
         begun = min(to_hang + int(self.chance.integers(self.lines)), iterations)
-        done = Look(
+        done = ShortRun(
             toolchain=side.toolchain,
             seed=0,
             said="hang" if hung else "nothing" if broken else "clean",
@@ -60,6 +60,6 @@ class Pretended(Series):
             daemon="pretended",
             builds=begun,
         )
-        seen = Seen(side.name, len(self.of(side.name)) + 1, Exposure(done.builds, hung), done, 0.0)
+        seen = SeenRun(side.name, len(self.of(side.name)) + 1, Exposure(done.builds, hung), done, 0.0)
         self.looks.append(seen)
         return seen

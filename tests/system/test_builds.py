@@ -15,7 +15,7 @@ import yaml
 from harness.actors.build import Build
 from harness.core.errors import CommandError
 from harness.core.records import Iteration
-from harness.daemons.base import BuildRequest, Daemon, PruneRequest, Site
+from harness.daemons.base import BuildRequest, Daemon, PruneRequest, Slot
 from harness.daemons.registry import open_registry
 from harness.daemons.table import DAEMONS
 from harness.host.ledger import Ledger
@@ -101,11 +101,11 @@ async def workshop(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncItera
     try:
         async with (
             open_registry(ledger, tmp_path) as registry,
-            DAEMONS[toolchain.kinds[0]](toolchain, DaemonSpec(), Site(ledger.name, tmp_path, ledger)) as daemon,
+            DAEMONS[toolchain.kinds[0]](toolchain, DaemonSpec(), Slot(ledger.name, tmp_path, ledger)) as daemon,
         ):
             yield Workshop(daemon, registry, tmp_path / "contexts")
     finally:
-        assert await ledger.settle() == []
+        assert await ledger.reclaim() == []
 
 
 @pytest.mark.anyio

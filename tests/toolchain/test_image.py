@@ -95,7 +95,7 @@ async def registry(tmp_path: Path, cache: Path) -> AsyncIterator[Registry]:
     ledger = Ledger.open("images")
     async with open_registry(ledger, tmp_path) as address:
         yield Registry(address)
-    await ledger.settle()
+    await ledger.reclaim()
 
 
 async def test_the_programs_of_an_image(registry: Registry, tmp_path: Path) -> None:

@@ -11,14 +11,14 @@ from pydantic import Field, TypeAdapter
 
 from harness.buildkit.goroutines.difference import BUSY, REQUEST, Dump, Kind, Reading
 from harness.buildkit.goroutines.model import Goroutine
-from harness.core.model import Written
+from harness.core.model import StrictModel
 
 _FOR_A_BUILD: Final = 4
 """Goroutines of one kind that a build may have of its own: as many are no leak."""
 _FILE: Final = Path(__file__).with_name("signatures.yaml")
 
 
-class Signature(Written):
+class Signature(StrictModel):
     """One thing that is known; the file says what each key means."""
 
     name: str

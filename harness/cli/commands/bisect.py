@@ -8,14 +8,14 @@ from typing import Annotated, Literal
 import anyio
 import typer
 
-from harness.cli.display.bisect import JsonLines, PlainLines, SearchScreen
+from harness.cli.display.bisect import JsonSearch, PlainSearch, SearchScreen
 from harness.cli.options import RESULTS, BadOption, Results, Seed, Settings, seconds_of
 from harness.cli.trust import Trust, load_trusted
 from harness.core.errors import Interrupted, UsageError
 from harness.core.outcome import ExitCode
 from harness.core.rng import first_seed
 from harness.experiments.bisect.candidates import Options, resolve_range
-from harness.experiments.bisect.search import Answer, Search
+from harness.experiments.bisect.search import Search, SearchAnswer
 from harness.experiments.bisect.state import Asked, Known, State, find_search, restore, save
 from harness.scenario import dump
 from harness.store.folders import new_folder
@@ -126,16 +126,16 @@ def show(search: SearchName = "last", results: Results = RESULTS, as_json: AsJso
     """Show what a search knows."""
     folder = find_search(search, results)
     state = restore(folder)
-    (JsonLines() if as_json else PlainLines()).known(state)
+    (JsonSearch() if as_json else PlainSearch()).known(state)
     return ExitCode.CLEAN
 
 
 def _search(folder: Path, *, as_json: bool, trust: bool) -> int:
     state = restore(folder)
     scenarios = {name: load_trusted(folder / f"{name}.yaml", trust=trust) for name in state.asked.scenarios}
-    screen: SearchScreen = JsonLines() if as_json else PlainLines()
+    screen: SearchScreen = JsonSearch() if as_json else PlainSearch()
 
-    async def through() -> Answer:
+    async def through() -> SearchAnswer:
         candidates = await resolve_range(state.asked.range, _options(state.asked))
         if [each.name for each in candidates.candidates] != [known.name for known in state.candidates]:
             raise RangeMoved(state.asked.range)

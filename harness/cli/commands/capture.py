@@ -42,7 +42,7 @@ def capture(
 async def _capture(spec: str, output: Path) -> Captured | None:
     captured = None
     async with interruptible() as interrupt:
-        with interrupt.heeded():
+        with interrupt.cancellable():
             place = await locate(spec)
             async with open_found(place) as daemon:
                 folder = new_folder(output, option="--output")

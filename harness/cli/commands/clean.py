@@ -24,7 +24,7 @@ async def _clean() -> int:
         console.print(f"{why}; left alone", markup=False)
     for ledger in found:
         try:
-            problems = await ledger.settle()
+            problems = await ledger.reclaim()
         except LeftAlone as error:
             console.print(f"{error}; left alone", markup=False)
             continue

@@ -11,9 +11,9 @@ import typer
 from harness.analysis.rates import rate
 from harness.cli.display.series import (
     Resume,
+    SeriesPrinter,
     SetA,
     SetB,
-    Teller,
     series_of,
     sides_of,
     tell_how_to_go_on,
@@ -24,7 +24,7 @@ from harness.cli.options import RESULTS, BadOption, Results, Seed, Settings
 from harness.cli.trust import Trust
 from harness.core.outcome import ExitCode
 from harness.core.units import format_duration, parse_rate
-from harness.experiments.compare import Budget, Comparison, NothingDiffers, Of, compare
+from harness.experiments.compare import Comparison, NothingDiffers, RunBudget, SideResult, compare
 from harness.experiments.series import Question, Series, Side
 from harness.report.words import leak_line, shown_seconds
 
@@ -74,7 +74,7 @@ def compare_(
         raise NothingDiffers
     if factor <= 1:
         raise BadOption("--factor", f"{factor:g} is not above 1")
-    budget = Budget(iterations, looks or (None if time else _PAIRS), time_of("--time", time))
+    budget = RunBudget(iterations, looks or (None if time else _PAIRS), time_of("--time", time))
     try:
         allowed = parse_rate(margin) if margin else None
     except ValueError as error:
@@ -98,7 +98,12 @@ def compare_(
 
 
 async def _compare(
-    tell: Teller, series: Series, sides: tuple[Side, Side], budget: Budget, factor: float, margin: float | None
+    tell: SeriesPrinter,
+    series: Series,
+    sides: tuple[Side, Side],
+    budget: RunBudget,
+    factor: float,
+    margin: float | None,
 ) -> Comparison:
     for side in sides:
         tell.say(f"{side.name} = {' '.join((side.toolchain, *side.settings))}")
@@ -111,7 +116,7 @@ async def _compare(
     return await compare(series, *sides, budget, factor=factor, margin=margin, told=tell.told)
 
 
-def _tell(tell: Teller, comparison: Comparison) -> None:
+def _tell(tell: SeriesPrinter, comparison: Comparison) -> None:
     """Tell the verdict first, then the two sides, side by side."""
     tell.event("compared", asdict(comparison))
     tell.say(f"{comparison.verdict.upper()}  {comparison.because}", _STYLES[comparison.verdict])
@@ -140,23 +145,23 @@ def _rows(comparison: Comparison) -> Iterator[tuple[str, str, str]]:
         yield "leak", _leak(a), _leak(b)
 
 
-def _looks(side: Of) -> str:
+def _looks(side: SideResult) -> str:
     nothing = f", {side.nothing} said nothing" if side.nothing else ""
     return f"{side.looks}, {side.iterations} iterations{nothing}"
 
 
-def _rate(side: Of) -> str:
+def _rate(side: SideResult) -> str:
     exact = rate(side.hangs, side.builds)
     return f"{side.hangs} in {side.builds} builds; 95 %: {exact.low95:.2g} to {exact.high95:.2g}"
 
 
-def _signatures(side: Of) -> str:
+def _signatures(side: SideResult) -> str:
     return ", ".join(f"{name} {count}" for name, count in side.signatures.items()) or "–"
 
 
-def _tail(side: Of) -> str:
+def _tail(side: SideResult) -> str:
     return "  ".join(f"{name} {shown_seconds(value)}" for name, value in side.tail_seconds.items())
 
 
-def _leak(side: Of) -> str:
+def _leak(side: SideResult) -> str:
     return leak_line(side.leak).partition(", most")[0] if side.leak else "–"

@@ -9,9 +9,9 @@ import typer
 
 from harness.cli.display.series import (
     Resume,
+    SeriesPrinter,
     SetA,
     SetB,
-    Teller,
     series_of,
     sides_of,
     tell_how_to_go_on,
@@ -23,7 +23,7 @@ from harness.cli.trust import Trust
 from harness.core.outcome import ExitCode, gravest
 from harness.core.units import format_duration
 from harness.experiments.series import Question, Series, Side
-from harness.experiments.verify import Demand, Verification, verify
+from harness.experiments.verify import Verification, VerifyOptions, verify
 
 _HANGS: Final = 5
 _STYLES: Final = {"fixed": "bold green", "not fixed": "bold red", "another hang": "bold red"}
@@ -73,7 +73,7 @@ def verify_(
         raise BadOption("--ratio", f"{ratio:g} is not above 0 and at most 1")
     if earlier not in {None, "last"} and len(scenarios) > 1:
         raise BadOption("--resume", "of several scenarios goes on with the `last` of each")
-    demand = Demand(confidence, hangs, ratio, iterations, time_of("--time", time))
+    demand = VerifyOptions(confidence, hangs, ratio, iterations, time_of("--time", time))
     pairs = [sides_of(file, broken, fixed, settings, set_a, set_b, trust=trust) for file in scenarios]
     words = {f"--{name}": getattr(demand, name) for name in ("confidence", "hangs", "ratio", "iterations")}
     codes = []
@@ -90,14 +90,14 @@ def verify_(
     return gravest(codes)
 
 
-async def _verify(tell: Teller, series: Series, pair: tuple[Side, Side], demand: Demand) -> Verification:
+async def _verify(tell: SeriesPrinter, series: Series, pair: tuple[Side, Side], demand: VerifyOptions) -> Verification:
     for side, word in zip(pair, ("broken", "fixed"), strict=True):
         tell.say(f"{side.name} = {' '.join((side.toolchain, *side.settings))}, said to be {word}")
     tell.say(f"{pair[0].scenario.name}: seed {series.seed}, {series.path}")
     return await verify(series, *pair, demand, tell.told)
 
 
-def _tell(tell: Teller, found: Verification) -> None:
+def _tell(tell: SeriesPrinter, found: Verification) -> None:
     """Tell the verdict first, then what it rests on."""
     tell.event("verified", asdict(found))
     tell.say(f"{found.verdict.upper()}  {found.because}", _STYLES.get(found.verdict, "yellow"))

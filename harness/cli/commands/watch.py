@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from harness.attach.checks import Patience
-from harness.attach.monitor import Event, Watchman
+from harness.attach.monitor import Event, Monitor
 from harness.cli.commands.capture import OUTPUT, Output, Where, as_object
 from harness.cli.display.json_lines import machine_line
 from harness.cli.options import BadOption, seconds_of
@@ -49,13 +49,13 @@ def watch(
     if leak_after < _LEAST_LOOKS:
         raise BadOption("--leak-after", f"fewer than {_LEAST_LOOKS} looks cannot tell a leak from chance")
     tell = _tell_machines if as_json else _tell_people(Console(highlight=False))
-    return anyio.run(_watch, Watchman(daemon, patience, output, tell, once))
+    return anyio.run(_watch, Monitor(daemon, patience, output, tell, once))
 
 
-async def _watch(watchman: Watchman) -> int:
+async def _watch(watchman: Monitor) -> int:
     code = ExitCode.INTERRUPTED
     async with interruptible() as interrupt:
-        with interrupt.heeded():
+        with interrupt.cancellable():
             code = await watchman.watch()
     return code
 

@@ -11,7 +11,7 @@ from rich.text import Text
 from harness.cli.display.json_lines import machine_line
 from harness.core.units import format_duration
 from harness.experiments.bisect.belief import Group
-from harness.experiments.bisect.search import Answer, Teller
+from harness.experiments.bisect.search import SearchAnswer, SearchReporter
 from harness.experiments.bisect.state import Observation, State
 
 _PLAUSIBLE: Final = 0.01
@@ -19,14 +19,14 @@ _PLAUSIBLE: Final = 0.01
 _VERBS: Final = {"introduced": "brought the hang", "fixed": "took the hang away"}
 
 
-class SearchScreen(Teller, Protocol):
+class SearchScreen(SearchReporter, Protocol):
     """A teller that also shows what is known, and the end."""
 
     def known(self, state: State) -> None:
         """Show what was seen of each candidate, and what is believed."""
         ...
 
-    def answered(self, state: State, answer: Answer, folder: Path) -> None:
+    def answered(self, state: State, answer: SearchAnswer, folder: Path) -> None:
         """Tell the answer."""
         ...
 
@@ -35,7 +35,7 @@ class SearchScreen(Teller, Protocol):
         ...
 
 
-class PlainLines:
+class PlainSearch:
     """Lines for a person."""
 
     def __init__(self) -> None:
@@ -109,7 +109,7 @@ class PlainLines:
         self._console.print(table)
         self._say(_spent(state))
 
-    def answered(self, state: State, answer: Answer, folder: Path) -> None:
+    def answered(self, state: State, answer: SearchAnswer, folder: Path) -> None:
         """Tell the answer first, then what it rests on."""
         headline, said = _told(state, answer)
         style = "bold green" if answer.kind == "found" else "yellow"
@@ -125,7 +125,7 @@ class PlainLines:
         self._console.print(Text(line, style), soft_wrap=True)
 
 
-class JsonLines:
+class JsonSearch:
     """One JSON object a line."""
 
     def began(self, state: State) -> None:
@@ -164,7 +164,7 @@ class JsonLines:
         """Say all that is known."""
         machine_line("known", state=state.model_dump(mode="json"), posterior=_posterior(state))
 
-    def answered(self, state: State, answer: Answer, folder: Path) -> None:
+    def answered(self, state: State, answer: SearchAnswer, folder: Path) -> None:
         """Say the answer."""
         names = [state.candidates[member].name for member in answer.group.members]
         machine_line(
@@ -182,7 +182,7 @@ class JsonLines:
         machine_line("interrupted", folder=str(folder))
 
 
-def _told(state: State, answer: Answer) -> tuple[str, str]:
+def _told(state: State, answer: SearchAnswer) -> tuple[str, str]:
     """Return the headline of an answer, and the sentence after it."""
     verb, chance = _VERBS[state.asked.find], f"{answer.group.mass:.1%}"
     members = [state.candidates[member] for member in answer.group.members]

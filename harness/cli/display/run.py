@@ -22,18 +22,18 @@ from harness.core.records import Action, Finding, Iteration, Sample, Summary
 from harness.core.units import format_duration, format_size
 from harness.daemons.base import Daemon
 from harness.report.words import finding_line, shown_seconds
-from harness.run.observer import Audience
+from harness.run.observer import Reporter
 from harness.run.session import SAMPLE_SECONDS
 from harness.scenario import Scenario
 from harness.store.folder import RunFolder
-from harness.store.resume_point import NOTHING_YET, Past
+from harness.store.resume_point import NOTHING_YET, ResumePoint
 
 _TAILS_KEPT: Final = 1000
 _REFRESH_HZ: Final = 2
 _LINE_SECONDS: Final = 10.0
 
 
-class Screen(Audience, Protocol):
+class Screen(Reporter, Protocol):
     """An audience that is also told the end."""
 
     def finished(self, summary: Summary, folder: RunFolder) -> None:
@@ -64,7 +64,7 @@ def screen(*, as_json: bool, several: bool, against: str | None = None) -> Itera
 class Totals:
     """What a run came to so far; the tails are those of the last thousand builds."""
 
-    def __init__(self, past: Past = NOTHING_YET) -> None:
+    def __init__(self, past: ResumePoint = NOTHING_YET) -> None:
         self.outcomes = Counter({Outcome(name): count for name, count in past.outcomes.items()})
         self.actions: Counter[str] = Counter()
         self.tails: deque[float] = deque(maxlen=_TAILS_KEPT)
@@ -150,7 +150,7 @@ class PlainLines:
         """Say it."""
         self._say(f"preparing {what}")
 
-    def started(self, scenario: Scenario, folder: RunFolder, daemon: Daemon, seed: int, past: Past) -> None:
+    def started(self, scenario: Scenario, folder: RunFolder, daemon: Daemon, seed: int, past: ResumePoint) -> None:
         """Say what runs, and where its records are."""
         self._totals = Totals(past)
         self._said = past.seconds
@@ -203,7 +203,7 @@ class JsonLines:
         """Write it."""
         self._write("preparing", {"what": what})
 
-    def started(self, scenario: Scenario, folder: RunFolder, daemon: Daemon, seed: int, past: Past) -> None:
+    def started(self, scenario: Scenario, folder: RunFolder, daemon: Daemon, seed: int, past: ResumePoint) -> None:
         """Write it."""
         facts = {"scenario": scenario.name, "folder": str(folder.path), "seed": seed, "daemon": asdict(daemon.facts)}
         facts["past"] = asdict(past)
@@ -252,7 +252,7 @@ class LiveView:
         self._status.update(f"preparing {what}")
         self._status.start()
 
-    def started(self, scenario: Scenario, folder: RunFolder, daemon: Daemon, seed: int, past: Past) -> None:
+    def started(self, scenario: Scenario, folder: RunFolder, daemon: Daemon, seed: int, past: ResumePoint) -> None:
         """Begin to draw."""
         self._status.stop()
         facts = daemon.facts

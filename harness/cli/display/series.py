@@ -17,11 +17,11 @@ from harness.core.outcome import ExitCode
 from harness.core.records import Iteration
 from harness.core.units import format_duration
 from harness.daemons.base import Daemon
-from harness.experiments.series import Name, NoSuchSeries, Question, Seen, Series, Side
-from harness.run.observer import Audience, Nobody
+from harness.experiments.series import Name, NoSuchSeries, Question, SeenRun, Series, Side
+from harness.run.observer import NullObserver, Reporter
 from harness.scenario import Scenario
 from harness.store.folder import RunFolder
-from harness.store.resume_point import Past
+from harness.store.resume_point import ResumePoint
 
 Keys = list[str] | None
 SetA = Annotated[Keys, typer.Option("--set-a", metavar="KEY=VALUE", help="Set a key for A.")]
@@ -39,7 +39,7 @@ _REFRESHED: int = 10
 """Iterations from one update of the line on a terminal to the next."""
 
 
-class Watcher(Nobody):
+class Watcher(NullObserver):
     """An audience that shows on a terminal what is going on."""
 
     def __init__(self, show: Callable[[str], None]) -> None:
@@ -49,7 +49,7 @@ class Watcher(Nobody):
         """Show it."""
         self._show(f"preparing {what}")
 
-    def started(self, scenario: Scenario, folder: RunFolder, daemon: Daemon, seed: int, past: Past) -> None:
+    def started(self, scenario: Scenario, folder: RunFolder, daemon: Daemon, seed: int, past: ResumePoint) -> None:
         """Show it."""
         facts = daemon.facts
         self._what = f"{scenario.name}: {facts.kind} {facts.version} ({facts.toolchain}), seed {seed}, {folder.path}"
@@ -64,7 +64,7 @@ class Watcher(Nobody):
 
 
 @dataclass(frozen=True)
-class Teller:
+class SeriesPrinter:
     """Who says what is seen, and by what ways."""
 
     console: Console
@@ -81,24 +81,24 @@ class Teller:
         if self.as_json:
             machine_line(name, **content)
 
-    def told(self, seen: Seen) -> None:
+    def told(self, seen: SeenRun) -> None:
         """Tell a look."""
         self.event("look", asdict(seen))
         self.say(look_line(seen))
 
 
 @contextmanager
-def teller(*, as_json: bool) -> Iterator[Teller]:
+def teller(*, as_json: bool) -> Iterator[SeriesPrinter]:
     """Yield who tells; on a terminal, with a line that says what is going on."""
     console = Console()
     if as_json or not console.is_terminal:
-        yield Teller(console, as_json, Watcher(lambda _: None))
+        yield SeriesPrinter(console, as_json, Watcher(lambda _: None))
         return
     with console.status("") as status:
-        yield Teller(console, as_json, Watcher(status.update))
+        yield SeriesPrinter(console, as_json, Watcher(status.update))
 
 
-def look_line(seen: Seen) -> str:
+def look_line(seen: SeenRun) -> str:
     """Return one line that says what a look saw."""
     done, builds = seen.look, f"{seen.exposure.builds} builds"
     where = Path(done.folder).name
@@ -113,7 +113,7 @@ def look_line(seen: Seen) -> str:
 
 
 def series_of(
-    question: Question, results: Path, earlier: str | None, audience: Audience, *, or_new: bool = False
+    question: Question, results: Path, earlier: str | None, audience: Reporter, *, or_new: bool = False
 ) -> Series:
     """Return a new series, or the earlier one that is to go on; a new one too where there is none, if that will do.
 
@@ -130,7 +130,7 @@ def series_of(
     return Series.begin(question, results, sys.argv, audience)
 
 
-def tell_how_to_go_on(tell: Teller, code: ExitCode) -> None:
+def tell_how_to_go_on(tell: SeriesPrinter, code: ExitCode) -> None:
     """Say it of what was interrupted."""
     if code is ExitCode.INTERRUPTED:
         tell.say(f"{'to go on':<11} say the same, and --resume last")

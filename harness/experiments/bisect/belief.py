@@ -53,7 +53,7 @@ def line(count: int) -> list[list[int]]:
 
 
 @dataclass(frozen=True)
-class Seen:
+class Observation:
     """What looks at one candidate add up to, in trials."""
 
     clean: int = 0
@@ -78,7 +78,7 @@ class Belief:
     rates: Rates = field(default_factory=Rates.flat)
     prior: Sequence[float] = ()
     """The weight of each hypothesis before anything was seen; all alike where it is left out."""
-    seen: Mapping[int, Seen] = field(default_factory=dict)
+    seen: Mapping[int, Observation] = field(default_factory=dict)
     skipped: frozenset[int] = frozenset()
     """Candidates that cannot be tried. They may well be the culprit."""
 
@@ -90,8 +90,8 @@ class Belief:
             trials: builds that could have hung; the hang, if there is one, is the last of them.
             hung: whether it ended in the hang that is looked for. Before another hang trials are clean.
         """
-        before = self.seen.get(candidate, Seen())
-        after = Seen(before.clean + trials - hung, before.hangs + hung)
+        before = self.seen.get(candidate, Observation())
+        after = Observation(before.clean + trials - hung, before.hangs + hung)
         return replace(self, seen={**self.seen, candidate: after})
 
     def skip(self, candidate: int) -> Self:

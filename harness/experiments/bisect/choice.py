@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from harness.experiments.bisect.belief import Belief, Bools, Seen
+from harness.experiments.bisect.belief import Belief, Bools, Observation
 from harness.experiments.bisect.rates import Floats, Ints
 
 _LENGTHS: Final = (0.125, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.5, 7.0, 11.0)
@@ -38,7 +38,7 @@ class Costs:
 
 
 @dataclass(frozen=True)
-class Choice:
+class Acquisition:
     """A look to be made."""
 
     candidate: int
@@ -50,7 +50,7 @@ class Choice:
     """What it is expected to take, if the candidate can be had."""
 
 
-def next_look(belief: Belief, costs: Costs) -> Choice | None:
+def next_look(belief: Belief, costs: Costs) -> Acquisition | None:
     """Return the look with most bits per second; None where nothing that can be tried tells anything.
 
     The bad end tells nothing of the culprit, so it is never chosen: its looks, which tell the hang rate, come first.
@@ -72,7 +72,7 @@ def next_look(belief: Belief, costs: Costs) -> Choice | None:
     row = int(np.argmax(worth.max(axis=1) >= _SAME * worth.max()))
     column = int(np.argmax(worth[row]))
     expected = float(have[row] + seconds[row, column])
-    return Choice(int(open_[row]), int(trials[column]), float(told[row, column]), expected)
+    return Acquisition(int(open_[row]), int(trials[column]), float(told[row, column]), expected)
 
 
 def _lengths(belief: Belief, costs: Costs) -> Ints:
@@ -86,7 +86,7 @@ def _foresight(belief: Belief, likely: Bools, open_: Ints, trials: Ints) -> tupl
     chance = joint.sum(axis=1)[:, None]
     shape = len(open_), len(trials)
     clean, told, made = np.empty(shape), np.empty(shape), np.empty(shape)
-    seen = [belief.seen.get(int(candidate), Seen()) for candidate in open_]
+    seen = [belief.seen.get(int(candidate), Observation()) for candidate in open_]
     for kind in set(seen):
         these = np.array([one == kind for one in seen])
         bad = belief.bad[np.ix_(likely, open_[these])].T.astype(np.float64)

@@ -8,7 +8,7 @@ import numpy as np
 
 from harness.analysis.rates import quantile
 from harness.core.rng import SEED_BITS
-from harness.experiments.bisect.belief import Belief, Seen
+from harness.experiments.bisect.belief import Belief, Observation
 from harness.experiments.bisect.choice import Costs, chance_to_work, next_look
 
 _FUTURES: Final = 25
@@ -96,7 +96,7 @@ def _world(belief: Belief, chance: np.random.Generator) -> Callable[[int], int]:
         if not belief.bad[culprit, candidate]:
             return np.iinfo(np.int64).max
         if candidate not in rates:
-            seen = belief.seen.get(candidate, Seen())
+            seen = belief.seen.get(candidate, Observation())
             rates[candidate] = belief.rates.draw(int(mean), chance, seen.clean, seen.hangs)
         return int(chance.geometric(rates[candidate]))
 

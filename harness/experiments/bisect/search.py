@@ -24,9 +24,9 @@ from harness.core.outcome import Ending
 from harness.core.rng import SEED_BITS
 from harness.experiments.bisect.belief import Group
 from harness.experiments.bisect.candidates import CannotBeHad, EndsCannotBeHad, Range, TellsCost, require_ends
-from harness.experiments.bisect.choice import Choice, Costs, next_look
+from harness.experiments.bisect.choice import Acquisition, Costs, next_look
 from harness.experiments.bisect.state import Had, Observation, Purpose, State, save
-from harness.experiments.short_run import Look, look
+from harness.experiments.short_run import ShortRun, look
 from harness.scenario import Scenario
 
 _SEEDS: Final = 2**SEED_BITS
@@ -69,7 +69,7 @@ class HostBreaks(InfraError):
         super().__init__(f"{_TRIES} looks at {name} in a row came to nothing because of this host: {because}")
 
 
-class Teller(Protocol):
+class SearchReporter(Protocol):
     """Who is told what a search does."""
 
     def began(self, state: State) -> None:
@@ -93,12 +93,12 @@ class Teller(Protocol):
         ...
 
 
-Take = Callable[[Scenario, str, int, int], Awaitable[Look]]
+Take = Callable[[Scenario, str, int, int], Awaitable[ShortRun]]
 """Looks with a scenario at a toolchain for so many iterations, with a seed."""
 
 
 @dataclass(frozen=True)
-class Answer:
+class SearchAnswer:
     """What a search came to."""
 
     kind: Literal["found", "good end hangs", "not yet", "no more to learn"]
@@ -115,7 +115,7 @@ class Search:
         state: State,
         range_: Range,
         scenarios: Mapping[str, Scenario],
-        teller: Teller,
+        teller: SearchReporter,
         take: Take | None = None,
     ) -> None:
         self.folder, self.state, self._range, self._teller = folder, state, range_, teller
@@ -124,7 +124,7 @@ class Search:
         self._began = monotonic()
         self._before = state.seconds
 
-    async def run(self) -> Answer:
+    async def run(self) -> SearchAnswer:
         """Search until there is an answer, nothing more to learn, or no time left.
 
         Raises:
@@ -201,22 +201,22 @@ class Search:
         hangs = other.look.said == "hang"
         raise BadEndIsClean(self._name(self.state.bad_end), builds, self._name(good), good_hangs=hangs)
 
-    async def _narrow(self) -> Answer:
+    async def _narrow(self) -> SearchAnswer:
         """Look at candidate after candidate."""
         confidence = self.state.asked.confidence
         while True:
             belief = self.state.belief
             group = belief.answer(confidence)
             if group is not None:
-                return Answer("good end hangs" if 0 in group.members else "found", group)
+                return SearchAnswer("good end hangs" if 0 in group.members else "found", group)
             if self.state.asked.seconds is not None and self._spent > self.state.asked.seconds:
-                return Answer("not yet", belief.groups[0])
+                return SearchAnswer("not yet", belief.groups[0])
             choice = next_look(belief, self._costs())
             if choice is None:
-                return Answer("no more to learn", belief.groups[0])
+                return SearchAnswer("no more to learn", belief.groups[0])
             await self._try(choice)
 
-    async def _try(self, choice: Choice) -> None:
+    async def _try(self, choice: Acquisition) -> None:
         try:
             await self._have(choice.candidate)
         except CannotBeHad as refusal:
@@ -273,7 +273,7 @@ class Search:
         if not known:
             self._keep(had={**self.state.had, candidate: Had(spec=spec, seconds=monotonic() - began)})
 
-    async def _run(self, scenario: Scenario, toolchain: str, iterations: int, seed: int) -> Look:
+    async def _run(self, scenario: Scenario, toolchain: str, iterations: int, seed: int) -> ShortRun:
         """Look with a real run."""
         asked = self.state.asked
         return await look(

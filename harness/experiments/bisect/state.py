@@ -10,7 +10,7 @@ from harness.core.errors import StoreError, UsageError
 from harness.experiments.bisect.belief import Belief, hypotheses
 from harness.experiments.bisect.choice import Costs
 from harness.experiments.bisect.forecast import Forecast, forecast
-from harness.experiments.short_run import Look
+from harness.experiments.short_run import ShortRun
 from harness.store.folder import RunFolder
 from harness.store.folders import the_one
 
@@ -78,7 +78,7 @@ class Observation(_Kept):
     candidate: int
     scenario: str
     purpose: Purpose
-    look: Look
+    look: ShortRun
     wall: float
     """Seconds from before the run to after it."""
     counts: bool

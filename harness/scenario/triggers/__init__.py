@@ -6,7 +6,7 @@ from typing import Annotated, Final
 from pydantic import Discriminator, Tag
 
 from harness.scenario.triggers.at import AtTrigger
-from harness.scenario.triggers.base import Moment, Signals, Trigger
+from harness.scenario.triggers.base import Firing, Signals, Trigger
 from harness.scenario.triggers.every import EveryTrigger
 from harness.scenario.triggers.interval import IntervalTrigger
 from harness.scenario.triggers.phase import PhaseTrigger
@@ -15,8 +15,8 @@ from harness.scenario.triggers.step import StepTrigger
 __all__ = [
     "AtTrigger",
     "EveryTrigger",
+    "Firing",
     "IntervalTrigger",
-    "Moment",
     "PhaseTrigger",
     "Signals",
     "StepTrigger",

@@ -6,7 +6,7 @@ import anyio
 
 from harness.core.rng import Dice
 from harness.core.units import Duration
-from harness.scenario.triggers.base import Moment, Signals, Trigger
+from harness.scenario.triggers.base import Firing, Signals, Trigger
 
 
 class AtTrigger(Trigger):
@@ -20,9 +20,9 @@ class AtTrigger(Trigger):
         """Seconds into the run before which it cannot fire."""
         return self.at
 
-    async def moments(self, dice: Dice, signals: Signals) -> AsyncGenerator[Moment, None]:  # noqa: ARG002 — no chance in it
+    async def moments(self, dice: Dice, signals: Signals) -> AsyncGenerator[Firing, None]:  # noqa: ARG002 — no chance in it
         """Yield the one moment, unless it has come before."""
         due = signals.began + self.at
         if due >= signals.since:
             await anyio.sleep_until(due)
-            yield Moment(1, due)
+            yield Firing(1, due)

@@ -8,7 +8,7 @@ from typing import Protocol
 from anyio.abc import ObjectReceiveStream
 
 from harness.buildkit.progress import Step
-from harness.core.model import Written
+from harness.core.model import StrictModel
 from harness.core.outcome import Phase
 from harness.core.rng import Dice
 from harness.core.units import Duration
@@ -28,7 +28,7 @@ class Reached:
 
 
 @dataclass(frozen=True)
-class Moment:
+class Firing:
     """A time to act: the actor's `count`-th, the monotonic time of what called for it, and the build that did."""
 
     count: int
@@ -54,7 +54,7 @@ class Signals(Protocol):
         ...
 
 
-class Trigger(Written):
+class Trigger(StrictModel):
     """What every ``when`` may say."""
 
     lasting: Duration | None = None
@@ -75,6 +75,6 @@ class Trigger(Written):
         """Iterations that a run must reach for it to fire."""
         return 1
 
-    def moments(self, dice: Dice, signals: Signals) -> AsyncGenerator[Moment, None]:
+    def moments(self, dice: Dice, signals: Signals) -> AsyncGenerator[Firing, None]:
         """Yield each moment when it comes; while the receiver acts on one, the trigger waits."""
         raise NotImplementedError

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from harness.core.outcome import Phase
 from harness.core.rng import Dice
-from harness.scenario.triggers.base import Moment, Reached, Signals, Trigger
+from harness.scenario.triggers.base import Firing, Reached, Signals, Trigger
 
 
 class EveryTrigger(Trigger):
@@ -21,13 +21,13 @@ class EveryTrigger(Trigger):
         """Iterations that a run must reach for it to fire."""
         return self.every
 
-    async def moments(self, dice: Dice, signals: Signals) -> AsyncGenerator[Moment, None]:  # noqa: ARG002 — no chance in it
+    async def moments(self, dice: Dice, signals: Signals) -> AsyncGenerator[Firing, None]:  # noqa: ARG002 — no chance in it
         """Yield a moment as each n-th iteration starts."""
         count = 0
         async with signals.listening(self._wants) as stream:
             async for signal in stream:
                 count += 1
-                yield Moment(count, signal.at, signal)
+                yield Firing(count, signal.at, signal)
 
     def _wants(self, signal: Reached) -> bool:
         return signal.what is Phase.STARTED and signal.iteration % self.every == 0

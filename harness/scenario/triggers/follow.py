@@ -8,7 +8,7 @@ from pydantic import Field
 
 from harness.core.delay import NO_DELAY, Delay
 from harness.core.rng import Dice
-from harness.scenario.triggers.base import Moment, Reached, Signals, Trigger
+from harness.scenario.triggers.base import Firing, Reached, Signals, Trigger
 
 
 class FollowTrigger(Trigger):
@@ -26,7 +26,7 @@ class FollowTrigger(Trigger):
         """The build actor without which it never fires."""
         return self.of
 
-    async def moments(self, dice: Dice, signals: Signals) -> AsyncGenerator[Moment, None]:
+    async def moments(self, dice: Dice, signals: Signals) -> AsyncGenerator[Firing, None]:
         """Yield a moment for each time that a build of `of` reaches it; chance goes by the iteration."""
         count = 0
         async with signals.listening(lambda reached: reached.actor == self.of and self.awaits(reached)) as stream:
@@ -37,7 +37,7 @@ class FollowTrigger(Trigger):
                 delay = self.after.draw(random)
                 await anyio.sleep_until(reached.at + delay)
                 count += 1
-                yield Moment(count, reached.at + delay, reached)
+                yield Firing(count, reached.at + delay, reached)
 
     def awaits(self, reached: Reached) -> bool:
         """Whether that is what it waits for."""

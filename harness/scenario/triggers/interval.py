@@ -7,7 +7,7 @@ import anyio
 
 from harness.core.delay import Delay
 from harness.core.rng import Dice
-from harness.scenario.triggers.base import Moment, Signals, Trigger
+from harness.scenario.triggers.base import Firing, Signals, Trigger
 
 
 class IntervalTrigger(Trigger):
@@ -21,9 +21,9 @@ class IntervalTrigger(Trigger):
         """Seconds into the run before which it cannot fire."""
         return self.interval.least
 
-    async def moments(self, dice: Dice, signals: Signals) -> AsyncGenerator[Moment, None]:  # noqa: ARG002 — needs no signal
+    async def moments(self, dice: Dice, signals: Signals) -> AsyncGenerator[Firing, None]:  # noqa: ARG002 — needs no signal
         """Yield a moment after each pause."""
         for count in counting(1):
             due = anyio.current_time() + self.interval.draw(dice.throw(count))
             await anyio.sleep_until(due)
-            yield Moment(count, due)
+            yield Firing(count, due)

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli.display.bisect import JsonLines, PlainLines
+from harness.cli.display.bisect import JsonSearch, PlainSearch
 from harness.cli.kinds import VOCABULARY
 from harness.experiments.bisect.search import Search
 from harness.experiments.bisect.state import State
-from harness.experiments.short_run import Look
+from harness.experiments.short_run import ShortRun
 from harness.scenario import Scenario, load
 from tests.experiments.bisect.test_search import Pretended, bad, begun
 from tests.support.stub_runs import write_scenario
@@ -31,12 +31,12 @@ def _clock(monkeypatch: pytest.MonkeyPatch) -> None:
 class Slow(Pretended):
     """Looks that take no longer than their daemon's start, so that a search is a few looks long."""
 
-    async def take(self, scenario: Scenario, toolchain: str, iterations: int, seed: int) -> Look:
+    async def take(self, scenario: Scenario, toolchain: str, iterations: int, seed: int) -> ShortRun:
         """Look, in no time."""
         return replace(await super().take(scenario, toolchain, iterations, seed), seconds=0.1)
 
 
-async def shown(tmp_path: Path, screen: PlainLines | JsonLines) -> State:
+async def shown(tmp_path: Path, screen: PlainSearch | JsonSearch) -> State:
     """Search twenty candidates of which the twelfth brought the hang, and show it all."""
     line = Slow(20, bad(*range(12, 20), rate=0.5), broken=[9])
     state = begun(tmp_path, line)
@@ -48,7 +48,7 @@ async def shown(tmp_path: Path, screen: PlainLines | JsonLines) -> State:
 
 async def test_lines_for_a_person(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Each look says what it saw, who is the likeliest, and how long the search will take still; then the answer."""
-    await shown(tmp_path, PlainLines())
+    await shown(tmp_path, PlainSearch())
     lines = capsys.readouterr().out.splitlines()
     looks = [line for line in lines if re.match(r" +\d+s  c\d+  (clean|hang)", line) or " left, the likeliest" in line]
     searching = [line for line in looks if " left, the likeliest" in line]
@@ -62,7 +62,7 @@ async def test_lines_for_a_person(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 async def test_lines_for_a_machine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Each look is an event with the chance of each candidate, and what is left; the answer is the last one."""
-    await shown(tmp_path, JsonLines())
+    await shown(tmp_path, JsonSearch())
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     looks = [line for line in lines if line["event"] == "look" and line["purpose"] == "search"]
     left = [line["left_seconds"] for line in looks]

@@ -8,8 +8,8 @@ import pytest
 from git_bayesect import Bisector
 from scipy.stats import beta
 
-from harness.experiments.bisect.belief import Belief, Seen, hypotheses, line
-from harness.experiments.bisect.choice import Choice, Costs, next_look
+from harness.experiments.bisect.belief import Belief, Observation, hypotheses, line
+from harness.experiments.bisect.choice import Acquisition, Costs, next_look
 from harness.experiments.bisect.rates import Rates
 
 
@@ -27,7 +27,7 @@ def calibrated(count: int = 32, trials: int = 100, rates: Rates | None = None) -
     return belief
 
 
-def chosen(belief: Belief, costs: Costs) -> Choice:
+def chosen(belief: Belief, costs: Costs) -> Acquisition:
     """Return what is chosen, where something is."""
     choice = next_look(belief, costs)
     assert choice is not None
@@ -42,7 +42,7 @@ def test_the_gain_is_what_uncertainty_falls_by(looks: int, shape: float) -> None
     for candidate, trials in [(5, 10), (8, 3)][:looks]:
         belief = belief.saw(candidate, trials, hung=False)
     choice = chosen(belief, Costs([0.0] * 12, start=1, trial=1, longest=1))
-    clean = belief.seen.get(choice.candidate, Seen()).clean
+    clean = belief.seen.get(choice.candidate, Observation()).clean
     quiet = belief.rates.quiet(np.array([1]), clean)
     hangs = float((belief.joint * (1 - quiet[:, 0])).sum(axis=1) @ belief.bad[:, choice.candidate])
     after = [entropy(belief.saw(choice.candidate, 1, hung=hung)) for hung in (True, False)]

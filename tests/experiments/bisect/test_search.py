@@ -13,9 +13,16 @@ from harness.core.errors import Interrupted
 from harness.core.outcome import Ending
 from harness.experiments.bisect.candidates import CannotBeHad, EndsCannotBeHad
 from harness.experiments.bisect.candidates.base import chain
-from harness.experiments.bisect.search import Answer, BadEndIsClean, HostBreaks, ScenarioDoesNotRun, Search, UnknownHang
+from harness.experiments.bisect.search import (
+    BadEndIsClean,
+    HostBreaks,
+    ScenarioDoesNotRun,
+    Search,
+    SearchAnswer,
+    UnknownHang,
+)
 from harness.experiments.bisect.state import Asked, Known, Observation, State, restore, save
-from harness.experiments.short_run import Look
+from harness.experiments.short_run import ShortRun
 from harness.scenario import Scenario, load
 from tests.support.stub_runs import write_scenario
 
@@ -48,14 +55,14 @@ class Pretended:
         self.had.append(index)
         return str(index)
 
-    async def take(self, _: Scenario, toolchain: str, iterations: int, seed: int) -> Look:
+    async def take(self, _: Scenario, toolchain: str, iterations: int, seed: int) -> ShortRun:
         """Look for so many trials, or until it hangs."""
         if len(self.looked) == self.interrupt_after:
             raise Interrupted
         candidate = int(toolchain)
         self.looked.append((candidate, iterations, seed))
         n = iterations
-        seen = Look(toolchain, seed, "clean", n, "", 0.5 * n, Ending.ITERATIONS, "", "", "", n)
+        seen = ShortRun(toolchain, seed, "clean", n, "", 0.5 * n, Ending.ITERATIONS, "", "", "", n)
         rate = self.rates.get(candidate, 0.0)
         hung = next((trial for trial in range(1, iterations + 1) if self.random.random() < rate), None)
         if self.says.get(candidate):
@@ -98,7 +105,7 @@ def begun(folder: Path, line: Pretended, **asked: Any) -> State:
     return state
 
 
-async def searched(folder: Path, scenario: Scenario, line: Pretended, **asked: Any) -> tuple[Answer, Search]:
+async def searched(folder: Path, scenario: Scenario, line: Pretended, **asked: Any) -> tuple[SearchAnswer, Search]:
     """Search from the start to the answer."""
     search = Search(folder, begun(folder, line, **asked), line, {"one": scenario}, line, line.take)
     return await search.run(), search
@@ -210,7 +217,7 @@ async def test_another_hang_is_not_that_one(tmp_path: Path, scenario: Scenario) 
 def _other_at(line: Pretended, candidate: int) -> Any:
     """Look as `line` does, but that looks at one candidate end with another hang after three builds."""
 
-    async def take(scenario: Scenario, toolchain: str, iterations: int, seed: int) -> Look:
+    async def take(scenario: Scenario, toolchain: str, iterations: int, seed: int) -> ShortRun:
         line.says = {}
         seen = await line.take(scenario, toolchain, iterations, seed)
         if int(toolchain) == candidate:
@@ -228,7 +235,7 @@ async def test_a_hang_without_a_signature(tmp_path: Path, scenario: Scenario) ->
         line = Pretended(20, bad(*range(9, 20)))
         unsigned = iter([True] * times)
 
-        async def take(scenario: Scenario, toolchain: str, iterations: int, seed: int) -> Look:
+        async def take(scenario: Scenario, toolchain: str, iterations: int, seed: int) -> ShortRun:
             seen = await line.take(scenario, toolchain, iterations, seed)  # noqa: B023 — awaited within its turn
             return replace(seen, signature="", folder="run") if next(unsigned, False) else seen  # noqa: B023
 
@@ -281,7 +288,7 @@ async def test_the_scenario_that_hangs_soonest(tmp_path: Path, scenario: Scenari
     line = Pretended(20, bad(*range(9, 20), rate=0.5))
     slow = scenario.model_copy(update={"name": "slow"})
 
-    async def take(given: Scenario, toolchain: str, iterations: int, seed: int) -> Look:
+    async def take(given: Scenario, toolchain: str, iterations: int, seed: int) -> ShortRun:
         seen = await line.take(given, toolchain, iterations, seed)
         return replace(seen, seconds=seen.seconds + 100) if given.name == "slow" else seen
 

@@ -9,7 +9,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from harness.core.rng import Dice
-from harness.scenario.triggers import IntervalTrigger, Moment, Signals, When
+from harness.scenario.triggers import Firing, IntervalTrigger, Signals, When
 
 pytestmark = pytest.mark.anyio
 
@@ -42,15 +42,15 @@ def trigger(interval: object) -> IntervalTrigger:
     return IntervalTrigger.model_validate({"interval": interval})
 
 
-def moments(of: IntervalTrigger, dice: Dice) -> AsyncGenerator[Moment, None]:
+def moments(of: IntervalTrigger, dice: Dice) -> AsyncGenerator[Firing, None]:
     """Return the moments of a run that has nothing to listen to."""
     silence: Signals = Silence()  # type: ignore[assignment]
     return of.moments(dice, silence)
 
 
-async def first(count: int, of: IntervalTrigger, dice: Dice) -> list[Moment]:
+async def first(count: int, of: IntervalTrigger, dice: Dice) -> list[Firing]:
     """Return the first moments."""
-    taken: list[Moment] = []
+    taken: list[Firing] = []
     async with aclosing(moments(of, dice)) as coming:
         async for moment in coming:
             taken.append(moment)
@@ -59,7 +59,7 @@ async def first(count: int, of: IntervalTrigger, dice: Dice) -> list[Moment]:
     return taken
 
 
-def gaps(taken: Sequence[Moment]) -> list[float]:
+def gaps(taken: Sequence[Firing]) -> list[float]:
     """Return the pauses between moments."""
     return [later.due - earlier.due for earlier, later in pairwise(taken)]
 
@@ -67,7 +67,7 @@ def gaps(taken: Sequence[Moment]) -> list[float]:
 async def test_a_fixed_pause(clock: list[float]) -> None:
     """The first act comes after the first pause, not at once, and acts are counted from 1."""
     taken = await first(4, trigger("2s"), Dice(1, "p"))
-    assert taken == [Moment(1, 102.0), Moment(2, 104.0), Moment(3, 106.0), Moment(4, 108.0)]
+    assert taken == [Firing(1, 102.0), Firing(2, 104.0), Firing(3, 106.0), Firing(4, 108.0)]
     assert clock == [100.0, 102.0, 104.0, 106.0, 108.0]
 
 

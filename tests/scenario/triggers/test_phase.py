@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from harness.core.outcome import Phase
 from harness.core.rng import Dice
-from harness.scenario.triggers import Moment, PhaseTrigger, When
+from harness.scenario.triggers import Firing, PhaseTrigger, When
 from harness.scenario.triggers.base import Reached
 
 pytestmark = pytest.mark.anyio
@@ -62,7 +62,7 @@ class Listener:
 
     def __init__(self, trigger: PhaseTrigger, run: Run, dice: Dice) -> None:
         self.trigger, self.run, self.dice = trigger, run, dice
-        self.taken: list[Moment] = []
+        self.taken: list[Firing] = []
         self.free = anyio.Event()
         self.free.set()
 
@@ -100,8 +100,8 @@ async def test_only_its_phase_of_its_build() -> None:
             await run.signal(2, phase, actor="other")
         await run.signal(3, Phase.EXPORTING, at=60.0)
         assert listener.taken == [
-            Moment(1, 50.0, Reached("ci", 1, ("ci:latest",), Phase.EXPORTING, 50.0)),
-            Moment(2, 60.0, Reached("ci", 3, ("ci:latest",), Phase.EXPORTING, 60.0)),
+            Firing(1, 50.0, Reached("ci", 1, ("ci:latest",), Phase.EXPORTING, 50.0)),
+            Firing(2, 60.0, Reached("ci", 3, ("ci:latest",), Phase.EXPORTING, 60.0)),
         ]
 
 

@@ -225,7 +225,7 @@ async def _own_tree() -> AsyncIterator[tuple[Ledger, Path]]:
                 continue
             try:
                 for stale in ledgers():
-                    if stale.name == name and (problems := await stale.settle()):
+                    if stale.name == name and (problems := await stale.reclaim()):
                         raise InfraError("; ".join(problems))
                 ledger = Ledger.open(name)
             except (LeftAlone, LedgerTaken):  # of another host that shares the cache
@@ -236,7 +236,7 @@ async def _own_tree() -> AsyncIterator[tuple[Ledger, Path]]:
                 yield ledger, ledger.own_folder(base)
             finally:
                 with anyio.CancelScope(shield=True):
-                    await ledger.settle()
+                    await ledger.reclaim()
             return
     raise InfraError(f"{_TREES} builds are going on below {cache_folder('builds')}")
 

@@ -31,7 +31,7 @@ _NOTE: Final = (
 
 
 @dataclass(frozen=True)
-class Listed:
+class ListedRelease:
     """A release in upstream's list."""
 
     version: str
@@ -63,7 +63,7 @@ class Releases:
         names = between_versions(text, versions, older, newer)
         return Chain(chain(names), tuple(f"{self.release.kind}:{name.removeprefix('v')}" for name in names), _NOTE)
 
-    async def _list(self) -> list[Listed]:
+    async def _list(self) -> list[ListedRelease]:
         mirror = os.environ.get(self.release.mirror_variable, "").rstrip("/")
         async with client() as asking:
             try:
@@ -76,7 +76,7 @@ class Releases:
                 why = str(error) or type(error).__name__
                 raise ListUnavailable(where, why, self.release.mirror_variable) from error
 
-    async def _read(self, asking: httpx.AsyncClient, mirror: str) -> list[Listed]:
+    async def _read(self, asking: httpx.AsyncClient, mirror: str) -> list[ListedRelease]:
         folder, _, archive = self.release.path.rpartition("/")
         if "{version}" not in folder:  # the archives of all versions lie in one
             below = folder.format(machine=self.release.machines[platform.machine()])
@@ -92,8 +92,8 @@ class Releases:
                 raise
         return [*_in_index((await get(asking, f"{mirror}/")).text, "v", "")]
 
-    async def _from_api(self, asking: httpx.AsyncClient, url: str) -> list[Listed]:
-        found: list[Listed] = []
+    async def _from_api(self, asking: httpx.AsyncClient, url: str) -> list[ListedRelease]:
+        found: list[ListedRelease] = []
         following: str | None = url
         for _ in range(_PAGES):
             if following is None:
@@ -109,20 +109,22 @@ class Releases:
         return found
 
 
-def _in_api(releases: Iterable[Mapping[str, Any]]) -> Iterator[Listed]:
+def _in_api(releases: Iterable[Mapping[str, Any]]) -> Iterator[ListedRelease]:
     """Yield the releases of an answer; tags of other parts, such as ``dockerfile/1.18.0``, are none."""
     for release in releases:
         tag = str(release["tag_name"])
         if re.match(r"v\d", tag) and not release.get("draft", False):
             version = version_in(tag)
-            yield Listed(tag[1:], bool(release.get("prerelease", False)) or bool(version and version.is_prerelease))
+            yield ListedRelease(
+                tag[1:], bool(release.get("prerelease", False)) or bool(version and version.is_prerelease)
+            )
 
 
-def _in_index(page: str, prefix: str, suffix: str) -> Iterator[Listed]:
+def _in_index(page: str, prefix: str, suffix: str) -> Iterator[ListedRelease]:
     for name in dict.fromkeys(_LINK.findall(page)):
         if match := re.fullmatch(rf"{prefix}(\d[\w.~-]*){suffix}", name):
             version = version_in(f"v{match[1]}")
-            yield Listed(match[1], bool(version and version.is_prerelease))
+            yield ListedRelease(match[1], bool(version and version.is_prerelease))
 
 
 BUILDKIT_RELEASES: Final = Releases(BUILDKIT, "v{version}")
