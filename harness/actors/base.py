@@ -19,6 +19,7 @@ from harness.host.cgroup import CgroupError
 from harness.host.hostinfo import ResourceDemand
 from harness.scenario import ActorSpec, DaemonSpec, Setting, Violation
 from harness.scenario.triggers import Firing, Signals, When
+from harness.scenario.triggers.base import Acted, Reached
 
 
 class Coordinator(Protocol):
@@ -158,6 +159,8 @@ class Disturbance(Actor):
         try:
             async with self.act(stage, moment) as deed:
                 acted = stage.now()
+                at = anyio.current_time()
+                stage.signals.announce(Reached(self.name, moment.count, (), Acted.ACTED, at))
                 await anyio.sleep(self.when.lasting or 0.0)
         except (CouldNot, CgroupError) as error:
             attempted = not isinstance(error, NothingOfTheKind)

@@ -13,13 +13,14 @@ from pydantic import ConfigDict, Field, WithJsonSchema
 from harness.actors.base import Actor, ActorEnv
 from harness.actors.cache import CacheFrom, CacheTo, Kept
 from harness.actors.context import OFFLINE, find_dockerfile, lay_base, stages, uses_base
-from harness.actors.generate import Generate
-from harness.actors.kill import Kill
+from harness.actors.generate import Generate, fill
+from harness.actors.kill import KillRule
 from harness.actors.template import Text, filled
 from harness.client.watched_build import ClientVerdict, Watch, judge_client
 from harness.core.outcome import Outcome, Phase
 from harness.core.records import Iteration
 from harness.core.rng import Dice
+from harness.core.units import Size
 from harness.daemons.base import BuildRequest, Cache
 from harness.host.hostinfo import ResourceDemand
 from harness.host.proc import child
@@ -30,6 +31,10 @@ from harness.toolchain.base_image import static_busybox
 _INFRA_PAUSE_SECONDS: Final = 1.0
 """Between a failure that is ours or the host's and the next build, so that thousands do not fail in vain."""
 _BOOLEAN_OR_SHARE: Final = {"anyOf": [{"type": "boolean"}, {"type": "number", "minimum": 0, "maximum": 1}]}
+
+
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
+"""The name of a file in a context."""
 
 
 class Build(Actor):
@@ -43,6 +48,8 @@ class Build(Actor):
     """A folder with a Dockerfile: a name in `dockerfiles/`, or a path beside the scenario. Or `generate`."""
     generate: Generate | None = None
     """A Dockerfile made to measure."""
+    files: dict[FileName, Size] = Field(default_factory=dict)
+    """Files of such sizes in the context, beside the Dockerfile's own; they cannot be compressed."""
     targets: tuple[str, ...] = ()
     """Stages that one client builds at once, each to a result of its own, as `docker buildx bake` does."""
     base: str = OFFLINE
@@ -65,7 +72,7 @@ class Build(Actor):
     """The network of `RUN` steps."""
     parallel: Annotated[int, Field(ge=1, le=256)] = 1
     """How many lines of builds at once."""
-    kill: Kill | None = None
+    kill: KillRule | None = None
     """Time out some of them."""
     when: IntervalTrigger | None = None
     """A pause before each build of a line."""
@@ -116,6 +123,8 @@ class Build(Actor):
         """Yield what a generated context takes."""
         if self.generate:
             yield ResourceDemand(f"{self.name}.generate", disk=self.generate.context_bytes)
+        if self.files:
+            yield ResourceDemand(f"{self.name}.files", disk=sum(self.files.values()))
 
     async def prepare(self, folder: Path) -> None:
         """Stage the context, and what bake reads."""
@@ -124,6 +133,8 @@ class Build(Actor):
             self.generate.write(context)
         else:
             shutil.copytree(str(self.dockerfile), context)
+        for name, size in self.files.items():
+            fill(context / name, size)
         needs_busybox = self.base == OFFLINE and uses_base((context / "Dockerfile").read_text())
         lay_base(context, self.base, await static_busybox() if needs_busybox else None)
         if self.targets:

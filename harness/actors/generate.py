@@ -14,6 +14,17 @@ LAST = "result"
 """The stage that joins all others."""
 
 
+_CHUNK = 2**20
+
+
+def fill(file: Path, size: int) -> None:
+    """Write a file of `size` bytes that no file system and no layer can compress; the same for the same name."""
+    random = Random(file.name)  # noqa: S311 — only to fill a file
+    with file.open("wb") as stream:
+        for begin in range(0, size, _CHUNK):
+            stream.write(random.randbytes(min(_CHUNK, size - begin)))
+
+
 class Generate(StrictModel):
     """Stages that write files and copy from each other, joined by a last one: `s0`, `s1`, … and `result`.
 
@@ -48,7 +59,7 @@ class Generate(StrictModel):
         if self.step == "copy":
             (folder / "n").touch()
             for name in (f"s{stage}-{step}" for stage in range(self.stages) for step in range(self.steps)):
-                (folder / name).write_bytes(Random(name).randbytes(self.layer))  # noqa: S311 — only to fill a file
+                fill(folder / name, self.layer)
 
     def _lines(self) -> Iterator[str]:
         source = "base" if self.step == "run" else "scratch"

@@ -1,19 +1,46 @@
-"""How a build is timed out: which iterations, after what time, with which signal, and whom it reaches."""
+"""``kill``: ends a build's client, as an actor at any trigger, and as the time-out that a build actor may have.
+
+`KillRule` is what stands under a build's own `kill`: which iterations, and after what time.
+"""
 
 import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from random import Random
 from typing import Annotated, Literal, Self
 
 import anyio
 from pydantic import Field, model_validator
 
+from harness.actors.base import ActorEnv, CouldNot, Disturbance, Effect, NothingOfTheKind
+from harness.client.watched_build import Watch
 from harness.core.delay import Delay
 from harness.core.model import StrictModel
 from harness.core.units import Duration
 from harness.host.proc import Child
+from harness.scenario import Setting, Violation
+from harness.scenario.model import Name
+from harness.scenario.triggers import Firing
 
 
-class Kill(StrictModel):
+class Blow(StrictModel):
+    """A signal to a client, and SIGKILL for what outlives its grace."""
+
+    signal: Literal["SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGKILL"] = "SIGTERM"
+    grace: Duration = 5.0
+    """How long a client may take to end on the signal before SIGKILL."""
+    target: Literal["client", "group"] = "group"
+    """The client alone, as `kill PID` does; or its process group, as a CI runner does."""
+
+    async def send(self, client: Child) -> None:
+        """Signal the client, and SIGKILL it after the grace."""
+        group = self.target == "group"
+        client.signal(signal.Signals[self.signal], group=group)
+        await anyio.sleep(self.grace)
+        client.signal(signal.SIGKILL, group=group)
+
+
+class KillRule(Blow):
     """The time-out of a CI job: a signal after a while, and SIGKILL for what outlives its grace."""
 
     every: Annotated[int, Field(ge=1)] | None = None
@@ -22,11 +49,6 @@ class Kill(StrictModel):
     """How likely each iteration is killed; or `every`."""
     after: Delay
     """How long after the client's start."""
-    signal: Literal["SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGKILL"] = "SIGTERM"
-    grace: Duration = 5.0
-    """How long a client may take to end on the signal before SIGKILL."""
-    target: Literal["client", "group"] = "group"
-    """The client alone, as `kill PID` does; or its process group, as a CI runner does."""
 
     @model_validator(mode="after")
     def _one_rule(self) -> Self:
@@ -39,9 +61,62 @@ class Kill(StrictModel):
         chosen = random.random() < self.chance if self.chance is not None else iteration % (self.every or 1) == 0
         return self.after.draw(random) if chosen else None
 
-    async def send(self, client: Child) -> None:
-        """Signal the client, and SIGKILL it after the grace."""
-        group = self.target == "group"
-        client.signal(signal.Signals[self.signal], group=group)
-        await anyio.sleep(self.grace)
-        client.signal(signal.SIGKILL, group=group)
+
+class Kill(Blow, Disturbance):
+    """End the client of a build, as its scenario asks: that build is timed out, and has not failed."""
+
+    of: Name | None = None
+    """The build actor; without it, the one that `when` follows."""
+    victim: Literal["followed", "other"] = "followed"
+    """The build that `when` follows, or another of the same actor; where it follows none, the latest."""
+    every: Annotated[int, Field(ge=1)] = 1
+    """Only every n-th time."""
+
+    @property
+    def disturbs(self) -> bool:
+        """Whether it disturbs what a daemon's owner would miss: clients are ours."""
+        return False
+
+    def faults(self, setting: Setting) -> Iterator[Violation]:
+        """Yield what cannot work although every value is well-formed."""
+        yield from super().faults(setting)
+        if self.of is None and self.when.listens_to is None:
+            yield Violation(("of",), "say whose client: the name of a build actor, or let `when` follow one")
+        if self.of is not None and self.of not in setting.builds:
+            known = ", ".join(sorted(setting.builds)) or "none"
+            yield Violation(("of",), f"no build is named {self.of!r}; builds: {known}")
+
+    @asynccontextmanager
+    async def act(self, stage: ActorEnv, moment: Firing) -> AsyncIterator[Effect]:
+        """Signal the client; on leaving, SIGKILL what outlived the grace.
+
+        Raises:
+            CouldNot: no such build runs now.
+        """
+        if moment.count % self.every:
+            raise NothingOfTheKind(f"only every {self.every}-th time")
+        watch = self._chosen(stage, moment)
+        watch.killed = anyio.current_time()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self.send, watch.client)
+            yield Effect(f"iteration {watch.iteration}", effect=1)
+            with anyio.move_on_after(self.grace):
+                await watch.client.wait()
+            if watch.client.returncode is not None:
+                tasks.cancel_scope.cancel()
+
+    def _chosen(self, stage: ActorEnv, moment: Firing) -> Watch:
+        followed = moment.build.iteration if moment.build else None
+        actor = self.of or (moment.build.actor if moment.build else None)
+        running = {
+            number: watch
+            for number, watch in stage.inflight.items()
+            if watch.actor == actor and watch.killed is None and not watch.found and watch.client.returncode is None
+        }
+        if followed is not None and self.victim == "followed" and actor == (moment.build and moment.build.actor):
+            chosen = running.get(followed)
+        else:
+            chosen = next((running[number] for number in sorted(running, reverse=True) if number != followed), None)
+        if chosen is None:
+            raise CouldNot(f"no such build of {actor} runs now")
+        return chosen

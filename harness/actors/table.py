@@ -9,6 +9,7 @@ from harness.actors.cpu import Cpu
 from harness.actors.disk import Disk
 from harness.actors.freeze import Freeze
 from harness.actors.io import Io
+from harness.actors.kill import Kill
 from harness.actors.memory import Memory
 from harness.actors.prune import Prune
 from harness.actors.restart import Restart
@@ -19,6 +20,7 @@ ACTORS: Final[Mapping[str, type[Actor]]] = {
     "disk": Disk,
     "freeze": Freeze,
     "io": Io,
+    "kill": Kill,
     "memory": Memory,
     "prune": Prune,
     "restart": Restart,

@@ -24,7 +24,11 @@ _KEPT_LINES: Final = 40
 
 @dataclass(frozen=True)
 class Step:
-    """A vertex of the build that has just started or completed."""
+    """A vertex of the build that has just started or completed.
+
+    `MERGED` is what a client sees of BuildKit's ``scheduler.mergeTo``: a step that it began is there a second time, as
+    another build's vertex, and cached.
+    """
 
     name: str
     state: StepState
@@ -65,6 +69,8 @@ class Progress:
         self._started: set[str] = set()
         self._completed: set[str] = set()
         self._seen: set[str] = set()
+        self._worked_on: dict[str, str] = {}
+        """By the name of a step that began to be worked on here, its digest."""
         self._unread = b""
 
     @property
@@ -150,9 +156,15 @@ class Progress:
             if export := EXPORT_NAME.match(name):
                 self._exports[digest] = completed and not vertex.get("error")
                 self._results.add(export[1] or "")  # one result may have several: its image, its load, its cache
+            if "started" in vertex and not vertex.get("cached"):
+                self._worked_on.setdefault(name, digest)
             if completed and digest not in self._completed:
                 self._completed.add(digest)
                 yield Step(name, StepState.COMPLETED)
+                if vertex.get("cached"):
+                    yield Step(name, StepState.CACHED)
+                    if self._worked_on.get(name, digest) != digest:
+                        yield Step(name, StepState.MERGED)
             elif not completed:
                 self._completed.discard(digest)  # a vertex that is entered again
             self.vertex_error = str(vertex.get("error") or self.vertex_error)

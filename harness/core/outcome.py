@@ -20,6 +20,10 @@ class StepState(StrEnum):
 
     STARTED = "started"
     COMPLETED = "completed"
+    CACHED = "cached"
+    """Completed, and nothing was done for it."""
+    MERGED = "merged"
+    """Begun by this build, and then taken over from another build that does the same, whose result it has now."""
 
 
 class Outcome(StrEnum):

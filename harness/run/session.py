@@ -309,15 +309,18 @@ class Session:
         finally:
             self._listeners.remove(listener)
 
+    def announce(self, reached: Reached) -> None:
+        """Have all that listen for it hear of it."""
+        for wanted, send in self._listeners:
+            if wanted(reached):
+                with suppress(anyio.WouldBlock):
+                    send.send_nowait(reached)
+
     def _signal(self, watch: Watch, news: News) -> None:
         reached_now: tuple[Phase | Step, ...] = (*news.steps, *news.phases)
         for what in reached_now:
             at = watch.progress.reached[what] if isinstance(what, Phase) else watch.progress.moved
-            reached = Reached(watch.actor, watch.iteration, watch.request.images, what, at)
-            for wanted, send in self._listeners:
-                if wanted(reached):
-                    with suppress(anyio.WouldBlock):
-                        send.send_nowait(reached)
+            self.announce(Reached(watch.actor, watch.iteration, watch.request.images, what, at))
 
     # What goes on beside the actors
 

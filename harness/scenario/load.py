@@ -1,7 +1,7 @@
 """YAML file → `Scenario`, or one error that lists every problem with file, line and key path."""
 
 import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
@@ -105,6 +105,7 @@ class _Reading:
             frozenset(self.builds()),
             self.folders(),
             tuple(self.limits()),
+            {each.name: each.when.follows_act if each.when else None for _, each in actors if not each.builds},
         )
         self.repeated_names(actors)
         if not isinstance(data.get("actors"), list):
@@ -134,7 +135,7 @@ class _Reading:
         known, result = self.vocabulary.actors, []
         for index, item in enumerate(written if isinstance(written, list) else ()):
             path: KeyPath = ("actors", index)
-            kinds = [key for key in item if key in known] if isinstance(item, dict) else []
+            kinds = _kinds(item, known) if isinstance(item, dict) else []
             if not isinstance(item, dict) or not item:
                 self.say(
                     path, f"an actor is a mapping that begins with its kind and name, like `- build: ci`; {item!r}"
@@ -215,6 +216,12 @@ class _Reading:
             name = next(iter(item.values()), None) if isinstance(item, dict) else None
             parts[1] = name if isinstance(name, str) else parts[1]
         return ".".join(parts) or "scenario"
+
+
+def _kinds(item: Mapping[str, object], known: Collection[str]) -> list[str]:
+    """Return the keys of an actor that say its kind: those with a name behind them, for `kill` is an option too."""
+    keys = [key for key in item if key in known]
+    return [key for key in keys if isinstance(item[key], str)] or keys
 
 
 def _salvaged(model: type[M], written: object, error: ValidationError) -> Iterator[M]:

@@ -1,7 +1,7 @@
 """The model of a scenario, but for the actors' own options: those stand in the actors' files."""
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
@@ -169,6 +169,8 @@ class Setting:
     """Where Dockerfile folders are looked for, in order."""
     limits: tuple[Limits, ...]
     """Each daemon's."""
+    follows: Mapping[str, str | None] = field(default_factory=dict)
+    """By the name of each actor that is no build, the actor whose acts it follows."""
 
 
 class ActorSpec(StrictModel):
@@ -188,6 +190,7 @@ class ActorSpec(StrictModel):
         if listened is not None and listened not in setting.builds:
             known = ", ".join(sorted(setting.builds)) or "none"
             yield Violation(("when", "of"), f"never fires: no build is named {listened!r}; builds: {known}")
+        yield from self._followed(setting, self.when.follows_act)
         limit = setting.stop.iterations if setting.stop else None
         if limit is not None and self.when.least_iterations > limit:
             yield Violation(("when",), f"never fires: the run ends after {limit} iterations (stop.iterations)")
@@ -197,6 +200,25 @@ class ActorSpec(StrictModel):
                 f"never fires: its first time to act, {format_duration(self.when.earliest)}, is not before "
                 f"the end of the run at stop.time, {format_duration(setting.stop.time)}",
             )
+
+    def _followed(self, setting: Setting, followed: str | None) -> Iterator[Violation]:
+        """Yield that it follows what does not act, or itself, by however many others."""
+        chain = [self.name]
+        while followed is not None:
+            if followed not in setting.follows:
+                if len(chain) == 1:
+                    known = ", ".join(sorted(setting.follows.keys() - {self.name})) or "none"
+                    why = f"never fires: no actor besides builds is named {followed!r}; there are: {known}"
+                    yield Violation(("when", "follows"), why)
+                return
+            chain.append(followed)
+            if followed == self.name:
+                why = f"never fires: it waits for itself ({' follows '.join(chain)}); let one of them begin by itself"
+                yield Violation(("when", "follows"), why)
+                return
+            if followed in chain[:-1]:
+                return  # a circle that this actor is no part of
+            followed = setting.follows[followed]
 
     def placed(self, setting: Setting) -> Self:  # noqa: ARG002 — for actors that name files
         """Return it with every file it names as an absolute path."""

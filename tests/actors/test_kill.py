@@ -9,7 +9,7 @@ import anyio
 import pytest
 from pydantic import ValidationError
 
-from harness.actors.kill import Kill
+from harness.actors.kill import KillRule
 from harness.core.rng import Dice
 from harness.host.proc import Child, Command, Identity, child
 
@@ -22,9 +22,9 @@ HEEDS = "echo ready; exec sleep 1000"
 PARENT = "sleep 1000 & echo $!; wait"
 
 
-def kill(**written: object) -> Kill:
+def kill(**written: object) -> KillRule:
     """Return a time-out as a scenario writes it."""
-    return Kill.model_validate({"after": "5s"} | written)
+    return KillRule.model_validate({"after": "5s"} | written)
 
 
 @pytest.mark.parametrize("every", [1, 3, 7])

@@ -326,6 +326,26 @@ def test_steps_are_told_once() -> None:
     assert progress.feed(line(vertex("[1/2] RUN a", completed=True)), 4.0).steps == ()
 
 
+def test_a_step_that_is_merged() -> None:
+    """A step that this client began, and that comes again as another build's vertex, cached, was merged into that."""
+    progress = Progress(0.0)
+    progress.feed(line(vertex("[2/3] COPY big /big")), 1.0)
+    mine = progress.feed(line(vertex("[2/3] COPY big /big", completed=True, cached=True, digest="sha256:other")), 2.0)
+    assert [step.state for step in mine.steps] == ["started", "completed", "cached", "merged"]
+
+
+def test_a_step_that_is_only_cached() -> None:
+    """A step that was never worked on here, or that is cached as the vertex it began as, was not merged."""
+    progress = Progress(0.0)
+    first = progress.feed(line(vertex("[1/3] RUN a", completed=True, cached=True)), 1.0)
+    assert [step.state for step in first.steps] == ["started", "completed", "cached"]
+    again = progress.feed(line(vertex("[1/3] RUN a", completed=True, cached=True, digest="sha256:other")), 2.0)
+    assert [step.state for step in again.steps] == ["started", "completed", "cached"]
+    progress.feed(line(vertex("[2/3] RUN b")), 3.0)
+    same = progress.feed(line(vertex("[2/3] RUN b", completed=True, cached=True)), 4.0)
+    assert [step.state for step in same.steps] == ["completed", "cached"]
+
+
 def test_phases_that_pass_within_one_piece() -> None:
     """What was entered and left within one piece of the stream is told too, in order."""
     whole = line(vertex("[1/1] RUN a", completed=True)) + line(vertex("exporting to image", completed=True))

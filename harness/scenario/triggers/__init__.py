@@ -8,6 +8,7 @@ from pydantic import Discriminator, Tag
 from harness.scenario.triggers.at import AtTrigger
 from harness.scenario.triggers.base import Firing, Signals, Trigger
 from harness.scenario.triggers.every import EveryTrigger
+from harness.scenario.triggers.follows import FollowsTrigger
 from harness.scenario.triggers.interval import IntervalTrigger
 from harness.scenario.triggers.phase import PhaseTrigger
 from harness.scenario.triggers.step import StepTrigger
@@ -16,6 +17,7 @@ __all__ = [
     "AtTrigger",
     "EveryTrigger",
     "Firing",
+    "FollowsTrigger",
     "IntervalTrigger",
     "PhaseTrigger",
     "Signals",
@@ -29,6 +31,7 @@ _KEYS: Final[Mapping[str, type[Trigger]]] = {
     "step": StepTrigger,
     "every": EveryTrigger,
     "at": AtTrigger,
+    "follows": FollowsTrigger,
     "interval": IntervalTrigger,
 }
 """The key that tells a trigger from the others; without any, what `interval` lacks is told."""
@@ -45,7 +48,8 @@ When = Annotated[
     | Annotated[PhaseTrigger, Tag("PhaseTrigger")]
     | Annotated[StepTrigger, Tag("StepTrigger")]
     | Annotated[EveryTrigger, Tag("EveryTrigger")]
-    | Annotated[AtTrigger, Tag("AtTrigger")],
+    | Annotated[AtTrigger, Tag("AtTrigger")]
+    | Annotated[FollowsTrigger, Tag("FollowsTrigger")],
     Discriminator(_kind),
 ]
 """Any of the triggers, as a scenario writes them under ``when``."""

@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from enum import Enum
 from typing import Protocol
 
 from anyio.abc import ObjectReceiveStream
@@ -14,15 +15,22 @@ from harness.core.rng import Dice
 from harness.core.units import Duration
 
 
+class Acted(Enum):
+    """That an actor has acted."""
+
+    ACTED = "acted"
+
+
 @dataclass(frozen=True)
 class Reached:
-    """A build of a named actor has entered a phase, or one of its steps has started or completed."""
+    """A build of a named actor has entered a phase, or one of its steps a state; or an actor that is no build acted."""
 
     actor: str
     iteration: int
+    """Which build; of another actor, which act."""
     images: tuple[str, ...]
     """The names of what it makes."""
-    what: Phase | Step
+    what: Phase | Step | Acted
     at: float
     """Monotonic time in seconds."""
 
@@ -49,6 +57,10 @@ class Signals(Protocol):
         """Monotonic time up to which all moments have come: of the daemon before, or of a run that is gone on with."""
         ...
 
+    def announce(self, reached: Reached) -> None:
+        """Have all that listen for it hear that an actor has acted."""
+        ...
+
     def listening(self, wanted: Callable[[Reached], bool]) -> AbstractAsyncContextManager[ObjectReceiveStream[Reached]]:
         """Listen to what builds reach, as far as it is wanted."""
         ...
@@ -63,6 +75,11 @@ class Trigger(StrictModel):
     @property
     def listens_to(self) -> str | None:
         """The build actor without which it never fires, or None."""
+        return None
+
+    @property
+    def follows_act(self) -> str | None:
+        """The actor, no build, without whose acts it never fires, or None."""
         return None
 
     @property

@@ -1,4 +1,4 @@
-"""``step``: when a step of a build of a named actor starts or completes, after a delay, with a chance."""
+"""``step``: when something becomes of a step of a build of a named actor, after a delay, with a chance."""
 
 import re
 from typing import Annotated
@@ -25,7 +25,9 @@ class StepTrigger(FollowTrigger):
     step: Annotated[str, AfterValidator(_pattern)]
     """A regular expression, looked for in the names that progress shows: ``RUN sleep``, ``importing cache``."""
     state: StepState = StepState.STARTED
-    """`started` or `completed`; a cached step does both at once."""
+    """`started` or `completed`, a cached step does both at once; `cached`; or `merged`: the step was begun here, and
+    then taken over from another build that does the same.
+    """
 
     def awaits(self, reached: Reached) -> bool:
         """Whether that is its step, and what has become of it."""

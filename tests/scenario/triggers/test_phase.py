@@ -49,12 +49,17 @@ class Run:
     async def signal(self, iteration: int, phase: Phase, *, actor: str = "ci", at: float | None = None) -> None:
         """Have a build enter a phase, now or at another time, and let who listens take note."""
         await settled()
-        reached = Reached(actor, iteration, (f"{actor}:latest",), phase, anyio.current_time() if at is None else at)
+        self.announce(
+            Reached(actor, iteration, (f"{actor}:latest",), phase, anyio.current_time() if at is None else at)
+        )
+        await settled()
+
+    def announce(self, reached: Reached) -> None:
+        """Have those hear who listen for it."""
         for wanted, send in self.listeners:
             if wanted(reached):
                 with suppress(anyio.WouldBlock):
                     send.send_nowait(reached)
-        await settled()
 
 
 class Listener:

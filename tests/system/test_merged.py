@@ -1,0 +1,33 @@
+"""The hang in one attempt, on upstream's own daemons: two builds, one kill, one prune."""
+
+import pytest
+
+from harness.core.outcome import Outcome
+from harness.core.records import Action, Iteration
+from tests.system.conftest import SCENARIOS, Repro, folder_from
+
+SCENARIO = str(SCENARIOS / "merged-and-killed.yaml")
+
+
+def test_an_affected_daemon_hangs(repro: Repro) -> None:
+    """The build that outlives the one merged into it hangs after its export, as what it is known as."""
+    folder = folder_from("REPRO_AFFECTED")
+    code, output = repro("run", SCENARIO, "--daemon", f"path:{folder}", "--set", "on_hang.probe=false")
+    assert code == 1, output
+    assert repro.summary.diagnosis is not None
+    assert repro.summary.diagnosis.signature == "export-livelock", output
+    assert repro.summary.outcomes == {"timed_out": 1, "hang": 1}
+    acts = {act.actor: act for act in repro.folder.read(Action)}
+    assert acts["cleanup"].effect is not None
+    assert acts["cleanup"].effect > 90_000_000, "the killed build's context is what has to be removed"
+
+
+@pytest.mark.parametrize(
+    ("variable", "victim"), [("REPRO_FIXED", "followed"), ("REPRO_AFFECTED", "other")], ids=["fixed", "other-client"]
+)
+def test_no_hang(repro: Repro, variable: str, victim: str) -> None:
+    """A fixed daemon, and an affected one whose other client is killed, return."""
+    folder = folder_from(variable)
+    code, output = repro("run", SCENARIO, "--daemon", f"path:{folder}", "--set", f"actors.merged-away.victim={victim}")
+    assert code == 0, output
+    assert sorted(build.outcome for build in repro.folder.read(Iteration)) == [Outcome.OK, Outcome.TIMED_OUT]
