@@ -6,13 +6,21 @@ from collections.abc import Iterable, Mapping
 from harness.core.records import Action, ActorTotals
 
 
-def totals_of(actions: Iterable[Action]) -> dict[str, ActorTotals]:
-    """Return what the acts of each actor came to, in the order in which they began to act."""
+def totals_of(actions: Iterable[Action], expected: Mapping[str, str] | None = None) -> dict[str, ActorTotals]:
+    """Return what the acts of each actor came to, in the order in which they began to act.
+
+    Args:
+        actions: the acts.
+        expected: the kinds of actors that were to act, by their names; those that did not have totals of nothing.
+    """
     by_actor: dict[str, list[Action]] = {}
+    never = dict(expected or {})
     for action in actions:
+        never.pop(action.actor, None)
         if action.attempted:
             by_actor.setdefault(action.actor, []).append(action)
-    return {actor: _totals(acts) for actor, acts in by_actor.items()}
+    nothing = {name: ActorTotals(kind, 0, 0, 0, None) for name, kind in never.items()}
+    return {actor: _totals(acts) for actor, acts in by_actor.items()} | nothing
 
 
 def _totals(acts: list[Action]) -> ActorTotals:
@@ -35,6 +43,8 @@ def without_effect(actors: Mapping[str, ActorTotals]) -> str:
 
 
 def _why(name: str, totals: ActorTotals) -> str:
+    if not totals.acts:
+        return f"{totals.kind} {name} never acted: what it waits for never came"
     if not totals.done:
         return f"{totals.kind} {name} could not be done, {totals.acts} times of {totals.acts}: {totals.reason}"
     failed = f", and {totals.acts - totals.done} more could not be done" if totals.done < totals.acts else ""

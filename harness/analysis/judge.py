@@ -31,6 +31,7 @@ def judge(
     audits: Iterable[Audit] = (),
     actions: Iterable[Action] = (),
     *,
+    expected: Mapping[str, str] | None = None,
     scenario: str,
     daemon: Mapping[str, Any],
     seed: int,
@@ -52,6 +53,7 @@ def judge(
     The verdict is ``hang`` with one hunted finding; else ``inconclusive`` if the run was cut short, a finding
     that is not hunted came, no build was a trial, an actor that acted never once took effect, or more builds failed
     than succeeded: such a run did not load the daemon as its scenario says; else ``clean``.
+    Of `expected`, the kinds of actors by their names, each must have acted: what they wait for was to come.
     A leak changes nothing of that. It is looked for up to the first finding: a build that hangs keeps its goroutines.
     """
     found = sorted(findings, key=lambda finding: finding.at)
@@ -60,7 +62,7 @@ def judge(
     tails: list[float] = []
     error = ""
     errors: Counter[str] = Counter()
-    actors = totals_of(actions)
+    actors = totals_of(actions, expected or {})
     for iteration in iterations:
         daemons.add(iteration)
         outcomes[iteration.outcome] += 1
@@ -84,8 +86,8 @@ def judge(
     elif not hangs.trials:
         why = f"; the first error: {error}" if error else ""
         verdict, because = Verdict.INCONCLUSIVE, f"no build came to the end of its export{why}"
-    elif idle := without_effect(actors):
-        verdict, because = Verdict.INCONCLUSIVE, idle
+    elif without_effect(actors):
+        verdict, because = Verdict.INCONCLUSIVE, without_effect(actors)
     elif outcomes[Outcome.FAILED] > outcomes[Outcome.OK]:
         commonest, count = errors.most_common(1)[0]
         verdict = Verdict.INCONCLUSIVE
@@ -97,6 +99,9 @@ def judge(
         verdict = Verdict.CLEAN
         excluded = excluded_rate(hangs.trials)
         because = f"0 hangs in {hangs.trials} trials exclude, at 95 %, a rate above {excluded:.2g} per build"
+    idle = without_effect(actors)
+    if verdict is Verdict.INCONCLUSIVE and idle and not found and idle != because:
+        because = f"{idle}; {because}"
     total = outcomes.total()
     return Summary(
         format=FORMAT,

@@ -5,12 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from harness.analysis.effects import without_effect
 from harness.analysis.rates import excluded_rate, rate
 from harness.core.outcome import Ending, ExitCode, Outcome, Verdict, gravest
-from harness.core.records import FirstHang, Leak, Summary
+from harness.core.records import ActorTotals, FirstHang, Leak, Summary
 
 _OF_THE_DAEMON: Final = {Ending.DAEMON_DIED, Ending.STALLED, Ending.FAILING}
 """Ways to be cut short that say something of the daemon; the others (we, the host, the user) do not."""
+
+_BY_ITSELF: Final = {Ending.ITERATIONS, Ending.TIME}
 
 
 @dataclass(frozen=True)
@@ -26,15 +29,20 @@ def merge(parts: Sequence[Part]) -> Summary:
 
     Trials and hangs are added up: each daemon has counted its trials up to its own first hang (see `stats.rate` for why
     that interval is fair). The verdict is ``hang`` if one run's is; else ``inconclusive`` if one had a finding that its
-    scenario does not hunt, or its daemon died, stalled or built nothing; else ``clean`` if one run's is: what others
-    had recorded before they were interrupted or broke counts. First hang, aftermath and diagnosis are those of
-    the run that hung first, by the time since it began, and so is the iteration's number. Seconds are of all runs
-    together, as if one after the other; of quantiles only the maximum can be added up. The seed is the first run's.
+    scenario does not hunt, or its daemon died, stalled or built nothing, or it came to its end and its disturbance
+    never took effect or its builds failed; else ``clean`` if one run's is: what others had recorded before they were
+    interrupted or broke counts, unless an actor never took effect in any of them. First hang, aftermath and diagnosis
+    are those of the run that hung first, by the time since it began, and so is the iteration's number. Seconds are of
+    all runs together, as if one after the other; of quantiles only the maximum can be added up. The seed is the first
+    run's.
     """
     summaries = [part.summary for part in parts]
     rates = [each.rate for each in summaries]
     hangs = rate(*(sum(getattr(each, what) for each in rates) for what in ("hangs", "trials", "unsettled")))
     decisive, verdict, because = _judged(parts)
+    actors = _added_up(summaries)
+    if verdict is Verdict.CLEAN and (idle := without_effect(actors)):
+        verdict, because = Verdict.INCONCLUSIVE, idle
     cut_short = [part.run for part in parts if part.summary.verdict is Verdict.INCONCLUSIVE]
     if verdict is Verdict.CLEAN:
         excluded = excluded_rate(hangs.trials)
@@ -62,6 +70,7 @@ def merge(parts: Sequence[Part]) -> Summary:
         unattended_seconds=sum(each.unattended_seconds for each in summaries),
         left_behind=tuple(problem for each in summaries for problem in each.left_behind),
         leak=_gravest_leak([each.leak for each in summaries]),
+        actors=actors,
     )
     return merged if len(parts) > 1 else replace(merged, because=decisive.because)
 
@@ -85,7 +94,26 @@ def _judged(parts: Sequence[Part]) -> tuple[Summary, Verdict, str]:
 
 def _says_something(summary: Summary) -> bool:
     """Whether an inconclusive run saw something that a clean one beside it does not make good."""
-    return bool(summary.first_hang or summary.first_stall) or summary.ending in _OF_THE_DAEMON
+    unloaded = summary.ending in _BY_ITSELF  # its builds failed, or what was to disturb the daemon did not
+    return bool(summary.first_hang or summary.first_stall) or summary.ending in _OF_THE_DAEMON or unloaded
+
+
+def _added_up(summaries: Sequence[Summary]) -> dict[str, ActorTotals]:
+    """Return what the acts of each actor came to in all runs."""
+    names = dict.fromkeys(name for each in summaries for name in each.actors)
+    return {name: _sum([each.actors[name] for each in summaries if name in each.actors]) for name in names}
+
+
+def _sum(totals: Sequence[ActorTotals]) -> ActorTotals:
+    told = [each.effect for each in totals if each.effect is not None]
+    return replace(
+        totals[0],
+        acts=sum(each.acts for each in totals),
+        done=sum(each.done for each in totals),
+        effective=sum(each.effective for each in totals),
+        effect=sum(told) if told else None,
+        reason=next((each.reason for each in totals if each.reason), ""),
+    )
 
 
 def _exit_code(verdict: Verdict, summaries: Sequence[Summary]) -> ExitCode:

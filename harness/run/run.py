@@ -197,6 +197,7 @@ class Run:
             self.folder.each(Finding),
             audits=self.folder.each(Audit),
             actions=self.folder.each(Action),
+            expected={each.name: type(each).__name__.lower() for each in self.plan.actors if each.must_act},
             scenario=self.scenario.name,
             daemon={key: daemon.get(key) for key in ("name", "kind", "version")}
             | {"toolchain": self.story["toolchain"]["spec"]},

@@ -182,6 +182,11 @@ class ActorSpec(StrictModel):
     name: Name
     when: When | None = None
 
+    @property
+    def must_act(self) -> bool:
+        """Whether a run in which it never acts is not what the scenario describes: it follows others, each time."""
+        return not self.builds and self.when is not None and self.when.always_comes
+
     def faults(self, setting: Setting) -> Iterator[Violation]:
         """Yield what cannot work although every value is well-formed."""
         if self.when is None:

@@ -1,10 +1,13 @@
 """A run is clean only where what was to disturb its daemon did, and most of its builds were builds."""
 
+from typing import Any
+
 import pytest
 
 from harness.actors.prune import removed
 from harness.analysis.effects import totals_of
 from harness.analysis.judge import judge
+from harness.analysis.merge import Part, merge
 from harness.core.outcome import Ending, ExitCode, Outcome, Verdict
 from harness.core.records import Action, Iteration, Summary
 
@@ -83,6 +86,15 @@ def test_builds_that_fail(ok: int, failed: int, clean: bool) -> None:
         assert f"{errors.count('no space left on device')} times: no space left on device" in summary.because
 
 
+def test_an_actor_that_never_acted() -> None:
+    """An actor that follows something that never came makes the run inconclusive, though no act of it is recorded."""
+    builds = [build(number) for number in range(1, 41)]
+    given: dict[str, Any] = {"scenario": "s", "daemon": {}, "seed": 1, "detail": "", "seconds": 60, "unattended": 0}
+    summary = judge(builds, [], expected={"merged-away": "kill"}, ending=Ending.ITERATIONS, **given)
+    assert summary.verdict is Verdict.INCONCLUSIVE
+    assert "kill merged-away never acted" in summary.because
+
+
 def test_totals() -> None:
     """What acts came to is counted by actor, with the commonest reason of those that were not done."""
     acts = [act(effect=7), act(effect=0), *[act(succeeded=False, detail="a")] * 2, act(succeeded=False, detail="b")]
@@ -106,3 +118,23 @@ PRINTED = {
 def test_what_a_prune_removed(printed: str, effect: int | None) -> None:
     """The effect of a prune is read from what its client prints."""
     assert removed(printed) == effect
+
+
+def test_named_first() -> None:
+    """An actor without effect is named before whatever else a run without a finding came to."""
+    summary = verdict([act(effect=0)], [build(1, Outcome.FAILED, "no")])
+    assert summary.because.startswith("prune loop never took effect")
+
+
+def test_a_run_without_effect_spoils_a_clean_one() -> None:
+    """Added to a clean run, one whose prunes never worked, or whose builds failed, is not made good by it."""
+    clean = Part("a", verdict([act(effect=7)]))
+    for other in (
+        verdict([act(succeeded=False, detail="no")] * 9),
+        verdict([act(effect=7)], [build(number, Outcome.FAILED, "no") for number in range(40)]),
+    ):
+        assert merge([clean, Part("b", other)]).verdict is Verdict.INCONCLUSIVE
+        assert merge([Part("b", other), clean]).exit_code is ExitCode.INCONCLUSIVE
+    both = merge([clean, clean])
+    assert both.verdict is Verdict.CLEAN
+    assert both.actors["loop"].effect == 14

@@ -64,13 +64,11 @@ CASES = [
     Case("the-earliest", [LATER, HUNG], FOUND, ExitCode.HANG, 2, 71, "2 of 2 runs found what they hunt; the first, r1"),
     Case("interrupted-beside-clean", [INTERRUPTED, QUIET], CLEAN, ExitCode.CLEAN, 0, 107, "0 hangs in 107 trials"),
     Case("broken-beside-clean", [QUIET, BROKEN], CLEAN, ExitCode.CLEAN, 0, 180, "0 hangs in 180 trials"),
-    Case("nothing-beside-clean", [QUIET, NOTHING], CLEAN, ExitCode.CLEAN, 0, 100, "0 hangs in 100 trials"),
+    Case("nothing-beside-clean", [QUIET, NOTHING], OPEN, ExitCode.INCONCLUSIVE, 0, 100, "r1: no build came to the end"),
     Case("died-beside-clean", [QUIET, DIED], OPEN, ExitCode.INCONCLUSIVE, 0, 109, "r1: the daemon is gone: oom"),
     Case("stalled-beside-clean", [QUIET, STALLED], OPEN, ExitCode.INCONCLUSIVE, 0, 101, "r1: stall before the export"),
     Case("stray-hang-beside-clean", [STRAY, QUIET], OPEN, ExitCode.INCONCLUSIVE, 1, 102, "r0: export hang"),
-    Case(
-        "interrupted", [INTERRUPTED, NOTHING], OPEN, ExitCode.INTERRUPTED, 0, 7, "r0: it was interrupted; r1: no build"
-    ),
+    Case("interrupted", [INTERRUPTED, NOTHING], OPEN, ExitCode.INTERRUPTED, 0, 7, "r1: no build came to the end"),
     Case("broken", [BROKEN, INTERRUPTED], OPEN, ExitCode.BROKEN, 0, 87, "r0: the harness or the host broke"),
     Case("died-beside-broken", [BROKEN, DIED], OPEN, ExitCode.BROKEN, 0, 89, "r1: the daemon is gone: oom"),
 ]

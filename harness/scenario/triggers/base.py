@@ -83,6 +83,11 @@ class Trigger(StrictModel):
         return None
 
     @property
+    def always_comes(self) -> bool:
+        """Whether it follows what builds or other actors do, each time: a run in which it never fires is another."""
+        return False
+
+    @property
     def earliest(self) -> float:
         """Seconds into the run before which it cannot fire."""
         return 0.0

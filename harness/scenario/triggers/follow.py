@@ -26,6 +26,11 @@ class FollowTrigger(Trigger):
         """The build actor without which it never fires."""
         return self.of
 
+    @property
+    def always_comes(self) -> bool:
+        """Whether each time is taken."""
+        return self.chance == 1
+
     async def moments(self, dice: Dice, signals: Signals) -> AsyncGenerator[Firing, None]:
         """Yield a moment for each time that a build of `of` reaches it; chance goes by the iteration."""
         count = 0

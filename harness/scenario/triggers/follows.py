@@ -26,6 +26,11 @@ class FollowsTrigger(Trigger):
         """The actor without whose acts it never fires."""
         return self.follows
 
+    @property
+    def always_comes(self) -> bool:
+        """Whether each time is taken."""
+        return self.chance == 1
+
     async def moments(self, dice: Dice, signals: Signals) -> AsyncGenerator[Firing, None]:
         """Yield a moment for each act of the other actor; chance goes by the number of that act."""
         count = 0
