@@ -6,6 +6,7 @@ For use without the rest: ``diagnose(read_dumps(paths), version="BuildKit v0.23.
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from harness.buildkit.goroutines.difference import Dump, Kind, Reading, compare
 from harness.buildkit.goroutines.model import Bucket, Goroutine
 from harness.buildkit.goroutines.parse import Note, goroutines, lines_of, read
 from harness.buildkit.goroutines.signatures import Signature, signatures
-from harness.buildkit.goroutines.waits import is_held, place
+from harness.buildkit.goroutines.waits import is_held, outside, place, works_on_data
 from harness.core.records import Diagnosis
 
 _PRODUCTS: Final = {"buildkitd": "BuildKit", "dockerd": "Engine"}
@@ -191,13 +192,23 @@ def _leaks(dumps: Sequence[Dump], reading: Reading, own: Sequence[Path]) -> str:
 
 
 def _suspects(dump: Dump, own: Sequence[Path]) -> str:
-    """Return what one dump is consistent with, and where its longest waits are."""
-    named = [each for each in signatures(*own) if not each.suspect and each.consistent_with(dump)]
+    """Return what one dump is consistent with, what it waits for outside, and where its longest waits are.
+
+    A scheduler sleeps, and builds wait for it, also where a step's process or a registry takes its time.
+    """
+    outer = Counter(waits for each in dump if (waits := outside(each)) and each.minutes)
+    slept = outer or any(works_on_data(each) for each in dump)
+    named = [
+        each
+        for each in signatures(*own)
+        if not each.suspect and each.consistent_with(dump) and not (slept and each.kind is Kind.LOST_WAKE_UP)
+    ]
     said = "".join(
         f"; consistent with {each.name} ({each.place}: {each.means.strip()}; known, {_fate(each, '', '')}), "
         "not confirmed by one dump"
         for each in named
     )
+    said += "".join(f"; {count} wait for {waits}, which may be slow and no fault" for waits, count in outer.items())
     held = [each for each in dump if each.minutes and is_held(each)]
     if held:
         longest = max(held, key=lambda each: each.minutes)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.buildkit.diagnosis import diagnose, diagnose_finding, read_dump
+from harness.buildkit.diagnosis import diagnose, diagnose_finding, read_dump, read_dumps
 from harness.buildkit.goroutines.difference import Kind, Reading
 from harness.buildkit.goroutines.model import Frame, Goroutine
 from harness.buildkit.goroutines.signatures import Signature, signatures
@@ -131,3 +131,14 @@ def test_a_starved_process_may_turn(tmp_path: Path) -> None:
         found = diagnose_finding(tmp_path, {})
         assert found
         assert (found.kind == Kind.LIVELOCK) is (state == "R")
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_quiet_step_is_no_known_bug(first: int) -> None:
+    """One dump of a healthy daemon in a quiet step claims no bug of the scheduler's, and names what is waited for."""
+    dumps = read_dumps(sorted(DATA.glob("healthy-sleep-*.txt")))
+    told = diagnose(dumps[first : first + 1], version="BuildKit v0.25.1")
+    assert told.kind == "unknown"
+    assert "lost-wake-up" not in told.because
+    assert "wait for a step's process" in told.because
+    assert diagnose(dumps, version="BuildKit v0.25.1").kind == "waits"
