@@ -139,6 +139,6 @@ def test_a_quiet_step_is_no_known_bug(first: int) -> None:
     dumps = read_dumps(sorted(DATA.glob("healthy-sleep-*.txt")))
     told = diagnose(dumps[first : first + 1], version="BuildKit v0.25.1")
     assert told.kind == "unknown"
-    assert "lost-wake-up" not in told.because
-    assert "wait for a step's process" in told.because
+    assert "lost-wake-up" not in told.sentence
+    assert "wait for a step's process" in told.sentence
     assert diagnose(dumps, version="BuildKit v0.25.1").kind == "waits"
