@@ -11,8 +11,8 @@ SCENARIO = str(SCENARIOS / "merged-and-killed.yaml")
 
 def test_an_affected_daemon_hangs(repro: Repro) -> None:
     """The build that outlives the one merged into it hangs after its export, as what it is known as."""
-    folder = folder_from("REPRO_AFFECTED")
-    code, output = repro("run", SCENARIO, "--daemon", f"path:{folder}", "--set", "on_hang.probe=false")
+    daemon = folder_from("REPRO_AFFECTED")
+    code, output = repro("run", SCENARIO, "--daemon", daemon, "--set", "on_hang.probe=false")
     assert code == 1, output
     assert repro.summary.diagnosis is not None
     assert repro.summary.diagnosis.signature == "export-livelock", output
@@ -27,7 +27,7 @@ def test_an_affected_daemon_hangs(repro: Repro) -> None:
 )
 def test_no_hang(repro: Repro, variable: str, victim: str) -> None:
     """A fixed daemon, and an affected one whose other client is killed, return."""
-    folder = folder_from(variable)
-    code, output = repro("run", SCENARIO, "--daemon", f"path:{folder}", "--set", f"actors.merged-away.victim={victim}")
+    daemon = folder_from(variable)
+    code, output = repro("run", SCENARIO, "--daemon", daemon, "--set", f"actors.merged-away.victim={victim}")
     assert code == 0, output
     assert sorted(build.outcome for build in repro.folder.read(Iteration)) == [Outcome.OK, Outcome.TIMED_OUT]
