@@ -112,6 +112,9 @@ def install(*, beside: bool) -> None:
     Args:
         beside: whether the command's work is elsewhere, so that a reader who does not read must not hold it up.
     """
+    while (spare := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass  # a descriptor that was closed when we began: else the next file opened, a database perhaps, would be it
+    os.close(spare)
     sys.stdout = LossyOutput(1, sys.stdout, beside=beside)  # type: ignore[arg-type]
     sys.stderr = LossyOutput(2, sys.stderr, beside=beside)  # type: ignore[arg-type]
 

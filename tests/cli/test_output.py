@@ -98,3 +98,14 @@ def test_a_slow_reader_of_what_is_only_printed() -> None:
     time.sleep(4)
     output, _ = process.communicate(timeout=60)
     assert output.rstrip().endswith(b"}")
+
+
+def test_closed_descriptors_are_nobody_elses(tmp_path: Path) -> None:
+    """Where standard output is closed from the start, what is printed does not go into the next file opened."""
+    file = tmp_path / "precious"
+    script = (
+        "import sys\nfrom harness.cli.output import install\n"
+        f"install(beside=False)\nstream = open({str(file)!r}, 'w')\nprint('screen')\nsys.stdout.flush()\nstream.close()\n"
+    )
+    subprocess.run(["sh", "-c", 'exec "$@" >&- 2>&-', "sh", sys.executable, "-c", script], check=False)
+    assert file.read_text() == ""

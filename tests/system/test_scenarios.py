@@ -8,7 +8,15 @@ from harness.core.records import Action
 from harness.scenario import load
 from tests.system.conftest import SCENARIOS, Repro, left_of
 
-ELSEWHERE = {"leak", "control-hang", "control-clean", "kill-every-third", "prune-race", "restart-midbuild"}
+ELSEWHERE = {
+    "leak",
+    "control-hang",
+    "control-clean",
+    "kill-every-third",
+    "merged-and-killed",
+    "prune-race",
+    "restart-midbuild",
+}
 """Those that other tests, or the README's own command, run."""
 NAMES = sorted({file.stem for file in SCENARIOS.glob("*.yaml")} - ELSEWHERE)
 
