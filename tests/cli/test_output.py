@@ -105,7 +105,8 @@ def test_closed_descriptors_are_nobody_elses(tmp_path: Path) -> None:
     file = tmp_path / "precious"
     script = (
         "import sys\nfrom harness.cli.output import install\n"
-        f"install(beside=False)\nstream = open({str(file)!r}, 'w')\nprint('screen')\nsys.stdout.flush()\nstream.close()\n"
+        f"install(beside=False)\nstream = open({str(file)!r}, 'w')\n"
+        "print('screen')\nsys.stdout.flush()\nstream.close()\n"
     )
-    subprocess.run(["sh", "-c", 'exec "$@" >&- 2>&-', "sh", sys.executable, "-c", script], check=False)
+    subprocess.run(["/bin/sh", "-c", 'exec "$@" >&- 2>&-', "sh", sys.executable, "-c", script], check=False)
     assert file.read_text() == ""
