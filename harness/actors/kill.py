@@ -106,17 +106,17 @@ class Kill(Blow, Disturbance):
                 tasks.cancel_scope.cancel()
 
     def _chosen(self, stage: ActorEnv, moment: Firing) -> Watch:
-        followed = moment.build.iteration if moment.build else None
         actor = self.of or (moment.build.actor if moment.build else None)
-        running = {
-            number: watch
+        followed = moment.build.iteration if moment.build and moment.build.actor == actor else None
+        fitting = [
+            watch
             for number, watch in stage.inflight.items()
-            if watch.actor == actor and watch.killed is None and not watch.found and watch.client.returncode is None
-        }
-        if followed is not None and self.victim == "followed" and actor == (moment.build and moment.build.actor):
-            chosen = running.get(followed)
-        else:
-            chosen = next((running[number] for number in sorted(running, reverse=True) if number != followed), None)
-        if chosen is None:
+            if watch.actor == actor
+            and watch.killed is None
+            and not watch.found
+            and watch.client.returncode is None
+            and (followed is None or (number == followed) is (self.victim == "followed"))
+        ]
+        if not fitting:
             raise CouldNot(f"no such build of {actor} runs now")
-        return chosen
+        return max(fitting, key=lambda watch: watch.iteration)

@@ -1,4 +1,4 @@
-"""What the triggers share that follow the builds of a named actor: a delay, and a chance."""
+"""What the triggers share that follow what others do, builds or actors: a delay, and a chance."""
 
 from collections.abc import AsyncGenerator
 from typing import Annotated
@@ -8,23 +8,16 @@ from pydantic import Field
 
 from harness.core.delay import NO_DELAY, Delay
 from harness.core.rng import Dice
-from harness.scenario.triggers.base import Firing, Reached, Signals, Trigger
+from harness.scenario.triggers.base import Acted, Firing, Reached, Signals, Trigger
 
 
 class FollowTrigger(Trigger):
-    """Act when a build reaches something."""
+    """Act when something is reached."""
 
-    of: str
-    """The name of the build actor."""
     after: Delay = NO_DELAY
     """How long after it was reached."""
     chance: Annotated[float, Field(gt=0, le=1)] = 1.0
     """How likely each such moment is taken."""
-
-    @property
-    def listens_to(self) -> str | None:
-        """The build actor without which it never fires."""
-        return self.of
 
     @property
     def always_comes(self) -> bool:
@@ -32,9 +25,9 @@ class FollowTrigger(Trigger):
         return self.chance == 1
 
     async def moments(self, dice: Dice, signals: Signals) -> AsyncGenerator[Firing, None]:
-        """Yield a moment for each time that a build of `of` reaches it; chance goes by the iteration."""
+        """Yield a moment for each time that it is reached; chance goes by the iteration, or by the act's number."""
         count = 0
-        async with signals.listening(lambda reached: reached.actor == self.of and self.awaits(reached)) as stream:
+        async with signals.listening(self.awaits) as stream:
             async for reached in stream:
                 random = dice.throw(reached.iteration)
                 if random.random() >= self.chance:
@@ -42,8 +35,29 @@ class FollowTrigger(Trigger):
                 delay = self.after.draw(random)
                 await anyio.sleep_until(reached.at + delay)
                 count += 1
-                yield Firing(count, reached.at + delay, reached)
+                build = None if isinstance(reached.what, Acted) else reached
+                yield Firing(count, reached.at + delay, build)
 
     def awaits(self, reached: Reached) -> bool:
         """Whether that is what it waits for."""
+        raise NotImplementedError
+
+
+class FollowBuildTrigger(FollowTrigger):
+    """Act when a build reaches something."""
+
+    of: str
+    """The name of the build actor."""
+
+    @property
+    def listens_to(self) -> str | None:
+        """The build actor without which it never fires."""
+        return self.of
+
+    def awaits(self, reached: Reached) -> bool:
+        """Whether that is what it waits for, of a build of `of`."""
+        return reached.actor == self.of and self.awaits_of_a_build(reached)
+
+    def awaits_of_a_build(self, reached: Reached) -> bool:
+        """Whether that is what it waits for, whoever's build it is."""
         raise NotImplementedError

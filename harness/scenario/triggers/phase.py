@@ -2,15 +2,15 @@
 
 from harness.core.outcome import Phase
 from harness.scenario.triggers.base import Reached
-from harness.scenario.triggers.follow import FollowTrigger
+from harness.scenario.triggers.follow import FollowBuildTrigger
 
 
-class PhaseTrigger(FollowTrigger):
+class PhaseTrigger(FollowBuildTrigger):
     """Act when a build enters a phase."""
 
     phase: Phase
     """The phase to wait for."""
 
-    def awaits(self, reached: Reached) -> bool:
+    def awaits_of_a_build(self, reached: Reached) -> bool:
         """Whether that is its phase."""
         return reached.what is self.phase

@@ -8,7 +8,7 @@ from pydantic import AfterValidator
 from harness.buildkit.progress import Step
 from harness.core.outcome import StepState
 from harness.scenario.triggers.base import Reached
-from harness.scenario.triggers.follow import FollowTrigger
+from harness.scenario.triggers.follow import FollowBuildTrigger
 
 
 def _pattern(text: str) -> str:
@@ -19,7 +19,7 @@ def _pattern(text: str) -> str:
     return text
 
 
-class StepTrigger(FollowTrigger):
+class StepTrigger(FollowBuildTrigger):
     """Act when a step whose name matches a pattern starts or completes."""
 
     step: Annotated[str, AfterValidator(_pattern)]
@@ -29,7 +29,7 @@ class StepTrigger(FollowTrigger):
     then taken over from another build that does the same.
     """
 
-    def awaits(self, reached: Reached) -> bool:
+    def awaits_of_a_build(self, reached: Reached) -> bool:
         """Whether that is its step, and what has become of it."""
         step = reached.what
         return isinstance(step, Step) and step.state is self.state and bool(re.search(self.step, step.name))
