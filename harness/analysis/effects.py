@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from harness.core.records import Action, ActorTotals
 
@@ -13,28 +14,40 @@ def totals_of(actions: Iterable[Action], expected: Mapping[str, str] | None = No
         actions: the acts.
         expected: the kinds of actors that were to act, by their names; those that did not have totals of nothing.
     """
-    by_actor: dict[str, list[Action]] = {}
     never = dict(expected or {})
+    tallies: dict[str, _Tally] = {}
     for action in actions:
         never.pop(action.actor, None)
         if action.attempted:
-            by_actor.setdefault(action.actor, []).append(action)
+            tallies.setdefault(action.actor, _Tally(action.kind)).add(action)
     nothing = {name: ActorTotals(kind, 0, 0, 0, None) for name, kind in never.items()}
-    return {actor: _totals(acts) for actor, acts in by_actor.items()} | nothing
+    return {actor: tally.totals() for actor, tally in tallies.items()} | nothing
 
 
-def _totals(acts: list[Action]) -> ActorTotals:
-    done = [act for act in acts if act.succeeded]
-    told = [act.effect for act in done if act.effect is not None]
-    reasons = Counter(act.detail for act in acts if not act.succeeded).most_common(1)
-    return ActorTotals(
-        kind=acts[0].kind,
-        acts=len(acts),
-        done=len(done),
-        effective=sum(act.effect != 0 for act in done),
-        effect=sum(told) if told else None,
-        reason=reasons[0][0] if reasons else "",
-    )
+@dataclass
+class _Tally:
+    """The acts of one actor as they are counted: a night has millions, so none of them is kept."""
+
+    kind: str
+    acts: int = 0
+    done: int = 0
+    effective: int = 0
+    effect: int | None = None
+    reasons: Counter[str] = field(default_factory=Counter)
+
+    def add(self, act: Action) -> None:
+        self.acts += 1
+        if not act.succeeded:
+            self.reasons[act.detail] += 1
+            return
+        self.done += 1
+        self.effective += act.effect != 0
+        if act.effect is not None:
+            self.effect = (self.effect or 0) + act.effect
+
+    def totals(self) -> ActorTotals:
+        reason = next((text for text, _ in self.reasons.most_common(1)), "")
+        return ActorTotals(self.kind, self.acts, self.done, self.effective, self.effect, reason)
 
 
 def without_effect(actors: Mapping[str, ActorTotals]) -> str:

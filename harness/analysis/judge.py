@@ -46,7 +46,7 @@ def judge(
 
     A trial is a build whose export completed and that nobody killed: only those could have hung and been seen. A
     daemon that hung once hangs again, so each daemon of the run counts up to its first hang, and that is one. What was
-    in flight then is unsettled (`stats.rate`).
+    in flight then is unsettled (`rates.rate`).
     A hang behind a build that we timed out (`seen_by` the daemon's history) decides the verdict like any other, and is
     the first hang if it comes first. But trials are builds that nobody killed, so it is neither a trial nor a hang of
     the rate: its daemon then counts no hang in the trials up to it.
@@ -62,7 +62,8 @@ def judge(
     tails: list[float] = []
     error = ""
     errors: Counter[str] = Counter()
-    actors = totals_of(actions, expected or {})
+    actors = totals_of(actions, expected)
+    idle = without_effect(actors)
     for iteration in iterations:
         daemons.add(iteration)
         outcomes[iteration.outcome] += 1
@@ -86,8 +87,8 @@ def judge(
     elif not hangs.trials:
         why = f"; the first error: {error}" if error else ""
         verdict, because = Verdict.INCONCLUSIVE, f"no build came to the end of its export{why}"
-    elif without_effect(actors):
-        verdict, because = Verdict.INCONCLUSIVE, without_effect(actors)
+    elif idle:
+        verdict, because = Verdict.INCONCLUSIVE, idle
     elif outcomes[Outcome.FAILED] > outcomes[Outcome.OK]:
         commonest, count = errors.most_common(1)[0]
         verdict = Verdict.INCONCLUSIVE
@@ -99,7 +100,6 @@ def judge(
         verdict = Verdict.CLEAN
         excluded = excluded_rate(hangs.trials)
         because = f"0 hangs in {hangs.trials} trials exclude, at 95 %, a rate above {excluded:.2g} per build"
-    idle = without_effect(actors)
     if verdict is Verdict.INCONCLUSIVE and idle and not found and idle != because:
         because = f"{idle}; {because}"
     total = outcomes.total()

@@ -27,7 +27,7 @@ class Part:
 def merge(parts: Sequence[Part]) -> Summary:
     """Return what runs come to together; they must belong together, and there must be one at least.
 
-    Trials and hangs are added up: each daemon has counted its trials up to its own first hang (see `stats.rate` for why
+    Trials and hangs are added up: each daemon has counted its trials up to its own first hang (see `rates.rate` for why
     that interval is fair). The verdict is ``hang`` if one run's is; else ``inconclusive`` if one had a finding that its
     scenario does not hunt, or its daemon died, stalled or built nothing, or it came to its end and its disturbance
     never took effect or its builds failed; else ``clean`` if one run's is: what others had recorded before they were

@@ -82,7 +82,7 @@ def contrast(
     those of B are binomial by B's share of all builds), and the log-rank test by permutation of the looks. The first
     has the power where there are few looks, the second keeps its level where daemons are not alike. Where there are so
     few looks that no permutation reaches `alpha`, the looks must be dealt as unequally as they can be. A look ends at
-    its first hang; for such stopping the conditional test errs to the safe side, as `stats.rate` does.
+    its first hang; for such stopping the conditional test errs to the safe side, as `rates.rate` does.
 
     Else there is ``no difference`` larger than `factor` if the ratio's 95 % interval says so, or than `margin` a build
     if that is given, and 95 % say so; without one hang on either side, than the rate that so many builds exclude.
