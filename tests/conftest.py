@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +15,7 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 from harness.host.ledger import ledgers
+from tests.support.eventually import eventually
 
 _SYSTEM: Final = "tests/system"
 
@@ -86,16 +86,7 @@ def process() -> Iterator[Callable[..., subprocess.Popen[str]]]:
         popen.communicate()
 
 
-@pytest.fixture
-def eventually() -> Callable[[Callable[[], bool]], bool]:
+@pytest.fixture(name="eventually")
+def eventually_() -> Callable[[Callable[[], bool]], bool]:
     """Ask until the answer is yes, for a while: what the kernel does to other processes takes its time."""
-
-    def ask(question: Callable[[], bool]) -> bool:
-        give_up = time.monotonic() + 60  # a second or two, but where others have the cores
-        while not question():
-            if time.monotonic() > give_up:
-                return False
-            time.sleep(0.01)
-        return True
-
-    return ask
+    return eventually

@@ -1,21 +1,29 @@
-"""Waiting for what another process does, with a bound that says what did not come."""
+"""Waiting for what another process or the kernel does, with a bound."""
 
 import time
 from collections.abc import Callable
 
 
-def until(condition: Callable[[], bool], seconds: float = 60, pause: float = 0.02) -> None:
-    """Ask again and again until the answer is yes.
+def eventually(question: Callable[[], bool], seconds: float = 60, pause: float = 0.02) -> bool:
+    """Ask until the answer is yes; return whether it came.
 
     Args:
-        condition: the question.
+        question: what is asked.
         seconds: how long; a second or two is enough, but where others have the cores.
         pause: seconds between two questions.
-
-    Raises:
-        AssertionError: the answer was no to the end.
     """
     give_up = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < give_up, f"not within {seconds:g} s: {condition}"
+    while not question():
+        if time.monotonic() > give_up:
+            return False
         time.sleep(pause)
+    return True
+
+
+def until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait for something that is to come.
+
+    Raises:
+        AssertionError: it did not come in time.
+    """
+    assert eventually(condition, seconds), f"not within {seconds:g} s: {condition}"
