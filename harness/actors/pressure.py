@@ -1,4 +1,4 @@
-"""What the actors that press share: ``burden.py`` as a child, and what of the daemon's it presses on."""
+"""What the actors that press share: ``stressor.py`` as a child, and what of the daemon's it presses on."""
 
 import signal
 import sys
@@ -20,7 +20,7 @@ _READY_SECONDS: Final = 60.0
 
 @asynccontextmanager
 async def pressing(deed: str, *words: object, cgroup: Cgroup | None = None) -> AsyncIterator[Effect]:
-    """Have ``burden.py`` take something, from when it has all of it until leaving; it dies with the harness.
+    """Have ``stressor.py`` take something, from when it has all of it until leaving; it dies with the harness.
 
     Args:
         deed: what that comes to, for the record; what became of it is added.

@@ -10,7 +10,6 @@ import os
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterable
 from typing import Final, NoReturn
 
 _GRACE_SECONDS: Final = 2.0
@@ -77,11 +76,6 @@ class LossyOutput(io.TextIOBase):
                     self._bytes += len(data)
                     self._changed.notify_all()
         return len(text)
-
-    def writelines(self, lines: Iterable[str]) -> None:  # type: ignore[override]
-        """Write each line."""
-        for line in lines:
-            self.write(line)
 
     def finish(self) -> None:
         """Wait for a reader that is behind, two seconds at most."""

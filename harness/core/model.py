@@ -17,9 +17,11 @@ class StrictModel(BaseModel):
     @classmethod
     def _numbers_are_no_text(cls, value: Any, info: ValidationInfo) -> Any:
         """Refuse `017` and `1_000`: one reader takes them for 17 and 1000, another for 15 and a word."""
+        if not isinstance(value, str):
+            return value
         field = cls.model_fields[info.field_name or ""]
         kinds = set() if _reads_itself(field.metadata) else set(_kinds(field.annotation))
-        if isinstance(value, str) and kinds & {int, float} and str not in kinds:
+        if kinds & {int, float} and str not in kinds:
             what = "number" if float in kinds else "integer"
             raise ValueError(f"should be a valid {what}, in plain decimals, not {value!r}")
         return value

@@ -1,6 +1,6 @@
 """Takes memory, CPU or disk until it is killed: a program of its own, that imports nothing of ours.
 
-``burden.py JOIN MODE …``, where JOIN is what its own pid is written to first (``cgroup.procs`` files, with colons
+``stressor.py JOIN MODE …``, where JOIN is what its own pid is written to first (``cgroup.procs`` files, with colons
 between them; empty for none), and MODE is one of ``memory BYTES``, ``cpu THREADS``, ``io FOLDER THREADS BYTES`` and
 ``disk FILE BYTES``. It prints ``ready`` once it has what it is to take. Where memory runs out it is the first to be
 killed.

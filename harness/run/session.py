@@ -1,4 +1,4 @@
-"""One daemon of a run, with the builds that are on it: the `Board` and the `Signals` of its actors' stage."""
+"""One daemon of a run, with the builds that are on it: the `Coordinator` and the `Signals` of its actors' stage."""
 
 import math
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -127,7 +127,7 @@ class Session:
         elif ending is not Ending.ITERATIONS:
             self._scope.cancel()
 
-    # Board
+    # Coordinator
 
     async def next_iteration(self) -> int | None:
         """Return the next iteration's number, once the daemon is up and no audit goes on; None if it gets no more.

@@ -372,7 +372,7 @@ def _within(connection: sqlite3.Connection, found: Mapping[int, tuple[int, float
 
 
 def _rank(n: int, share: float) -> int:
-    """Return the nearest rank, from 0, as `stats.quantile` takes it."""
+    """Return the nearest rank, from 0, as `rates.quantile` takes it."""
     return max(0, math.ceil(share * n) - 1)
 
 

@@ -33,7 +33,7 @@ class Against:
     hangs: int
     trials: int
     unsettled: int
-    """See `stats.Rate`."""
+    """See `Rate`."""
     low95: float
     high95: float
     within95: bool
