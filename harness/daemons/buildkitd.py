@@ -11,6 +11,7 @@ import tomli_w
 from harness.core.errors import UsageError
 from harness.daemons.base import BuildRecords, BuildRequest, DaemonFacts, PruneRequest, RunningBuild, Slot
 from harness.daemons.buildctl import Buildctl
+from harness.daemons.control import Control, NotServed
 from harness.daemons.gc import for_buildkitd
 from harness.daemons.pprof import Pprof
 from harness.daemons.private import DaemonDirs, Service, running, settle_in
@@ -29,8 +30,8 @@ class NotToml(UsageError):
 class Buildkitd:
     """A running private buildkitd."""
 
-    def __init__(self, facts: DaemonFacts, service: Service, home: DaemonDirs, pprof: Pprof) -> None:
-        self._facts, self._service, self.home = facts, service, home
+    def __init__(self, facts: DaemonFacts, service: Service, home: DaemonDirs, pprof: Pprof, control: Control) -> None:
+        self._facts, self._service, self.home, self.control = facts, service, home, control
         self.ended, self.stop, self.start = service.ended, service.stop, service.start
         self.goroutine_count, self.goroutine_dump = pprof.goroutine_count, pprof.goroutine_dump
         self.page = pprof.page
@@ -79,7 +80,10 @@ class Buildkitd:
 
     async def builds(self) -> Sequence[RunningBuild]:
         """Return the builds that it holds to be running."""
-        return await _client(self.home).builds()
+        try:
+            return await self.control.running_builds()
+        except NotServed:
+            return await _client(self.home).builds()
 
     async def iteration_of(self, ref: str) -> int | None:
         """Return which iteration a running build is."""
@@ -121,7 +125,7 @@ async def open_buildkitd(toolchain: Toolchain, spec: DaemonSpec, site: Slot) -> 
         return await _answers(home)
 
     async with running(home, site, command, ready) as service:
-        pprof = Pprof(home.run / "debug.sock")
+        pprof, control = Pprof(home.run / "debug.sock"), Control(home.run / "buildkitd.sock")
         try:
             facts = DaemonFacts(
                 kind="buildkitd",
@@ -136,8 +140,9 @@ async def open_buildkitd(toolchain: Toolchain, spec: DaemonSpec, site: Slot) -> 
                 root=home.root,
                 details={"debug_socket": str(home.run / "debug.sock")},
             )
-            yield Buildkitd(facts, service, home, pprof)
+            yield Buildkitd(facts, service, home, pprof, control)
         finally:
+            control.close()
             await pprof.close()
 
 

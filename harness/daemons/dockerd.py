@@ -1,7 +1,7 @@
 """A private dockerd with its own containerd; builds go through the docker driver of ``docker buildx``."""
 
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,8 +12,9 @@ import docker
 from docker.errors import DockerException
 
 from harness.core.errors import DaemonStartError
-from harness.daemons.base import DaemonFacts, PruneRequest, Slot
+from harness.daemons.base import DaemonFacts, PruneRequest, RunningBuild, Slot
 from harness.daemons.buildx import Buildx, client_environment
+from harness.daemons.control import Control, NotServed
 from harness.daemons.gc import for_dockerd
 from harness.daemons.pprof import Pprof
 from harness.daemons.private import DaemonDirs, Service, running, settle_in
@@ -96,11 +97,18 @@ class Dockerd:
     """A running private dockerd."""
 
     def __init__(
-        self, facts: DaemonFacts, service: Service, home: DaemonDirs, client: DockerClient, pprof: Pprof
+        self,
+        facts: DaemonFacts,
+        service: Service,
+        home: DaemonDirs,
+        client: DockerClient,
+        pprof: Pprof,
+        control: Control,
     ) -> None:
-        self._facts, self._service, self.home, self.client = facts, service, home, client
+        self._facts, self._service, self.home = facts, service, home
+        self.client, self.control = client, control
         self.ended, self.stop = service.ended, service.stop
-        self.build, self.builds = client.buildx.build, client.buildx.builds
+        self.build = client.buildx.build
         self.iteration_of, self.progress = client.buildx.iteration_of, client.buildx.progress
         self.prune, self.answers = client.prune, client.answers
         self.goroutine_count, self.goroutine_dump = pprof.goroutine_count, pprof.goroutine_dump
@@ -111,6 +119,13 @@ class Dockerd:
     def facts(self) -> DaemonFacts:
         """What is recorded of it, with the process that runs now."""
         return replace(self._facts, pid=self._service.pid)
+
+    async def builds(self) -> Sequence[RunningBuild]:
+        """Return the builds that it holds to be running."""
+        try:
+            return await self.control.running_builds()
+        except NotServed:
+            return await self.client.buildx.builds()
 
     async def start(self) -> None:
         """Start it again, and wait until it is ready.
@@ -135,7 +150,7 @@ async def open_dockerd(toolchain: Toolchain, spec: DaemonSpec, site: Slot) -> As
     client = DockerClient(str(home.bin / "docker"), f"unix://{socket}", client_environment(home))
     command = Command((str(home.bin / "dockerd"), "--config-file", str(configuration)), home.environment)
     async with running(home, site, command, client.answers) as service:
-        pprof = Pprof(socket)
+        pprof, control = Pprof(socket), Control(socket, engine=True)
         try:
             await _require_own_root(client, home)
             version = await client.version()
@@ -156,8 +171,9 @@ async def open_dockerd(toolchain: Toolchain, spec: DaemonSpec, site: Slot) -> As
                     "components": {part["Name"]: part["Version"] for part in version.get("Components", ())},
                 },
             )
-            yield Dockerd(facts, service, home, client, pprof)
+            yield Dockerd(facts, service, home, client, pprof, control)
         finally:
+            control.close()
             await pprof.close()
 
 

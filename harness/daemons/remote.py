@@ -19,7 +19,7 @@ class Remote:
     """A running private buildkitd, and buildx pointed at it."""
 
     def __init__(self, buildkitd: Buildkitd, buildx: Buildx) -> None:
-        self._buildkitd, self._buildx = buildkitd, buildx
+        self._buildkitd, self._buildx, self.control = buildkitd, buildx, buildkitd.control
         self.build, self.answers, self.builds = buildx.build, buildkitd.answers, buildkitd.builds
         self.iteration_of, self.progress = buildkitd.iteration_of, buildkitd.progress
         self.ended, self.stop, self.start = buildkitd.ended, buildkitd.stop, buildkitd.start

@@ -19,6 +19,8 @@ INTERVAL, FOLLOWS = {"interval": "1s"}, {"phase": "exited", "of": "ci"}
         ({"what": "images", "keep_storage": "1GB", "when": INTERVAL}, [("keep_storage",)]),
         ({"keep_storage": "953.7MB", "filters": ["type=regular"], "when": INTERVAL}, []),
         ({"what": "everything", "all": True, "when": FOLLOWS}, []),
+        ({"via": "api", "keep_storage": "1GB", "when": INTERVAL}, []),
+        ({"via": "api", "what": "images", "when": INTERVAL}, [("via",)]),
     ],
 )
 def test_what_cannot_work(options: dict[str, object], keys: list[tuple[str]]) -> None:

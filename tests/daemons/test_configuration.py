@@ -109,5 +109,5 @@ def test_prune_commands(request_: PruneRequest, docker: str, buildctl: str | Non
     """Each client is told what to remove in its own words; a buildkitd keeps no images."""
     assert " ".join(DockerClient("docker", "unix:///s", {}).prune(request_).argv[1:]) == docker
     facts = DaemonFacts("buildkitd", "v1", "path:/x", "unix:///s", private=True)
-    command = Buildkitd(facts, Mock(), HOME, Mock()).prune(request_)
+    command = Buildkitd(facts, Mock(), HOME, Mock(), Mock()).prune(request_)
     assert (command and " ".join(command.argv).partition(".sock ")[2]) == buildctl

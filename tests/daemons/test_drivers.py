@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from harness.daemons.base import BuildRequest, DaemonFacts, PruneRequest, Slot
 from harness.daemons.buildkitd import Buildkitd
 from harness.daemons.buildx import Buildx, client_environment
+from harness.daemons.control import Control
 from harness.daemons.docker_container import DockerContainer, ImageUnavailable, _configuration
 from harness.daemons.dockerd import DockerClient, Dockerd
 from harness.daemons.pprof import Pprof
@@ -25,6 +26,7 @@ HOME = DaemonDirs(Path("/data"), Path("/run/x"), Path("/bin-x"), Path("/records"
 FACTS = DaemonFacts("any", "1", "path:/x", "unix:///s", private=True)
 BUILD = BuildRequest(1, Path("/context"), {}, "t:latest", "load")
 PPROF = Pprof(Path("/run/x/debug.sock"))
+CONTROL = Control(Path("/run/x/buildkitd.sock"))
 BUILDX = Buildx(("buildx",), builder="repro", image=("--output", "type=image"))
 
 
@@ -76,7 +78,7 @@ def test_what_does_not_fit_is_refused(written: Mapping[str, str], said: str) -> 
 
 def test_remote_builds_and_prunes_through_buildx() -> None:
     """With the remote driver builds and prunes are buildx's, and there are no images to prune, as ever in buildkitd."""
-    daemon = Remote(Buildkitd(FACTS, service(), HOME, PPROF), BUILDX)
+    daemon = Remote(Buildkitd(FACTS, service(), HOME, PPROF, CONTROL), BUILDX)
     assert daemon.build(BUILD).argv[:4] == ("buildx", "build", "--builder", "repro")
     pruned = daemon.prune(PruneRequest(all=True))
     assert pruned
@@ -95,7 +97,7 @@ def test_remote_builds_and_prunes_through_buildx() -> None:
 def test_a_container_has_the_cache_and_dockerd_the_images(request_: PruneRequest, argv: tuple[str, ...]) -> None:
     """With docker-container the cache is BuildKit's, and everything else stays the engine's."""
     client = DockerClient("docker", "unix:///s", {})
-    dockerd = Dockerd(FACTS, service(), HOME, client, PPROF)
+    dockerd = Dockerd(FACTS, service(), HOME, client, PPROF, CONTROL)
     daemon = DockerContainer(dockerd, BUILDX, PPROF)
     pruned = daemon.prune(request_)
     assert pruned

@@ -1,6 +1,7 @@
 """What builds ask of real daemons and their clients: a push, caches from outside, several targets, generated files."""
 
 import json
+import re
 import secrets
 import socket
 from collections.abc import AsyncIterator
@@ -11,11 +12,14 @@ from typing import Any
 import httpx
 import pytest
 import yaml
+from anyio import create_task_group, sleep
 
 from harness.actors.build import Build
+from harness.buildkit.messages import BuildEvent, Prune
 from harness.core.errors import CommandError
 from harness.core.records import Iteration
-from harness.daemons.base import BuildRequest, Daemon, PruneRequest, Slot
+from harness.daemons.base import ITERATION_ARG, BuildRequest, Daemon, ListsRecords, PruneRequest, Slot
+from harness.daemons.control import Controlled
 from harness.daemons.registry import open_registry
 from harness.daemons.table import DAEMONS
 from harness.host.ledger import Ledger
@@ -145,6 +149,39 @@ async def test_no_cache_runs_again(workshop: Workshop) -> None:
     await workshop.cached(request)
     assert LAST_STEP in await workshop.cached(request)
     assert LAST_STEP not in await workshop.cached(replace(request, no_cache=True))
+
+
+@pytest.mark.anyio
+async def test_the_control_api_says_what_the_client_says(workshop: Workshop) -> None:
+    """The cache's records are the same, a build is seen as it begins and ends, and a prune tells what it removes."""
+    daemon = workshop.daemon
+    assert isinstance(daemon, Controlled)
+    assert isinstance(daemon, ListsRecords)
+    request = await workshop.request(dockerfile="diamond", export="image")
+    seen: list[BuildEvent] = []
+    async with create_task_group() as group, daemon.control.build_events() as events:
+
+        async def listen() -> None:
+            async for event in events:
+                seen.append(event)
+                if event.completed:
+                    group.cancel_scope.cancel()
+
+        group.start_soon(listen)
+        await workshop.cached(request)
+        await sleep(10)
+    assert [(event.kind, event.attributes[f"build-arg:{ITERATION_ARG}"]) for event in seen[:1]] == [("started", "1")]
+    assert seen[-1].completed
+    assert not await daemon.control.running_builds()
+    text = await daemon.cache_records()
+    records = await daemon.control.cache_records()
+    assert len(records) == len(re.findall(r"^ID:", text, re.MULTILINE)) > 4
+    assert all(record.id in text for record in records)
+    async with daemon.control.pruning(Prune(all=True)) as removed:
+        gone = {record.id async for record in removed}
+    assert gone
+    assert gone <= {record.id for record in records}
+    assert not gone & {record.id for record in await daemon.control.cache_records()}
 
 
 @pytest.mark.anyio
