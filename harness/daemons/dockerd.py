@@ -5,11 +5,9 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import anyio.to_thread
-import docker
-from docker.errors import DockerException
 
 from harness.core.errors import DaemonStartError
 from harness.daemons.base import DaemonFacts, PruneRequest, RunningBuild, Slot
@@ -21,6 +19,9 @@ from harness.daemons.private import DaemonDirs, Service, running, settle_in
 from harness.host.proc import Command
 from harness.scenario import DaemonSpec
 from harness.toolchain import Toolchain
+
+if TYPE_CHECKING:
+    import docker
 
 T = TypeVar("T")
 
@@ -66,7 +67,7 @@ class DockerClient:
         silent: dict[str, Any] = {}
         return await self._asked(lambda engine: engine.info(), silent=silent)
 
-    async def _asked(self, question: Callable[[docker.DockerClient], T], silent: T) -> T:
+    async def _asked(self, question: "Callable[[docker.DockerClient], T]", silent: T) -> T:
         return await anyio.to_thread.run_sync(_ask, self.address, question, silent, abandon_on_cancel=True)
 
     def command(self, *words: str) -> Command:
@@ -78,18 +79,20 @@ class DockerClient:
         return {**self.environment, "DOCKER_HOST": self.address}
 
 
-def _ask(address: str, question: Callable[[docker.DockerClient], T], silent: T) -> T:
+def _ask(address: str, question: "Callable[[docker.DockerClient], T]", silent: T) -> T:
     """Return the engine's answer to one request, or `silent` where it gives none in time."""
     scheme, _, place = address.partition("://")
     if scheme == "unix" and not Path(place).exists():  # docker's client would leave a socket open for nothing
         return silent
+    import docker  # noqa: PLC0415 — a fifth of the start of every command, and asked for by few
+
     try:
         client = docker.DockerClient(base_url=address, timeout=_ANSWER_SECONDS)
         try:
             return question(client)
         finally:
             client.close()
-    except (DockerException, OSError):
+    except (docker.errors.DockerException, OSError):
         return silent
 
 
