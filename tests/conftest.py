@@ -18,6 +18,8 @@ from harness.host.ledger import ledgers
 from tests.support.eventually import eventually
 
 _SYSTEM: Final = "tests/system"
+_WAITS: Final = ("test_bisect", "test_capture", "test_compare", "test_leak", "test_soak")
+"""Files with real daemons that wait for most of their time: they go beside the others."""
 
 settings.register_profile("shared", deadline=None)  # a busy machine is slow now and then, which is no fault of the code
 settings.load_profile("shared")
@@ -36,18 +38,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: (system not in item.path.parents, not hasattr(item.module, "write_scenario")))  # type: ignore[attr-defined]
 
 
-class OneRealDaemonAtATime(LoadScopeScheduling):  # type: ignore[misc]
-    """Gives a worker one file after the other, and the tests with real daemons, which need the host's cores, to one."""
+class TwoLanesOfRealDaemons(LoadScopeScheduling):  # type: ignore[misc]
+    """Gives a worker one file after the other, and the tests with real daemons to two: more would share the cores."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return _SYSTEM if file.startswith(_SYSTEM) else file
+        if not file.startswith(_SYSTEM):
+            return file
+        return f"{_SYSTEM} that waits" if Path(file).stem in _WAITS else _SYSTEM
 
 
 @pytest.hookimpl
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> OneRealDaemonAtATime:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> TwoLanesOfRealDaemons:
     """Have the tests distributed so."""
-    return OneRealDaemonAtATime(config, log)
+    return TwoLanesOfRealDaemons(config, log)
 
 
 @pytest.fixture
