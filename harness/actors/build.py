@@ -169,7 +169,7 @@ class Build(Actor):
                     await self._accompany(stage, watch, delay)
             finally:  # a build in flight when the run ends is recorded too
                 verdict = judge_client(watch, stage.daemon.facts.pid)
-                stage.board.record(_record(watch, verdict, stage))
+                stage.board.record(_record(watch, verdict, delay, stage))
         if verdict.outcome is Outcome.INFRA:
             await anyio.sleep(_INFRA_PAUSE_SECONDS)
 
@@ -230,7 +230,7 @@ class Build(Actor):
             await self.kill.send(watch.client)
 
 
-def _record(watch: Watch, verdict: ClientVerdict, stage: ActorEnv) -> Iteration:
+def _record(watch: Watch, verdict: ClientVerdict, kill_after: float | None, stage: ActorEnv) -> Iteration:
     reached, began = watch.progress.reached, stage.began
 
     def at(time: float | None) -> float | None:
@@ -250,6 +250,8 @@ def _record(watch: Watch, verdict: ClientVerdict, stage: ActorEnv) -> Iteration:
         returncode=watch.client.returncode if watch.progress.phase is Phase.EXITED else None,
         error=verdict.error,
         generation=stage.generation,
+        kill_due=None if kill_after is None else reached[Phase.STARTED] - began + kill_after,
+        cut=stage.now() if verdict.outcome is Outcome.CUT_OFF else None,
     )
 
 

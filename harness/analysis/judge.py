@@ -1,15 +1,15 @@
 """The verdict of a run, computed from its records alone, so that it can be computed again from disk."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from harness.analysis.effects import totals_of, without_effect
 from harness.analysis.leak import leak_of
-from harness.analysis.lifetimes import Lives
+from harness.analysis.lifetimes import Life, Lives
 from harness.analysis.rates import excluded_rate, quantile, rate
 from harness.core.outcome import Ending, ExitCode, Outcome, Verdict
-from harness.core.records import FORMAT, Action, Answer, Audit, Finding, FirstHang, Iteration, Summary
+from harness.core.records import FORMAT, Action, Answer, Audit, Finding, FirstHang, Iteration, Rate, Summary
 
 _CUT_SHORT: dict[Ending, str] = {
     Ending.STALLED: "the daemon completed no build any more",
@@ -32,6 +32,7 @@ def judge(
     actions: Iterable[Action] = (),
     *,
     expected: Mapping[str, str] | None = None,
+    threshold: float = 0.0,
     scenario: str,
     daemon: Mapping[str, Any],
     seed: int,
@@ -44,12 +45,10 @@ def judge(
 ) -> Summary:
     """Return what the records say.
 
-    A trial is a build whose export completed and that nobody killed: only those could have hung and been seen. A
-    daemon that hung once hangs again, so each daemon of the run counts up to its first hang, and that is one. What was
-    in flight then is unsettled (`rates.rate`).
-    A hang behind a build that we timed out (`seen_by` the daemon's history) decides the verdict like any other, and is
-    the first hang if it comes first. But trials are builds that nobody killed, so it is neither a trial nor a hang of
-    the rate: its daemon then counts no hang in the trials up to it.
+    A trial is a build whose export completed, and that would have been seen to hang: nobody would have killed it within
+    `threshold` seconds (the scenario's `export_hang`), or the daemon tells of builds that were. Each daemon of the run
+    counts up to the onset of its first hang, whoever saw it, and that is one (`lifetimes`). A build that we ended while
+    it waited after its export for longer than any that returned is unsettled (`rates.rate`).
     The verdict is ``hang`` with one hunted finding; else ``inconclusive`` if the run was cut short, a finding
     that is not hunted came, no build was a trial, an actor that acted never once took effect, or more builds failed
     than succeeded: such a run did not load the daemon as its scenario says; else ``clean``.
@@ -57,7 +56,7 @@ def judge(
     A leak changes nothing of that. It is looked for up to the first finding: a build that hangs keeps its goroutines.
     """
     found = sorted(findings, key=lambda finding: finding.at)
-    daemons = Lives(found)
+    daemons = Lives(found, threshold)
     outcomes: Counter[Outcome] = Counter()
     tails: list[float] = []
     error = ""
@@ -76,7 +75,7 @@ def judge(
     lived = daemons.told()
     hangs = rate(*(sum(getattr(life, what) for life in lived) for what in ("hung", "trials", "unsettled")))
     if hunted:
-        verdict, because = Verdict.HANG, _told(hunted[0])
+        verdict, because = Verdict.HANG, _told(hunted[0]) + _after(lived)
     elif ending in _CUT_SHORT:
         because = f"{_CUT_SHORT[ending]}{f': {detail}' if detail else ''}"
         verdict = Verdict.INCONCLUSIVE
@@ -98,8 +97,7 @@ def judge(
         )
     else:
         verdict = Verdict.CLEAN
-        excluded = excluded_rate(hangs.trials)
-        because = f"0 hangs in {hangs.trials} trials exclude, at 95 %, a rate above {excluded:.2g} per build"
+        because = without_a_hang(hangs)
     if verdict is Verdict.INCONCLUSIVE and idle and not found and idle != because:
         because = f"{idle}; {because}"
     total = outcomes.total()
@@ -126,6 +124,24 @@ def judge(
         leak=leak_of(audit for audit in audits if not found or audit.at < found[0].at),
         actors=actors,
     )
+
+
+def without_a_hang(rate: Rate) -> str:
+    """Return what a run without a hang excludes, to a person."""
+    excluded = excluded_rate(rate.trials, unsettled=rate.unsettled)
+    told = f"0 hangs in {rate.trials} trials exclude, at 95 %, a rate above {excluded:.2g} per build"
+    if rate.unsettled:
+        what = "build was" if rate.unsettled == 1 else "builds were"
+        told += f", for {rate.unsettled} {what} cut off while waiting after the export, and may have hung"
+    return told
+
+
+def _after(lived: Sequence[Life]) -> str:
+    """Return which of two worlds the data fit: whether a hang poisons its daemon; nothing where nothing came after."""
+    returned, hung = sum(life.returned_after for life in lived), sum(life.hung_after for life in lived)
+    if returned:
+        return f"; after it {returned} more builds returned{f' and {hung} hung' if hung else ''}: it does not stay"
+    return f"; after it no build returned, and {hung} more hung" if hung else ""
 
 
 def _exit_code(verdict: Verdict, ending: Ending) -> ExitCode:

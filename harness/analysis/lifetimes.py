@@ -1,14 +1,17 @@
-"""The daemons of a run, one by one: in how many trials, and for how long, each lived until its first hang."""
+"""The daemons of a run, one by one: in how many trials, and for how long, each lived until its first hang.
 
+A build's trial is the moment at which its export ends: there it hangs, or it returns. In the order of those moments a
+daemon's trials end with its first hang, whether a hang poisons the daemon, or the next build is as likely to hang as
+any. Until that hang is told, other builds return, or hang and are not told: none of them is a trial.
+"""
+
+import math
+from array import array
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, field
 
 from harness.core.outcome import Outcome
 from harness.core.records import Finding, Iteration
-
-_UNSETTLED: Final = frozenset({Outcome.HANG, Outcome.STALL, Outcome.CUT_OFF})
-"""What would have become of such a build, had its daemon not hung, nobody knows."""
 
 
 @dataclass(frozen=True)
@@ -18,54 +21,122 @@ class Life:
     generation: int
     """Which daemon of the run it is, from 1."""
     trials: int
-    """Builds whose export completed and that nobody killed; the one that hung is the last of them."""
+    """Builds whose export completed, and that would have been seen to hang; the one that hung is the last of them."""
     seconds: float
     """From its first build to its first hang, or to its last build's end."""
     hung: bool
-    """Whether it ended with a hang in a trial; one behind a build that we timed out ends it as any other end does."""
+    """Whether it ended with a hang, whoever saw that: its client, or the daemon's history of builds."""
     unsettled: int = 0
-    """Builds that nobody killed, in flight as it hung: of each nobody knows whether it would have hung by itself."""
+    """Builds that we ended while they waited after their export, longer than any that returned: each may have hung."""
+    returned_after: int = 0
+    """Builds that returned although their export ended after the first hang had begun."""
+    hung_after: int = 0
+    """Hangs that were told after the first one."""
+
+
+@dataclass
+class _Builds:
+    """Builds of one daemon that returned: how many, and when their exports ended, where a hang may come between."""
+
+    count: int = 0
+    exported: "array[float]" = field(default_factory=lambda: array("d"))
+
+    def until(self, onset: float) -> int:
+        """Return how many exports had ended by then."""
+        return sum(moment <= onset for moment in self.exported)
+
+
+@dataclass
+class _Daemon:
+    """What is counted of one daemon."""
+
+    hangs: list[Finding] = field(default_factory=list)
+    onsets: dict[int, float] = field(default_factory=dict)
+    """When each of its hangs began, by iteration."""
+    waited_for: _Builds = field(default_factory=_Builds)
+    """Builds that would have been seen to hang."""
+    due: _Builds = field(default_factory=_Builds)
+    """Builds that would have been killed before: only the daemon could have told of a hang."""
+    ended: list[tuple[float, float, bool]] = field(default_factory=list)
+    """Of builds that we ended: since when each waited, for how long, and whether its phases are known."""
+    first: float = math.inf
+    last: float = 0.0
 
 
 class Lives:
-    """The daemons of a run, from its findings and then its iterations, one at a time."""
+    """The daemons of a run, from its findings and then its iterations, one at a time.
 
-    def __init__(self, findings: Iterable[Finding]) -> None:
-        self._hangs: dict[int, Finding] = {}
-        for finding in sorted(findings, key=lambda finding: finding.at):
+    Args:
+        findings: all of the run.
+        threshold: seconds from a build's export to its hang's being told. A build whose client is due for a kill before
+            that is a trial only where the daemon tells what becomes of builds that have lost their clients.
+    """
+
+    def __init__(self, findings: Iterable[Finding], threshold: float = 0.0) -> None:
+        self._threshold = threshold
+        self._tells = False
+        self._daemons: dict[int, _Daemon] = {}
+        self._longest_tail = self._longest_build = 0.0
+        self._of: dict[int, Finding] = {}
+        for finding in findings:
             if finding.kind is Outcome.HANG:
-                self._hangs.setdefault(finding.generation, finding)
-        self._trials = {daemon: int(hang.seen_by == "client") for daemon, hang in self._hangs.items()}
-        self._onset: dict[int, float] = {daemon: hang.at - hang.waited for daemon, hang in self._hangs.items()}
-        self._open: dict[int, list[float]] = {}
-        self._first: dict[int, float] = {}
-        self._last: dict[int, float] = {}
+                daemon = self._daemons.setdefault(finding.generation, _Daemon())
+                daemon.hangs.append(finding)
+                daemon.onsets[finding.iteration] = finding.at - finding.waited
+                self._of[finding.iteration] = finding
+                self._tells |= finding.seen_by == "history"
 
     def add(self, iteration: Iteration) -> None:
-        """Count one; what a daemon does after its first hang, hang again or go on, is no trial."""
-        daemon = iteration.generation
-        exited = iteration.started if iteration.exited is None else iteration.exited
-        trial = iteration.outcome is Outcome.OK and iteration.tail is not None
-        hang = self._hangs.get(daemon)
-        if hang is None or (iteration.exited is not None and iteration.exited <= hang.at):
-            self._trials[daemon] = self._trials.get(daemon, 0) + trial
-        elif iteration.number == hang.iteration:
-            self._onset[daemon] = onset_of(hang, iteration)
-        elif trial or (iteration.outcome in _UNSETTLED and iteration.seen_by == "client"):
-            self._open.setdefault(daemon, []).append(iteration.started)
-        self._first[daemon] = min(iteration.started, self._first.get(daemon, iteration.started))
-        self._last[daemon] = max(exited, self._last.get(daemon, exited))
+        """Count one."""
+        daemon = self._daemons.setdefault(iteration.generation, _Daemon())
+        daemon.first = min(daemon.first, iteration.started)
+        daemon.last = max(daemon.last, iteration.exited or iteration.cut or iteration.started)
+        if iteration.number in self._of:
+            daemon.onsets[iteration.number] = onset_of(self._of[iteration.number], iteration)
+        elif iteration.released is not None:
+            self._tells = True
+        elif iteration.outcome is Outcome.OK and iteration.exported is not None and iteration.exited is not None:
+            self._returned(daemon, iteration, iteration.exported, iteration.exited)
+        elif iteration.outcome in {Outcome.CUT_OFF, Outcome.TIMED_OUT}:
+            ended = iteration.killed if iteration.killed is not None else iteration.cut
+            since = iteration.started if iteration.exported is None else iteration.exported
+            known = iteration.solving is not None  # not of a build in flight as the harness died
+            if ended is not None and not (known and iteration.exported is None):
+                daemon.ended.append((since, ended - since, known))
+
+    def _returned(self, daemon: _Daemon, build: Iteration, exported: float, exited: float) -> None:
+        self._longest_tail = max(self._longest_tail, exited - exported)
+        self._longest_build = max(self._longest_build, exited - build.started)
+        seen = build.kill_due is None or build.kill_due - exported >= self._threshold
+        builds = daemon.waited_for if seen else daemon.due
+        builds.count += 1
+        if daemon.hangs:
+            builds.exported.append(exported)
 
     def told(self) -> list[Life]:
         """Return one each, in the order in which they lived."""
-        return [self._life(daemon, trials) for daemon, trials in sorted(self._trials.items())]
+        return [self._life(generation, daemon) for generation, daemon in sorted(self._daemons.items())]
 
-    def _life(self, daemon: int, trials: int) -> Life:
-        hang = self._hangs.get(daemon)
-        end = hang.at if hang else self._last[daemon]
-        hung = bool(hang and hang.seen_by == "client")
-        unsettled = sum(started <= self._onset[daemon] for started in self._open.get(daemon, ())) if hung else 0
-        return Life(daemon, trials, end - self._first.get(daemon, end), hung, unsettled)
+    def _life(self, generation: int, daemon: _Daemon) -> Life:
+        counted = [daemon.waited_for, daemon.due] if self._tells else [daemon.waited_for]
+        count = sum(builds.count for builds in counted)
+        longest = {True: self._longest_tail, False: self._longest_build}
+        open_ = [since for since, waited, known in daemon.ended if waited > longest[known]]
+        if not daemon.hangs:
+            first = min(daemon.first, daemon.last)
+            return Life(generation, count, daemon.last - first, hung=False, unsettled=len(open_))
+        onset = min(daemon.onsets.values())
+        before = sum(builds.until(onset) for builds in counted)
+        end = min(finding.at for finding in daemon.hangs)
+        return Life(
+            generation=generation,
+            trials=before + 1,
+            seconds=end - min(daemon.first, end),
+            hung=True,
+            unsettled=sum(since <= onset for since in open_),
+            returned_after=count - before,
+            hung_after=len(daemon.hangs) - 1,
+        )
 
 
 def onset_of(finding: Finding, build: Iteration) -> float:
@@ -73,11 +144,3 @@ def onset_of(finding: Finding, build: Iteration) -> float:
     if build.exported is not None:
         return build.exported
     return max(finding.at - finding.waited, build.started)  # attended time is told in beats, so it may be a beat more
-
-
-def lives(iterations: Iterable[Iteration], findings: Iterable[Finding]) -> list[Life]:
-    """Return the daemons of a run, in the order in which they lived."""
-    found = Lives(findings)
-    for iteration in iterations:
-        found.add(iteration)
-    return found.told()

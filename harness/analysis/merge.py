@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from harness.analysis.effects import without_effect
-from harness.analysis.rates import excluded_rate, rate
+from harness.analysis.judge import without_a_hang
+from harness.analysis.rates import rate
 from harness.core.outcome import Ending, ExitCode, Outcome, Verdict, gravest
 from harness.core.records import ActorTotals, FirstHang, Leak, Summary
 
@@ -45,8 +46,7 @@ def merge(parts: Sequence[Part]) -> Summary:
         verdict, because = Verdict.INCONCLUSIVE, idle
     cut_short = [part.run for part in parts if part.summary.verdict is Verdict.INCONCLUSIVE]
     if verdict is Verdict.CLEAN:
-        excluded = excluded_rate(hangs.trials)
-        because = f"0 hangs in {hangs.trials} trials exclude, at 95 %, a rate above {excluded:.2g} per build"
+        because = without_a_hang(hangs)
         if cut_short:
             because += f"; cut short, and counted as far as they came: {', '.join(cut_short)}"
     outcomes: Counter[str] = Counter()

@@ -13,16 +13,14 @@ from harness.core.records import Rate
 def rate(hangs: int, trials: int, unsettled: int = 0) -> Rate:
     """Return the exact interval for `hangs` in `trials`; (0, 1) for no trial at all.
 
-    A build that is in flight as its daemon hangs may have been about to return, or may hang because of the first. So
-    where builds run side by side the trials up to a hang lie between two numbers: the lower limit is that of the larger
-    one, the upper limit that of the smaller one.
+    Of what is unsettled nobody knows whether it hung: the lower limit is that of none, the upper limit that of all.
 
     It is exact where the number of trials is fixed. That of a run is not: each daemon ends at its first hang. Trials up
     to there are alike, and for such stopping the lower limit is still exact and the upper one errs to the safe side, by
     one trial (of the negative binomial: `Beta(hangs, trials - hangs)` at 97.5 %); the tests hold it to what it says.
     """
     low = beta_quantile(hangs, trials + unsettled - hangs + 1, 0.025) if hangs else 0.0
-    high = beta_quantile(hangs + 1, trials - hangs, 0.975) if hangs < trials else 1.0
+    high = beta_quantile(hangs + unsettled + 1, trials - hangs, 0.975) if hangs < trials else 1.0
     return Rate(hangs, trials, low, high, unsettled)
 
 
@@ -37,9 +35,12 @@ def beta_quantile(a: float, b: float, share: float) -> float:
     return float(betaincinv(a, b, share))
 
 
-def excluded_rate(trials: int, doubt: float = 0.05) -> float:
-    """Return the hang rate that `trials` without a hang exclude, one-sided: 1 - doubt ** (1/n); at 95 % about 3/n."""
-    return 1.0 if trials == 0 else -math.expm1(math.log(doubt) / trials)
+def excluded_rate(trials: int, doubt: float = 0.05, unsettled: int = 0) -> float:
+    """Return the hang rate that `trials` without a hang exclude, one-sided: 1 - doubt ** (1/n); at 95 % about 3/n.
+
+    Beside what is unsettled, a rate is excluded that would have had one of the trials hang too.
+    """
+    return 1.0 if trials == 0 else beta_quantile(unsettled + 1, trials, 1 - doubt)
 
 
 def fewest(enough: Callable[[int], bool]) -> int:

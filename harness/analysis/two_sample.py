@@ -210,7 +210,7 @@ def _difference_at_most(a: Rate, b: Rate) -> float:
     same: so the one-sided limit at 95 %, 3/n, of the side with fewer trials is enough.
     """
     if not a.hangs and not b.hangs:
-        return max(excluded_rate(a.trials), excluded_rate(b.trials))
+        return max(excluded_rate(side.trials, unsettled=side.unsettled) for side in (a, b))
     return max(a.high95 - b.low95, b.high95 - a.low95)
 
 

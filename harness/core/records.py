@@ -22,7 +22,7 @@ class Rate:
     low95: float
     high95: float
     unsettled: int = 0
-    """Builds beside those that hung first, of which nobody can tell whether they were trials."""
+    """Builds that we ended while they waited after their export, longer than any that returned: each may have hung."""
 
     def __str__(self) -> str:
         """Return it as a person reads it."""
@@ -89,6 +89,10 @@ class Iteration:
     """Which daemon of the run it was built on, from 1."""
     released: float | None = None
     """When the daemon was seen to hold it no longer, of a build that we timed out; None where nobody saw."""
+    kill_due: float | None = None
+    """When the scenario has its client killed, unless it has ended before."""
+    cut: float | None = None
+    """When it was cut off, still without an end; None where nobody knows."""
 
     @property
     def tail(self) -> float | None:

@@ -18,6 +18,7 @@ from harness.report.bundle import secret_arguments
 from harness.report.issue import versions
 from harness.report.redact import redact
 from harness.report.words import facts, facts_so_far, finding_line, headline
+from harness.scenario.dump import export_hang_of
 from harness.store import aggregate
 from harness.store.folder import RunFolder
 from harness.store.folders import lies_in
@@ -87,7 +88,7 @@ def account_of(folder: RunFolder) -> Account:
     scenario = _scenario(folder)
     clean = partial(redact, values=secret_arguments(yaml.safe_load(scenario) or {}))
     verdict, because = headline(folder, summary, story)
-    findings, lives = folder.read(Finding), aggregate.lives(folder)
+    findings, lives = folder.read(Finding), aggregate.lives(folder, export_hang_of(yaml.safe_load(scenario) or {}))
     found = facts(folder, summary, story) if summary else facts_so_far(folder, story)
     had_trials = any(lives.trials)
     return Account(

@@ -198,6 +198,7 @@ class Run:
             audits=self.folder.each(Audit),
             actions=self.folder.each(Action),
             expected={each.name: type(each).__name__.lower() for each in self.plan.actors if each.must_act},
+            threshold=self.scenario.detect.export_hang,
             scenario=self.scenario.name,
             daemon={key: daemon.get(key) for key in ("name", "kind", "version")}
             | {"toolchain": self.story["toolchain"]["spec"]},

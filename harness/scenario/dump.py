@@ -1,8 +1,11 @@
 """`Scenario` → YAML, with every default spelled out: what a run's folder keeps, and what can be run again."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import yaml
 
-from harness.scenario.model import Scenario
+from harness.scenario.model import Detect, Scenario
 
 
 def dump(scenario: Scenario) -> str:
@@ -14,3 +17,8 @@ def dump(scenario: Scenario) -> str:
     ]
     del written["daemon" if scenario.daemons else "daemons"]
     return yaml.safe_dump(written, sort_keys=False, allow_unicode=True, width=120)
+
+
+def export_hang_of(written: Mapping[str, Any]) -> float:
+    """Return the seconds after which a hang is told, of a scenario as a run's folder keeps it."""
+    return Detect.model_validate(written.get("detect") or {}).export_hang

@@ -155,11 +155,11 @@ class LifetimeTable:
     """The daemons of a run, in the order in which they lived."""
 
     trials: tuple[int, ...]
-    """Builds whose export completed and that nobody killed, up to the first hang; the one that hung is the last."""
+    """Builds whose export completed, and that would have been seen to hang, up to the first that hung, which is one."""
     seconds: tuple[float, ...]
     """From its first build to its first hang, or to its last build's end."""
     hung: tuple[bool, ...]
-    """Whether it ended with a hang in a trial."""
+    """Whether it ended with a hang."""
 
 
 def iterations(folder: RunFolder) -> int:
@@ -281,21 +281,33 @@ def findings(folder: RunFolder) -> Findings:
         return Findings(iteration, tuple(Outcome(each) for each in kind), *rest)
 
 
-def lives(folder: RunFolder) -> LifetimeTable:
-    """Return how long each daemon lived without a hang; a hang that its client did not see ends it as any end does."""
+def lives(folder: RunFolder, threshold: float = 0.0) -> LifetimeTable:
+    """Return how long each daemon lived without a hang, as `harness.analysis.lifetimes` counts it.
+
+    Args:
+        folder: the run's.
+        threshold: seconds from a build's export to its hang's being told (`detect.export_hang`).
+    """
     query = f"""
-        WITH hangs AS (
-            SELECT coalesce(generation, 1) AS of, min(at) AS hung_at, coalesce(seen_by, 'client') = 'client' AS seen
-            FROM findings WHERE kind = '{Outcome.HANG}' GROUP BY of
+        WITH told AS (
+            SELECT coalesce(f.generation, 1) AS of, f.at AS at,
+                coalesce(i.exported, max(f.at - f.waited, coalesce(i.started, 0))) AS onset
+            FROM findings AS f LEFT JOIN iterations AS i ON i.number = f.iteration WHERE f.kind = '{Outcome.HANG}'
+        ), hangs AS (
+            SELECT of, min(at) AS hung_at, min(onset) AS onset FROM told GROUP BY of
+        ), tells AS (
+            SELECT EXISTS (SELECT 1 FROM iterations WHERE released IS NOT NULL)
+                OR EXISTS (SELECT 1 FROM findings WHERE seen_by = 'history') AS it_does
         ) SELECT
-            count(CASE WHEN outcome = '{Outcome.OK}' AND coalesce(exited <= hung_at, 1) THEN exited - exported END)
-                + coalesce(max(seen), 0),
-            coalesce(max(hung_at), max(coalesce(exited, started))) - min(started),
-            coalesce(max(seen), 0)
-        FROM iterations LEFT JOIN hangs ON of = coalesce(generation, 1)
+            count(CASE WHEN outcome = '{Outcome.OK}' AND coalesce(exported <= onset, 1)
+                AND (it_does OR coalesce(kill_due - exported >= :threshold, 1)) THEN exited - exported END)
+                + (max(hung_at) IS NOT NULL),
+            max(coalesce(max(hung_at), max(coalesce(exited, cut, started))) - min(started), 0),
+            max(hung_at) IS NOT NULL
+        FROM iterations LEFT JOIN hangs ON of = coalesce(generation, 1) JOIN tells
         GROUP BY coalesce(generation, 1) ORDER BY coalesce(generation, 1)"""  # noqa: S608 — our own words
     with folder.reading() as connection:
-        trials, seconds, hung = _columns(connection, query, (), 3)
+        trials, seconds, hung = _columns(connection, query, {"threshold": threshold}, 3)
         return LifetimeTable(trials, seconds, tuple(map(bool, hung)))
 
 

@@ -13,6 +13,7 @@ from harness.analysis.merge import Part
 from harness.core.errors import StoreError, UsageError
 from harness.core.outcome import Ending
 from harness.core.records import Action, Audit, Finding, Iteration, Summary
+from harness.scenario.dump import export_hang_of
 from harness.store.folder import RunFolder
 from harness.store.folders import RunGoesOn
 from harness.store.resume_point import resume_point_of
@@ -95,14 +96,15 @@ def came_to(folder: RunFolder) -> Summary:
         return summary
     if not (folder.path / "run.db").exists():
         raise NothingRecorded(folder.path)
-    story, past = folder.read_json("run.json"), resume_point_of(folder)
+    story, past, scenario = folder.read_json("run.json"), resume_point_of(folder), _scenario(folder)
     daemon = story["daemon"] or {}
     return judge(
         folder.each(Iteration),
         folder.each(Finding),
         audits=folder.each(Audit),
         actions=folder.each(Action),
-        scenario=_scenario(folder)["name"],
+        threshold=export_hang_of(scenario),
+        scenario=scenario["name"],
         daemon={"name": story["name"], "kind": daemon.get("kind"), "version": daemon.get("version")}
         | {"toolchain": story["toolchain"]["spec"]},
         seed=story["seed"],

@@ -82,6 +82,7 @@ def mark_cut_off(folder: RunFolder) -> None:
     Raises:
         StoreError: the disk is full, or the records cannot be read.
     """
+    cut = resume_point_of(folder).seconds
     with folder.database() as database:
         for begun in folder.read(Begun):
             database.add(
@@ -99,5 +100,6 @@ def mark_cut_off(folder: RunFolder) -> None:
                     returncode=None,
                     error=DIED,
                     generation=begun.generation,
+                    cut=cut,
                 )
             )

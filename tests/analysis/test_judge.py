@@ -19,7 +19,7 @@ def build(outcome: Outcome, *, tail: float | None = 0.005, error: str = "", numb
 
 def finding(kind: Outcome, *, hunted: bool, iteration: int = 3, at: float = 2.5) -> Finding:
     """Return a hang or a stall."""
-    return Finding(iteration, kind, at, "ci", {"N": "3"}, Phase.EXPORTED, 5.0, 4, (), hunted)
+    return Finding(iteration, kind, at, "ci", {"N": "3"}, Phase.EXPORTED, 1.5, 4, (), hunted)
 
 
 def judged(
@@ -221,24 +221,22 @@ def test_trials_end_with_the_first_hang() -> None:
     assert (stalled.rate.hangs, stalled.rate.trials) == (0, 11)
 
 
-def test_what_is_in_flight_as_a_daemon_hangs_is_unsettled() -> None:
-    """A build that had begun before its daemon hung, and had not ended, may have been a trial, whatever became of it;
-    none that was killed or failed, that began later, or that is the hang itself.
-    """
-    hang = replace(HUNTED_HANG, waited=1.5)
-    stuck = [replace(one, number=number, exited=9.0) for number, one in enumerate((OK, HANG, STALL, CUT_OFF), 10)]
-    nobody = replace(HANG, number=20, exited=None)
-    later = replace(OK, started=1.1, exited=9.0), replace(HANG, started=1.1, exited=9.0)
-    others = [
-        replace(TIMED_OUT, exited=9.0),
-        replace(FAILED, exited=9.0),
-        replace(OK, exported=None, exited=9.0),
-        *later,
-    ]
-    summary = judged([OK, replace(HANG, number=3), *stuck, nobody, *others], [hang])
-    assert (summary.rate.hangs, summary.rate.trials, summary.rate.unsettled) == (1, 2, 5)
-    behind = judged([OK, *stuck], [replace(hang, seen_by="history")])
-    assert (behind.rate.trials, behind.rate.unsettled) == (1, 0), "without a hang of the rate nothing is open"
+def test_what_is_in_flight_as_a_daemon_hangs_is_no_trial() -> None:
+    """A trial is the end of an export: what comes to it after the hang's onset, or never, says nothing of the rate."""
+    later = [replace(one, number=number, exported=2.0) for number, one in enumerate((OK, HANG), 10)]
+    others = [replace(TIMED_OUT, exited=9.0), replace(FAILED, exited=9.0), replace(STALL, exited=9.0)]
+    summary = judged([OK, replace(HANG, number=3), *later, *others], [HUNTED_HANG])
+    assert (summary.rate.hangs, summary.rate.trials, summary.rate.unsettled) == (1, 2, 0)
+    assert summary.because.endswith("; after it 1 more builds returned: it does not stay")
+
+
+def test_a_build_that_was_cut_off_after_its_export_bounds_the_exclusion() -> None:
+    """It had waited for longer than any other, and so may have hung; the verdict's sentence says so."""
+    waited = replace(CUT_OFF, solving=0.1, exported=1.0, exited=None, cut=60.0)
+    summary = judged([OK] * 300 + [waited])
+    assert summary.verdict is Verdict.CLEAN
+    assert "exclude, at 95 %, a rate above 0.016 per build, for 1 build was cut off while waiting" in summary.because
+    assert judged([OK] * 300 + [replace(waited, cut=1.0)]).rate.unsettled == 0
 
 
 def test_the_rate_is_over_daemons() -> None:
@@ -262,16 +260,14 @@ def test_a_run_of_no_time() -> None:
 
 
 def test_a_hang_behind_a_killed_build() -> None:
-    """It decides the verdict and is the first hang, but no hang of the rate, whose trials are those up to it."""
+    """A daemon that hung has hung, whoever saw it: it decides the verdict, and is the hang of the rate."""
     history = replace(HUNTED_HANG, seen_by="history")
-    late = replace(OK, exited=3.0)
+    late = replace(OK, exported=2.9, exited=3.0)
     summary = judged([OK, OK, HANG, late], [history], Ending.FINDINGS)
     assert (summary.verdict, summary.exit_code) == (Verdict.HANG, ExitCode.HANG)
-    assert summary.because == "export hang at iteration 3, 2.5 s into the run, behind a build that was timed out"
+    assert summary.because.startswith("export hang at iteration 3, 2.5 s into the run, behind a build that was timed")
     assert summary.first_hang == FirstHang(3, 2.5, "ci", {"N": "3"}, Outcome.HANG, "history")
-    assert (summary.rate.hangs, summary.rate.trials) == (0, 2)
-    both = judged([OK, HANG, HANG], [replace(history, at=9.0), HUNTED_HANG], Ending.FINDINGS)
-    assert (both.rate.hangs, both.rate.trials) == (1, 2), "the first was seen by its client"
+    assert (summary.rate.hangs, summary.rate.trials) == (1, 3)
 
 
 def test_nothing_but_killed_builds() -> None:
@@ -279,4 +275,4 @@ def test_nothing_but_killed_builds() -> None:
     assert judged([TIMED_OUT] * 5).verdict is Verdict.INCONCLUSIVE
     summary = judged([TIMED_OUT] * 5, [replace(HUNTED_HANG, seen_by="history")], Ending.FINDINGS)
     assert summary.verdict is Verdict.HANG
-    assert (summary.rate.hangs, summary.rate.trials) == (0, 0)
+    assert (summary.rate.hangs, summary.rate.trials) == (1, 1)

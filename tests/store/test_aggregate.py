@@ -8,6 +8,7 @@ from random import Random
 
 import pytest
 
+from harness.analysis.lifetimes import Lives
 from harness.analysis.rates import quantile
 from harness.core.errors import StoreError
 from harness.core.outcome import Outcome, Phase
@@ -173,22 +174,33 @@ def test_findings_and_audits(made: Made) -> None:
 
 @pytest.mark.parametrize("seed", range(8))
 def test_daemons_live_until_their_first_hang(made: Made, seed: int) -> None:
-    """A daemon's trials and time are those up to its first hang; without one, or with one unseen, all that it had."""
+    """A daemon's trials and time are what the analysis says that they are, kills and daemons that tell among them."""
     chance = Random(seed)
-    iterations = [replace(each, generation=chance.randint(1, 4)) for each in builds(seed, 200)]
-    drawn = [
-        Finding(n, Outcome.HANG, chance.uniform(5, 60), "ci", {}, Phase.EXPORTED, 5.0, 1, (), True, n, seen_by)
-        for n, seen_by in ((2, "client"), (2, "client"), (3, "history"))
+    due = [replace(each, generation=chance.randint(1, 4)) for each in builds(seed, 200)]
+    iterations = [
+        replace(
+            each,
+            kill_due=chance.choice([None, each.started + chance.uniform(0, 9)]),
+            released=each.exited if seed % 2 and each.outcome is Outcome.TIMED_OUT else None,
+        )
+        for each in due
     ]
-    found = aggregate.lives(made([*iterations, *drawn]))
-    for place, daemon in enumerate((1, 2, 3, 4)):
-        mine = [each for each in iterations if each.generation == daemon]
-        hangs = sorted(hang.at for hang in drawn if hang.generation == daemon)
-        until = hangs[0] if hangs else max(each.exited or each.started for each in mine)
-        lived = [each for each in mine if not hangs or (each.exited or 0) <= until]
-        assert found.hung[place] == (daemon == 2)
-        assert found.trials[place] == len(tails_of(lived)) + (daemon == 2)
-        assert found.seconds[place] == pytest.approx(until - min(each.started for each in mine))
+    drawn = []
+    for daemon, seen_by in ((2, "client"), (2, "client"), (3, "history")):
+        hung = chance.choice([each for each in iterations if each.generation == daemon and each.outcome is Outcome.OK])
+        iterations[iterations.index(hung)] = replace(hung, outcome=Outcome.HANG, exited=None)
+        at = chance.uniform(5, 60)
+        drawn.append(
+            Finding(hung.number, Outcome.HANG, at, "ci", {}, Phase.EXPORTED, 5.0, 1, (), True, daemon, seen_by)
+        )
+    drawn = drawn if seed % 4 else [each for each in drawn if each.seen_by == "client"]
+    found = aggregate.lives(made([*iterations, *drawn]), threshold=3.0)
+    lived = Lives(drawn, threshold=3.0)
+    for each in iterations:
+        lived.add(each)
+    assert found.trials == tuple(life.trials for life in lived.told())
+    assert found.hung == tuple(life.hung for life in lived.told())
+    assert found.seconds == pytest.approx([life.seconds for life in lived.told()])
 
 
 def test_nothing_recorded(made: Made) -> None:
