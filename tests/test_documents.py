@@ -11,7 +11,7 @@ from pydantic import BaseModel, RootModel
 
 from harness.actors.context import stages
 from harness.actors.table import ACTORS
-from harness.cli.main import COMMANDS
+from harness.cli.table import COMMANDS
 from harness.core.outcome import ExitCode, Outcome, Verdict
 from harness.core.records import Summary
 from harness.scenario.load import _models

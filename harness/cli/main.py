@@ -1,80 +1,80 @@
-"""`repro`: the table of commands, and what every way to end exits with."""
+"""`repro`: one command of the table, and what every way to end exits with."""
 
 import sys
 import traceback
-from collections.abc import Mapping
 from importlib import import_module
-from typing import Final
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import TyperException
+from typer.main import get_command
 
+from harness import __version__
 from harness.cli.output import install, leave
+from harness.cli.table import ABOUT, COMMANDS, WORKING, epilog
 from harness.core.errors import HarnessError, Interrupted, SubjectError, UsageError
 from harness.core.outcome import ExitCode
 from harness.host.interrupt import first_of
 
-COMMANDS: Final[Mapping[str, str]] = {
-    "doctor": "doctor",
-    "run": "run",
-    "resume": "resume",
-    "list": "list_scenarios",
-    "show": "show",
-    "report": "report",
-    "diagnose": "diagnose_",
-    "merge": "merge_",
-    "bisect": "bisect",
-    "compare": "compare_",
-    "verify": "verify_",
-    "serve": "serve",
-    "bundle": "bundle_",
-    "capture": "capture",
-    "watch": "watch",
-    "clean": "clean",
-    "schema": "schema",
-    "toolchain": "toolchain",
-}
-"""What each command is in the module of its name: a function, or commands of its own."""
 
-_WORKING: Final = {"run", "resume", "bisect", "compare", "verify", "capture", "watch", "serve", "doctor", "clean"}
-"""Commands that do more than to print."""
+class Commands(TyperGroup):
+    """All commands by name; only the one that is called is loaded, for loading all takes seconds."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands = {name: TyperCommand(name=name, help=each.says) for name, each in COMMANDS.items()}
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """Return the command that is called, loaded; see the base class."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, _loaded(name) if name else command, rest
 
 
-def _app(words: list[str]) -> typer.Typer:
-    """Return the command line with the one command that is called, for loading all takes seconds; else with all."""
+def _loaded(name: str) -> Any:
+    app, command = typer.Typer(rich_markup_mode=None), COMMANDS[name]
+    function = getattr(import_module(f"harness.cli.commands.{name}"), command.function)
+    if isinstance(function, typer.Typer):
+        return get_command(function)
+    app.command(name, epilog=epilog(*command.examples))(function)
+    return get_command(app)
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"repro {__version__}")
+        raise typer.Exit
+
+
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Take what `repro` itself is asked."""
+
+
+def _app() -> Any:
     app = typer.Typer(
-        name="repro",
-        help="Stress reproduction harness for builds that export and never return.",
-        add_completion=False,
-        pretty_exceptions_enable=False,
+        cls=Commands, help=ABOUT, rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]}
     )
-    app.callback()(_no_option_of_its_own)
-    for name in words[:1] if words[:1] and words[0] in COMMANDS else COMMANDS:
-        command = getattr(import_module(f"harness.cli.commands.{name}"), COMMANDS[name])
-        if isinstance(command, typer.Typer):
-            app.add_typer(command, name=name)
-        else:
-            app.command(name)(command)
-    return app
-
-
-def _no_option_of_its_own() -> None:
-    """Make `repro COMMAND` of an application that has a single command, too."""
+    app.callback()(_options)
+    return get_command(app)
 
 
 def main() -> None:
     """Run one command and exit.
 
     Nothing leaves here as an exit code that ``git bisect run`` would misread: a usage error's customary 2 and a
-    traceback's 1 both mean "bad" to it.
+    traceback's 1 both mean "bad" to it, and what was not asked anything has not found anything clean.
     """
-    install(beside=sys.argv[1:2] != [] and sys.argv[1] in _WORKING)
-    leave(_exit_code())
+    install(beside=sys.argv[1:2] != [] and sys.argv[1] in WORKING)
+    leave(_exit_code(sys.argv[1:]) if sys.argv[1:] else max(_exit_code(["--help"]), ExitCode.USAGE))
 
 
-def _exit_code() -> int:
+def _exit_code(words: list[str]) -> int:
     try:
-        code = _app(sys.argv[1:])(standalone_mode=False)
+        code = _app()(words, prog_name="repro", standalone_mode=False)
     except TyperException as error:
         return _told(UsageError(f"{error.format_message()} (`repro --help` lists what there is)"))
     except (typer.Abort, KeyboardInterrupt):

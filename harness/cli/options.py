@@ -1,4 +1,4 @@
-"""Options that several commands share."""
+"""Arguments and options that several commands share, and what a shell offers for them; files it knows by itself."""
 
 from pathlib import Path
 from typing import Annotated, Final
@@ -7,11 +7,49 @@ import typer
 
 from harness.core.errors import UsageError
 from harness.core.units import parse_duration
+from harness.scenario.load import shipped_scenarios
 
-Results = Annotated[Path, typer.Option("--results", metavar="DIR", help="Where run folders are kept.")]
 RESULTS: Final = Path("results")
+SPECS: Final = "auto, path:DIR, buildkit:VERSION, docker:VERSION, debian:SUITE, image:REPOSITORY:TAG or host"
+_KINDS: Final = ("auto", "buildkit:", "debian:", "docker:", "host", "image:", "path:")
 
 
+def complete_scenario(incomplete: str) -> list[str]:
+    """Return the shipped scenarios that begin so."""
+    return [file.stem for file in shipped_scenarios() if file.stem.startswith(incomplete)]
+
+
+def complete_run(incomplete: str) -> list[str]:
+    """Return the runs in the usual folder that begin so, the latest first, and `last`."""
+    found = sorted((path.parent.name for path in RESULTS.glob("*/*/run.json")), reverse=True)
+    return [name for name in ("last", *found) if name.startswith(incomplete)]
+
+
+def complete_spec(incomplete: str) -> list[str]:
+    """Return the kinds of toolchain that begin so."""
+    return [kind for kind in _KINDS if kind.startswith(incomplete)]
+
+
+ScenarioFile = Annotated[
+    Path,
+    typer.Argument(
+        metavar="SCENARIO",
+        show_default=False,
+        help="A shipped scenario's name (`repro list`), or a YAML file.",
+        autocompletion=complete_scenario,
+    ),
+]
+RunName = Annotated[
+    str,
+    typer.Argument(metavar="RUN", help="A run's folder, the end of its name, or `last`.", autocompletion=complete_run),
+]
+RunNames = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="RUN", help="Runs' folders, the ends of their names, or `last`.", autocompletion=complete_run
+    ),
+]
+Results = Annotated[Path, typer.Option("--results", metavar="DIR", help="Where run folders are kept.")]
 Seed = Annotated[int | None, typer.Option("--seed", metavar="N", help="The source of all chance.")]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set a key, such as actors.ci.parallel=8.")

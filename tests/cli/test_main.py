@@ -26,7 +26,6 @@ def repro(*words: str, env: dict[str, str] | None = None) -> subprocess.Complete
 @pytest.mark.parametrize(
     "words",
     [
-        [],
         ["nothing-of-the-sort"],
         ["run"],
         ["run", "no-such-file.yaml"],

@@ -9,7 +9,8 @@ import anyio
 import typer
 
 from harness.cli.display.bisect import JsonSearch, PlainSearch, SearchScreen
-from harness.cli.options import RESULTS, BadOption, Results, Seed, Settings, seconds_of
+from harness.cli.options import RESULTS, BadOption, Results, Seed, Settings, complete_scenario, seconds_of
+from harness.cli.table import epilog
 from harness.cli.trust import Trust, load_trusted
 from harness.core.errors import Interrupted, UsageError
 from harness.core.outcome import ExitCode
@@ -20,7 +21,11 @@ from harness.experiments.bisect.state import Asked, Known, State, find_search, r
 from harness.scenario import dump
 from harness.store.folders import new_folder
 
-bisect = typer.Typer(help="Search for the build that brought a hang, or took it away.")
+bisect = typer.Typer(
+    help="Search for the build that brought a hang, or took it away.",
+    rich_markup_mode=None,
+    epilog=epilog("repro bisect start prune-race --in buildkit:v0.22.0..v0.23.2", "repro bisect resume"),
+)
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 SearchName = Annotated[str, typer.Argument(metavar="SEARCH", help="Its folder, the end of its name, or `last`.")]
@@ -33,13 +38,20 @@ class RangeMoved(UsageError):
         super().__init__(f"{range_} has other candidates now than when the search began: start a new one")
 
 
-@bisect.command("start")
+@bisect.command(
+    "start",
+    epilog=epilog(
+        "repro bisect start prune-race --in buildkit:v0.22.0..v0.23.2",
+        "repro bisect start prune-race --in git:~/buildkit@v0.22.0..v0.23.2 --build-command 'sh build.sh'",
+    ),
+)
 def start(
     scenarios: Annotated[
         list[Path],
         typer.Argument(
-            metavar="SCENARIO…",
+            metavar="SCENARIO",
             help="Shipped scenarios' names, or YAML files; the one that hangs soonest is searched with.",
+            autocompletion=complete_scenario,
         ),
     ],
     range_: Annotated[
@@ -113,7 +125,7 @@ def start(
     return _search(folder, as_json=as_json, trust=trust)
 
 
-@bisect.command("resume")
+@bisect.command("resume", epilog=epilog("repro bisect resume last"))
 def resume(
     search: SearchName = "last", results: Results = RESULTS, trust: Trust = False, as_json: AsJson = False
 ) -> int:
@@ -121,7 +133,7 @@ def resume(
     return _search(find_search(search, results), as_json=as_json, trust=trust)
 
 
-@bisect.command("show")
+@bisect.command("show", epilog=epilog("repro bisect show last"))
 def show(search: SearchName = "last", results: Results = RESULTS, as_json: AsJson = False) -> int:
     """Show what a search knows."""
     folder = find_search(search, results)

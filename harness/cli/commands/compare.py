@@ -20,7 +20,7 @@ from harness.cli.display.series import (
     teller,
     time_of,
 )
-from harness.cli.options import RESULTS, BadOption, Results, Seed, Settings
+from harness.cli.options import RESULTS, BadOption, Results, Seed, Settings, complete_scenario
 from harness.cli.trust import Trust
 from harness.core.outcome import ExitCode
 from harness.core.units import format_duration, parse_rate
@@ -38,7 +38,12 @@ def compare_(
     a: Annotated[str, typer.Argument(metavar="A", help="A toolchain, as `repro run --daemon` takes it.")],
     b: Annotated[str | None, typer.Argument(metavar="[B]", help="Another; A again where only settings differ.")] = None,
     scenario: Annotated[
-        Path, typer.Option(metavar="SCENARIO", help="What both run: a shipped scenario's name, or a YAML file.")
+        Path,
+        typer.Option(
+            metavar="SCENARIO",
+            help="What both run: a shipped scenario's name, or a YAML file.",
+            autocompletion=complete_scenario,
+        ),
     ] = Path("prune-race"),
     looks: Annotated[
         int | None, typer.Option(metavar="N", min=1, help=f"Looks a side, at most; {_PAIRS} without --time.")

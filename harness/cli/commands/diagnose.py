@@ -49,7 +49,7 @@ class NothingFound(UsageError):
 
 def diagnose_(
     what: Annotated[
-        list[str], typer.Argument(metavar="RUN|FILE...", help="A run, a capture, or one process's dumps in order.")
+        list[str], typer.Argument(metavar="RUN|FILE", help="A run, a capture, or one process's dumps in order.")
     ],
     version: Annotated[
         str | None, typer.Option(metavar="V", help="The daemon of the files: `BuildKit v0.23.2`, `Engine 28.3.3`.")

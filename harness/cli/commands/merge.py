@@ -33,7 +33,7 @@ class Occupied(UsageError):
 
 
 def merge_(
-    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Run folders, or the ends of their names.")],
+    runs: Annotated[list[str], typer.Argument(metavar="RUN", help="Run folders, or the ends of their names.")],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="DIR", help="Keep the sum as a run folder of its own.")
     ] = None,

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from harness.cli.options import RESULTS, Results
+from harness.cli.options import RESULTS, Results, RunNames
 from harness.core.outcome import ExitCode
 from harness.core.units import format_size
 from harness.report.write import write_report
@@ -24,9 +24,7 @@ AtTheEnd = Annotated[
 
 
 def report(
-    runs: Annotated[
-        list[str] | None, typer.Argument(metavar="RUN...", help="Run folders, the ends of their names, or `last`.")
-    ] = None,
+    runs: RunNames = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="DIR", help="Without it, the run's folder; of several runs, here."),

@@ -8,14 +8,14 @@ import typer
 
 from harness.cli.commands.report import AtTheEnd, report_at_the_end
 from harness.cli.display.run import screen
-from harness.cli.options import RESULTS, Results
+from harness.cli.options import RESULTS, Results, RunName
 from harness.cli.trust import Trust, load_trusted
 from harness.run.engine import resume_run
 from harness.store.find import find_run
 
 
 def resume(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run folder, the end of its name, or `last`.")] = "last",
+    run: RunName = "last",
     iterations: Annotated[
         int | None, typer.Option(metavar="N", help="End after N iterations in all, instead of what it had.")
     ] = None,

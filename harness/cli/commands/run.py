@@ -1,7 +1,6 @@
 """`repro run`: a scenario against a daemon."""
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import anyio
@@ -10,7 +9,7 @@ import typer
 from harness.cli.commands.report import AtTheEnd, report_at_the_end
 from harness.cli.display.against import AgainstOption, require_rate
 from harness.cli.display.run import screen
-from harness.cli.options import RESULTS, Results, Seed, Settings
+from harness.cli.options import RESULTS, SPECS, Results, ScenarioFile, Seed, Settings, complete_spec
 from harness.cli.trust import Trust, load_trusted
 from harness.core.outcome import gravest
 from harness.run.engine import run_scenario
@@ -18,13 +17,10 @@ from harness.run.plan import RunOptions
 
 
 def run(
-    scenario: Annotated[Path, typer.Argument(metavar="SCENARIO", help="A shipped scenario's name, or a YAML file.")],
+    scenario: ScenarioFile,
     daemon: Annotated[
         str | None,
-        typer.Option(
-            metavar="SPEC",
-            help="auto, path:DIR, debian:SUITE, docker:VERSION, buildkit:VERSION or host; over the scenario's own.",
-        ),
+        typer.Option(metavar="SPEC", help=f"The daemon's binaries: {SPECS}.", autocompletion=complete_spec),
     ] = None,
     iterations: Annotated[int | None, typer.Option(metavar="N", help="End after N iterations.")] = None,
     time: Annotated[str | None, typer.Option(metavar="T", help="End after a time, such as 90s or 8h.")] = None,
@@ -46,7 +42,10 @@ def run(
     with_report: AtTheEnd = True,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> int:
-    """Run a scenario; exit 0 clean, 1 hang, 125 inconclusive, 129 usage, 130 interrupted, 255 broken."""
+    """Run a scenario against a daemon.
+
+    Exits with 0 clean, 1 hang, 125 inconclusive, 129 usage, 130 interrupted, 255 broken.
+    """
     against = require_rate(against)
     overrides = [*(settings or ())]
     if iterations is not None:

@@ -9,13 +9,13 @@ from rich.console import Console
 
 from harness.cli.display.against import AgainstOption, hold_against, require_rate
 from harness.cli.display.summary import tell
-from harness.cli.options import RESULTS, Results
+from harness.cli.options import RESULTS, Results, RunName
 from harness.core.outcome import ExitCode
 from harness.store.find import find_run
 
 
 def show(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run folder, the end of its name, or `last`.")] = "last",
+    run: RunName = "last",
     results: Results = RESULTS,
     against: AgainstOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="The summary as one JSON object.")] = False,

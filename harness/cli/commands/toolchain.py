@@ -7,15 +7,23 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from harness.cli.options import complete_spec
+from harness.cli.table import epilog
 from harness.core.units import format_size
 from harness.toolchain import Toolchain, cached_toolchains, remove, resolve
 
-toolchain = typer.Typer(help="The daemon binaries in the cache.")
+toolchain = typer.Typer(
+    help="The daemon binaries in the cache.",
+    rich_markup_mode=None,
+    epilog=epilog("repro toolchain add buildkit:v0.25.1"),
+)
 
-Spec = Annotated[str, typer.Argument(metavar="SPEC", help="debian:SUITE, docker:VERSION, buildkit:VERSION, path:DIR …")]
+Spec = Annotated[
+    str, typer.Argument(metavar="SPEC", help="Such as debian:trixie, buildkit:v0.25.1.", autocompletion=complete_spec)
+]
 
 
-@toolchain.command("list")
+@toolchain.command("list", epilog=epilog("repro toolchain list"))
 def list_cached() -> None:
     """List the toolchains in the cache."""
     table = Table("toolchain", "size", "folder", box=None, pad_edge=False, header_style="bold")
@@ -24,7 +32,7 @@ def list_cached() -> None:
     Console().print(table)
 
 
-@toolchain.command("add")
+@toolchain.command("add", epilog=epilog("repro toolchain add debian:trixie"))
 def add(spec: Spec) -> None:
     """Fetch a toolchain into the cache, and show what is in it."""
     found: Toolchain = anyio.run(resolve, spec)
@@ -36,7 +44,7 @@ def add(spec: Spec) -> None:
     console.print(f"{found.spec} runs {', '.join(found.kinds) or 'no daemon'}")
 
 
-@toolchain.command("remove")
+@toolchain.command("remove", epilog=epilog("repro toolchain remove debian:trixie"))
 def remove_cached(spec: Spec) -> None:
     """Remove a toolchain from the cache."""
     remove(spec)

@@ -18,7 +18,7 @@ from harness.cli.display.series import (
     teller,
     time_of,
 )
-from harness.cli.options import RESULTS, BadOption, Results, Seed, Settings
+from harness.cli.options import RESULTS, BadOption, Results, Seed, Settings, complete_scenario
 from harness.cli.trust import Trust
 from harness.core.outcome import ExitCode, gravest
 from harness.core.units import format_duration
@@ -32,7 +32,11 @@ _STYLES: Final = {"fixed": "bold green", "not fixed": "bold red", "another hang"
 def verify_(
     scenarios: Annotated[
         list[Path],
-        typer.Argument(metavar="SCENARIO...", help="Shipped scenarios' names, or YAML files, that hang on A."),
+        typer.Argument(
+            metavar="SCENARIO",
+            help="Shipped scenarios' names, or YAML files, that hang on A.",
+            autocompletion=complete_scenario,
+        ),
     ],
     broken: Annotated[str, typer.Option(metavar="A", help="The toolchain that hangs, as `repro run` takes it.")],
     fixed: Annotated[str, typer.Option(metavar="B", help="The one that is said not to.")],

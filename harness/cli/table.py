@@ -1,0 +1,103 @@
+"""The table of commands, and what `repro` says of itself. Nothing of a command is loaded for it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command of `repro`, as its help shows it; the rest is in the module of its name."""
+
+    function: str
+    """What it is there: a function, or a `typer.Typer` with commands of its own."""
+    says: str
+    """One line for the list of all."""
+    examples: tuple[str, ...] = ()
+    """Lines that can be typed as they stand; of commands that have commands, those have them."""
+
+
+COMMANDS: Final[Mapping[str, Command]] = {
+    "run": Command(
+        "run",
+        "Run a scenario against a daemon.",
+        (
+            "repro run prune-race --daemon buildkit:v0.23.2",
+            "repro run mixed-ci-day --time 8h",
+            "repro run my.yaml --set actors.ci.parallel=8 --iterations 500",
+        ),
+    ),
+    "resume": Command(
+        "resume",
+        "Go on with a run that ended early, or is to have more.",
+        ("repro resume", "repro resume last --time 48h"),
+    ),
+    "capture": Command(
+        "capture", "All evidence of a daemon that runs already.", ("sudo repro capture --daemon /run/docker.sock",)
+    ),
+    "watch": Command(
+        "watch", "Watch a daemon that others load.", ("repro watch --daemon host --once", "repro watch --daemon 4711")
+    ),
+    "diagnose": Command(
+        "diagnose_",
+        "Say what goroutine dumps show.",
+        ("repro diagnose last", "repro diagnose one.txt two.txt three.txt --version 'BuildKit v0.23.2'"),
+    ),
+    "bisect": Command("bisect", "Which build brought a hang, or took it away."),
+    "verify": Command(
+        "verify_",
+        "Whether B is free of the hang that A has.",
+        ("repro verify prune-race --broken buildkit:v0.23.2 --fixed buildkit:v0.25.1",),
+    ),
+    "compare": Command(
+        "compare_",
+        "Whether two toolchains, or two settings, hang alike.",
+        (
+            "repro compare docker:28.4.0 docker:28.5.2",
+            "repro compare buildkit:v0.23.2 --set-b daemon.gc=tiny",
+        ),
+    ),
+    "list": Command("list_scenarios", "The scenarios there are.", ("repro list",)),
+    "show": Command("show", "A run again.", ("repro show", "repro show last --against 1/16141")),
+    "report": Command(
+        "report", "report.html and report.md again.", ("repro report last", "repro report 3f2a 99c1 -o .")
+    ),
+    "serve": Command("serve", "The runs as a page that follows them.", ("repro serve", "repro serve --port 0")),
+    "merge": Command(
+        "merge_",
+        "Runs of several hosts as one rate and one verdict.",
+        ("repro merge host-a/results/prune-race/20261128T033655Z-bffd 3f2a",),
+    ),
+    "bundle": Command("bundle_", "One archive for a report, without secrets.", ("repro bundle last",)),
+    "doctor": Command("doctor", "Whether this host can run scenarios.", ("repro doctor",)),
+    "toolchain": Command("toolchain", "The daemon binaries in the cache."),
+    "clean": Command("clean", "End and remove what dead runs left on this host.", ("repro clean",)),
+    "schema": Command("schema", "The JSON Schema of scenarios.", ("repro schema > schema.json",)),
+}
+
+WORKING: Final = {
+    "run", "resume", "bisect", "compare", "verify", "capture", "watch", "serve", "doctor", "clean",
+}  # fmt: skip
+"""Commands that do more than to print."""
+
+ABOUT: Final = """\
+Finds docker builds that export and never return: it runs builds against a real daemon, disturbs them, and records the
+first that hangs, with evidence and a diagnosis.
+
+\b
+What people come for:
+  see a hang now          repro run merged-and-killed --daemon buildkit:v0.23.2
+  my builds hang now      repro capture --daemon host
+  am I affected?          repro run prune-race --daemon docker:28.4.0
+  soak overnight          repro run mixed-ci-day --time 8h
+  which build brought it  repro bisect start prune-race --in buildkit:v0.22.0..v0.23.2
+  is my upgrade safe?     repro verify prune-race --broken docker:28.4.0 --fixed docker:28.5.2
+
+Daemons of ours are private, need root, and are gone afterwards. Exit codes: 0 clean, 1 hang, 125 inconclusive,
+129 usage, 130 interrupted, 255 broken.
+"""
+
+
+def epilog(*examples: str) -> str:
+    """Return examples as what a command's help ends with, a line each."""
+    return "\n".join(("\b", "Examples:" if len(examples) > 1 else "Example:", *(f"  {each}" for each in examples)))
