@@ -8,6 +8,7 @@ import typer
 from harness.core.errors import UsageError
 from harness.core.units import parse_duration
 from harness.scenario.load import shipped_scenarios
+from harness.scenario.places import Override
 
 RESULTS: Final = Path("results")
 SPECS: Final = "auto, path:DIR, buildkit:VERSION, docker:VERSION, debian:SUITE, image:REPOSITORY:TAG or host"
@@ -54,6 +55,12 @@ Seed = Annotated[int | None, typer.Option("--seed", metavar="N", help="The sourc
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set a key, such as actors.ci.parallel=8.")
 ]
+
+
+def ends(iterations: int | None, time: str | None) -> list[Override]:
+    """Return what ``--iterations`` and ``--time`` set in a scenario."""
+    said = {"iterations": iterations, "time": time}
+    return [Override.of(f"stop.{key}={it}", f"--{key} {it}") for key, it in said.items() if it is not None]
 
 
 class BadOption(UsageError):

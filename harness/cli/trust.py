@@ -20,8 +20,8 @@ Trust = Annotated[
     bool, typer.Option("--trust", help="Let a scenario from elsewhere execute on this host what it says it will.")
 ]
 
-_FOREIGN: Final = ("path:", "image:")
-"""Toolchains whose programs no archive's signature and no published checksum vouches for."""
+_VOUCHED: Final = ("auto", "host", "debian", "docker", "buildkit")
+"""Kinds of toolchain that are there already, or whose programs a signature or a published checksum vouches for."""
 
 
 class NotTrusted(UsageError):
@@ -67,7 +67,7 @@ def host_commands(scenario: Scenario, toolchain: str | None = None) -> Iterator[
         yield "on_finding", f"on_finding: {' '.join(scenario.on_finding.split())}"
     specs = {f"daemons.{name}": spec for name, spec in scenario.daemons.items()} or {"daemon": scenario.daemon}
     for key, spec in specs.items():
-        if toolchain is None and spec.toolchain.startswith(_FOREIGN):
+        if toolchain is None and spec.toolchain.partition(":")[0] not in _VOUCHED:
             yield f"{key}.toolchain", f"the daemon's programs of toolchain {spec.toolchain}"
         if spec.image is not None:
             yield f"{key}.image", f"the image {spec.image}, in a privileged container"

@@ -47,6 +47,12 @@ class Problem:
     line: int
     path: str
     message: str
+    option: str = ""
+    """What on the command line brought it, as it was written: `--time soon`; empty where the file did."""
+
+    def told(self, file: Path) -> str:
+        """Return it as a line: where, what, and what is allowed."""
+        return ": ".join(part for part in (self.option or f"{file}:{self.line}", self.path, self.message) if part)
 
 
 class ScenarioError(UsageError):
@@ -55,7 +61,7 @@ class ScenarioError(UsageError):
     def __init__(self, file: Path, problems: Sequence[Problem]) -> None:
         self.file = file
         self.problems = tuple(sorted(problems))
-        super().__init__("\n".join(f"{file}:{p.line}: {p.path}: {p.message}" for p in self.problems))
+        super().__init__("\n".join(problem.told(file) for problem in self.problems))
 
 
 class SubjectError(HarnessError):

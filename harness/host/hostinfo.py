@@ -2,7 +2,9 @@
 
 import os
 import platform
+import shlex
 import shutil
+import sys
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,12 +25,29 @@ DISK_RESERVE: Final = 2**29
 MEMORY_FLOOR: Final = 2**29
 """Free bytes of memory that no pressure may take: the harness itself uses a sixth of it."""
 
+_PROXIES: Final = ("http_proxy", "https_proxy", "no_proxy")
+
+
+def as_root() -> str:
+    """Return the command line that does as root what this process was started for, also from a virtual environment.
+
+    root has another ``PATH``, so the program goes by its whole path; ``sudo`` drops the environment, so what we read of
+    it is named.
+    """
+    program, *words = sys.argv
+    called = (
+        [sys.executable, "-m", "harness"] if Path(program).name == "__main__.py" else [str(Path(program).absolute())]
+    )
+    read = sorted(name for name in os.environ if name.startswith("REPRO_") or name.lower() in _PROXIES)
+    kept = [f"--preserve-env={','.join(read)}"] if read else []
+    return shlex.join(["sudo", *kept, *called, *words])
+
 
 class NotRoot(UsageError):
     """A private daemon needs root."""
 
     def __init__(self) -> None:
-        super().__init__("private daemons need root (mounts, cgroups): run `sudo repro …`")
+        super().__init__(f"private daemons need root (mounts, cgroups): run `{as_root()}`")
 
 
 class NoOverlayfs(InfraError):

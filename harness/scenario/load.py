@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 
 from harness.core.errors import Problem, ScenarioError, UnknownKind, nearest
 from harness.scenario.model import ActorSpec, Limits, Scenario, Setting, Stop, Vocabulary
-from harness.scenario.places import Document, KeyPath, override, parse
+from harness.scenario.places import Document, KeyPath, option_of, override, parse
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -49,10 +49,26 @@ def load(file: Path, vocabulary: Vocabulary, settings: Sequence[str] = ()) -> Sc
     Raises:
         ScenarioError: all problems at once.
     """
+    document = _parsed(file)
+    said: dict[KeyPath, str] = {}
+    wrong = []
+    for setting in settings:
+        try:
+            said[override(document, setting)] = option_of(setting)
+        except ValueError as error:
+            wrong.append(Problem(1, "", str(error), option_of(setting)))
+    if wrong:
+        raise ScenarioError(file, wrong)
+    reading = _Reading(file, document, vocabulary)
+    scenario = reading.scenario()
+    if scenario is None:
+        raise ScenarioError(file, [*_blamed(reading, said)])
+    return scenario
+
+
+def _parsed(file: Path) -> Document:
     try:
         document = parse(file.read_text())
-        for setting in settings:
-            override(document, setting)
     except OSError as error:
         raise ScenarioError(file, [Problem(1, "file", f"{error.strerror}{_instead_of(file)}")]) from error
     except UnicodeDecodeError as error:
@@ -62,11 +78,24 @@ def load(file: Path, vocabulary: Vocabulary, settings: Sequence[str] = ()) -> Sc
         raise ScenarioError(file, [Problem(line, "yaml", str(error.problem))]) from error
     except yaml.YAMLError as error:
         raise ScenarioError(file, [Problem(1, "yaml", str(error).replace("\n", " "))]) from error
-    except ValueError as error:
-        raise ScenarioError(file, [Problem(1, "--set", str(error))]) from error
     if not isinstance(document.data, dict):
         raise ScenarioError(file, [Problem(1, "scenario", "is no mapping with the keys name, actors and stop")])
-    return _Reading(file, document, vocabulary).scenario()
+    return document
+
+
+def _blamed(reading: "_Reading", said: Mapping[KeyPath, str]) -> Iterator[Problem]:
+    """Yield the problems with what brought them: what the file has without the command line's settings is its own.
+
+    Of the rest, those settings did that are at the place of the problem, above or below it; else all of them.
+    """
+    alone = _Reading(reading.file, _parsed(reading.file) if said else reading.document, reading.vocabulary)
+    alone.scenario()
+    for path, message in reading.problems:
+        options = []
+        if (path, message) not in alone.problems:
+            near = [option for key, option in said.items() if key[: len(path)] == path or path[: len(key)] == key]
+            options = near or [*said.values()]
+        yield Problem(reading.document.line(path), reading.shown(path), message, " ".join(options))
 
 
 def _instead_of(file: Path) -> str:
@@ -82,9 +111,10 @@ class _Reading:
 
     def __init__(self, file: Path, document: Document, vocabulary: Vocabulary) -> None:
         self.file, self.document, self.vocabulary = file, document, vocabulary
-        self.problems: list[Problem] = []
+        self.problems: list[tuple[KeyPath, str]] = []
 
-    def scenario(self) -> Scenario:
+    def scenario(self) -> Scenario | None:
+        """Return it; None where there are problems."""
         for path in self.document.repeated:
             self.say(path, "stands twice")
         data: dict[str, Any] = dict(self.document.data)
@@ -116,7 +146,7 @@ class _Reading:
             for fault in actor.faults(setting):
                 self.say(("actors", index, *fault.path), fault.message)
         if self.problems or rest is None:
-            raise ScenarioError(self.file, self.problems)
+            return None
         return rest.model_copy(update={"actors": tuple(actor.placed(setting) for _, actor in actors)})
 
     def builds(self) -> list[str]:
@@ -206,7 +236,7 @@ class _Reading:
             yield part
 
     def say(self, path: KeyPath, message: str) -> None:
-        self.problems.append(Problem(self.document.line(path), self.shown(path), message))
+        self.problems.append((path, message))
 
     def shown(self, path: KeyPath) -> str:
         """Return the path as ``--set`` takes it: actors by name where they have one."""

@@ -7,6 +7,8 @@ from typing import Any
 
 import yaml
 
+from harness.core.errors import nearest
+
 KeyPath = tuple[str | int, ...]
 
 
@@ -137,35 +139,62 @@ def _scalar(loader: _Loader, node: yaml.Node) -> Any:
         ) from error
 
 
-def override(document: Document, setting: str) -> None:
-    """Apply ``KEY.PATH=VALUE`` to the document; actors go by name or by index.
+class Override(str):
+    """A setting, ``KEY.PATH=VALUE``, and the option that says it."""
+
+    option: str
+
+    @classmethod
+    def of(cls, setting: str, option: str) -> "Override":
+        """Return a setting that another option than ``--set`` says, as it is written: ``--time 8h``."""
+        said = cls(setting)
+        said.option = option
+        return said
+
+
+def option_of(setting: str) -> str:
+    """Return how the command line says a setting."""
+    return setting.option if isinstance(setting, Override) else f"--set {setting}"
+
+
+def override(document: Document, setting: str) -> KeyPath:
+    """Apply ``KEY.PATH=VALUE`` to the document, and return the path of the key; actors go by name or by index.
 
     Raises:
         ValueError: no ``=``, a value that is no YAML, or a path through something that has no keys.
     """
     written, separator, value = setting.partition("=")
     if not separator or not written:
-        raise ValueError(f"{setting!r} is no setting; write it like stop.iterations=50 or actors.ci.parallel=8")
+        raise ValueError("is no setting; write it like stop.iterations=50 or actors.ci.parallel=8")
     *parents, last = written.split(".")
     here: Any = document.data
     path: KeyPath = ()
     for part in parents:
-        here, path = _step(here, path, part, setting)
+        here, path = _step(here, path, part)
     try:
         parsed = parse(value).data
     except yaml.YAMLError as error:
-        raise ValueError(f"{setting!r}: the value is no YAML") from error
+        raise ValueError("the value is no YAML") from error
     if not isinstance(here, dict):
-        raise ValueError(f"{setting!r}: {'.'.join(map(str, path)) or 'the scenario'} has no keys")
+        raise ValueError(_without_keys(path))
     here[last] = parsed
+    return (*path, last)
 
 
-def _step(here: Any, path: KeyPath, part: str, setting: str) -> tuple[Any, KeyPath]:
+def _step(here: Any, path: KeyPath, part: str) -> tuple[Any, KeyPath]:
     if isinstance(here, Sequence) and not isinstance(here, str):
+        names = [next(iter(item.values()), None) if isinstance(item, Mapping) else None for item in here]
         for index, item in enumerate(here):
-            if str(index) == part or (isinstance(item, Mapping) and next(iter(item.values()), None) == part):
+            if part in {str(index), names[index]}:
                 return item, (*path, index)
-        raise ValueError(f"{setting!r}: {'.'.join(map(str, path))} has no {part!r}")
+        known = [name for name in names if isinstance(name, str)]
+        raise ValueError(
+            f"{'.'.join(map(str, path))} has no {part!r}{nearest(part, known)}; there are: {', '.join(known)}"
+        )
     if not isinstance(here, dict):
-        raise ValueError(f"{setting!r}: {'.'.join(map(str, path)) or 'the scenario'} has no keys")
+        raise ValueError(_without_keys(path))
     return here.setdefault(part, {}), (*path, part)
+
+
+def _without_keys(path: KeyPath) -> str:
+    return f"{'.'.join(map(str, path)) or 'the scenario'} has no keys"

@@ -1,6 +1,7 @@
 """The table of toolchain kinds: what may stand before the colon of a spec."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 from harness.core.errors import UnknownKind
@@ -24,7 +25,7 @@ SOURCES: Final[Mapping[str, Source]] = {"auto": Auto(PRIVATE), **PRIVATE, "host"
 
 
 async def resolve(spec: str) -> Toolchain:
-    """Return the toolchain that a spec such as ``auto``, ``debian:trixie`` or ``path:DIR`` names.
+    """Return the toolchain that a spec such as ``auto``, ``debian:trixie`` or ``path:DIR`` names; a folder is one, too.
 
     Raises:
         UnknownKind: nothing of that kind; the message lists the known ones.
@@ -33,5 +34,7 @@ async def resolve(spec: str) -> Toolchain:
     """
     kind, _, argument = spec.partition(":")
     if kind not in SOURCES:
+        if spec.startswith(("/", "./", "../", "~")) or (spec and Path(spec).is_dir()):
+            return await SOURCES["path"].obtain(spec)
         raise UnknownKind("toolchain", kind, SOURCES)
     return await SOURCES[kind].obtain(argument)

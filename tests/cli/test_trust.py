@@ -18,6 +18,7 @@ stop: {iterations: 6}
 EXECUTING = {
     "on_finding": (QUIET + "on_finding: touch /owned\n", "on_finding: touch /owned"),
     "a-toolchain": (QUIET + "daemon: {toolchain: 'path:/tmp/x'}\n", "path:/tmp/x"),
+    "a-folder": (QUIET + "daemon: {toolchain: /tmp/x}\n", "toolchain /tmp/x"),
     "of-several": (QUIET + "daemons: {a: {toolchain: 'image:x/y:1'}}\n", "image:x/y:1"),
     "an-image": (QUIET + "daemon: {driver: docker-container, image: x.tar}\n", "privileged"),
 }

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,6 +22,7 @@ from harness.host.hostinfo import (
     NotRoot,
     ResourceDemand,
     Unbearable,
+    as_root,
     describe,
     memory_stall_seconds,
     require_bearable,
@@ -62,9 +64,22 @@ def test_a_host_that_can(tmp_path: Path) -> None:
 def test_who_is_not_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without root it is the user's error, and says what to run."""
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    with pytest.raises(NotRoot, match="run `sudo repro") as caught:
+    with pytest.raises(NotRoot, match="run `sudo ") as caught:
         require_private_daemons(tmp_path)
     assert isinstance(caught.value, UsageError)
+
+
+def test_the_line_for_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It works from a virtual environment, in a folder with spaces, and takes along what we read of the environment."""
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("REPRO_") or "proxy" in name.lower()]:
+        monkeypatch.delenv(name)
+    monkeypatch.setattr("sys.argv", [".venv/bin/repro", "run", "my scenario.yaml"])
+    assert as_root() == f"sudo {tmp_path}/.venv/bin/repro run 'my scenario.yaml'"
+    monkeypatch.setenv("REPRO_CACHE", "/x y")
+    monkeypatch.setenv("HTTPS_PROXY", "http://user:secret@proxy")
+    monkeypatch.setattr("sys.argv", ["/src/harness/__main__.py", "doctor"])
+    assert as_root() == f"sudo --preserve-env=HTTPS_PROXY,REPRO_CACHE {sys.executable} -m harness doctor"
 
 
 @pytest.mark.usefixtures("able")

@@ -15,6 +15,7 @@ from harness.core.errors import ScenarioError
 from harness.core.outcome import Outcome, Phase
 from harness.scenario import Scenario, dump, load
 from harness.scenario.load import PROJECT, find_scenario
+from harness.scenario.places import Override
 from harness.scenario.triggers import IntervalTrigger, PhaseTrigger
 
 SHIPPED = sorted((PROJECT / "scenarios").glob("*.yaml"))
@@ -535,27 +536,45 @@ def test_the_last_setting_counts(read: Read) -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "line", "path", "said"),
+    ("setting", "path", "said"),
     [
-        ("stop.iterations", 1, "--set", "is no setting; write it like stop.iterations=50"),
-        ("=5", 1, "--set", "is no setting"),
-        ("actors.cj.parallel=8", 1, "--set", "actors has no 'cj'"),
-        ("actors.7.parallel=8", 1, "--set", "actors has no '7'"),
-        ("stop.iterations.x=1", 1, "--set", "stop.iterations has no keys"),
-        ("name.first.x=1", 1, "--set", "name has no keys"),
-        ("stop.iterations=[", 1, "--set", "the value is no YAML"),
-        ("stop.iterations=none", 5, "stop.iterations", "should be a valid integer"),
-        ("stop.iterationz=3", 5, "stop.iterationz", "did you mean 'iterations'?"),
-        ("actors.ci.dockerfile=nosuch", 4, "actors.ci.dockerfile", "there is no Dockerfile"),
-        ("actors.ci.paralel=3", 3, "actors.ci.paralel", "did you mean 'parallel'?"),
-        ("daemon.kind=podman", 1, "daemon.kind", "unknown daemon 'podman'"),
+        ("stop.iterations", "", "is no setting; write it like stop.iterations=50"),
+        ("=5", "", "is no setting"),
+        ("actors.cj.parallel=8", "", "actors has no 'cj'; there are: ci"),
+        ("actors.7.parallel=8", "", "actors has no '7'"),
+        ("stop.iterations.x=1", "", "stop.iterations has no keys"),
+        ("name.first.x=1", "", "name has no keys"),
+        ("stop.iterations=[", "", "the value is no YAML"),
+        ("stop.iterations=none", "stop.iterations", "should be a valid integer"),
+        ("stop.iterationz=3", "stop.iterationz", "did you mean 'iterations'?"),
+        ("actors.ci.dockerfile=nosuch", "actors.ci.dockerfile", "there is no Dockerfile"),
+        ("actors.ci.paralel=3", "actors.ci.paralel", "did you mean 'parallel'?"),
+        ("daemon.kind=podman", "daemon.kind", "unknown daemon 'podman'"),
+        ("stop.hangs=3", "scenario", "a daemon that hung once hangs again"),
     ],
 )
-def test_bad_settings(read: Read, setting: str, line: int, path: str, said: str) -> None:
-    """A setting that cannot be is told as one; one that can is checked like the file, at the nearest line of it."""
-    [problem] = problems(read, GOOD, setting)
-    assert problem[:2] == (line, path)
-    assert said in problem[2]
+def test_bad_settings(read: Read, setting: str, path: str, said: str) -> None:
+    """A setting that cannot be is told as the option that it is, and not as a line of a file that is right."""
+    with pytest.raises(ScenarioError) as caught:
+        read(GOOD, setting)
+    [problem] = caught.value.problems
+    assert (problem.option, problem.path) == (f"--set {setting}", path)
+    assert said in problem.message
+    assert str(caught.value).startswith(f"--set {setting}: ")
+
+
+def test_options_and_the_file_are_told_apart(read: Read) -> None:
+    """What the file itself has is told at its line; what settings brought together, with both of them."""
+    bad = GOOD.replace("iterations: 5", "iterations: 5, hangz: 1")
+    with pytest.raises(ScenarioError) as caught:
+        read(bad, Override.of("detect.stall=soon", "--stall soon"))
+    told = {problem.path: problem.option for problem in caught.value.problems}
+    assert told["detect.stall"] == "--stall soon"
+    assert [option for path, option in told.items() if path != "detect.stall"] == [""]
+    kills = GOOD.replace("mine", "mine\n    kill: {every: 5, after: 1s}")
+    with pytest.raises(ScenarioError) as caught:
+        read(kills, Override.of("stop.iterations=3", "--iterations 3"))
+    assert [problem.option for problem in caught.value.problems] == ["--iterations 3"]
 
 
 @pytest.mark.parametrize("made", ["absent", "folder", "bytes"])

@@ -8,7 +8,7 @@ import typer
 
 from harness.cli.commands.report import AtTheEnd, report_at_the_end
 from harness.cli.display.run import screen
-from harness.cli.options import RESULTS, Results, RunName
+from harness.cli.options import RESULTS, Results, RunName, ends
 from harness.cli.trust import Trust, load_trusted
 from harness.run.engine import resume_run
 from harness.store.find import find_run
@@ -29,9 +29,7 @@ def resume(
 ) -> int:
     """Go on with a run after a kill, a reboot, a full disk or Ctrl-C: no iteration is lost or counted twice."""
     folder = find_run(run, results)
-    later = {"iterations": iterations, "time": time}
-    settings = [f"stop.{key}={value}" for key, value in later.items() if value is not None]
-    scenario = load_trusted(folder.path / "scenario.yaml", settings, trust=trust)
+    scenario = load_trusted(folder.path / "scenario.yaml", ends(iterations, time), trust=trust)
     with screen(as_json=as_json, several=False) as audience_of:
         audience = audience_of("")
         summary = anyio.run(resume_run, folder, scenario, tuple(sys.argv), audience)

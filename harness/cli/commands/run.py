@@ -9,7 +9,7 @@ import typer
 from harness.cli.commands.report import AtTheEnd, report_at_the_end
 from harness.cli.display.against import AgainstOption, require_rate
 from harness.cli.display.run import screen
-from harness.cli.options import RESULTS, SPECS, Results, ScenarioFile, Seed, Settings, complete_spec
+from harness.cli.options import RESULTS, SPECS, Results, ScenarioFile, Seed, Settings, complete_spec, ends
 from harness.cli.trust import Trust, load_trusted
 from harness.core.outcome import gravest
 from harness.run.engine import run_scenario
@@ -47,12 +47,7 @@ def run(
     Exits with 0 clean, 1 hang, 125 inconclusive, 129 usage, 130 interrupted, 255 broken.
     """
     against = require_rate(against)
-    overrides = [*(settings or ())]
-    if iterations is not None:
-        overrides.append(f"stop.iterations={iterations}")
-    if time is not None:
-        overrides.append(f"stop.time={time}")
-    written = load_trusted(scenario, overrides, trust=trust, toolchain=daemon)
+    written = load_trusted(scenario, [*(settings or ()), *ends(iterations, time)], trust=trust, toolchain=daemon)
     options = RunOptions(
         results=results,
         toolchain=daemon,

@@ -20,6 +20,7 @@ from harness.daemons.base import Daemon
 from harness.experiments.series import Name, NoSuchSeries, Question, SeenRun, Series, Side
 from harness.run.observer import NullObserver, Reporter
 from harness.scenario import Scenario
+from harness.scenario.places import Override
 from harness.store.folder import RunFolder
 from harness.store.resume_point import ResumePoint
 
@@ -160,7 +161,12 @@ def sides_of(file: Path, a: str, b: str, common: Keys, of_a: Keys, of_b: Keys, *
         return Side(
             name,
             toolchain,
-            load_trusted(file, [*(common or ()), *(own or ())], trust=trust, toolchain=toolchain),
+            load_trusted(
+                file,
+                [*(common or ()), *(Override.of(each, f"--set-{name.lower()} {each}") for each in own or ())],
+                trust=trust,
+                toolchain=toolchain,
+            ),
             tuple(own or ()),
         )
 
