@@ -4,6 +4,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, aclosing
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import ClassVar, Protocol
 
@@ -17,7 +18,7 @@ from harness.daemons.base import Daemon
 from harness.host.attended_clock import AttendedClock
 from harness.host.cgroup import CgroupError
 from harness.host.hostinfo import ResourceDemand
-from harness.scenario import ActorSpec, DaemonSpec, Setting, Violation
+from harness.scenario import ActorSpec, DaemonSpec, Scenario, Setting, Violation
 from harness.scenario.triggers import Firing, Signals, When
 from harness.scenario.triggers.base import Acted, Reached
 
@@ -98,6 +99,20 @@ class Actor(ActorSpec):
     def burdens(self, daemon: DaemonSpec) -> Iterator[ResourceDemand]:  # noqa: ARG002 — of those that press
         """Yield what it would take of this host beside a daemon of that kind, at most."""
         yield from ()
+
+    @property
+    @abstractmethod
+    def in_words(self) -> str:
+        """What it does, for a sentence that goes on with when."""
+
+    def doubts(self, scenario: Scenario) -> Iterator[Violation]:
+        """Yield what can be run, and yet will hardly ever, or never, have an effect."""
+        stop = scenario.stop
+        if self.when is None:
+            return
+        most = self.when.most(stop.iterations or inf, stop.time or inf)
+        if most < 1:
+            yield Violation(("when",), f"will hardly act: {most:.2g} times are to be expected before the run ends")
 
     async def prepare(self, folder: Path) -> None:
         """Set up below `folder` what it needs on disk, before the first build begins."""

@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 from typing import Annotated, ClassVar, Final, Literal, Self
 
@@ -20,11 +21,11 @@ from harness.client.watched_build import ClientVerdict, Watch, judge_client
 from harness.core.outcome import Outcome, Phase
 from harness.core.records import Iteration
 from harness.core.rng import Dice
-from harness.core.units import Size
+from harness.core.units import Size, format_duration, ordinal
 from harness.daemons.base import BuildRequest, Cache
 from harness.host.hostinfo import ResourceDemand
 from harness.host.proc import child
-from harness.scenario import DaemonSpec, Setting, Violation
+from harness.scenario import DaemonSpec, Scenario, Setting, Violation
 from harness.scenario.triggers import IntervalTrigger
 from harness.toolchain.base_image import static_busybox
 
@@ -33,6 +34,12 @@ _INFRA_PAUSE_SECONDS: Final = 1.0
 _BOOLEAN_OR_SHARE: Final = {"anyOf": [{"type": "boolean"}, {"type": "number", "minimum": 0, "maximum": 1}]}
 
 
+_WHERE: Final = {
+    "load": "loaded into the daemon's images",
+    "image": "kept as an image",
+    "oci": "an archive",
+    "push": "pushed to the run's own registry",
+}
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
 """The name of a file in a context."""
 
@@ -118,6 +125,38 @@ class Build(Actor):
     def needs_buildx(self) -> bool:
         """Only bake builds several targets at once."""
         return bool(self.targets)
+
+    @property
+    def in_words(self) -> str:
+        """What it does, for a sentence that goes on with when."""
+        source = (
+            Path(self.dockerfile).name
+            if self.dockerfile
+            else f"a Dockerfile of {self.generate.stages if self.generate else 0} stages"
+        )
+        lines = f", {self.parallel} at once" if self.parallel > 1 else ""
+        kept = f", cache {self.cache_to.type}" if self.cache_to else ""
+        fresh = f", {100 * self.no_cache:.3g}% without cache" if self.no_cache else ""
+        return f"builds {source}{lines}, result {_WHERE[self.export]}{kept}{fresh}{self._kills_in_words}"
+
+    @property
+    def _kills_in_words(self) -> str:
+        if self.kill is None:
+            return ""
+        kill = self.kill
+        which = f"{100 * kill.chance:.3g}% of them are" if kill.chance else f"every {ordinal(kill.every or 1)}is"
+        return f"; {which} killed after {kill.after.in_words} ({kill.signal})"
+
+    def doubts(self, scenario: Scenario) -> Iterator[Violation]:
+        """Yield what can be run, and yet will hardly ever, or never, have an effect."""
+        yield from super().doubts(scenario)
+        if self.no_cache == 1 and self.cache_from:
+            yield Violation(("cache_from",), "imports nothing: each build is without cache (`no_cache`)")
+        stop = scenario.stop
+        if self.kill and stop.time is not None and self.kill.after.least >= stop.time:
+            yield Violation(("kill", "after"), f"kills nothing: the run ends after {format_duration(stop.time)}")
+        elif self.kill and self.kill.chance and (stop.iterations or inf) * self.kill.chance < 1:
+            yield Violation(("kill", "chance"), "will hardly kill: less than one of the run's builds")
 
     def burdens(self, daemon: DaemonSpec) -> Iterator[ResourceDemand]:  # noqa: ARG002 — the context is on our side
         """Yield what a generated context takes."""

@@ -39,6 +39,14 @@ class Cpu(Disturbance):
             if self.quota is not None and limits.cpus is not None and self.quota >= limits.cpus:
                 yield Violation(("quota",), f"throttles nothing: daemon.limits.cpus is {limits.cpus:g}")
 
+    @property
+    def in_words(self) -> str:
+        """What it does, for a sentence that goes on with when."""
+        if self.quota is not None:
+            return f"lets the daemon use {self.quota:g} cores only"
+        whose = "the daemon's" if self.of == "daemon" else "the host's"
+        return f"burns CPU, {whose}, in {self.threads} threads"
+
     @asynccontextmanager
     async def act(self, stage: ActorEnv, moment: Firing) -> AsyncIterator[Effect]:  # noqa: ARG002 — every moment alike
         """Press, and let go.

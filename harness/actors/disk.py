@@ -39,6 +39,11 @@ class Disk(Disturbance):
             disk = shutil.disk_usage(cache_folder("daemons"))
             yield ResourceDemand(self.name, disk=max(0, self.fill.of(disk.total) - disk.used))
 
+    @property
+    def in_words(self) -> str:
+        """What it does, for a sentence that goes on with when."""
+        return f"fills the daemon's disk to {self.fill.root}"
+
     @asynccontextmanager
     async def act(self, stage: ActorEnv, moment: Firing) -> AsyncIterator[Effect]:  # noqa: ARG002 — every moment alike
         """Fill it, and remove what it was filled with.

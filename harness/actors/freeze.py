@@ -16,6 +16,7 @@ from harness.host.ledger import Ledger
 from harness.host.proc import Identity
 from harness.scenario.triggers import Firing
 
+_PARTS = {"daemon": "the daemon", "containerd": "containerd", "client": "clients of builds", "runc": "steps that run"}
 RUNTIMES = frozenset({"runc", "buildkit-runc"})
 
 
@@ -36,6 +37,11 @@ class Freeze(Disturbance):
     def disturbs(self) -> bool:
         """A client is our own."""
         return self.target != "client"
+
+    @property
+    def in_words(self) -> str:
+        """What it does, for a sentence that goes on with when."""
+        return f"freezes {_PARTS[self.target]}"
 
     @asynccontextmanager
     async def act(self, stage: ActorEnv, moment: Firing) -> AsyncIterator[Effect]:

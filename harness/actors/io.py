@@ -38,6 +38,11 @@ class Io(Disturbance):
         if daemon.limits.disk is None:
             yield ResourceDemand(self.name, disk=self.threads * self.size)
 
+    @property
+    def in_words(self) -> str:
+        """What it does, for a sentence that goes on with when."""
+        return f"writes {self.threads} x {format_size(self.size)} to the daemon's disk over and over"
+
     @asynccontextmanager
     async def act(self, stage: ActorEnv, moment: Firing) -> AsyncIterator[Effect]:  # noqa: ARG002 — every moment alike
         """Write, and remove what was written.

@@ -86,6 +86,12 @@ class Kill(Blow, Disturbance):
             known = ", ".join(sorted(setting.builds)) or "none"
             yield Violation(("of",), f"no build is named {self.of!r}; builds: {known}")
 
+    @property
+    def in_words(self) -> str:
+        """What it does, for a sentence that goes on with when."""
+        whose = f" of {self.of}" if self.of else ""
+        return f"kills {'a client' if self.victim == 'followed' else 'another client'}{whose} ({self.signal})"
+
     @asynccontextmanager
     async def act(self, stage: ActorEnv, moment: Firing) -> AsyncIterator[Effect]:
         """Signal the client; on leaving, SIGKILL what outlived the grace.

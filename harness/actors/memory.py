@@ -39,6 +39,11 @@ class Memory(Disturbance):
         total = psutil.virtual_memory().total if self.of == "host" else daemon.limits.memory
         yield ResourceDemand(self.name, memory=self.hold.of(total or 0))
 
+    @property
+    def in_words(self) -> str:
+        """What it does, for a sentence that goes on with when."""
+        return f"holds {self.hold.root} of the {self.of}'s memory"
+
     @asynccontextmanager
     async def act(self, stage: ActorEnv, moment: Firing) -> AsyncIterator[Effect]:  # noqa: ARG002 — every moment alike
         """Hold it, and let it go.

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Final, Literal
 
 import anyio
@@ -10,17 +10,18 @@ import anyio
 from harness.actors.base import ActorEnv, CouldNot, Disturbance, Effect, NothingOfTheKind
 from harness.buildkit import messages
 from harness.core.errors import CommandError, CommandTimeout
-from harness.core.units import Size
+from harness.core.units import Size, format_duration, format_size, parse_duration
 from harness.daemons.base import PruneRequest
 from harness.daemons.control import ControlError, Controlled
 from harness.host.proc import running
-from harness.scenario import Setting, Violation
+from harness.scenario import Scenario, Setting, Violation
 from harness.scenario.triggers import Firing
 
 _DEADLINE_SECONDS: Final = 60.0
 
 
 _TOTAL: Final = re.compile(r"^Total(?: reclaimed space)?:\s*([\d.]+)\s*([kKMGTP]?)i?B\s*$")
+_UNTIL: Final = re.compile(r"(?:until|unused-for)=(\S+)")
 _POWERS: Final = {"": 0, "k": 1, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5}
 
 
@@ -62,6 +63,30 @@ class Prune(Disturbance):
             yield Violation(("keep_storage",), "only of the build cache (`what: cache`) can a part be kept")
         if self.via == "api" and self.what != "cache":
             yield Violation(("via",), "BuildKit's API prunes the build cache alone (`what: cache`)")
+
+    @property
+    def in_words(self) -> str:
+        """What it does, for a sentence that goes on with when."""
+        what = {"cache": "the build cache", "images": "the images", "everything": "everything", "tag": "that image"}
+        used = ", also what later builds could use" if self.all else ""
+        kept = f", down to {format_size(self.keep_storage)}" if self.keep_storage is not None else ""
+        filtered = f" of {' and '.join(self.filters)}" if self.filters else ""
+        return f"prunes {what[self.what]}{filtered}{kept}{used}"
+
+    def doubts(self, scenario: Scenario) -> Iterator[Violation]:
+        """Yield what can be run, and yet will hardly ever, or never, have an effect."""
+        yield from super().doubts(scenario)
+        for spec in (scenario.daemons or {"": scenario.daemon}).values():
+            if self.what in {"images", "tag"} and spec.wanted_kind == "buildkitd":
+                yield Violation(("what",), f"removes nothing: buildkitd keeps no images, as {self.what!r} would need")
+            if self.keep_storage and spec.limits.disk and self.keep_storage >= spec.limits.disk:
+                yield Violation(("keep_storage",), "removes nothing: daemon.limits.disk has no room for more than that")
+        for index, filter_ in enumerate(self.filters):
+            age = _UNTIL.fullmatch(filter_)
+            with suppress(ValueError):
+                if age and scenario.stop.time is not None and parse_duration(age[1]) >= scenario.stop.time:
+                    ends = format_duration(scenario.stop.time)
+                    yield Violation(("filters", index), f"matches nothing: the run ends after {ends}, on a new daemon")
 
     @asynccontextmanager
     async def act(self, stage: ActorEnv, moment: Firing) -> AsyncIterator[Effect]:

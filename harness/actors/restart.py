@@ -20,6 +20,11 @@ class Restart(Disturbance):
     grace: Duration = 10.0
     """How long a daemon may take to stop by itself."""
 
+    @property
+    def in_words(self) -> str:
+        """What it does, for a sentence that goes on with when."""
+        return "restarts the daemon" if self.gently else "kills the daemon (SIGKILL) and starts it again"
+
     @asynccontextmanager
     async def act(self, stage: ActorEnv, moment: Firing) -> AsyncIterator[Effect]:  # noqa: ARG002 — every moment alike
         """Stop it, and start it again, but not when the run has ended meanwhile.

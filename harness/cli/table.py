@@ -58,6 +58,12 @@ COMMANDS: Final[Mapping[str, Command]] = {
         ),
     ),
     "list": Command("list_scenarios", "The scenarios there are.", ("repro list",)),
+    "new": Command("new", "Write a scenario of your own.", ("repro new mine", "repro new mine --from prune-race")),
+    "check": Command(
+        "check",
+        "What a scenario will do; nothing is run.",
+        ("repro check mine.yaml", "repro check prune-race --set stop.time=8h"),
+    ),
     "show": Command("show", "A run again.", ("repro show", "repro show last --against 1/16141")),
     "report": Command(
         "report", "report.html and report.md again.", ("repro report last", "repro report 3f2a 99c1 -o .")

@@ -6,7 +6,7 @@ from typing import Annotated, Self
 from pydantic import Discriminator, RootModel, Tag, model_validator
 
 from harness.core.model import StrictModel
-from harness.core.units import Duration
+from harness.core.units import Duration, format_duration
 
 
 class Fixed(RootModel[Duration]):
@@ -20,6 +20,16 @@ class Fixed(RootModel[Duration]):
     def least(self) -> float:
         """The shortest wait, in seconds."""
         return self.root
+
+    @property
+    def mean(self) -> float:
+        """The usual wait, in seconds."""
+        return self.root
+
+    @property
+    def in_words(self) -> str:
+        """What a sentence says of it."""
+        return format_duration(self.root)
 
 
 class Uniform(StrictModel):
@@ -35,6 +45,16 @@ class Uniform(StrictModel):
     def least(self) -> float:
         """The shortest wait, in seconds."""
         return self.uniform[0]
+
+    @property
+    def mean(self) -> float:
+        """The usual wait, in seconds."""
+        return sum(self.uniform) / 2
+
+    @property
+    def in_words(self) -> str:
+        """What a sentence says of it."""
+        return " to ".join(map(format_duration, self.uniform))
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -56,6 +76,16 @@ class Exponential(StrictModel):
     def least(self) -> float:
         """The shortest wait, in seconds."""
         return 0.0
+
+    @property
+    def mean(self) -> float:
+        """The usual wait, in seconds."""
+        return self.exponential
+
+    @property
+    def in_words(self) -> str:
+        """What a sentence says of it."""
+        return f"{format_duration(self.exponential)} on average"
 
 
 def _kind(value: object) -> str:

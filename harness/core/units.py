@@ -44,6 +44,13 @@ def format_duration(seconds: float) -> str:
     return "".join(parts)
 
 
+def ordinal(number: int) -> str:
+    """Return a number as the one that is counted, with a space behind; nothing for 1: ``every 3rd build``."""
+    ends = {1: "st", 2: "nd", 3: "rd"}
+    end = "th" if 10 <= number % 100 <= 20 else ends.get(number % 10, "th")
+    return f"{number:,}{end} " if number > 1 else ""
+
+
 def parse_rate(text: str) -> float:
     """Return a rate per trial for ``1/16141``, ``0.006%`` or ``6.2e-05``.
 

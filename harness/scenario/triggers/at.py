@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 import anyio
 
 from harness.core.rng import Dice
-from harness.core.units import Duration
+from harness.core.units import Duration, format_duration
 from harness.scenario.triggers.base import Firing, Signals, Trigger
 
 
@@ -19,6 +19,15 @@ class AtTrigger(Trigger):
     def earliest(self) -> float:
         """Seconds into the run before which it cannot fire."""
         return self.at
+
+    def most(self, iterations: float, seconds: float) -> float:  # noqa: ARG002 — once, if at all
+        """Return how often it fires."""
+        return float(seconds > self.at)
+
+    @property
+    def in_words(self) -> str:
+        """When that is, for a sentence."""
+        return f"once, {format_duration(self.at)} into the run"
 
     async def moments(self, dice: Dice, signals: Signals) -> AsyncGenerator[Firing, None]:  # noqa: ARG002 — no chance in it
         """Yield the one moment, unless it has come before."""

@@ -97,6 +97,15 @@ class Trigger(StrictModel):
         """Iterations that a run must reach for it to fire."""
         return 1
 
+    def most(self, iterations: float, seconds: float) -> float:
+        """Return how often it fires on average in a run that ends after so many of both, at most."""
+        raise NotImplementedError
+
+    @property
+    def in_words(self) -> str:
+        """When that is, for a sentence."""
+        raise NotImplementedError
+
     def moments(self, dice: Dice, signals: Signals) -> AsyncGenerator[Firing, None]:
         """Yield each moment when it comes; while the receiver acts on one, the trigger waits."""
         raise NotImplementedError

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from harness.core.outcome import Phase
 from harness.core.rng import Dice
+from harness.core.units import ordinal
 from harness.scenario.triggers.base import Firing, Reached, Signals, Trigger
 
 
@@ -20,6 +21,15 @@ class EveryTrigger(Trigger):
     def least_iterations(self) -> int:
         """Iterations that a run must reach for it to fire."""
         return self.every
+
+    def most(self, iterations: float, seconds: float) -> float:  # noqa: ARG002 — it goes by iterations
+        """Return how often it fires."""
+        return iterations // self.every
+
+    @property
+    def in_words(self) -> str:
+        """When that is, for a sentence."""
+        return f"as every {ordinal(self.every)}build starts"
 
     async def moments(self, dice: Dice, signals: Signals) -> AsyncGenerator[Firing, None]:  # noqa: ARG002 — no chance in it
         """Yield a moment as each n-th iteration starts."""

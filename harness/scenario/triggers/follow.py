@@ -24,6 +24,16 @@ class FollowTrigger(Trigger):
         """Whether each time is taken."""
         return self.chance == 1
 
+    def most(self, iterations: float, seconds: float) -> float:  # noqa: ARG002 — it goes by what it follows
+        """Return how often it fires, if that is reached once an iteration."""
+        return iterations * self.chance
+
+    def _in_words(self, reached: str) -> str:
+        """Return when that is, for a sentence, by what is reached."""
+        late = f"{self.after.in_words} after " if self.after != NO_DELAY else "as "
+        often = f", {100 * self.chance:.3g}% of the times" if self.chance < 1 else ""
+        return f"{late}{reached}{often}"
+
     async def moments(self, dice: Dice, signals: Signals) -> AsyncGenerator[Firing, None]:
         """Yield a moment for each time that it is reached; chance goes by the iteration, or by the act's number."""
         count = 0

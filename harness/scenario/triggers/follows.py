@@ -15,6 +15,11 @@ class FollowsTrigger(FollowTrigger):
         """The actor without whose acts it never fires."""
         return self.follows
 
+    @property
+    def in_words(self) -> str:
+        """When that is, for a sentence."""
+        return self._in_words(f"{self.follows} has acted")
+
     def awaits(self, reached: Reached) -> bool:
         """Whether that is an act of the actor."""
         return reached.actor == self.follows and isinstance(reached.what, Acted)

@@ -29,6 +29,11 @@ class StepTrigger(FollowBuildTrigger):
     then taken over from another build that does the same.
     """
 
+    @property
+    def in_words(self) -> str:
+        """When that is, for a sentence."""
+        return self._in_words(f"a step like {self.step!r} of a build of {self.of} is {self.state}")
+
     def awaits_of_a_build(self, reached: Reached) -> bool:
         """Whether that is its step, and what has become of it."""
         step = reached.what

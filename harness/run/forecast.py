@@ -1,0 +1,124 @@
+"""What a scenario will do, in plain words, and what of it will have no effect though it can be run."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from harness.actors.base import Actor
+from harness.core.errors import StoreError
+from harness.core.outcome import Outcome
+from harness.core.records import Summary
+from harness.core.units import format_duration, format_size
+from harness.host.hostinfo import DISK_FLOOR
+from harness.scenario import Scenario
+from harness.store.folder import RunFolder
+
+_LEAST_ITERATIONS: Final = 20
+"""Fewer say little of a pace."""
+_AUDITS_NEEDED: Final = 8
+"""Looks at one daemon that a word on leaks takes."""
+
+
+def in_words(scenario: Scenario, results: Path) -> Iterator[tuple[str, str]]:
+    """Yield what each part of a scenario will do, by the part's name.
+
+    Args:
+        scenario: as it would be run.
+        results: where an earlier run of it says how fast it goes.
+    """
+    for name, spec in (scenario.daemons or {"daemon": scenario.daemon}).items():
+        kind = spec.wanted_kind or "dockerd or buildkitd"
+        host = spec.toolchain == "host"
+        limits = ", ".join(
+            f"{what} at most {told}"
+            for what, told in (
+                ("memory", spec.limits.memory and format_size(spec.limits.memory)),
+                ("disk", spec.limits.disk and format_size(spec.limits.disk)),
+                ("cpus", spec.limits.cpus and f"{spec.limits.cpus:g}"),
+            )
+            if told
+        )
+        whose = "the host's own" if host else "a private one, gone afterwards"
+        renewed = f"; a fresh one every {spec.renew.every:,} builds" if spec.renew else ""
+        yield name, f"{kind}, {whose}, of toolchain {spec.toolchain}{f'; {limits}' if limits else ''}{renewed}"
+    for actor in _actors(scenario):
+        yield actor.name, f"{actor.in_words}{f'; {_when(actor)}' if actor.when else ''}"
+    detect = scenario.detect
+    hang = f"a build that has exported, and whose client is still there {format_duration(detect.export_hang)} later"
+    yield "finds", f"a hang: {hang}; a stall: no word for {format_duration(detect.stall)}"
+    yield "ends", " or ".join(_ends(scenario))
+    if taken := sum(each.disk for actor in _actors(scenario) for each in actor.burdens(scenario.daemon)):
+        yield (
+            "disk",
+            f"{format_size(taken)} beside what the daemon keeps; it begins with {format_size(DISK_FLOOR)} free",
+        )
+    if earlier := _earlier(scenario, results):
+        run, summary = earlier
+        yield "pace", f"{_pace(scenario, summary)}, as run {run.name} had it"
+
+
+def doubts(scenario: Scenario) -> Iterator[tuple[str, str]]:
+    """Yield what will hardly ever, or never, have an effect: the key, and why."""
+    stop, detect = scenario.stop, scenario.detect
+    for actor in _actors(scenario):
+        for doubt in actor.doubts(scenario):
+            yield ".".join(("actors", actor.name, *map(str, doubt.path))), doubt.message
+    for hunted, after in (("export_hang", detect.export_hang), ("stall", detect.stall)):
+        told = Outcome.STALL if hunted == "stall" else Outcome.HANG
+        if stop.time is not None and after >= stop.time and told in stop.hunted:
+            why = (
+                f"finds nothing: the run ends after {format_duration(stop.time)}, before {format_duration(after)} pass"
+            )
+            yield f"detect.{hunted}", why
+    limit = stop.iterations
+    for name, spec in (scenario.daemons or {"": scenario.daemon}).items():
+        where = f"daemons.{name}" if name else "daemon"
+        lives = min((each for each in (limit, spec.renew and spec.renew.every) if each), default=None)
+        if spec.renew and limit and spec.renew.every > limit:
+            yield f"{where}.renew.every", f"renews nothing: the run ends after {limit:,} iterations"
+        if scenario.audit and lives and scenario.audit.every * _AUDITS_NEEDED > lives:
+            why = f"says nothing: it takes {_AUDITS_NEEDED} looks at one daemon, which has {lives:,} iterations"
+            yield "audit.every", why
+
+
+def _actors(scenario: Scenario) -> list[Actor]:
+    return [actor for actor in scenario.actors if isinstance(actor, Actor)]
+
+
+def _when(actor: Actor) -> str:
+    when = actor.when
+    if when is None:
+        return ""
+    return when.in_words + (f", each time for {format_duration(when.lasting)}" if when.lasting else "")
+
+
+def _ends(scenario: Scenario) -> Iterator[str]:
+    stop = scenario.stop
+    if scenario.findings_wanted:
+        kinds = " or ".join(stop.on)
+        yield f"at the first {kinds}" if scenario.findings_wanted == 1 else f"after {scenario.findings_wanted} hangs"
+    if stop.iterations is not None:
+        yield f"after {stop.iterations:,} builds"
+    if stop.time is not None:
+        yield f"after {format_duration(stop.time)}"
+
+
+def _earlier(scenario: Scenario, results: Path) -> tuple[RunFolder, Summary] | None:
+    """Return the latest run of the scenario that says how fast it goes."""
+    for file in sorted((results / scenario.name).glob("*/summary.json"), reverse=True):
+        run = RunFolder(file.parent)
+        try:
+            summary = run.summary()
+        except StoreError:
+            continue
+        if summary and summary.iterations >= _LEAST_ITERATIONS and summary.iterations_per_minute:
+            return run, summary
+    return None
+
+
+def _pace(scenario: Scenario, summary: Summary) -> str:
+    stop, pace = scenario.stop, summary.iterations_per_minute
+    ends = [stop.time] if stop.time is not None else []
+    ends += [60 * stop.iterations / pace] if stop.iterations is not None else []
+    seconds = min(ends)
+    return f"about {pace:.0f} builds a minute: {seconds * pace / 60:,.0f} builds in {format_duration(round(seconds))}"
