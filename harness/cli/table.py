@@ -32,6 +32,11 @@ COMMANDS: Final[Mapping[str, Command]] = {
         "Go on with a run that ended early, or is to have more.",
         ("repro resume", "repro resume last --time 48h"),
     ),
+    "affected": Command(
+        "affected",
+        "Which known hangs a daemon has; changes nothing.",
+        ("repro affected --daemon host", "repro affected --daemon buildkit:v0.24.0"),
+    ),
     "capture": Command(
         "capture", "All evidence of a daemon that runs already.", ("sudo repro capture --daemon /run/docker.sock",)
     ),
@@ -82,7 +87,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
 }
 
 WORKING: Final = {
-    "run", "resume", "bisect", "compare", "verify", "capture", "watch", "serve", "doctor", "clean",
+    "run", "resume", "affected", "bisect", "compare", "verify", "capture", "watch", "serve", "doctor", "clean",
 }  # fmt: skip
 """Commands that do more than to print."""
 
@@ -94,7 +99,7 @@ first that hangs, with evidence and a diagnosis.
 What people come for:
   see a hang now          repro run merged-and-killed --daemon buildkit:v0.23.2
   my builds hang now      repro capture --daemon host
-  am I affected?          repro run prune-race --daemon docker:28.4.0
+  am I affected?          repro affected --daemon host
   soak overnight          repro run mixed-ci-day --time 8h
   which build brought it  repro bisect start prune-race --in buildkit:v0.22.0..v0.23.2
   is my upgrade safe?     repro verify prune-race --broken docker:28.4.0 --fixed docker:28.5.2

@@ -1,0 +1,156 @@
+"""Which known hangs a release has: the BuildKit inside an Engine, the signatures that fit, and what to upgrade to."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from packaging.version import InvalidVersion, Version
+
+from harness.buildkit.goroutines.difference import Kind
+from harness.buildkit.goroutines.signatures import Signature, signatures
+
+HUNTED: Final = "export-livelock"
+"""The signature of the hang that this project is named after: exported, and never returned."""
+
+_ENGINES: Final[Sequence[tuple[str, str]]] = (
+    ("23.0.0", "v0.10.6"), ("24.0.0", "v0.11.6"), ("25.0.0", "v0.12.4"), ("25.0.2", "v0.12.5"), ("26.0.0", "v0.13.1"),
+    ("26.1.1", "v0.13.2"), ("27.0.1", "v0.14.1"), ("27.1.0", "v0.15.0"), ("27.1.2", "v0.15.1"), ("27.2.0", "v0.15.2"),
+    ("27.3.0", "v0.16.0"), ("27.4.0", "v0.17.3"), ("27.5.0", "v0.18.2"), ("28.0.0", "v0.20.0"), ("28.0.2", "v0.20.1"),
+    ("28.0.3", "v0.20.2"), ("28.1.0", "v0.21.0"), ("28.2.0", "v0.22.0"), ("28.3.0", "v0.23.1"), ("28.3.1", "v0.23.2"),
+    ("28.4.0", "v0.24.0"), ("28.5.0", "v0.25.0"), ("28.5.1", "v0.25.1"), ("28.5.2", "v0.25.2"), ("29.1.0", "v0.26.2"),
+    ("29.1.4", "v0.26.3"), ("29.2.0", "v0.27.0"), ("29.2.1", "v0.27.1"), ("29.3.0", "v0.28.0"), ("29.3.1", "v0.28.1"),
+    ("29.4.0", "v0.29.0"), ("29.5.0", "v0.30.0"), ("29.6.0", "v0.31.0"), ("29.6.1", "v0.31.1"), ("29.6.2", "v0.31.2"),
+    ("29.7.0", "v0.32.0"), ("29.7.2", "v0.32.2"),
+)  # fmt: skip
+"""The first Engine with each BuildKit: `vendor.mod`, and from 29 on `go.mod`, in the tags of moby/moby (August 2026).
+
+Engines 23.0 to 25.0.1 have commits after the BuildKit that is named, of the same minor version.
+"""
+
+_NUMBER: Final = re.compile(r"\d+\.\d+(?:\.\d+)?(?:[-+.~][^\s,]+)?")
+_NOBODYS: Final = "0.0.0"
+"""What a build of one's own says: ``v0.0.0+unknown``."""
+_SHOWS: Final[Mapping[Kind | None, str]] = {
+    Kind.LIVELOCK: "a build prints its last step and never returns, while the daemon keeps a core busy",
+    Kind.DEADLOCK: "builds wait for ever, and the daemon uses no CPU",
+    Kind.LOST_WAKE_UP: "every build waits from then on, and the daemon uses no CPU",
+    Kind.CLIENT_SIDE: "builds whose clients are gone stay in the daemon",
+    Kind.CRASHED: "the daemon dies, and its builds with it",
+    None: "goroutines gather, and memory with them",
+}
+
+
+@dataclass(frozen=True)
+class Release:
+    """What a daemon is, as far as it is known: empty where it is not."""
+
+    buildkit: str
+    """`v0.23.2`: its own, or the one inside an Engine."""
+    engine: str
+    """`28.3.3`; empty of a buildkitd."""
+
+    @classmethod
+    def of(cls, daemon: Mapping[str, Any]) -> "Release":
+        """Return it by a daemon's `kind` and `version`, as `summary.json` has them."""
+        told = str(daemon.get("version") or "")
+        found = _NUMBER.search(told.rpartition("BuildKit v")[2])
+        number = found[0] if found and _parsed(found[0]) is not None else _NOBODYS
+        if number.startswith(_NOBODYS):
+            return cls("", "")
+        if daemon.get("kind") == "buildkitd" or "BuildKit v" in told:
+            return cls(f"v{number}", "")
+        return cls(buildkit_in(number), number)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it can be held against what is known."""
+        return bool(self.buildkit or self.engine)
+
+    def __str__(self) -> str:
+        """Return it as a person reads it."""
+        buildkit = f"BuildKit {self.buildkit}" if self.buildkit else ""
+        if not self.engine:
+            return buildkit or "of no known version"
+        return f"Engine {self.engine}" + (f" with {buildkit}" if buildkit else "")
+
+    def has(self, signature: Signature) -> bool:
+        """Whether a known bug is in it, as far as versions say."""
+        told = signature.affects("Engine", str(_parsed(self.engine))) if self.engine else None
+        inside = str(_parsed(self.buildkit)) if self.buildkit else ""
+        return bool(signature.affects("BuildKit", inside) if told is None and inside else told)
+
+
+def buildkit_in(engine: str) -> str:
+    """Return the BuildKit inside an Engine; empty where it is not known, as of one that is older or newer than we know.
+
+    A patch release later than we know of is taken to have at least the BuildKit of the one before.
+    """
+    here = _parsed(engine)
+    if here is None or here.release[:2] > Version(_ENGINES[-1][0]).release[:2]:
+        return ""
+    return next((buildkit for first, buildkit in reversed(_ENGINES) if here >= Version(first)), "")
+
+
+def engine_with(buildkit: str) -> str:
+    """Return the first Engine that has at least this BuildKit; empty where we know of none."""
+    wanted = Version(buildkit)
+    return next((first for first, inside in _ENGINES if Version(inside) >= wanted), "")
+
+
+def known_in(release: Release) -> tuple[Signature, ...]:
+    """Return the known bugs that a release has, those with a fix first."""
+    found = [signature for signature in signatures() if release.has(signature)]
+    return tuple(sorted(found, key=lambda signature: not signature.fixed_in))
+
+
+def shows(signature: Signature) -> str:
+    """Return how a bug shows, to who runs builds."""
+    return _SHOWS.get(signature.kind, _SHOWS[None])
+
+
+def range_of(signature: Signature) -> str:
+    """Return which versions have a bug, as far as that is known: ``BuildKit v0.23.0 up to v0.25.0``."""
+    told = []
+    for product, (first, fixed) in signature.affected.items():
+        if fixed is None:
+            told.append(f"{product}, all releases so far")
+        else:
+            told.append(f"{product} {first or '(since when is not known)'} up to {fixed}")
+    return " / ".join(told)
+
+
+def cure(found: Iterable[Signature], release: Release) -> str:
+    """Return the least release that has the fixes of all that have one: ``BuildKit v0.29.0 or later``; or nothing."""
+    fixes = [fix for each in found if (fix := each.fixed_in.get("BuildKit"))]
+    if not fixes:
+        return ""
+    buildkit = max(fixes, key=Version)
+    if not release.engine:
+        return f"BuildKit {buildkit} or later"
+    engine = engine_with(buildkit)
+    return f"Engine {engine} or later" if engine else f"an Engine with BuildKit {buildkit} or later"
+
+
+def place_of(release: Release, name: str = HUNTED) -> str:
+    """Return where a release stands to a known bug's range, as a sentence; nothing where that is not known."""
+    found = next((each for each in signatures() if each.name == name), None)
+    if found is None or not release.is_known:
+        return ""
+    product, number = ("Engine", release.engine) if release.engine else ("BuildKit", release.buildkit)
+    first, fixed = found.affected.get(product, (None, None))
+    here = _parsed(number)
+    if here is None or fixed is None:
+        return ""
+    known = f"{name} ({product} {first or '(since when is not known)'} up to {fixed}, where it is fixed)"
+    if release.has(found):
+        return f"{release} is in the range of {known}"
+    return f"{release} {'has the fix of' if here >= Version(fixed) else 'is older than'} {known}"
+
+
+def _parsed(number: str) -> Version | None:
+    try:
+        return Version(number.removeprefix("v"))
+    except InvalidVersion:
+        plain = re.match(r"v?(\d+(?:\.\d+)*)", number)
+        return Version(plain[1]) if plain else None
