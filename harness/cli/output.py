@@ -113,11 +113,22 @@ def install(*, beside: bool) -> None:
     sys.stderr = LossyOutput(2, sys.stderr, beside=beside)  # type: ignore[arg-type]
 
 
-def leave(code: int) -> NoReturn:
-    """Exit with `code`, within a few seconds, whatever still waits: a reader, a thread in a system call."""
+def in_order() -> None:
+    """Have what was said so far be read before what is said next on the other stream, as far as anybody reads."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, LossyOutput):
             stream.finish()
+
+
+def at_once(code: int) -> NoReturn:
+    """Exit with `code` now, with all that is still to be cleaned up: what we started dies with us."""
+    in_order()
+    os._exit(code)
+
+
+def leave(code: int) -> NoReturn:
+    """Exit with `code`, within a few seconds, whatever still waits: a reader, a thread in a system call."""
+    in_order()
     for thread in threading.enumerate():
         if thread is not threading.current_thread() and not thread.daemon:
             thread.join(_GRACE_SECONDS)

@@ -1,6 +1,6 @@
 """The captures that are made at a finding, gentlest first; and the making of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from textwrap import shorten
 from typing import Final
@@ -62,15 +62,32 @@ def of_orphan(beside: Sequence[Watch]) -> Stages:
     return ((Beside(beside),), *OF_DAEMON)
 
 
-async def capture_all(daemon: Subject, folder: Path, stages: Stages = OF_DAEMON) -> dict[str, str]:
-    """Make every capture, each within its deadline; return ``captured``, or the reason why not, by name, in order."""
+def _nobody_hears(number: int, of: int) -> None:
+    """Tell nobody that a stage begins."""
+
+
+async def capture_all(
+    daemon: Subject,
+    folder: Path,
+    stages: Stages = OF_DAEMON,
+    stage_begins: Callable[[int, int], None] = _nobody_hears,
+) -> dict[str, str]:
+    """Make every capture, each within its deadline; return ``captured``, or the reason why not, by name, in order.
+
+    Args:
+        daemon: what is captured.
+        folder: where it is written to.
+        stages: the captures.
+        stage_begins: is told the number of each stage, from 1, and of how many.
+    """
     results = {capture.name: f"gave up after {capture.deadline:g} s" for captures in stages for capture in captures}
 
     async def make(capture: Capture) -> None:
         with anyio.move_on_after(capture.deadline):
             results[capture.name] = await _outcome(capture, daemon, folder)
 
-    for captures in stages:
+    for number, captures in enumerate(stages, 1):
+        stage_begins(number, len(stages))
         async with anyio.create_task_group() as tasks:
             for capture in captures:
                 tasks.start_soon(make, capture)

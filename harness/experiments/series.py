@@ -87,7 +87,7 @@ class Side:
         Raises:
             UsageError, InfraError: it cannot.
         """
-        plan = await plan_run("", self.scenario, RunOptions(results, self.toolchain), audience.preparing)
+        plan = await plan_run("", self.scenario, RunOptions(results, self.toolchain), audience.doing)
         return {name: binary.sha256 for name, binary in plan.toolchain.binaries.items()}
 
 

@@ -1,7 +1,7 @@
 """SIGINT, SIGTERM and SIGHUP: they cancel what is going on, and never what is being cleaned up."""
 
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
@@ -9,11 +9,16 @@ import anyio
 from anyio.abc import TaskStatus
 
 
+def unheard(times: int) -> None:
+    """Tell nobody that a signal came."""
+
+
 class Interrupt:
     """Whether a signal came, and the scopes that it cancels."""
 
-    def __init__(self) -> None:
+    def __init__(self, told: Callable[[int], None] = unheard) -> None:
         self.came = False
+        self._times, self._told = 0, told
         self._scopes: list[anyio.CancelScope] = []
 
     @contextmanager
@@ -29,19 +34,21 @@ class Interrupt:
                 self._scopes.remove(scope)
 
     def come(self) -> None:
-        """Cancel what heeds it; a second signal changes nothing, for the end is already under way."""
+        """Cancel what heeds it. A second signal cancels nothing more, for the end is under way; who hears of it may."""
         self.came = True
+        self._times += 1
+        self._told(self._times)
         for scope in self._scopes:
             scope.cancel()
 
 
 @asynccontextmanager
-async def interruptible() -> AsyncIterator[Interrupt]:
-    """Take over SIGINT, SIGTERM and SIGHUP until left.
+async def interruptible(told: Callable[[int], None] = unheard) -> AsyncIterator[Interrupt]:
+    """Take over SIGINT, SIGTERM and SIGHUP until left; `told` hears of each, and which one it is, from 1.
 
     SIGHUP, which comes as an ssh connection drops, is left ignored where `nohup` has it ignored: the run is to go on.
     """
-    interrupt = Interrupt()
+    interrupt = Interrupt(told)
 
     async def listen(*, task_status: TaskStatus[None]) -> None:
         ends = [signal.SIGINT, signal.SIGTERM]

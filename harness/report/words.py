@@ -4,8 +4,9 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from harness.core.outcome import Outcome
-from harness.core.records import ActorTotals, Finding, Leak, Summary
+from harness.analysis.rates import excluded_rate
+from harness.core.outcome import Outcome, Verdict
+from harness.core.records import ActorTotals, Finding, Leak, Rate, Summary
 from harness.core.units import format_duration, format_size
 from harness.store import aggregate
 from harness.store.folder import RunFolder
@@ -16,10 +17,34 @@ NO_VERDICT: Final = "NO VERDICT"
 def headline(folder: RunFolder, summary: Summary | None, story: Mapping[str, Any]) -> tuple[str, str]:
     """Return the verdict, and what it rests on."""
     if summary:
-        return summary.verdict.upper(), summary.because
+        return summary.verdict.upper(), because(summary)
     if folder.is_locked:
         return NO_VERDICT, f"the run goes on (pid {story['pid']})"
     return NO_VERDICT, "the run died; `repro resume` goes on with it"
+
+
+def because(summary: Summary) -> str:
+    """Return what a verdict rests on; of a clean one, what it rules out, and how sure that is."""
+    if summary.verdict is not Verdict.CLEAN:
+        return summary.because
+    trials = summary.rate.trials
+    return (
+        f"no hang in {trials:,} builds; one in {_one_in(excluded_rate(trials))} or more often is ruled out (95 % sure)"
+    )
+
+
+def rate_line(rate: Rate) -> str:
+    """Return how many builds hang; without a hang, at most how many: the same bound as the verdict's."""
+    unsure = f" (or in {rate.trials + rate.unsettled:,}: of {rate.unsettled:,} builds nobody can tell)"
+    of = f"{rate.hangs:,} in {rate.trials:,} builds that could have hung{unsure if rate.unsettled else ''}"
+    if not rate.hangs:
+        return f"{of}: below {excluded_rate(rate.trials):.2g} per build (95 % sure)" if rate.trials else of
+    return f"{of}: from {rate.low95:.2g} to {rate.high95:.2g} per build (95 % sure)"
+
+
+def _one_in(rate: float) -> str:
+    """Return a rate as people count: ``144 builds``; of a high one, the share."""
+    return f"{1 / rate:,.0f} builds" if rate < 0.1 else f"{1 / rate:.1f} builds"
 
 
 def facts(folder: RunFolder, summary: Summary, story: Mapping[str, Any]) -> dict[str, str]:
@@ -32,14 +57,14 @@ def facts(folder: RunFolder, summary: Summary, story: Mapping[str, Any]) -> dict
         "daemon": f"{named}{daemon['kind'] or 'none'} {daemon['version'] or ''}, {daemon['toolchain']}",
         "iterations": f"{summary.iterations} in {format_duration(round(summary.seconds, 1))}, {minute}",
         "outcomes": ", ".join(f"{name} {count}" for name, count in summary.outcomes.items()) or "none",
-        "hang rate": f"{rate}; 95 % interval {rate.interval}",
+        "hang rate": rate_line(rate),
         "tail": "  ".join(f"{name} {shown_seconds(value)}" for name, value in summary.tail_seconds.items()),
     }
     told |= _measured(folder)
     if summary.leak:
         told["leak"] = leak_line(summary.leak)
-    if weak := [f"{name} {each.effective} of {each.acts}" for name, each in summary.actors.items() if _is_weak(each)]:
-        told["little effect"] = "; ".join(weak)
+    if weak := little_effect(summary):
+        told["little effect"] = weak
     if summary.unattended_seconds >= 1:
         told["unattended"] = (
             f"{format_duration(round(summary.unattended_seconds, 1))} did not count: the host was held up"
@@ -78,6 +103,12 @@ def _acts_line(acts: aggregate.Acts) -> str:
     could_not = f", {acts.could_not} times it could not" if acts.could_not else ""
     late = f" (p99 {shown_seconds(acts.late_p99)} late)" if acts.done else ""
     return f"{acts.actor} {acts.done}{late}{could_not}"
+
+
+def little_effect(summary: Summary) -> str:
+    """Return whose acts mostly changed nothing, and how many did; nothing where there are none."""
+    weak = [f"{name} {each.effective} of {each.acts}" for name, each in summary.actors.items() if _is_weak(each)]
+    return "; ".join(weak)
 
 
 def _is_weak(totals: ActorTotals) -> bool:

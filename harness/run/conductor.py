@@ -12,7 +12,7 @@ from harness.core.outcome import Ending, Outcome
 from harness.host.attended_clock import AttendedClock
 from harness.host.cache import cache_folder
 from harness.host.hostinfo import require_room_to_go_on
-from harness.run.observer import Observer
+from harness.run.observer import Reporter
 from harness.scenario import Scenario
 from harness.store.database import Database
 from harness.store.folder import RunFolder
@@ -44,7 +44,7 @@ class Conductor:
         scenario: Scenario,
         folder: RunFolder,
         database: Database,
-        observer: Observer,
+        observer: Reporter,
         past: ResumePoint = NOTHING_YET,
     ) -> None:
         self.scenario, self.folder, self.database, self.observer = scenario, folder, database, observer

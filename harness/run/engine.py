@@ -30,7 +30,7 @@ from harness.core.records import FORMAT, Summary
 from harness.core.rng import first_seed
 from harness.host.cache import cache_folder
 from harness.host.hostinfo import describe, require_bearable
-from harness.host.interrupt import interruptible
+from harness.host.interrupt import interruptible, unheard
 from harness.host.ledger import LeftAlone, ledgers
 from harness.run.disk_budget import require_budget
 from harness.run.observer import Reporter
@@ -96,7 +96,10 @@ class NotGivenBack(InfraError):
 
 
 async def run_scenario(
-    scenario: Scenario, options: RunOptions, audience_of: Callable[[str], Reporter]
+    scenario: Scenario,
+    options: RunOptions,
+    audience_of: Callable[[str], Reporter],
+    interrupted: Callable[[int], None] = unheard,
 ) -> list[tuple[Summary, RunFolder]]:
     """Run a scenario against each of its daemons, side by side; see the steps above.
 
@@ -106,6 +109,7 @@ async def run_scenario(
         scenario: with one daemon, or with several by name.
         options: what the command line adds.
         audience_of: who looks on, by the daemon's name; a single one has none.
+        interrupted: hears of each signal that is to end it, and which one it is, from 1.
 
     Returns:
         What each run came to, and its folder, in the order of the daemons.
@@ -118,11 +122,11 @@ async def run_scenario(
         raise WhichDaemon(scenario.daemons)
     if scenario.daemons and options.shards > 1:
         raise ShardsOfMany
-    async with interruptible() as interrupt:
+    async with interruptible(interrupted) as interrupt:
         plans = []
         with interrupt.cancellable():
             for name, each in scenario.by_daemon().items():
-                plans.append(await plan_run(name, each, options, audience_of(name).preparing))
+                plans.append(await plan_run(name, each, options, audience_of(name).doing))
         if interrupt.came:
             raise Interrupted
         require_bearable([burden for plan in plans for burden in plan.burdens(options.shards)], cache_folder("daemons"))
@@ -150,7 +154,13 @@ async def run_scenario(
     return [(summaries[run.folder.path], run.folder) for run in runs]
 
 
-async def resume_run(folder: RunFolder, scenario: Scenario, argv: tuple[str, ...], audience: Reporter) -> Summary:
+async def resume_run(
+    folder: RunFolder,
+    scenario: Scenario,
+    argv: tuple[str, ...],
+    audience: Reporter,
+    interrupted: Callable[[int], None] = unheard,
+) -> Summary:
     """Go on with a run that died, was interrupted, or has got a later end, with the seed that it had.
 
     Args:
@@ -158,6 +168,7 @@ async def resume_run(folder: RunFolder, scenario: Scenario, argv: tuple[str, ...
         scenario: what it has in `scenario.yaml`; its `stop` may be another.
         argv: the command line.
         audience: who looks on.
+        interrupted: hears of each signal that is to end it, and which one it is, from 1.
 
     Raises:
         RunGoesOn, Ended, NeverBegan, OtherToolchain: it is not to be gone on with.
@@ -176,10 +187,10 @@ async def resume_run(folder: RunFolder, scenario: Scenario, argv: tuple[str, ...
             toolchain=story["toolchain"]["spec"],
             allow_host_damage=story["allow_host_damage"],
         )
-        async with interruptible() as interrupt:
+        async with interruptible(interrupted) as interrupt:
             with interrupt.cancellable():
                 await _give_back(folder)
-                plan = await plan_run(story["name"], scenario, options, audience.preparing)
+                plan = await plan_run(story["name"], scenario, options, audience.doing)
             if interrupt.came:
                 raise Interrupted
             had = {program: binary["sha256"] for program, binary in story["toolchain"]["binaries"].items()}

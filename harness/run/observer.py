@@ -30,10 +30,10 @@ class Observer(Protocol):
 
 
 class Reporter(Observer, Protocol):
-    """An observer that also hears of the run's beginning."""
+    """An observer that also hears of the run's beginning, and of what keeps it."""
 
-    def preparing(self, what: str) -> None:
-        """Something that may take a while has begun."""
+    def doing(self, what: str) -> None:
+        """Something that may take a while has begun, such as `capturing the evidence of iteration 7`."""
         ...
 
     def started(self, scenario: Scenario, folder: RunFolder, daemon: Daemon, seed: int, past: ResumePoint) -> None:
@@ -44,7 +44,7 @@ class Reporter(Observer, Protocol):
 class NullObserver:
     """An audience of none, for runs that are told of as a whole."""
 
-    def preparing(self, what: str) -> None:
+    def doing(self, what: str) -> None:
         """Nobody hears of it."""
 
     def started(self, scenario: Scenario, folder: RunFolder, daemon: Daemon, seed: int, past: ResumePoint) -> None:

@@ -107,14 +107,14 @@ class Plan:
                 yield from actor.burdens(daemon)
 
 
-async def plan_run(name: str, scenario: Scenario, options: RunOptions, preparing: Callable[[str], None]) -> Plan:
+async def plan_run(name: str, scenario: Scenario, options: RunOptions, doing: Callable[[str], None]) -> Plan:
     """Return a run that can begin.
 
     Args:
         name: the daemon's, of several.
         scenario: with this one daemon.
         options: what the command line adds.
-        preparing: is told what may take a while.
+        doing: is told what may take a while.
 
     Raises:
         UsageError: it cannot be had as asked, or would harm the host's own daemon.
@@ -130,7 +130,7 @@ async def plan_run(name: str, scenario: Scenario, options: RunOptions, preparing
         raise ShardsOnHost
     if spec != _HOST:
         require_private_daemons(cache_folder("daemons"))
-    preparing(f"toolchain {spec}")
+    doing(f"preparing toolchain {spec}")
     toolchain = await resolve(spec)
     if wanted:
         toolchain.require(wanted)

@@ -63,7 +63,7 @@ class Run:
 
     async def through(self, interrupt: Interrupt) -> Summary:
         """Run it from the folder's first file to the summary."""
-        self.audience.preparing(f"a daemon of {self.plan.toolchain.spec}")
+        self.audience.doing(f"starting a daemon of {self.plan.toolchain.spec}")
         (self.folder.path / "scenario.yaml").write_text(dump(self.scenario))
         self.folder.write_json("run.json", self.story)
         self.folder.reserve()
@@ -146,6 +146,8 @@ class Run:
                 session = Session(conductor, daemon, share, since)
                 await session.perform(self.plan.actors, staging, self.story["seed"], self.story["registry"])
                 await self._probe(session, staging)
+                if self._ending:
+                    self.audience.doing("ending the daemon")
                 site.keep = self._keeps(session)
                 if site.keep:
                     self._kept.add(name)
@@ -160,7 +162,7 @@ class Run:
         build = next(actor for actor in self.plan.actors if isinstance(actor, Build) and actor.name == hang.actor)
         other = staging / "aftermath"
         _OTHER.write(other)
-        self.audience.preparing("the aftermath: what the daemon still does")
+        self.audience.doing("asking the daemon that hung what it still does")
         seed, registry = self.story["seed"], self.story["registry"]
         probes = Probes(build.request(hang.iteration, folder=staging, seed=seed, registry=registry), other)
         self.aftermath = await examine(session.daemon, probes, self.scenario.detect)
@@ -169,7 +171,7 @@ class Run:
     async def _registry(self, ledger: Ledger) -> AsyncIterator[str]:
         """Have a registry for the whole run, and yield its address; nothing where no actor needs one."""
         if any(actor.needs_registry for actor in self.plan.actors):
-            self.audience.preparing("a registry")
+            self.audience.doing("starting a registry")
             async with open_registry(ledger, self.folder.path) as address:
                 yield address
         else:
@@ -192,6 +194,7 @@ class Run:
         """Judge what was recorded, and write the last file."""
         self.folder.release()
         daemon = {"name": self.plan.name, **(self.story["daemon"] or {})}
+        self.audience.doing("computing the verdict")
         summary = judge(
             self.folder.each(Iteration),
             self.folder.each(Finding),

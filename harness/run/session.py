@@ -284,7 +284,12 @@ class Session:
         (folder / "progress.jsonl").write_bytes(said)
         async with conductor.capturing:  # one at a time; who comes second may find that the run has what it needs
             if not self.hung and conductor.may_capture():
-                captured = await capture_all(self.daemon, folder, evidence())
+                what = f"capturing the evidence of iteration {finding.iteration}"
+
+                def tell(number: int, of: int) -> None:
+                    conductor.observer.doing(f"{what}, step {number} of {of}")
+
+                captured = await capture_all(self.daemon, folder, evidence(), tell)
                 if command := self._scenario.on_finding:
                     facts = self.daemon.facts
                     captured["on_finding"] = await notify(

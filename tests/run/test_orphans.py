@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli.display.run import Totals
+from harness.cli.display.totals import Totals
 from harness.core.errors import CaptureError
 from harness.core.outcome import Ending, Outcome, Phase, Verdict
 from harness.core.records import Audit, Finding, Iteration
@@ -245,9 +245,9 @@ def test_totals_are_corrected() -> None:
     """What a screen has counted as timed out is a hang from when its finding comes."""
     totals = Totals()
     totals.add(Iteration(1, "ci", {}, Outcome.TIMED_OUT, 0.0, 0.1, None, None, 1.0, 0.9, -15))
-    totals.correct(Finding(1, Outcome.HANG, 9.0, "ci", {}, Phase.EXPORTED, 5.0, 1, (), hunted=True))
+    totals.find(Finding(1, Outcome.HANG, 9.0, "ci", {}, Phase.EXPORTED, 5.0, 1, (), hunted=True))
     assert totals.outcome_line() == "timed_out 1", "that client waits, and is counted when it ends"
-    totals.correct(Finding(1, Outcome.HANG, 9.0, "ci", {}, Phase.EXPORTED, 5.0, 1, (), hunted=True, seen_by="history"))
+    totals.find(Finding(1, Outcome.HANG, 9.0, "ci", {}, Phase.EXPORTED, 5.0, 1, (), hunted=True, seen_by="history"))
     assert totals.outcome_line() == "hang 1"
 
 

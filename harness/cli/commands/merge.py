@@ -17,6 +17,7 @@ from harness.cli.options import RESULTS, Results
 from harness.core.errors import StoreError, UsageError
 from harness.core.records import Summary
 from harness.core.units import format_duration
+from harness.report.words import because, rate_line
 from harness.store.find import find_run
 from harness.store.folder import RunFolder
 from harness.store.merge_inputs import Member, read_members
@@ -82,7 +83,7 @@ def _write(output: Path, folders: Sequence[RunFolder], members: Sequence[Member]
 
 def _tell(console: Console, members: Sequence[Member], summary: Summary, against: str | None) -> None:
     """Print the verdict, each run, and the sum."""
-    console.print(f"{summary.verdict.upper()}  {summary.because}", soft_wrap=True, markup=False)
+    console.print(f"{summary.verdict.upper()}  {because(summary)}", soft_wrap=True, markup=False)
     table = Table(box=None, pad_edge=False)
     for column in ("run", "verdict", "seed", "iterations", "hangs", "trials", "first hang", "time"):
         table.add_column(column, no_wrap=True)
@@ -105,7 +106,7 @@ def _tell(console: Console, members: Sequence[Member], summary: Summary, against
         "daemon": f"{summary.daemon['kind'] or 'none'} {summary.daemon['version'] or ''}",
         "iterations": f"{summary.iterations} in {format_duration(round(summary.seconds, 1))} on all {len(members)}",
         "outcomes": ", ".join(f"{name} {count}" for name, count in summary.outcomes.items()) or "none",
-        "hang rate": f"{rate}; 95 % interval {rate.interval}",
+        "hang rate": rate_line(rate),
     }
     if against:
         facts["against"] = told_against(summary, against)

@@ -7,7 +7,7 @@ import anyio
 import typer
 
 from harness.cli.commands.report import AtTheEnd, report_at_the_end
-from harness.cli.display.run import screen
+from harness.cli.display.run import on_signal, screen
 from harness.cli.options import RESULTS, Results, RunName, ends
 from harness.cli.trust import Trust, load_trusted
 from harness.run.engine import resume_run
@@ -32,8 +32,9 @@ def resume(
     scenario = load_trusted(folder.path / "scenario.yaml", ends(iterations, time), trust=trust)
     with screen(as_json=as_json, several=False) as audience_of:
         audience = audience_of("")
-        summary = anyio.run(resume_run, folder, scenario, tuple(sys.argv), audience)
+        summary = anyio.run(resume_run, folder, scenario, tuple(sys.argv), audience, on_signal(audience))
+        if with_report:
+            audience.doing("writing the report")
+            report_at_the_end([folder])
         audience.finished(summary, folder)
-    if with_report:
-        report_at_the_end([folder])
     return summary.exit_code

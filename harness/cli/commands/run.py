@@ -8,7 +8,7 @@ import typer
 
 from harness.cli.commands.report import AtTheEnd, report_at_the_end
 from harness.cli.display.against import AgainstOption, require_rate
-from harness.cli.display.run import screen
+from harness.cli.display.run import on_signal, screen
 from harness.cli.options import RESULTS, SPECS, Results, ScenarioFile, Seed, Settings, complete_spec, ends
 from harness.cli.trust import Trust, load_trusted
 from harness.core.outcome import gravest
@@ -59,9 +59,11 @@ def run(
         argv=tuple(sys.argv),
     )
     with screen(as_json=as_json, several=bool(written.daemons), against=against) as audience_of:
-        results_of = anyio.run(run_scenario, written, options, audience_of)
+        first = audience_of(next(iter(written.by_daemon())))
+        results_of = anyio.run(run_scenario, written, options, audience_of, on_signal(first))
+        if with_report:
+            first.doing("writing the report")
+            report_at_the_end(folder for _, folder in results_of)
         for name, (summary, folder) in zip(written.by_daemon(), results_of, strict=True):
             audience_of(name).finished(summary, folder)
-    if with_report:
-        report_at_the_end(folder for _, folder in results_of)
     return gravest(summary.exit_code for summary, _ in results_of)

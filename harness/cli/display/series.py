@@ -46,9 +46,9 @@ class Watcher(NullObserver):
     def __init__(self, show: Callable[[str], None]) -> None:
         self._show, self._what, self._iterations = show, "", 0
 
-    def preparing(self, what: str) -> None:
+    def doing(self, what: str) -> None:
         """Show it."""
-        self._show(f"preparing {what}")
+        self._show(what)
 
     def started(self, scenario: Scenario, folder: RunFolder, daemon: Daemon, seed: int, past: ResumePoint) -> None:
         """Show it."""

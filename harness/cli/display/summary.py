@@ -1,39 +1,49 @@
-"""A run told to a person: verdict first, then what it rests on."""
+"""A run told to a person: what it rests on first, and the verdict with what to do next as the last lines."""
+
+import shlex
+from collections.abc import Iterator
+from textwrap import shorten
+from typing import Final
 
 from rich.console import Console
 from rich.text import Text
 
+from harness.buildkit.known import HUNTED, Release, known_in, place_of
 from harness.buildkit.progress import told
 from harness.cli.display.against import told_against
 from harness.cli.display.kept import kept_lines
 from harness.core.errors import StoreError
-from harness.core.outcome import Outcome, Verdict
-from harness.core.records import Finding, Summary
-from harness.report.words import facts, finding_line, headline
+from harness.core.outcome import Ending, Outcome, Verdict
+from harness.core.records import Diagnosis, Finding, Summary
+from harness.core.units import format_duration
+from harness.report.words import facts, finding_line, headline, little_effect, rate_line
 from harness.store.folder import RunFolder
 
-_COLOURS: dict[Verdict, str] = {Verdict.HANG: "bold red", Verdict.CLEAN: "bold green", Verdict.INCONCLUSIVE: "yellow"}
-_LAST_STEPS = 6
-_FINDINGS_TOLD = 5
+_COLOURS: Final = {Verdict.HANG: "bold red", Verdict.CLEAN: "bold green", Verdict.INCONCLUSIVE: "yellow"}
+_LAST_STEPS: Final = 6
+_FINDINGS_TOLD: Final = 5
+_BECAUSE: Final = 300
+"""Characters of what a verdict rests on that its block has; all of it stands above."""
 
 
 def tell(console: Console, folder: RunFolder, summary: Summary | None, against: str | None = None) -> None:
     """Print a run, held against a rate if one is given; one that has no summary is told as what it is."""
-    story = folder.read_json("run.json")
-    verdict, because = headline(folder, summary, story)
     if summary is None:
-        _say(console, f"{verdict}  {because}; {folder.path}", "yellow")
+        story = folder.read_json("run.json")
+        verdict, because = headline(folder, summary, story)
         _say(console, f"started {story['started']}, seed {story['seed']}: {' '.join(story['argv'])}")
+        _say(console, f"{verdict}  {because}; {folder.path}", "yellow")
         return
-    console.print(Text(f"{verdict}  ", _COLOURS[summary.verdict]) + because, soft_wrap=True)
-    if summary.diagnosis:
-        _say(console, summary.diagnosis.sentence, "bold")
-        if summary.diagnosis.known:
-            _say(console, f"    {summary.diagnosis.because}")
+    tell_details(console, folder, summary)
+    console.print()
+    tell_verdict(console, folder, summary, against)
+
+
+def tell_details(console: Console, folder: RunFolder, summary: Summary) -> None:
+    """Print what the verdict rests on."""
+    story = folder.read_json("run.json")
     for name, value in facts(folder, summary, story).items():
         _say(console, f"{name:<14} {value}")
-        if name == "hang rate" and against:
-            _say(console, f"{'against':<14} {told_against(summary, against)}")
     findings = folder.read(Finding)
     for finding in findings[:1]:
         _tell_finding(console, folder, finding)
@@ -41,16 +51,101 @@ def tell(console: Console, folder: RunFolder, summary: Summary | None, against: 
         _say(console, finding_line(finding), "red")
     if len(findings) > _FINDINGS_TOLD:
         _say(console, f"and {len(findings) - _FINDINGS_TOLD} more findings", "red")
+    if summary.diagnosis:
+        _say(console, f"diagnosis: {summary.diagnosis.sentence}")
+        if summary.diagnosis.known:
+            _say(console, f"    {summary.diagnosis.because}")
     if summary.aftermath:
         _say(console, "aftermath: what the daemon did after the hang")
     for question, answer in summary.aftermath.items():
         seconds = "" if answer.said == "not asked" else f"  after {answer.seconds:.1f} s"
         detail = f"  ({answer.detail.splitlines()[0]})" if answer.detail else ""
         _say(console, f"    {question.replace('_', ' '):<24} {answer.said}{seconds}{detail}")
+    if len(summary.because.splitlines()) > 1:
+        _say(console, summary.because)
     for line in kept_lines(folder):
         _say(console, line)
     for problem in summary.left_behind:
         _say(console, f"left behind: {problem}; try `repro clean`", "red")
+
+
+def tell_verdict(console: Console, folder: RunFolder, summary: Summary, against: str | None = None) -> None:
+    """Print the verdict, its diagnosis and rate, what to do next, and where all of it is: twelve lines at most."""
+    verdict, because = headline(folder, summary, folder.read_json("run.json"))
+    first = shorten(because.splitlines()[0], _BECAUSE, placeholder=" …")
+    console.print(Text(f"{verdict}  ", _COLOURS[summary.verdict]) + first, soft_wrap=True)
+    for name, value in _block(folder, summary, against):
+        _say(console, f"    {name:<10} {value}")
+
+
+def _block(folder: RunFolder, summary: Summary, against: str | None) -> Iterator[tuple[str, str]]:
+    if summary.diagnosis:
+        yield "what", _in_short(summary.diagnosis)
+    if summary.verdict is not Verdict.CLEAN:
+        yield "rate", rate_line(summary.rate)
+    if against:
+        yield "against", told_against(summary, against)
+    if where := place_of(Release.of(summary.daemon)):
+        yield "known", where
+    if weak := little_effect(summary):
+        yield "warning", f"acts that changed something: {weak}"
+    name = "next"
+    for step in _next_steps(folder, summary):
+        yield name, step
+        name = ""
+    yield "folder", str(folder.path)
+    report = folder.path / "report.html"
+    if report.exists():
+        yield "report", str(report)
+
+
+def _in_short(found: Diagnosis) -> str:
+    """Return what a diagnosis comes to; how it comes to that stands above."""
+    if not found.known:
+        return shorten(found.sentence, _BECAUSE, placeholder=" …")
+    fixed = " / ".join(f"{product} {version}" for product, version in found.fixed_in.items())
+    return f"{found.sentence.partition(': ')[0]}; known, {f'fixed in {fixed}' if fixed else 'no fix yet'}; {found.link}"
+
+
+def _next_steps(folder: RunFolder, summary: Summary) -> Iterator[str]:
+    """Yield what to do now, as commands that can be typed: three at most."""
+    run = shlex.quote(str(folder.path))
+    found = summary.diagnosis
+    spec = shlex.quote(str(summary.daemon.get("toolchain")))
+    if summary.verdict is Verdict.HANG:
+        if found and found.known and found.fixed_in:
+            product, version = next(iter(found.fixed_in.items()))
+            fixed = f"{'docker' if product == 'Engine' else 'buildkit'}:{version}"
+            tried = f"`repro verify {summary.scenario} --broken {spec} --fixed {fixed}`"
+            yield f"upgrade, this is known and needs no report; {tried} shows that it helps"
+        elif found and found.kind == "frozen":
+            yield "nothing: the daemon was stopped, as a control does it, and was found"
+            return
+        else:
+            yield f"`repro bundle {run}` makes an archive for a report, without secrets"
+        yield f"`repro diagnose {run}` shows the goroutines"
+    elif summary.verdict is Verdict.CLEAN:
+        release = Release.of(summary.daemon)
+        if HUNTED in {each.name for each in known_in(release)} and summary.scenario != "merged-and-killed":
+            yield f"`repro run merged-and-killed --daemon {spec}` shows the hang that {release} is known for"
+        if more := _more_of(summary) if "merged" not in folder.read_json("run.json") else "":
+            yield f"`repro resume {run} {more}` rules out rarer hangs"
+        yield "`repro demo` shows what a hang that is found looks like"
+    elif summary.ending in {Ending.INTERRUPTED, Ending.INFRA}:
+        yield f"`repro resume {run}` goes on with it"
+    elif summary.ending is Ending.DAEMON_DIED:
+        yield f"{folder.path / 'daemon'} has the daemon's log, `repro doctor` says what this host lacks"
+    elif summary.first_stall:
+        yield f"`repro diagnose {run}` says what the daemon waits for, `repro bundle {run}` makes an archive of it"
+    else:
+        yield f"`repro check {shlex.quote(str(folder.path / 'scenario.yaml'))}` says what of it can have no effect"
+
+
+def _more_of(summary: Summary) -> str:
+    """Return the option that lets a run that came to its end go on for ten times as long; nothing of others."""
+    if summary.ending is Ending.ITERATIONS:
+        return f"--iterations {10 * summary.iterations}"
+    return f"--time {format_duration(10 * round(summary.seconds))}" if summary.ending is Ending.TIME else ""
 
 
 def _tell_finding(console: Console, folder: RunFolder, finding: Finding) -> None:

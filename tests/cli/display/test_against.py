@@ -52,7 +52,7 @@ def test_runs_are_held_against_a_rate(tmp_path: Path) -> None:
     assert not (tmp_path / "results").exists()
     code, output, folder = run(scenario, "--against", "1/100")
     assert code == 0, output
-    line = "against        10 trials without a hang exclude 1/100 with 9.562 % confidence; 95 % needs 289 more"
+    line = "against    10 trials without a hang exclude 1/100 with 9.562 % confidence; 95 % needs 289 more"
     assert line in output
     assert line in repro("show", str(folder.path), "--against", "1/100").stdout
     held = json.loads(repro("show", str(folder.path), "--against", "1%", "--json").stdout)["against"]

@@ -1,0 +1,172 @@
+"""A run in lines: for a log that people read, such as a CI job's, and for machines."""
+
+import os
+import threading
+from collections import Counter
+from dataclasses import asdict
+from time import monotonic
+from typing import Any, Final
+
+from rich.console import Console
+
+from harness.cli.display.against import hold_against
+from harness.cli.display.json_lines import machine_line
+from harness.cli.display.summary import tell, tell_details, tell_verdict
+from harness.cli.display.totals import Totals, time_left
+from harness.cli.output import in_order
+from harness.core.outcome import Outcome
+from harness.core.records import Action, Finding, Iteration, Sample, Summary
+from harness.core.units import format_duration
+from harness.daemons.base import Daemon
+from harness.report.words import finding_line
+from harness.scenario import Scenario
+from harness.store.folder import RunFolder
+from harness.store.resume_point import ResumePoint
+
+_LINE_SECONDS: Final = 30.0
+_SILENT_SECONDS: Final = 2.0
+_OF_A_KIND: Final = 3
+"""Lines of one kind that are told in full."""
+_ON_GITHUB: Final = os.environ.get("GITHUB_ACTIONS") == "true"
+"""Its logs fold what stands between ``::group::`` and ``::endgroup::``."""
+
+
+class PlainLines:
+    """A line for what matters, and one every half minute for the rest: on standard error. The verdict is a result."""
+
+    def __init__(self, console: Console, name: str, against: str | None = None) -> None:
+        self._console, self._totals, self._against = console, Totals(), against
+        self._before = f"[{name}] " if name else ""
+        self._said = 0.0
+        self._scenario: Scenario | None = None
+        self._over = threading.Event()
+        self._told: Counter[str] = Counter()
+
+    def doing(self, what: str) -> None:
+        """Say it."""
+        self._say(what)
+
+    def interrupted(self, what: str) -> None:
+        """Say it, and until the run has ended every two seconds that it still goes on."""
+        self._say(what)
+        threading.Thread(target=self._still_ending, daemon=True).start()
+
+    def _still_ending(self) -> None:
+        began = monotonic()
+        while not self._over.wait(_SILENT_SECONDS):
+            self._say(f"still ending, for {monotonic() - began:.0f} s")
+
+    def started(self, scenario: Scenario, folder: RunFolder, daemon: Daemon, seed: int, past: ResumePoint) -> None:
+        """Say what runs, and where its records are."""
+        self._scenario, self._totals = scenario, Totals(past)
+        self._said = past.seconds
+        facts = daemon.facts
+        if _ON_GITHUB and not self._before:
+            self._say(f"::group::{scenario.name}")
+        self._say(f"{scenario.name}: {facts.kind} {facts.version} ({facts.toolchain}), seed {seed}, {folder.path}")
+        if past.begun:
+            self._say(f"going on after iteration {past.begun}, {format_duration(round(past.seconds, 1))} into the run")
+
+    def iterated(self, iteration: Iteration) -> None:
+        """Say what is out of the ordinary, and the sum of the rest."""
+        self._totals.add(iteration)
+        if iteration.outcome in (Outcome.FAILED, Outcome.INFRA):
+            self._say_some(iteration.outcome, f"iteration {iteration.number}: {iteration.outcome}: {iteration.error}")
+        self._sum_up()
+
+    def acted(self, action: Action) -> None:
+        """Say what did not work."""
+        self._totals.act(action)
+        if action.attempted and not action.succeeded:
+            self._say_some(action.actor, f"{action.kind} {action.actor}: {action.detail}")
+
+    def found(self, finding: Finding) -> None:
+        """Say it at once."""
+        self._totals.find(finding)
+        self._say(finding_line(finding))
+
+    def sampled(self, sample: Sample) -> None:
+        """Keep it for the next line, which may be due though no build has ended."""
+        self._totals.measure(sample)
+        self._sum_up()
+
+    def finished(self, summary: Summary, folder: RunFolder) -> None:
+        """Tell the verdict, after all that was said before."""
+        self._over.set()
+        github = _ON_GITHUB and not self._before
+        if github:
+            self._say("::endgroup::")
+        in_order()
+        if self._before:
+            self._say("")
+        out = Console()
+        if github:
+            out.print("::group::what the verdict rests on")
+            tell_details(out, folder, summary)
+            out.print("::endgroup::")
+            tell_verdict(out, folder, summary, self._against)
+        else:
+            tell(out, folder, summary, self._against)
+
+    def _sum_up(self) -> None:
+        totals, scenario = self._totals, self._scenario
+        if scenario is None or totals.seconds - self._said < _LINE_SECONDS:
+            return
+        self._said = totals.seconds
+        left = "" if totals.hangs else f"left {time_left(scenario, totals)}"
+        parts = [totals.outcome_line(), totals.rate_line(), left, f"acts {totals.act_line()}", totals.daemon_line()]
+        self._say(f"{format_duration(round(self._said)):>7}  {'; '.join(part for part in parts if part)}")
+
+    def _say_some(self, kind: str, line: str) -> None:
+        """Say a line of a kind the first few times; how often it came is in every summing up."""
+        self._told[kind] += 1
+        if self._told[kind] <= _OF_A_KIND:
+            self._say(line + (" (more of these are only counted)" if self._told[kind] == _OF_A_KIND else ""))
+
+    def _say(self, line: str) -> None:
+        self._console.print(f"{self._before}{line}" if line else "", highlight=False, markup=False, soft_wrap=True)
+
+
+class JsonLines:
+    """Every event as one JSON object a line, told apart by its key ``event``; of several daemons, by ``of`` too."""
+
+    def __init__(self, name: str, against: str | None = None) -> None:
+        self._of, self._against = {"of": name} if name else {}, against
+
+    def doing(self, what: str) -> None:
+        """Write it."""
+        self._write("doing", {"what": what})
+
+    def interrupted(self, what: str) -> None:
+        """Write it."""
+        self._write("interrupted", {"what": what})
+
+    def started(self, scenario: Scenario, folder: RunFolder, daemon: Daemon, seed: int, past: ResumePoint) -> None:
+        """Write it."""
+        facts = {"scenario": scenario.name, "folder": str(folder.path), "seed": seed, "daemon": asdict(daemon.facts)}
+        facts["past"] = asdict(past)
+        self._write("started", facts)
+
+    def iterated(self, iteration: Iteration) -> None:
+        """Write it."""
+        self._write("iteration", asdict(iteration))
+
+    def acted(self, action: Action) -> None:
+        """Write it."""
+        self._write("action", asdict(action))
+
+    def found(self, finding: Finding) -> None:
+        """Write it."""
+        self._write("finding", asdict(finding))
+
+    def sampled(self, sample: Sample) -> None:
+        """Write it."""
+        self._write("sample", asdict(sample))
+
+    def finished(self, summary: Summary, folder: RunFolder) -> None:
+        """Write it."""
+        held = {"against": asdict(hold_against(summary, self._against))} if self._against else {}
+        self._write("summary", asdict(summary) | held | {"folder": str(folder.path)})
+
+    def _write(self, event: str, content: dict[str, Any]) -> None:
+        machine_line(event, **(self._of | content))

@@ -1,0 +1,153 @@
+"""The end of a run as a person reads it: details first, the verdict and what to do next last, in twelve lines."""
+
+import io
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from harness.analysis.rates import rate
+from harness.cli.display.summary import tell
+from harness.core.outcome import Ending, ExitCode, Verdict
+from harness.core.records import FORMAT, ActorTotals, Answer, Diagnosis, Summary
+from harness.report.words import because, rate_line
+from harness.store.folder import RunFolder
+
+LIVELOCK = Diagnosis(
+    kind="livelock",
+    because="one goroutine was busy in all 3 dumps",
+    signature="export-livelock",
+    known=True,
+    fixed_in={"BuildKit": "v0.25.0", "Engine": "28.5.0"},
+    link="https://github.com/moby/buildkit/issues/6209",
+    sentence="livelock in solver.(*exporter).ExportTo (export-livelock): the walk turns for ever; known: fixed in …",
+    goroutines=(7,),
+    frames=("github.com/moby/buildkit/solver.(*exporter).ExportTo",),
+)
+UNKNOWN = replace(LIVELOCK, known=False, fixed_in={}, link="", sentence="deadlock in x, not known: " + "w" * 900)
+CLEAN = Summary(
+    format=FORMAT,
+    scenario="prune-race",
+    daemon={"kind": "buildkitd", "version": "v0.25.1", "toolchain": "path:/opt/b"},
+    seed=8,
+    verdict=Verdict.CLEAN,
+    because="0 hangs in 429 trials exclude, at 95 %, a rate above 0.007 per build",
+    ending=Ending.ITERATIONS,
+    exit_code=ExitCode.CLEAN,
+    iterations=500,
+    outcomes={"ok": 429, "timed_out": 71},
+    first_hang=None,
+    first_stall=None,
+    rate=rate(0, 429),
+    tail_seconds={"p50": 0.1, "p99": 0.2, "max": 0.3},
+    seconds=74.0,
+    iterations_per_minute=405.0,
+    unattended_seconds=0.0,
+)
+HANG = replace(
+    CLEAN,
+    daemon={"kind": "buildkitd", "version": "v0.23.2", "toolchain": "path:/opt/b"},
+    verdict=Verdict.HANG,
+    because="export hang at iteration 2, 15.7 s into the run",
+    ending=Ending.FINDINGS,
+    exit_code=ExitCode.HANG,
+    rate=rate(1, 24, 3),
+    diagnosis=LIVELOCK,
+    aftermath={"restart_heals": Answer("yes", 0.3)},
+)
+LOST = replace(CLEAN, verdict=Verdict.INCONCLUSIVE, because="interrupted", ending=Ending.INTERRUPTED)
+DIED = replace(LOST, because="the daemon died\n  line\n  line", ending=Ending.DAEMON_DIED)
+IDLE = ActorTotals("prune", 28, 28, 0, 0)
+CASES = {
+    "clean": CLEAN,
+    "clean with little effect": replace(CLEAN, actors={"loop": IDLE}),
+    "clean of an affected release": replace(CLEAN, daemon=HANG.daemon),
+    "hang, known": HANG,
+    "hang, unknown": replace(HANG, diagnosis=UNKNOWN),
+    "hang, no diagnosis": replace(HANG, diagnosis=None),
+    "interrupted": LOST,
+    "daemon died": DIED,
+    "without effect": replace(LOST, because="loop never took effect", ending=Ending.ITERATIONS, actors={"loop": IDLE}),
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RunFolder:
+    """A run's folder, with a report."""
+    made = RunFolder.create(tmp_path / "re sults", "prune-race")
+    story: dict[str, Any] = {"started": "2026-11-28T07:00:00+00:00", "seed": 8, "argv": ["repro"], "pid": 1}
+    made.write_json("run.json", story | {"daemon": CLEAN.daemon, "toolchain": {"spec": "path:/opt/b"}})
+    with made.database():
+        pass
+    (made.path / "report.html").touch()
+    return made
+
+
+def told(folder: RunFolder, summary: Summary, width: int = 200, against: str | None = None) -> str:
+    """Return what a person is shown."""
+    out = io.StringIO()
+    tell(Console(file=out, width=width, highlight=False), folder, summary, against)
+    return out.getvalue()
+
+
+def block(text: str) -> list[str]:
+    """Return the last lines: those after the last empty one."""
+    return text.rstrip().rpartition("\n\n")[2].splitlines()
+
+
+@pytest.mark.parametrize("width", [20, 50, 80, 140])
+@pytest.mark.parametrize("summary", CASES.values(), ids=CASES)
+def test_the_verdict_comes_last(folder: RunFolder, summary: Summary, width: int) -> None:
+    """The verdict, what to do next, the folder and the report are the last lines, twelve at most, at every width."""
+    lines = block(told(folder, summary, width, against="1/100"))
+    assert len(lines) <= 12
+    assert lines[0].startswith(f"{summary.verdict.upper()}  ")
+    names = [line.split()[0] for line in lines[1:] if line[4] != " "]
+    assert names[-2:] == ["folder", "report"]
+    assert "next" in names
+    assert "rate" in names or summary.verdict is Verdict.CLEAN
+
+
+@pytest.mark.parametrize("summary", [case for case in CASES.values() if case.verdict is Verdict.HANG])
+def test_after_a_hang_nothing_says_otherwise(folder: RunFolder, summary: Summary) -> None:
+    """Of a run that hung, no line says that a rate is ruled out, and none that the release is free of the hang."""
+    text = told(folder, summary)
+    assert "ruled out" not in text
+    assert "below" not in text
+    assert "rules out" not in text
+
+
+@pytest.mark.parametrize(
+    ("name", "step"),
+    [
+        ("clean", "`repro resume '{}' --iterations 5000`"),
+        ("clean of an affected release", "`repro run merged-and-killed --daemon path:/opt/b`"),
+        ("hang, known", "`repro verify prune-race --broken path:/opt/b --fixed buildkit:v0.25.0`"),
+        ("hang, unknown", "`repro bundle '{}'`"),
+        ("interrupted", "`repro resume '{}'`"),
+        ("daemon died", "{}/daemon"),
+        ("without effect", "`repro check '{}/scenario.yaml'`"),
+    ],
+)
+def test_what_to_do_next(folder: RunFolder, name: str, step: str) -> None:
+    """What to do next can be typed as it stands, whatever the folder is called."""
+    assert step.format(folder.path) in "\n".join(block(told(folder, CASES[name])))
+
+
+def test_the_release_is_placed(folder: RunFolder) -> None:
+    """The verdict says whether the release is one of those that are known for the hang."""
+    assert "BuildKit v0.25.1 has the fix of export-livelock" in told(folder, CLEAN)
+    assert "BuildKit v0.23.2 is in the range of export-livelock" in told(folder, HANG)
+
+
+def test_figures_agree() -> None:
+    """One bound is told, in words, and the rate of a clean run is the same one: no second interval beside it."""
+    assert because(CLEAN) == "no hang in 429 builds; one in 144 builds or more often is ruled out (95 % sure)"
+    assert rate_line(CLEAN.rate) == "0 in 429 builds that could have hung: below 0.007 per build (95 % sure)"
+    assert because(replace(CLEAN, rate=rate(0, 6))).startswith("no hang in 6 builds; one in 2.5 builds or more often")
+    assert rate_line(HANG.rate).startswith(
+        "1 in 24 builds that could have hung (or in 27: of 3 builds nobody can tell)"
+    )
+    assert rate_line(rate(0, 0)) == "0 in 0 builds that could have hung"
