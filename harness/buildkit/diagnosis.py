@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from harness.buildkit.goroutines.difference import Dump, Kind, Reading, compare
+from harness.buildkit.goroutines.difference import compare
 from harness.buildkit.goroutines.model import Bucket, Goroutine
 from harness.buildkit.goroutines.parse import Note, goroutines, lines_of, read
+from harness.buildkit.goroutines.reading import Dump, Kind, Reading
 from harness.buildkit.goroutines.signatures import Signature, signatures
 from harness.buildkit.goroutines.waits import is_held, outside, place, works_on_data
 from harness.core.records import Diagnosis

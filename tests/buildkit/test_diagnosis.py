@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from harness.buildkit.diagnosis import diagnose, diagnose_finding, read_dump, read_dumps
-from harness.buildkit.goroutines.difference import Kind, Reading
 from harness.buildkit.goroutines.model import Frame, Goroutine
+from harness.buildkit.goroutines.reading import Kind, Reading
 from harness.buildkit.goroutines.signatures import Signature, signatures
 from harness.core.records import Diagnosis
 

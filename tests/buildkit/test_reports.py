@@ -9,8 +9,8 @@ import pytest
 from harness.buildkit import diagnose, read_dumps
 from harness.buildkit.diagnosis import diagnose_counted, read_file
 from harness.buildkit.goroutines.buckets import buckets_of
-from harness.buildkit.goroutines.difference import Kind
 from harness.buildkit.goroutines.model import Frame, Goroutine
+from harness.buildkit.goroutines.reading import Kind
 from harness.core.records import Diagnosis
 
 DATA = Path(__file__).parents[1] / "data" / "reports"

@@ -1,6 +1,10 @@
 """What a goroutine dump says: goroutines with their stacks, and how many share one."""
 
 from dataclasses import dataclass
+from typing import Final
+
+DAEMONS: Final = ("github.com/moby/buildkit/", "github.com/docker/docker/", "github.com/moby/moby/")
+"""How the packages of the daemons begin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +21,11 @@ class Frame:
         """Whether it is not of Go's own: the first part of such a package's path has no dot in it, and is not main."""
         first = self.function.partition("/")[0] if "/" in self.function else ""
         return "." in first or self.function.startswith("main.")
+
+    @property
+    def is_daemons(self) -> bool:
+        """Whether it is of BuildKit's or of the Engine's own packages."""
+        return self.function.startswith(DAEMONS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +48,8 @@ class Goroutine:
     """Whether frames in the middle were left out, as they are of stacks deeper than a hundred."""
     lock: str = ""
     """The address of the lock that it waits for."""
+    arguments: tuple[str, ...] = ()
+    """What Go printed of each call's arguments, frame by frame; empty where it runs nothing of a daemon's."""
 
 
 @dataclass(frozen=True, slots=True)

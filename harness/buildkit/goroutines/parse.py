@@ -50,6 +50,7 @@ _SEMAPHORES: Final = {
     "sync.(*Mutex)": "sync.Mutex.Lock",
     "sync.(*WaitGroup)": "sync.WaitGroup.Wait",
 }
+_LOCKER: Final = re.compile(rb"(?:internal/)?sync\.\(\*(?:RW)?Mutex\)\.")
 _PADDING: Final = b" \t\r\n|\"'"
 
 _LONGEST: Final = 65_536
@@ -119,7 +120,7 @@ class _Frames:
 
     def __init__(self) -> None:
         self._known: dict[tuple[bytes, bytes], Frame] = {}
-        self._stacks: dict[tuple[Frame, ...], tuple[Frame, ...]] = {}
+        self._stacks: dict[tuple[int, ...], tuple[tuple[Frame, ...], bool]] = {}
 
     def frame(self, function: bytes, place: bytes) -> Frame:
         """Return the frame of a function and the line that says where it stands."""
@@ -131,10 +132,13 @@ class _Frames:
             self._known[function, place] = known
         return known
 
-    def stack(self, frames: list[Frame]) -> tuple[Frame, ...]:
-        """Return the one tuple for all that are equal."""
-        stack = tuple(frames)
-        return self._stacks.setdefault(stack, stack)
+    def stack(self, frames: list[Frame]) -> tuple[tuple[Frame, ...], bool]:
+        """Return the one tuple for all that are equal, and whether anything in it is the daemon's own."""
+        key = tuple(map(id, frames))
+        known = self._stacks.get(key)
+        if known is None:
+            known = self._stacks[key] = tuple(frames), any(frame.is_daemons for frame in frames)
+        return known
 
 
 def goroutines(lines: Iterable[bytes]) -> Iterator[Goroutine]:
@@ -154,6 +158,7 @@ def read(lines: Iterable[bytes]) -> Iterator[Goroutine | Note]:
     known = _Frames()
     head: re.Match[bytes] | None = None
     frames: list[Frame] = []
+    passed: list[bytes] = []
     creator: Frame | None = None
     call, maker, elided, lock = b"", None, False, ""
 
@@ -161,13 +166,15 @@ def read(lines: Iterable[bytes]) -> Iterator[Goroutine | Note]:
         if head:
             if call:
                 frames.append(known.frame(call, b""))
-            yield _goroutine(head, known.stack(frames), creator, maker, elided=elided, lock=lock)
+            stack, is_daemons = known.stack(frames)
+            arguments = tuple(each.decode() for each in passed[: len(stack)]) if is_daemons else ()
+            yield _goroutine(head, stack, arguments, creator, maker, elided=elided, lock=lock)
 
     for raw in lines:
         line = raw.rstrip(_PADDING).replace(b"#011", b"\t")
         if line.endswith(b":") and b"goroutine " in line and (match := _HEAD.search(line)):
             yield from whole()
-            head, frames, creator, call, maker, elided, lock = match, [], None, b"", None, False, ""
+            head, frames, passed, creator, call, maker, elided, lock = match, [], [], None, b"", None, False, ""
         elif not line:
             continue
         elif head and (call or maker) and (place := _place(line)):
@@ -183,9 +190,11 @@ def read(lines: Iterable[bytes]) -> Iterator[Goroutine | Note]:
         elif head and line.endswith(b"elided...") and _ELIDED.search(line):
             elided = True
         elif head and maker is None and (found := _call(line)):
+            if call:
+                frames.append(known.frame(call, b""))
             call, arguments = found
-            if not lock and call.startswith(b"sync.(*") and b"ock" in call and arguments.startswith(b"0x"):
-                lock = arguments.partition(b",")[0].rstrip(b"?").decode()
+            passed.append(arguments)
+            lock = lock or _lock(call, arguments)
         elif match := _BEGINS.search(line):
             yield from whole()
             head, call = None, b""
@@ -223,9 +232,17 @@ def _call(line: bytes) -> tuple[bytes, bytes] | None:
     return (name, arguments) if is_function else None
 
 
+def _lock(call: bytes, arguments: bytes) -> str:
+    """Return the address of the lock that a call waits for; empty where it waits for none."""
+    if b"ock" in call and arguments.startswith(b"0x") and _LOCKER.match(call):
+        return arguments.partition(b",")[0].rstrip(b"?").decode()
+    return ""
+
+
 def _goroutine(
     head: re.Match[bytes],
     frames: tuple[Frame, ...],
+    arguments: tuple[str, ...],
     creator: Frame | None,
     maker: re.Match[bytes] | None,
     *,
@@ -246,6 +263,7 @@ def _goroutine(
         parent=int(maker[2]) if maker and maker[2] else None,
         elided=elided,
         lock=lock,
+        arguments=arguments,
     )
 
 
@@ -271,11 +289,11 @@ def counted(lines: Iterable[bytes]) -> Iterator[Bucket]:
         line = raw.rstrip(_PADDING).replace(b"#011", b"\t")
         if b" @ 0x" in line and (match := _COUNT.search(line)):
             if count:
-                yield Bucket("", known.stack(frames), None, count)
+                yield Bucket("", known.stack(frames)[0], None, count)
             count, frames = int(match[1]), []
         elif count and b"#" in line:
             address, *words = line.rpartition(b"#")[2].split() or [b""]
             if address.startswith(b"0x") and len(words) > 1:
                 frames.append(known.frame(_OFFSET.sub(b"", b" ".join(words[:-1])), words[-1]))
     if count:
-        yield Bucket("", known.stack(frames), None, count)
+        yield Bucket("", known.stack(frames)[0], None, count)

@@ -9,8 +9,9 @@ import yaml
 from packaging.version import InvalidVersion, Version
 from pydantic import Field, TypeAdapter
 
-from harness.buildkit.goroutines.difference import BUSY, REQUEST, Dump, Kind, Reading
+from harness.buildkit.goroutines.difference import BUSY
 from harness.buildkit.goroutines.model import Goroutine
+from harness.buildkit.goroutines.reading import REQUEST, Dump, Kind, Reading
 from harness.core.model import StrictModel
 
 _FOR_A_BUILD: Final = 4

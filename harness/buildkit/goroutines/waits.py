@@ -6,9 +6,10 @@ from typing import Final
 from harness.buildkit.goroutines.model import Goroutine
 
 _BUILDKIT: Final = "github.com/moby/buildkit/"
-_OURS: Final = (_BUILDKIT, "github.com/docker/docker/", "github.com/moby/moby/")
 _LOCKS: Final = frozenset({"sync.Mutex.Lock", "sync.RWMutex.Lock", "sync.RWMutex.RLock"})
-_BLOCKED: Final = frozenset({*_LOCKS, "chan receive", "chan send", "select", "semacquire", "sync.Cond.Wait"})
+_HELD: Final = frozenset({*_LOCKS, "chan receive", "chan send", "select", "semacquire", "sync.Cond.Wait"})
+BLOCKED: Final = _HELD | {"sync.WaitGroup.Wait"}
+ON_CORE: Final = frozenset({"running", "runnable"})
 
 
 class Outside(StrEnum):
@@ -135,7 +136,7 @@ def waits_for_lock(each: Goroutine) -> bool:
 
 def place(each: Goroutine) -> str:
     """Return the innermost function of the daemon's own; empty where it has none."""
-    return next((frame.function for frame in each.frames if frame.function.startswith(_OURS)), "")
+    return next((frame.function for frame in each.frames if frame.is_daemons), "")
 
 
 def is_held(each: Goroutine) -> bool:
@@ -143,7 +144,17 @@ def is_held(each: Goroutine) -> bool:
     where = place(each)
     if waits_for_lock(each):
         return bool(where)
-    return each.state in _BLOCKED and where.startswith(_WORK) and not where.startswith(_CARRIES)
+    return each.state in _HELD and is_work(each) and not is_carrier(each)
+
+
+def is_work(each: Goroutine) -> bool:
+    """Whether it does work of a request."""
+    return place(each).startswith(_WORK)
+
+
+def is_carrier(each: Goroutine) -> bool:
+    """Whether it waits for others of its build, and says nothing of what holds them."""
+    return place(each).startswith(_CARRIES)
 
 
 def works_on_data(each: Goroutine) -> bool:

@@ -11,8 +11,8 @@ from rich.console import Console
 from harness.attach.capture import diagnose_capture
 from harness.buildkit.diagnosis import diagnose, diagnose_counted, diagnose_finding, read_file
 from harness.buildkit.goroutines.buckets import buckets, buckets_of
-from harness.buildkit.goroutines.difference import Dump
 from harness.buildkit.goroutines.model import Bucket
+from harness.buildkit.goroutines.reading import Dump
 from harness.cli.options import RESULTS, Results
 from harness.core.errors import UsageError
 from harness.core.outcome import ExitCode

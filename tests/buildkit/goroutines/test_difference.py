@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from harness.buildkit.diagnosis import read_dump
-from harness.buildkit.goroutines.difference import Kind, common, compare
+from harness.buildkit.goroutines.difference import common, compare
 from harness.buildkit.goroutines.model import Frame, Goroutine
+from harness.buildkit.goroutines.reading import Kind
 
 DATA = Path(__file__).parents[2] / "data" / "goroutines"
 BUILDKIT = "github.com/moby/buildkit/"

@@ -1,0 +1,74 @@
+"""What dumps of one daemon are read as: the goroutines that are in all of them, and what these say."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from harness.buildkit.goroutines.model import Frame, Goroutine
+
+Dump = Sequence[Goroutine]
+Tracks = Mapping[int, tuple[Goroutine, ...]]
+"""What each goroutine was in every dump, by id; only those that are in all."""
+
+REQUEST: Final = "github.com/moby/buildkit/control.(*Controller).Solve"
+"""What serves a build."""
+
+
+class Kind(StrEnum):
+    """What keeps a daemon from going on."""
+
+    LIVELOCK = "livelock"
+    """The same goroutines run all the time, and never leave one call."""
+    DEADLOCK = "deadlock"
+    """The same goroutines wait at the same places, longer and longer, and nothing runs."""
+    LOST_WAKE_UP = "lost wake-up"
+    """Builds wait for the scheduler, and the scheduler waits to be woken."""
+    CLIENT_SIDE = "client side"
+    """Builds wait for what their clients are to send."""
+    WAITS = "waits"
+    """Builds wait for something outside that may take its time: a step's process, a registry."""
+    CRASHED = "crashed"
+    """The process died of itself."""
+    CLIENT = "client"
+    """The dumps are a client's, which waits for a daemon."""
+    LEAK = "leak"
+    """Goroutines of one kind have gathered."""
+    FROZEN = "frozen"
+    """The process is stopped."""
+    SLOW = "slow"
+    """Goroutines come, go and move: it works, and takes its time."""
+    IDLE = "idle"
+    """No build is in it."""
+    UNKNOWN = "unknown"
+    """The dumps do not say."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What dumps say, and by which goroutines and frames."""
+
+    kind: Kind
+    because: str
+    goroutines: tuple[int, ...] = ()
+    """The ids of those that say so, ascending."""
+    frames: tuple[Frame, ...] = ()
+    """What their stacks have in common, the innermost call first."""
+    places: tuple[str, ...] = ()
+    """The functions that goroutines are held up in; what a deadlock is told from another by."""
+
+
+def is_still(track: Sequence[Goroutine]) -> bool:
+    """Whether it did not move: the same stack in the same state, and a wait that never began anew."""
+    waits = [each.minutes for each in track]
+    return len({(each.frames, each.state) for each in track}) == 1 and waits == sorted(waits)
+
+
+def is_grown(track: Sequence[Goroutine]) -> bool:
+    """Whether it has not moved, and has waited longer each time."""
+    return is_still(track) and track[-1].minutes > track[0].minutes
+
+
+def told(count: int) -> str:
+    """Return how many goroutines were, as a sentence begins."""
+    return "one goroutine was" if count == 1 else f"{count} goroutines were"
