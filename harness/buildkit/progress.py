@@ -68,7 +68,7 @@ class Progress:
         self._results: set[str] = set()
         self._started: set[str] = set()
         self._completed: set[str] = set()
-        self._seen: set[str] = set()
+        self._seen: dict[str, str] = {}
         self._worked_on: dict[str, str] = {}
         """By the name of a step that began to be worked on here, its digest."""
         self._unread = b""
@@ -87,6 +87,11 @@ class Progress:
     def completed_vertexes(self) -> int:
         """How many steps have completed."""
         return len(self._completed)
+
+    @property
+    def running(self) -> tuple[str, ...]:
+        """The names of the steps that have started and not completed."""
+        return tuple(name for digest, name in self._seen.items() if digest in self._started - self._completed)
 
     @property
     def rests(self) -> bool:
@@ -149,7 +154,7 @@ class Progress:
     def _take(self, status: dict[str, Any]) -> Iterator[Step]:
         for vertex in _dicts(status.get("vertexes")):
             digest, name, completed = str(vertex.get("digest")), str(vertex.get("name")), "completed" in vertex
-            self._seen.add(digest)
+            self._seen[digest] = name
             if "started" in vertex and digest not in self._started:
                 self._started.add(digest)
                 yield Step(name, StepState.STARTED)

@@ -10,6 +10,7 @@ from typing import Final
 import anyio
 
 from harness.buildkit.progress import News, Progress
+from harness.client.activity import Work
 from harness.client.detectors.base import Detector, Stillness
 from harness.core.outcome import Outcome, Phase
 from harness.daemons.base import BuildRequest
@@ -101,12 +102,17 @@ class Watch:
         self.progress.exited(exited)
         self.on_news(self, News((Phase.EXITED,)))
 
-    def look(self, detectors: Iterable[Detector]) -> None:
-        """Ask every detector; at the first that finds something, stop waiting for the client."""
+    def look(self, detectors: Iterable[Detector], work: Callable[[], Work] = lambda: Work.NONE) -> None:
+        """Ask every detector; at the first that finds something, stop waiting for the client.
+
+        Args:
+            detectors: those to ask.
+            work: what the daemon is seen to do for this build.
+        """
         if self.found or self._holders or self.client.returncode is not None:
             return
         now = self._attention.attended
-        still = Stillness(self.progress.phase, now - self._phase_since, now - self._heard_at)
+        still = Stillness(self.progress.phase, now - self._phase_since, now - self._heard_at, work)
         for detector in detectors:
             waited = detector.waited(still)
             if waited is not None:

@@ -4,6 +4,7 @@ import math
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +14,7 @@ from anyio.streams.memory import MemoryObjectSendStream
 
 from harness.actors.base import Actor, ActorEnv
 from harness.buildkit.progress import News, Step
+from harness.client.activity import Activity, Work, look_at
 from harness.client.detectors.table import detectors
 from harness.client.watched_build import Watch
 from harness.core.errors import DaemonDied
@@ -60,6 +62,7 @@ class Session:
         self.generation = conductor.enter(self)
         self._conductor, self._scenario = conductor, conductor.scenario
         self._detectors = detectors(conductor.scenario.detect)
+        self._activity = Activity(lambda: look_at(daemon.facts, anyio.current_time()))
         self._scope = anyio.CancelScope()
         self._inflight: dict[int, Watch] = {}
         self._listeners: list[tuple[Callable[[Reached], bool], MemoryObjectSendStream[Reached]]] = []
@@ -113,7 +116,12 @@ class Session:
     def look(self) -> None:
         """Have every detector look at what is in flight."""
         for watch in self._inflight.values():
-            watch.look(self._detectors)
+            watch.look(self._detectors, partial(self._work_for, watch))
+
+    def _work_for(self, watch: Watch) -> Work:
+        """Return what the daemon is seen to do for a build."""
+        beside = [name for other in self._inflight.values() if other is not watch for name in other.progress.running]
+        return self._activity.of(watch.progress.running, beside)
 
     def end(self, ending: Ending) -> None:
         """Come to an end. After the last iteration, builds in flight are waited for, and those of them that we timed

@@ -1,8 +1,10 @@
 """What a detector sees of a build, and what it says."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from harness.client.activity import Work
 from harness.core.outcome import Outcome, Phase
 
 
@@ -15,6 +17,8 @@ class Stillness:
     """Since the phase was entered."""
     silent: float
     """Since the progress stream last said anything."""
+    work: Callable[[], Work] = lambda: Work.NONE
+    """What the daemon is seen to do for the build meanwhile; asked only where it matters."""
 
 
 class Detector(Protocol):

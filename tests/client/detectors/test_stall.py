@@ -1,9 +1,12 @@
 """The stall: silence before the export has completed."""
 
+from unittest.mock import Mock
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.client.activity import Work
 from harness.client.detectors.base import Detector, Stillness
 from harness.client.detectors.export_hang import ExportHang
 from harness.client.detectors.stall import Stall
@@ -28,6 +31,25 @@ def test_only_progress_starts_it_again(threshold: float, in_phase: float, silent
     """Only how long the stream is silent counts, not how long the phase lasts."""
     waited = Stall(threshold).waited(Stillness(Phase.SOLVING, in_phase, silent))
     assert waited == (silent if silent >= threshold else None)
+
+
+@pytest.mark.parametrize(
+    ("work", "silent", "found"),
+    [
+        (Work.PROCESS, 1e6, False),
+        (Work.DATA, 39.9, False),
+        (Work.DATA, 40.0, True),
+        (Work.UNKNOWN, 10.0, False),
+        (Work.NONE, 10.0, True),
+    ],
+)
+def test_not_while_a_step_is_at_work(work: Work, silent: float, found: bool) -> None:
+    """A process that lives is no stall; bytes, which may be another build's, put it off; nobody is asked before."""
+    asked = Mock(return_value=work)
+    assert (Stall(10.0).waited(Stillness(Phase.SOLVING, 0.0, silent, asked)) is not None) is found
+    asked.reset_mock()
+    assert Stall(10.0).waited(Stillness(Phase.SOLVING, 0.0, 9.9, asked)) is None
+    asked.assert_not_called()
 
 
 def test_not_after_the_export() -> None:
