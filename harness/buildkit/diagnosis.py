@@ -15,7 +15,7 @@ from typing import Any, Final
 from harness.buildkit.goroutines.difference import compare
 from harness.buildkit.goroutines.model import Bucket, Goroutine
 from harness.buildkit.goroutines.parse import Note, goroutines, lines_of, read
-from harness.buildkit.goroutines.reading import Dump, Kind, Reading
+from harness.buildkit.goroutines.reading import NOTHING_KNOWN, Dump, Kind, ProcessFacts, Reading
 from harness.buildkit.goroutines.signatures import Signature, signatures
 from harness.buildkit.goroutines.waits import is_held, outside, place, works_on_data
 from harness.core.records import Diagnosis
@@ -108,8 +108,7 @@ def diagnose(
     *,
     version: str | None = None,
     daemon: Mapping[str, Any] | None = None,
-    cores: float | None = None,
-    stopped: bool = False,
+    process: ProcessFacts = NOTHING_KNOWN,
     crash: str = "",
     own: Sequence[Path] = (),
 ) -> Diagnosis:
@@ -119,12 +118,11 @@ def diagnose(
         dumps: see `compare`.
         version: of the daemon, with its product: `BuildKit v0.23.2`, `Engine 28.3.3`; in place of `daemon`.
         daemon: its `kind` and `version`, as `summary.json` has them.
-        cores: how much CPU it used, in cores.
-        stopped: whether its process is stopped.
+        process: what the kernel says of its process.
         crash: what it said as it died.
         own: files of signatures beside those that come with this.
     """
-    reading = _crashed(dumps, crash) if crash else compare(dumps, cores=cores, stopped=stopped)
+    reading = _crashed(dumps, crash) if crash else compare(dumps, process)
     product, number = _of_version(version) if version else _product(daemon or {})
     fitting = _fitting(dumps, reading, own)
     known = next((each for each in fitting if not each.suspect), None)
@@ -153,23 +151,29 @@ def diagnose_finding(folder: Path, daemon: Mapping[str, Any]) -> Diagnosis | Non
         version: of the daemon, with its product: `BuildKit v0.23.2`, `Engine 28.3.3`; in place of `daemon`.
         daemon: its `kind` and `version`.
     """
-    process: dict[str, Any] = {}
+    told: dict[str, Any] = {}
     if (folder / "process.json").is_file():
-        process = json.loads((folder / "process.json").read_text())
+        told = json.loads((folder / "process.json").read_text())
     dumps = [dump for file in sorted(folder.glob("goroutines-*.txt")) if (dump := read_dump(file))]
-    if not dumps and not process.get("stopped"):
-        return None
-    return diagnose(dumps, daemon=daemon, cores=_cores(process), stopped=bool(process.get("stopped")))
+    process = _facts(told)
+    return diagnose(dumps, daemon=daemon, process=process) if dumps or process.stopped else None
 
 
-def _cores(process: Mapping[str, Any]) -> float | None:
-    """Return how much CPU a process used; None where it wanted more than it got, so that the number says nothing.
+def _facts(told: Mapping[str, Any]) -> ProcessFacts:
+    """Return what `process.json` says.
 
-    A thread in state R runs, or waits for a core: with half a core or less over the seconds of the look, it waited.
+    A thread in state R runs, or waits for a core: with half a core or less over the seconds of the look, it wanted
+    more than it got, so that the number says nothing.
     """
-    cores: float | None = process.get("cores")
-    wanting = any(thread.get("state") == "R" for thread in process.get("threads") or ())
-    return None if cores is not None and wanting and cores < _STARVED_CORES else cores
+    cores: float | None = told.get("cores")
+    wanting = any(thread.get("state") == "R" for thread in told.get("threads") or ())
+    starved = cores is not None and wanting and cores < _STARVED_CORES
+    return ProcessFacts(
+        cores=None if starved else cores,
+        stopped=bool(told.get("stopped")),
+        step_lives=told.get("step_lives"),
+        moved=told.get("moved"),
+    )
 
 
 def _crashed(dumps: Sequence[Dump], crash: str) -> Reading:

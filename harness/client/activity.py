@@ -22,7 +22,7 @@ _APART: Final = 1.0
 _AT_WORK: Final = 262_144
 """Bytes a second from which on a daemon reads and writes for a build, and not only for its log and its clients."""
 _RUN: Final = re.compile(r"(?:^|\] )RUN ")
-_RUNTIMES: Final = re.compile(r"^(?:runc|buildkit-runc|crun|youki|containerd-shim.*)$")
+RUNTIMES: Final = re.compile(r"^(?:runc|buildkit-runc|crun|youki|containerd-shim.*)$")
 """What starts the first process of a step."""
 _GONE: Final = frozenset({psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD})
 _STOPPED: Final = frozenset({psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP})
@@ -108,7 +108,7 @@ def look_at(facts: DaemonFacts, now: float) -> Look:
         with suppress(psutil.Error):
             daemon = psutil.Process(pid)
             stopped |= daemon.status() in _STOPPED
-            moved += _moved(pid)
+            moved += bytes_moved(pid)
             below = {child.pid: child for child in daemon.children(recursive=True)}
             steps += [command for child in below.values() if (command := _command(child, below)) is not None]
     return Look(now, moved, steps, stopped)
@@ -118,12 +118,12 @@ def _command(child: psutil.Process, below: Mapping[int, psutil.Process]) -> str 
     """Return the last argument of a step's first process; None for any other process, and for one that has ended."""
     with suppress(psutil.Error):
         parent = below.get(child.ppid())
-        if parent and _RUNTIMES.match(parent.name()) and not _RUNTIMES.match(child.name()):
+        if parent and RUNTIMES.match(parent.name()) and not RUNTIMES.match(child.name()):
             return None if child.status() in _GONE else " ".join(child.cmdline()[-1:])
     return None
 
 
-def _moved(pid: int) -> int:
+def bytes_moved(pid: int) -> int:
     """Return the bytes that a process has read and written; 0 where the kernel does not say."""
     try:
         lines = (Path("/proc") / str(pid) / "io").read_text().splitlines()

@@ -17,6 +17,7 @@ import anyio
 import anyio.to_thread
 import psutil
 
+from harness.client.activity import RUNTIMES, bytes_moved
 from harness.core.errors import CaptureError
 from harness.evidence.base import Subject
 
@@ -44,6 +45,8 @@ class Process:
     parent: int
     command: Sequence[str]
     rss: int
+    moved: int
+    """Bytes that it has read and written."""
     open_files: Mapping[str, int]
     """How many, by kind: file, socket, pipe, eventpoll…"""
     threads: Mapping[int, Thread] = field(default_factory=dict)
@@ -54,7 +57,8 @@ class Processes:
     """``process.json``: the process that builds, and below `others` the rest of the daemon's tree.
 
     `stopped`: it was in state T at one of the two looks, and so answered nobody. `cores`: the CPU that it, or a thread
-    of it, used between them, `over` seconds apart.
+    of it, used between them, `over` seconds apart. `moved`: the bytes a second that it read and wrote meanwhile.
+    `step_lives`: whether the first process of a step, which a runtime has started, lives.
     """
 
     over: float = 1.0
@@ -71,6 +75,7 @@ class Processes:
         told.sort(key=lambda process: process["name"] != "buildkitd")  # in a container it is below its docker-init
         if not told:
             raise CaptureError("the daemon's process is not known, or has ended")
+        told[0]["step_lives"] = any(_is_step(process, after) for process in after.values())
         (folder / "process.json").write_text(json.dumps({**told[0], "others": told[1:]}, indent=1) + "\n")
 
 
@@ -98,6 +103,7 @@ def _process(process: psutil.Process) -> Process:
         parent=process.ppid(),
         command=process.cmdline(),
         rss=process.memory_info().rss,
+        moved=bytes_moved(process.pid),
         open_files=Counter(_kinds(folder / "fd")),
         threads=threads,
     )
@@ -112,6 +118,12 @@ def _thread(folder: Path) -> Thread:
         waits_in = (folder / "wchan").read_text().strip("0\n")
     name = stat[stat.index("(") + 1 : stat.rindex(")")]
     return Thread(int(folder.name), name, fields[0], waits_in, (int(fields[11]) + int(fields[12])) / _TICKS)
+
+
+def _is_step(process: Process, tree: Mapping[int, Process]) -> bool:
+    above = tree.get(process.parent)
+    runs = above and RUNTIMES.match(above.whole.name) and not RUNTIMES.match(process.whole.name)
+    return bool(runs) and process.whole.state not in {"Z", "X"}
 
 
 def _kinds(folder: Path) -> Iterator[str]:
@@ -134,6 +146,7 @@ def _told(process: Process, before: Process | None, seconds: float) -> dict[str,
         "cores": _cores(process.whole, before.whole if before else None, seconds),
         "cpu_seconds": process.whole.cpu_seconds,
         "rss": process.rss,
+        "moved": round((process.moved - before.moved) / seconds) if before and seconds else None,
         "open_files": {"count": sum(process.open_files.values()), **process.open_files},
         "command": process.command,
         "threads": [

@@ -47,6 +47,7 @@ OF_DAEMON: Final[Stages] = (
         Page("cache graph", "cache-graph.txt", "/debug/cache/store", f"{_BUILDKIT}, from v0.24 on"),
         BuildList(),
         CacheList(),
+        GoroutineDumps(count=0, further=(4.0, 6.0), deadline=12.0, each=4.0, name="goroutines, later"),
     ),
 )
 """Those that need no build, and change nothing."""

@@ -9,7 +9,7 @@ import pytest
 
 from harness.buildkit.diagnosis import diagnose, diagnose_finding, read_dump, read_dumps
 from harness.buildkit.goroutines.model import Frame, Goroutine
-from harness.buildkit.goroutines.reading import Kind, Reading
+from harness.buildkit.goroutines.reading import Kind, ProcessFacts, Reading
 from harness.buildkit.goroutines.signatures import Signature, signatures
 from harness.core.records import Diagnosis
 
@@ -22,7 +22,7 @@ HANG, STALL, LEAK = (
 
 def test_the_report() -> None:
     """The hang of the report is named, with the versions that have the fix; an affected version adds no doubt."""
-    found = diagnose(HANG, daemon={"kind": "buildkitd", "version": "v0.23.2"}, cores=1.5)
+    found = diagnose(HANG, daemon={"kind": "buildkitd", "version": "v0.23.2"}, process=ProcessFacts(cores=1.5))
     assert (found.kind, found.signature, found.known) == ("livelock", "export-livelock", True)
     assert found.fixed_in == {"BuildKit": "v0.25.0", "Engine": "28.5.0"}
     assert "livelock in solver.(*exporter).ExportTo" in found.sentence
@@ -51,7 +51,7 @@ def test_versions(kind: str, version: str, doubted: bool) -> None:
 
 def test_stall_and_leak() -> None:
     """The scheduler's stall has a name and no fix; a leak is told where nothing keeps the daemon from going on."""
-    stall = diagnose(STALL, daemon={"kind": "buildkitd", "version": "v0.25.1"}, cores=0.0)
+    stall = diagnose(STALL, daemon={"kind": "buildkitd", "version": "v0.25.1"}, process=ProcessFacts(cores=0.0))
     assert (stall.kind, stall.signature, stall.fixed_in) == ("lost wake-up", "scheduler-lost-wake-up", {})
     assert "no fix known" in stall.sentence
     leak = diagnose(LEAK * 2, daemon={"kind": "dockerd", "version": "28.5.2"})
@@ -59,8 +59,8 @@ def test_stall_and_leak() -> None:
 
 
 def turning(*functions: str, id_: int = 1) -> list[list[Goroutine]]:
-    """Return two dumps of a goroutine that turns in those functions."""
-    return [[Goroutine(id_, "running", 0, False, tuple(Frame(function) for function in functions))]] * 2
+    """Return three dumps of a goroutine that turns in those functions."""
+    return [[Goroutine(id_, "running", 0, False, tuple(Frame(function) for function in functions))]] * 3
 
 
 def test_what_is_not_known() -> None:

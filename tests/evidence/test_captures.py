@@ -52,13 +52,15 @@ class Silent:
 class Talks(Silent):
     """A daemon that answers everything."""
 
+    dump: str = "goroutine 1 [running]:\n"
+
     async def goroutine_count(self) -> int:
         """It has one."""
         return 1
 
     async def goroutine_dump(self, deadline: float) -> str:  # noqa: ARG002 — it answers at once
         """Show it."""
-        return "goroutine 1 [running]:\n"
+        return self.dump
 
     async def page(self, path: str, deadline: float, **query: int) -> bytes | None:  # noqa: ARG002 — it answers at once
         """Serve one page."""
@@ -98,6 +100,27 @@ async def test_of_a_daemon_that_talks(tmp_path: Path) -> None:
         "du.txt": b"Total:\t0B\n",
     }
     assert json.loads((tmp_path / "info.json").read_text())["NFd"] == 34
+
+
+STANDS = "goroutine 1 [select]:\ngithub.com/moby/buildkit/control.(*Controller).Solve(0x1)\n\t/src/control.go:1 +0x1\n"
+TURNS = "goroutine 1 [running]:\ngithub.com/moby/buildkit/solver.(*exporter).ExportTo(0x1)\n\t/src/solver.go:1 +0x1\n"
+
+
+@pytest.mark.parametrize(("dump", "count"), [(TURNS, 3), (STANDS, 6)])
+async def test_further_dumps_while_they_do_not_say(dump: str, count: int, tmp_path: Path) -> None:
+    """Dumps that say what it is are enough; of a daemon of which they do not, further ones are made."""
+    await GoroutineDumps(apart=0.0, further=(0.0, 0.0, 0.0)).capture(Talks(dump=dump), tmp_path)
+    assert len([*tmp_path.iterdir()]) == count
+
+
+async def test_later_dumps_go_on_where_the_first_ended(tmp_path: Path) -> None:
+    """They are made only where the first do not say what it is, and take none of their names."""
+    later = GoroutineDumps(count=0, further=(0.0, 0.0))
+    await later.capture(Talks(dump=STANDS), tmp_path)
+    assert not [*tmp_path.iterdir()], "there is nothing to be unsure of"
+    for one in (GoroutineDumps(apart=0.0, further=()), later):
+        await one.capture(Talks(dump=STANDS), tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"goroutines-{number}.txt" for number in range(5)]
 
 
 @pytest.mark.parametrize(

@@ -11,15 +11,35 @@ from typing import Final
 
 from harness.buildkit.goroutines.deadlock import behind, deadlock, names_of
 from harness.buildkit.goroutines.model import Frame, Goroutine
-from harness.buildkit.goroutines.reading import REQUEST, Dump, Kind, Reading, Tracks, is_grown, is_still, told
+from harness.buildkit.goroutines.reading import (
+    NOTHING_KNOWN,
+    REQUEST,
+    Dump,
+    Kind,
+    ProcessFacts,
+    Reading,
+    Tracks,
+    is_grown,
+    is_still,
+    told,
+)
 from harness.buildkit.goroutines.waits import ON_CORE, Outside, is_engaged, is_work, outside, place, works_on_data
 
 _BUILDKIT: Final = "github.com/moby/buildkit/"
-BUSY: Final = frozenset({"running", "runnable", "sync.Mutex.Lock", "sync.RWMutex.Lock", "sync.RWMutex.RLock"})
-"""What a goroutine that turns is in whenever it is looked at: on a core, or waiting for one, or for a short lock."""
+BUSY: Final = frozenset(
+    {
+        *("running", "runnable", "preempted", "copystack", "GC assist wait", "GC assist marking"),
+        *("sync.Mutex.Lock", "sync.RWMutex.Lock", "sync.RWMutex.RLock"),
+    }
+)
+"""What a goroutine that turns is in whenever one looks: on a core, or waiting for one, for memory, or a short lock."""
 _IN_KERNEL: Final = frozenset({"IO wait", "syscall"})
 _IDLE_CORES: Final = 0.2
 """Fewer cores than this are no process that turns."""
+_AT_WORK: Final = 1_048_576
+"""Bytes a second from which on a process works on data, wherever its goroutines are seen."""
+_TURNS: Final = 3
+"""Dumps in which a call that nobody knows to turn has to be seen."""
 _LOOPS: Final = (
     "github.com/moby/buildkit/solver.(*exporter).ExportTo",
     "github.com/moby/buildkit/solver.(*scheduler).dispatch",
@@ -45,40 +65,40 @@ _CALL: Final = re.compile(r"services/control\.\(\*control(?:(\w+)Client\)\.Recv|
 _OF_CLIENT: Final = (Outside.CLIENT_READS, Outside.CLIENT_SENDS)
 
 
-def compare(dumps: Sequence[Dump], *, cores: float | None = None, stopped: bool = False) -> Reading:
+def compare(dumps: Sequence[Dump], process: ProcessFacts = NOTHING_KNOWN) -> Reading:
     """Return what dumps of one process say, in the order in which they were made.
 
     Args:
         dumps: two or more; some seconds apart, or over a minute for waits to be seen to grow.
-        cores: how much CPU the process used meanwhile, in cores; None where that is not known.
-        stopped: whether the kernel says that it is stopped (state T).
+        process: what the kernel says of it meanwhile.
     """
-    if stopped:
+    if process.stopped:
         return Reading(Kind.FROZEN, "the process is stopped (state T): SIGCONT lets it go on")
     if dumps and (client := _client(dumps[-1])):
         return client
     if len(dumps) < 2:
         return Reading(Kind.UNKNOWN, "one dump shows where goroutines are, not who moves: make another one")
-    return _moved(in_order(dumps), cores)
+    return _moved(in_order(dumps), process)
 
 
-def _moved(dumps: Sequence[Dump], cores: float | None) -> Reading:
+def _moved(dumps: Sequence[Dump], process: ProcessFacts) -> Reading:
     """Return what two or more dumps of a daemon, in order, say."""
     tracks = _tracks(dumps)
-    turning = _turning(tracks) if cores is None or cores >= _IDLE_CORES else None
-    if turning:
+    turning = _turning(tracks, process)
+    if turning and turning.kind is Kind.LIVELOCK:
         return turning
     builds = _at(tracks, lambda frame: frame.function.startswith((REQUEST, f"{_SCHEDULER}.build")))
     if not builds:
-        return deadlock(tracks, dumps) or _without_builds(dumps)
+        return deadlock(tracks, dumps) or turning or _without_builds(dumps)
     working = _working(tracks)
-    stuck = (None if working else _asleep(tracks)) or deadlock(tracks, dumps) or working
+    asleep = None if working or process.step_lives else _asleep(tracks)
+    stuck = asleep or deadlock(tracks, dumps) or working or turning
     if stuck:
         return stuck
     lasting = {id_ for id_, track in builds.items() if is_still(track)}
     if not lasting:
         return Reading(Kind.SLOW, f"all {len(builds)} goroutines of builds have moved", tuple(sorted(builds)))
-    return _outside(tracks) or _stuck(tracks, builds, lasting, dumps)
+    return _outside(tracks, process) or _stuck(tracks, builds, lasting, dumps, process)
 
 
 def in_order(dumps: Sequence[Dump]) -> Sequence[Dump]:
@@ -139,12 +159,15 @@ def common(stacks: Iterable[Sequence[Frame]]) -> tuple[Frame, ...]:
     return tuple(level[0] for level in shared)[::-1]
 
 
-def _turning(tracks: Tracks) -> Reading | None:
+def _turning(tracks: Tracks, process: ProcessFacts) -> Reading | None:
     """Return the goroutines that were busy inside one call in every dump, where such a call may turn for ever.
 
-    That is one of `_LOOPS`, or BuildKit's own innermost call that was the same each time, and does no work on data.
+    That is one of `_LOOPS`, or BuildKit's own innermost call that was the same each time, and does no work on data;
+    of the latter two dumps say too little, and nothing where the daemon reads and writes meanwhile.
     """
-    calls: dict[str, dict[int, tuple[Frame, ...]]] = {}
+    if process.cores is not None and process.cores < _IDLE_CORES:
+        return None
+    calls: dict[tuple[bool, str], dict[int, tuple[Frame, ...]]] = {}
     for id_, track in tracks.items():
         if not _is_busy(track):
             continue
@@ -154,13 +177,15 @@ def _turning(tracks: Tracks) -> Reading | None:
             continue
         known = any(frame.function in _LOOPS for frame in stack)
         same = len({place(each) for each in track}) == 1 and not any(works_on_data(each) for each in track)
-        if known or same:
-            calls.setdefault(ours, {})[id_] = stack
+        if known or (same and (process.moved or 0) < _AT_WORK):
+            calls.setdefault((known, ours), {})[id_] = stack
     if not calls:
         return None
-    call, members = max(calls.items(), key=lambda item: len(item[1]))
+    (known, call), members = max(calls.items(), key=lambda item: (item[0][0], len(item[1])))
     dumps = len(next(iter(tracks.values())))
     because = f"{told(len(members))} busy in all {dumps} dumps, each time inside {call}"
+    if not known and dumps < _TURNS:
+        return Reading(Kind.UNKNOWN, f"{because}, which may be work: make another dump", tuple(members))
     return Reading(Kind.LIVELOCK, because, tuple(members), common(members.values()) or next(iter(members.values())))
 
 
@@ -187,7 +212,7 @@ def _working(tracks: Tracks) -> Reading | None:
     return Reading(Kind.SLOW, because, tuple(members), common([each.frames for t in members.values() for each in t]))
 
 
-def _outside(tracks: Tracks) -> Reading | None:
+def _outside(tracks: Tracks, process: ProcessFacts) -> Reading | None:
     """Return the goroutines that wait for what is not the daemon's own."""
     found: dict[Outside, dict[int, tuple[Goroutine, ...]]] = {}
     for id_, track in tracks.items():
@@ -202,6 +227,9 @@ def _outside(tracks: Tracks) -> Reading | None:
         f"{told(len(members))} waiting for {what}{f', for {minutes} min' if minutes else ''}{behind(members, tracks)}"
     )
     frames = common([track[0].frames for track in members.values()])
+    if what is Outside.PROCESS and process.step_lives is False and all(is_grown(track) for track in members.values()):
+        because += ", but no process of a step lives: it has ended, and nobody has told who waits for it"
+        return Reading(Kind.DEADLOCK, because, tuple(members), frames, names_of([t[-1] for t in members.values()]))
     if what in _OF_CLIENT:
         return Reading(Kind.CLIENT_SIDE, f"{because}, and no other step goes on", tuple(members), frames)
     return Reading(Kind.WAITS, f"{because}: the daemon is not hung", tuple(members), frames)
@@ -231,7 +259,7 @@ def _asleep(tracks: Tracks) -> Reading | None:
     return Reading(Kind.LOST_WAKE_UP, because, ids, common([track[0].frames for track in waiting.values()]))
 
 
-def _stuck(tracks: Tracks, builds: Tracks, lasting: set[int], dumps: Sequence[Dump]) -> Reading:
+def _stuck(tracks: Tracks, builds: Tracks, lasting: set[int], dumps: Sequence[Dump], process: ProcessFacts) -> Reading:
     """Say whether builds that do not move are stuck, or may yet go on."""
     grown = [id_ for id_ in sorted(lasting) if builds[id_][-1].minutes > builds[id_][0].minutes]
     still = {id_: track for id_, track in tracks.items() if is_still(track) and _is_solving(track[0])}
@@ -245,6 +273,8 @@ def _stuck(tracks: Tracks, builds: Tracks, lasting: set[int], dumps: Sequence[Du
     if grown and not moving and any(is_engaged(t[-1]) and t[-1].state in _IN_KERNEL for t in tracks.values()):
         because = "builds wait for a step that waits in the kernel: the dumps do not say for what"
         return Reading(Kind.UNKNOWN, because, tuple(still), frames)
+    if grown and not moving and process.step_lives:
+        return Reading(Kind.WAITS, "builds wait, and the process of a step lives: the daemon is not hung", tuple(still))
     if grown and not moving:
         because = f"{told(len(still))} at the same places in all dumps, {len(grown)} of them for longer each time"
         places = names_of([track[-1] for track in still.values() if is_grown(track)])

@@ -58,6 +58,23 @@ class Reading:
     """The functions that goroutines are held up in; what a deadlock is told from another by."""
 
 
+@dataclass(frozen=True)
+class ProcessFacts:
+    """What the kernel says of a daemon's process meanwhile; None where nobody asked it."""
+
+    cores: float | None = None
+    """How much CPU it used, in cores."""
+    stopped: bool = False
+    """Whether it is stopped (state T)."""
+    step_lives: bool | None = None
+    """Whether the process of a step lives below it."""
+    moved: float | None = None
+    """Bytes a second that it reads and writes, through files, pipes and sockets."""
+
+
+NOTHING_KNOWN: Final = ProcessFacts()
+
+
 def is_still(track: Sequence[Goroutine]) -> bool:
     """Whether it did not move: the same stack in the same state, and a wait that never began anew."""
     waits = [each.minutes for each in track]

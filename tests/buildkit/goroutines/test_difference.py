@@ -8,7 +8,7 @@ import pytest
 from harness.buildkit.diagnosis import read_dump
 from harness.buildkit.goroutines.difference import common, compare
 from harness.buildkit.goroutines.model import Frame, Goroutine
-from harness.buildkit.goroutines.reading import Kind
+from harness.buildkit.goroutines.reading import Kind, ProcessFacts
 
 DATA = Path(__file__).parents[2] / "data" / "goroutines"
 BUILDKIT = "github.com/moby/buildkit/"
@@ -29,7 +29,7 @@ def one(number: int, state: str, *functions: str, minutes: int = 0) -> Goroutine
 
 def test_the_export_hang_is_a_livelock() -> None:
     """Real dumps of the report's hang: the same four goroutines are busy below `ExportTo`, whatever they do there."""
-    reading = compare(real("hang-*.txt"), cores=1.5)
+    reading = compare(real("hang-*.txt"), process=ProcessFacts(cores=1.5))
     assert reading.kind is Kind.LIVELOCK
     assert reading.goroutines == (2720, 3059, 3670, 3694)
     functions = [frame.function for frame in reading.frames]
@@ -40,7 +40,7 @@ def test_the_export_hang_is_a_livelock() -> None:
 
 def test_the_lost_wake_up() -> None:
     """Real dumps of the scheduler's stall: builders wait for a loop that sleeps, and both are named."""
-    reading = compare(real("stall-*.txt"), cores=0.0)
+    reading = compare(real("stall-*.txt"), process=ProcessFacts(cores=0.0))
     assert reading.kind is Kind.LOST_WAKE_UP
     assert 28 in reading.goroutines, "the loop itself"
     assert reading.frames[0].function == BUILD
@@ -50,7 +50,11 @@ def test_one_dump_is_not_enough() -> None:
     """Who moves is seen in two dumps only, and a stopped process needs none."""
     assert compare(real("hang-*-0.txt")).kind is Kind.UNKNOWN
     assert compare([]).kind is Kind.UNKNOWN
-    assert compare([], stopped=True).kind is compare(real("hang-*.txt"), stopped=True).kind is Kind.FROZEN
+    assert (
+        compare([], ProcessFacts(stopped=True)).kind
+        is compare(real("hang-*.txt"), ProcessFacts(stopped=True)).kind
+        is Kind.FROZEN
+    )
 
 
 def test_idle() -> None:
@@ -124,9 +128,37 @@ def test_kinds(kind: Kind, dumps: Sequence[Sequence[Goroutine]]) -> None:
 
 def test_busy_on_an_idle_process_is_no_livelock() -> None:
     """Goroutines that are seen runnable twice do not turn where the process used no CPU."""
-    turning = [[one(1, "runnable", f"{BUILDKIT}solver.f", SOLVE)]] * 2
-    assert compare(turning, cores=1.0).kind is compare(turning).kind is Kind.LIVELOCK
-    assert compare(turning, cores=0.01).kind is not Kind.LIVELOCK
+    turning = [[one(1, "runnable", f"{BUILDKIT}solver.f", SOLVE)]] * 3
+    assert compare(turning, process=ProcessFacts(cores=1.0)).kind is compare(turning).kind is Kind.LIVELOCK
+    assert compare(turning, process=ProcessFacts(cores=0.01)).kind is not Kind.LIVELOCK
+
+
+def test_the_same_place_twice_is_no_livelock_yet() -> None:
+    """Of a call that nobody knows to turn, two dumps say too little; and nothing where bytes move meanwhile."""
+    turning = [[one(1, "runnable", f"{BUILDKIT}solver.f", SOLVE)]] * 3
+    assert compare(turning[:2]).kind is Kind.UNKNOWN
+    assert "make another dump" in compare(turning[:2]).because
+    assert compare(turning, ProcessFacts(moved=5e6)).kind is not Kind.LIVELOCK
+    assert compare(real("hang-*.txt"), ProcessFacts(moved=5e6)).kind is Kind.LIVELOCK, "known to turn"
+
+
+WAITER = "github.com/containerd/go-runc.(*defaultMonitor).Wait"
+
+
+@pytest.mark.parametrize(("lives", "kind"), [(True, Kind.WAITS), (False, Kind.DEADLOCK), (None, Kind.WAITS)])
+def test_a_step_whose_process_is_gone(lives: bool | None, kind: Kind) -> None:
+    """Who waits for a process that the kernel does not have is stuck; where nobody asked the kernel, it waits."""
+    dumps = [
+        [
+            one(1, "select", SOLVE, minutes=minutes),
+            one(2, "chan receive", BUILD, minutes=minutes),
+            one(3, "chan receive", WAITER, f"{BUILDKIT}executor/runcexecutor.x", minutes=minutes),
+        ]
+        for minutes in (3, 4)
+    ]
+    reading = compare(dumps, ProcessFacts(step_lives=lives))
+    assert reading.kind is kind
+    assert ("no process of a step lives" in reading.because) is (lives is False)
 
 
 def test_what_stacks_share() -> None:
