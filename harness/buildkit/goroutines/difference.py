@@ -91,7 +91,7 @@ def _moved(dumps: Sequence[Dump], process: ProcessFacts) -> Reading:
     if not builds:
         return deadlock(tracks, dumps) or turning or _without_builds(dumps)
     working = _working(tracks)
-    asleep = None if working or process.step_lives else _asleep(tracks)
+    asleep = None if working or process.step_lives else _asleep(tracks, dumps)
     stuck = asleep or deadlock(tracks, dumps) or working or turning
     if stuck:
         return stuck
@@ -242,13 +242,13 @@ def _without_builds(dumps: Sequence[Dump]) -> Reading:
     return Reading(Kind.IDLE, "no goroutine serves a build")
 
 
-def _asleep(tracks: Tracks) -> Reading | None:
+def _asleep(tracks: Tracks, dumps: Sequence[Dump]) -> Reading | None:
     """Return the builders and the loop of a scheduler that waits to be woken."""
     loops = _at(tracks, lambda frame: frame.function == f"{_SCHEDULER}.loop")
     asleep = {id_: track for id_, track in loops.items() if is_still(track) and track[0].state == "sync.Cond.Wait"}
     builders = _at(tracks, lambda frame: frame.function == f"{_SCHEDULER}.build")
     waiting = {id_: track for id_, track in builders.items() if is_still(track) and track[0].state == "chan receive"}
-    working = any(is_engaged(each) or outside(each) for track in tracks.values() for each in track)
+    working = any(is_engaged(each) or outside(each) for dump in dumps for each in dump)  # one step or another
     if not asleep or not waiting or len(waiting) < len(builders) or working:
         return None
     because = (

@@ -48,7 +48,7 @@ class Goroutine:
     """Whether frames in the middle were left out, as they are of stacks deeper than a hundred."""
     lock: str = ""
     """The address of the lock that it waits for."""
-    arguments: tuple[str, ...] = ()
+    arguments: tuple[bytes, ...] = ()
     """What Go printed of each call's arguments, frame by frame; empty where it runs nothing of a daemon's."""
 
 

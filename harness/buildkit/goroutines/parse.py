@@ -55,6 +55,12 @@ _PADDING: Final = b" \t\r\n|\"'"
 
 _LONGEST: Final = 65_536
 """Bytes of a line that are read at once: a file that is no dump may have no line ends at all."""
+_BLOCK: Final = 1_048_576
+"""Bytes that are read at once."""
+_SHORT: Final = 512
+"""Bytes of a line that is worth remembering."""
+_REMEMBERED: Final = 8_192
+"""Lines that are remembered: a dump says the same again and again."""
 _LINE_END: Final = re.compile(rb"(?<!\\)\\{1,8}(?:r\\{1,8})?n")
 _DRIVE: Final = re.compile(rb"(?<!\w)[A-Za-z]:\\\w")
 """A path of Windows: a backslash in such a line is no escape."""
@@ -64,16 +70,29 @@ _VENDOR: Final = re.compile(r"^.*/vendor/")
 
 
 def lines_of(stream: IO[bytes]) -> Iterator[bytes]:
-    """Yield the lines of a binary file, overlong ones in pieces; UTF-16 and escaped line ends are undone."""
+    """Yield the lines of a binary file, overlong ones in pieces; UTF-16, escaped line ends and tabs are undone."""
     start = stream.read(3)
     stream.seek(-len(start), io.SEEK_CUR)
     if start[:2] in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE}:
         text = codecs.getreader("utf-16")(stream, "replace")
-        yield from _unescaped(line.encode() for line in iter(lambda: text.readline(_LONGEST), ""))
-        return
-    if start == codecs.BOM_UTF8:
-        stream.seek(len(start), io.SEEK_CUR)
-    yield from _unescaped(iter(lambda: stream.readline(_LONGEST), b""))
+        blocks: Iterator[bytes] = (block.encode() for block in iter(lambda: text.read(_BLOCK), ""))
+    else:
+        stream.seek(len(start) if start == codecs.BOM_UTF8 else 0, io.SEEK_CUR)
+        blocks = iter(lambda: stream.read(_BLOCK), b"")
+    return _unescaped(_lines(blocks))
+
+
+def _lines(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield the lines of a text that comes in blocks, with their ends; a long one as far as it goes in each block."""
+    rest = b""
+    for block in blocks:
+        whole, end, begun = (rest + block).rpartition(b"\n")
+        text = whole + end if len(begun) < _LONGEST else whole + end + begun
+        rest = begun if len(begun) < _LONGEST else b""
+        if b"#011" in text:  # rsyslog's tab
+            text = text.replace(b"#011", b"\t")
+        yield from text.splitlines(keepends=True)
+    yield from rest.replace(b"#011", b"\t").splitlines(keepends=True)
 
 
 def _unescaped(lines: Iterable[bytes]) -> Iterator[bytes]:
@@ -119,6 +138,8 @@ class _Frames:
     """The frames met so far: a dump of thousands of goroutines has a few hundred."""
 
     def __init__(self) -> None:
+        self._stand: dict[tuple[bytes, bytes], Frame] = {}
+        self._names: dict[bytes, bytes] = {}
         self._known: dict[tuple[bytes, bytes], Frame] = {}
         self._stacks: dict[tuple[int, ...], tuple[tuple[Frame, ...], bool]] = {}
 
@@ -131,6 +152,29 @@ class _Frames:
             known = Frame(own_name(function.decode(errors="replace")), file.decode(errors="replace"), line)
             self._known[function, place] = known
         return known
+
+    def standing(self, function: bytes, line: bytes) -> Frame | None:
+        """Return the frame of a function that stands where a line ends; None where it ends with no place."""
+        known = self._stand.get((function, line))
+        if known is None and (place := _place(line)):
+            known = self.frame(function, place)
+            if len(line) < _SHORT and len(self._stand) < _REMEMBERED:
+                self._stand[function, line] = known
+        return known
+
+    def call(self, line: bytes) -> tuple[bytes, bytes] | None:
+        """Return the function that a line ends with a call of, and its arguments; None where it does not."""
+        if not line.endswith(b")"):
+            return None
+        before, _, arguments = line[:-1].rpartition(b"(")
+        if arguments.translate(None, _ARGUMENTS):
+            return None
+        name = self._names.get(before)
+        if name is None:
+            name = _name(before)
+            if len(before) < _SHORT and len(self._names) < _REMEMBERED:
+                self._names[before] = name
+        return (name, arguments) if name else None
 
     def stack(self, frames: list[Frame]) -> tuple[tuple[Frame, ...], bool]:
         """Return the one tuple for all that are equal, and whether anything in it is the daemon's own."""
@@ -167,43 +211,47 @@ def read(lines: Iterable[bytes]) -> Iterator[Goroutine | Note]:
             if call:
                 frames.append(known.frame(call, b""))
             stack, is_daemons = known.stack(frames)
-            arguments = tuple(each.decode() for each in passed[: len(stack)]) if is_daemons else ()
+            arguments = tuple(passed[: len(stack)]) if is_daemons else ()
             yield _goroutine(head, stack, arguments, creator, maker, elided=elided, lock=lock)
 
     for raw in lines:
-        line = raw.rstrip(_PADDING).replace(b"#011", b"\t")
-        if line.endswith(b":") and b"goroutine " in line and (match := _HEAD.search(line)):
-            yield from whole()
-            head, frames, passed, creator, call, maker, elided, lock = match, [], [], None, b"", None, False, ""
-        elif not line:
-            continue
-        elif head and (call or maker) and (place := _place(line)):
-            if call:
-                frames.append(known.frame(call, place))
-            elif maker:
-                creator = known.frame(maker[1], place)
-                yield from whole()
-                head = None
+        line = raw.rstrip(_PADDING)
+        if call and (frame := known.standing(call, line)):
+            frames.append(frame)
             call = b""
-        elif head and b"created by " in line and (match := _MAKER.search(line)):
-            maker, call = match, b""
-        elif head and line.endswith(b"elided...") and _ELIDED.search(line):
-            elided = True
-        elif head and maker is None and (found := _call(line)):
+        elif head and maker is None and (found := known.call(line)):
             if call:
                 frames.append(known.frame(call, b""))
             call, arguments = found
             passed.append(arguments)
-            lock = lock or _lock(call, arguments)
-        elif match := _BEGINS.search(line):
+            if not lock and b"ock" in call:
+                lock = _lock(call, arguments)
+        elif line.endswith(b":") and b"goroutine " in line and (match := _HEAD.search(line)):
+            yield from whole()
+            head, frames, passed, creator, call, maker, elided, lock = match, [], [], None, b"", None, False, ""
+        elif not line:
+            continue
+        elif head and maker and (creator := known.standing(maker[1], line)):
+            yield from whole()
+            head = None
+        elif head and b"created by " in line and (match := _MAKER.search(line)):
+            maker, call = match, b""
+        elif head and line.endswith(b"elided...") and _ELIDED.search(line):
+            elided = True
+        elif note := _note(line):
             yield from whole()
             head, call = None, b""
-            yield Note(begins=True)
-        elif _RECOVERED not in line and (match := _CRASH.search(line[:_MESSAGE])):
-            yield from whole()
-            head, call = None, b""
-            yield Note(crash=match[1].strip().decode(errors="replace"))
+            yield note
     yield from whole()
+
+
+def _note(line: bytes) -> Note | None:
+    """Return what a line between goroutines says, where it says anything."""
+    if _BEGINS.search(line):
+        return Note(begins=True)
+    if _RECOVERED not in line and (match := _CRASH.search(line[:_MESSAGE])):
+        return Note(crash=match[1].strip().decode(errors="replace"))
+    return None
 
 
 def _place(line: bytes) -> bytes:
@@ -219,22 +267,19 @@ def _place(line: bytes) -> bytes:
     return path + colon + number if (tab and not before) or path.endswith(_SOURCES) else b""
 
 
-def _call(line: bytes) -> tuple[bytes, bytes] | None:
-    """Return the function that a line ends with a call of, and its arguments; None where it does not."""
-    if not line.endswith(b")"):
-        return None
-    before, _, arguments = line[:-1].rpartition(b"(")
+def _name(before: bytes) -> bytes:
+    """Return the function that stands before the arguments of a call; empty where none does."""
     words = before.split()
-    if not words or arguments.translate(None, _ARGUMENTS):
-        return None
+    if not words:
+        return b""
     name = words[-1].lstrip(b">|\"'").rpartition(b'"')[2]
     is_function = (b"." in name or name == b"panic") and b"=" not in name and (name[:1].isalnum() or name[:1] == b"_")
-    return (name, arguments) if is_function else None
+    return name if is_function else b""
 
 
 def _lock(call: bytes, arguments: bytes) -> str:
     """Return the address of the lock that a call waits for; empty where it waits for none."""
-    if b"ock" in call and arguments.startswith(b"0x") and _LOCKER.match(call):
+    if arguments.startswith(b"0x") and _LOCKER.match(call):
         return arguments.partition(b",")[0].rstrip(b"?").decode()
     return ""
 
@@ -242,7 +287,7 @@ def _lock(call: bytes, arguments: bytes) -> str:
 def _goroutine(
     head: re.Match[bytes],
     frames: tuple[Frame, ...],
-    arguments: tuple[str, ...],
+    arguments: tuple[bytes, ...],
     creator: Frame | None,
     maker: re.Match[bytes] | None,
     *,
@@ -286,7 +331,7 @@ def counted(lines: Iterable[bytes]) -> Iterator[Bucket]:
     count = 0
     frames: list[Frame] = []
     for raw in lines:
-        line = raw.rstrip(_PADDING).replace(b"#011", b"\t")
+        line = raw.rstrip(_PADDING)
         if b" @ 0x" in line and (match := _COUNT.search(line)):
             if count:
                 yield Bucket("", known.stack(frames)[0], None, count)

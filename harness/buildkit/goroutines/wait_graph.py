@@ -15,7 +15,7 @@ from typing import Final
 from harness.buildkit.goroutines.model import DAEMONS, Goroutine
 from harness.buildkit.goroutines.waits import BLOCKED, ON_CORE, is_carrier, place, waits_for_lock
 
-_WORD: Final = re.compile(r"0x([0-9a-f]{9,16})(?![0-9a-f])")
+_WORD: Final = re.compile(rb"0x([0-9a-f]{9,16})(?![0-9a-f])")
 """An address on Go's heap; shorter words are numbers, or what was there before."""
 _TYPE: Final = re.compile(r"^.*\.\(\*?[^()]+\)(?=\.)")
 _CLOSURE: Final = re.compile(r"\.(?:func|deferwrap|gowrap)\d+.*$")
@@ -70,7 +70,7 @@ def kind_of(function: str) -> str:
     return match[0] if match else ""
 
 
-def _words(arguments: str) -> list[int]:
+def _words(arguments: bytes) -> list[int]:
     return [int(word, 16) for word in _WORD.findall(arguments)]
 
 
@@ -221,11 +221,11 @@ class WaitGraph:
         packages: dict[int, set[str]] = {}
         for each in self.by_id.values():
             for frame, arguments in zip(each.frames, each.arguments, strict=False):
-                if "c" in arguments and (words := _words(arguments[:24])):
+                if words := _words(arguments[:24]):
                     packages.setdefault(words[0], set()).add(frame.function.partition("(")[0])
         return frozenset(word for word, names in packages.items() if len(names) > _MADE_UP)
 
-    def _objects(self, arguments: str) -> list[int]:
+    def _objects(self, arguments: bytes) -> list[int]:
         return [word for word in _words(arguments) if word not in self._made_up]
 
     def _asked(self, each: Goroutine) -> _Asked | None:
@@ -233,12 +233,12 @@ class WaitGraph:
         if at is None or not place(each):
             return None
         function = each.frames[at].function
-        lock = next(iter(self._objects(each.lock)), 0)
+        lock = next(iter(self._objects(each.lock.encode())), 0)
         words = self._objects(each.arguments[at]) if at < len(each.arguments) else []
         if lock:
             base = max((word for word in words if 0 <= lock - word < _OBJECT), default=0)
         else:
-            base = words[0] if words and each.arguments[at].startswith("0x") else 0
+            base = words[0] if words and each.arguments[at].startswith(b"0x") else 0
         return _Asked(at, lock, base, kind_of(function), plain(function))
 
     def _lock(self, waiters: list[int], asked: Mapping[int, _Asked]) -> Lock:
@@ -259,7 +259,7 @@ class WaitGraph:
         for each in self.by_id.values():
             for frame, arguments in zip(each.frames, each.arguments, strict=False):
                 if bases and (type_ := kind_of(frame.function)) and not _CLOSURE.search(frame.function):
-                    first = self._objects(arguments.partition(",")[0])
+                    first = self._objects(arguments.partition(b",")[0])
                     if first and first[0] in bases and "[...]" not in type_ and type_.startswith(DAEMONS):
                         return type_
         types = {asked[id_].type for id_ in waiters}
@@ -301,7 +301,7 @@ class WaitGraph:
             near = [lock - word for lock in sought.locks for word in words if 0 < lock - word < reach]
             if near:
                 return min(near)
-        is_told = self._objects(each.arguments[at].partition(",")[0]) if words else []
+        is_told = self._objects(each.arguments[at].partition(b",")[0]) if words else []
         return _BY_TYPE if is_method and not is_told else None
 
 

@@ -92,7 +92,7 @@ def test_a_chain_to_a_process() -> None:
 def one(id_: int, state: str, *calls: str, minutes: int = 0, lock: str = "") -> Goroutine:
     """Return a goroutine in calls, the innermost first, each as `function arguments`."""
     stack = [call.partition(" ") for call in calls]
-    arguments = tuple(words for _, _, words in stack)
+    arguments = tuple(words.encode() for _, _, words in stack)
     return Goroutine(
         id_, state, minutes, False, tuple(Frame(name) for name, _, _ in stack), lock=lock, arguments=arguments
     )

@@ -99,6 +99,17 @@ CASES: dict[str, tuple[Kind, Sequence[Sequence[Goroutine]]]] = {
         ]
         * 2,
     ),
+    "builders, and another step each time": (
+        Kind.SLOW,
+        [
+            [
+                one(1, "chan receive", BUILD, SOLVE),
+                one(2, "sync.Cond.Wait", "sync.(*Cond).Wait", LOOP),
+                one(number, "select", f"{BUILDKIT}util/flightcontrol.wait", f"{BUILDKIT}solver.(*sharedOp).Exec"),
+            ]
+            for number in (3, 4)
+        ],
+    ),
     "waiting for the client": (
         Kind.CLIENT_SIDE,
         [

@@ -52,7 +52,7 @@ def test_all_that_a_goroutine_says() -> None:
     maker = Frame("github.com/moby/buildkit/solver.newScheduler", "/src/solver/scheduler.go", 26)
     [one] = read(ONE)
     stack = (loop, Frame("main.main", "/src/main.go", 3))
-    arguments = ("0xc000273110, {0x1, 0x2}, ...", "")
+    arguments = (b"0xc000273110, {0x1, 0x2}, ...", b"")
     assert one == Goroutine(7, "select", 5, True, stack, maker, 1, arguments=arguments)
 
 
