@@ -16,7 +16,7 @@ from harness.buildkit.goroutines.difference import compare
 from harness.buildkit.goroutines.model import Bucket, Goroutine
 from harness.buildkit.goroutines.parse import Note, goroutines, lines_of, read
 from harness.buildkit.goroutines.reading import NOTHING_KNOWN, Dump, Kind, ProcessFacts, Reading
-from harness.buildkit.goroutines.signatures import Signature, signatures
+from harness.buildkit.goroutines.signatures import Signature, signatures, users_files
 from harness.buildkit.goroutines.waits import is_held, outside, place, works_on_data
 from harness.core.records import Diagnosis
 
@@ -156,7 +156,9 @@ def diagnose_finding(folder: Path, daemon: Mapping[str, Any]) -> Diagnosis | Non
         told = json.loads((folder / "process.json").read_text())
     dumps = [dump for file in sorted(folder.glob("goroutines-*.txt")) if (dump := read_dump(file))]
     process = _facts(told)
-    return diagnose(dumps, daemon=daemon, process=process) if dumps or process.stopped else None
+    if not dumps and not process.stopped:
+        return None
+    return diagnose(dumps, daemon=daemon, process=process, own=users_files())
 
 
 def _facts(told: Mapping[str, Any]) -> ProcessFacts:

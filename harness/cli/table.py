@@ -48,6 +48,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
         "Say what goroutine dumps show.",
         ("repro diagnose last", "repro diagnose one.txt two.txt three.txt --version 'BuildKit v0.23.2'"),
     ),
+    "signatures": Command("signatures", "The known bugs that dumps are compared with, and your own."),
     "bisect": Command("bisect", "Which build brought a hang, or took it away."),
     "verify": Command(
         "verify_",

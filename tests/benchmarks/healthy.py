@@ -108,9 +108,10 @@ def judged(name: str, dumps: Sequence[tuple[float, str]], keep: Path | None) -> 
         if found.kind in HUNG:
             print(f"    {name}, dumps of second {', '.join(f'{at:.0f}' for at, _ in group)}: {found.sentence}")
             if keep:
-                keep.mkdir(parents=True, exist_ok=True)
-                for number, (at, _) in enumerate(group):
-                    (keep / f"{name}-{secrets.token_hex(2)}-{number}.txt").write_text(dict(dumps)[at])
+                folder = keep / f"{name}-{secrets.token_hex(3)}"
+                folder.mkdir(parents=True)
+                for at, _ in group:
+                    (folder / f"dump-{at:03.0f}.txt").write_text(dict(dumps)[at])
     goroutines_seen = max((len(dump) for _, dump in read), default=0)
     print(
         f"{name:<9} {len(pairs):>3} pairs of {len(read)} dumps, up to {goroutines_seen} goroutines: {dict(told)}",

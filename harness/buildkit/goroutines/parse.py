@@ -139,6 +139,7 @@ class _Frames:
 
     def __init__(self) -> None:
         self._stand: dict[tuple[bytes, bytes], Frame] = {}
+        self._waits: dict[bytes, tuple[str, int, bool]] = {}
         self._names: dict[bytes, bytes] = {}
         self._known: dict[tuple[bytes, bytes], Frame] = {}
         self._stacks: dict[tuple[int, ...], tuple[tuple[Frame, ...], bool]] = {}
@@ -176,6 +177,17 @@ class _Frames:
                 self._names[before] = name
         return (name, arguments) if name else None
 
+    def wait(self, notes: bytes) -> tuple[str, int, bool]:
+        """Return a goroutine's brackets: its state, its minutes, and whether it is bound to its thread."""
+        known = self._waits.get(notes)
+        if known is None:
+            state, *rest = notes.decode(errors="replace").split(", ")
+            minutes = next((int(match[1]) for note in rest if (match := _MINUTES.match(note))), 0)
+            known = state.removesuffix(" (scan)"), minutes, "locked to thread" in rest
+            if len(self._waits) < _REMEMBERED:
+                self._waits[notes] = known
+        return known
+
     def stack(self, frames: list[Frame]) -> tuple[tuple[Frame, ...], bool]:
         """Return the one tuple for all that are equal, and whether anything in it is the daemon's own."""
         key = tuple(map(id, frames))
@@ -212,7 +224,7 @@ def read(lines: Iterable[bytes]) -> Iterator[Goroutine | Note]:
                 frames.append(known.frame(call, b""))
             stack, is_daemons = known.stack(frames)
             arguments = tuple(passed[: len(stack)]) if is_daemons else ()
-            yield _goroutine(head, stack, arguments, creator, maker, elided=elided, lock=lock)
+            yield _goroutine(head, known.wait(head[2]), stack, arguments, creator, maker, elided=elided, lock=lock)
 
     for raw in lines:
         line = raw.rstrip(_PADDING)
@@ -286,6 +298,7 @@ def _lock(call: bytes, arguments: bytes) -> str:
 
 def _goroutine(
     head: re.Match[bytes],
+    wait: tuple[str, int, bool],
     frames: tuple[Frame, ...],
     arguments: tuple[bytes, ...],
     creator: Frame | None,
@@ -294,15 +307,14 @@ def _goroutine(
     elided: bool,
     lock: str,
 ) -> Goroutine:
-    state, *notes = head[2].decode(errors="replace").split(", ")
-    waited = next((int(match[1]) for note in notes if (match := _MINUTES.match(note))), 0)
+    state, minutes, locked = wait
     if maker and creator is None:
         creator = Frame(maker[1].decode(errors="replace"))
     return Goroutine(
         id=int(head[1]),
-        state=_state(state.removesuffix(" (scan)"), frames),
-        minutes=waited,
-        locked="locked to thread" in notes,
+        state=_state(state, frames),
+        minutes=minutes,
+        locked=locked,
         frames=frames,
         creator=creator,
         parent=int(maker[2]) if maker and maker[2] else None,

@@ -1,5 +1,7 @@
 """The signatures of what is known (``signatures.yaml``), and which of them dumps bear."""
 
+import os
+from collections import Counter
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -7,7 +9,8 @@ from typing import Final
 
 import yaml
 from packaging.version import InvalidVersion, Version
-from pydantic import Field, TypeAdapter
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from harness.buildkit.goroutines.difference import BUSY
 from harness.buildkit.goroutines.model import Goroutine
@@ -34,6 +37,21 @@ class Signature(StrictModel):
     where: str = ""
     affected: dict[str, tuple[str | None, str | None]] = Field(default_factory=dict)
     link: str
+
+    @model_validator(mode="after")
+    def _can_be_told(self) -> "Signature":
+        """Refuse one that nothing is told by, or whose versions are none."""
+        if not self.stacks and self.creator is None:
+            raise ValueError("needs `stacks` or a `creator`: nothing tells it from another")
+        if any(not stack for stack in self.stacks):
+            raise ValueError("has a stack without a function")
+        for product, versions in self.affected.items():
+            for version in filter(None, versions):
+                try:
+                    Version(version.removeprefix("v"))
+                except InvalidVersion as error:
+                    raise ValueError(f"{product} {version!r} is no version") from error
+        return self
 
     @property
     def place(self) -> str:
@@ -114,13 +132,48 @@ def signatures(*files: Path) -> tuple[Signature, ...]:
 
     Raises:
         OSError: a file cannot be read.
-        ValueError: a file is not in the form of `signatures.yaml`.
+        ValueError: a file is not in the form of `signatures.yaml`; the message has a line for each problem.
+    """
+    return tuple(signature for file in (*files, _FILE) for signature in signatures_in(file))
+
+
+def signatures_in(file: Path) -> tuple[Signature, ...]:
+    """Return what a file has.
+
+    Raises:
+        OSError, ValueError: as `signatures` does.
     """
     try:
-        return tuple(
-            signature
-            for file in (*files, _FILE)
-            for signature in TypeAdapter(tuple[Signature, ...]).validate_python(yaml.safe_load(file.read_text()) or ())
-        )
+        written = yaml.safe_load(file.read_text()) or ()
+        found = TypeAdapter(tuple[Signature, ...]).validate_python(written)
     except yaml.YAMLError as error:
         raise ValueError(str(error)) from error
+    except ValidationError as error:
+        raise ValueError("; ".join(_told(problem, written) for problem in error.errors())) from error
+    twice = sorted(name for name, count in Counter(each.name for each in found).items() if count > 1)
+    if twice:
+        raise ValueError(f"two signatures have one name: {', '.join(twice)}")
+    return found
+
+
+def _told(problem: ErrorDetails, written: object) -> str:
+    """Return what is wrong with a file, and where: ``2 (my-deadlock), link: Field required``."""
+    number, *keys = problem["loc"] or ("",)
+    entry = written[number] if isinstance(written, list) and isinstance(number, int) else None
+    name = f" ({entry['name']})" if isinstance(entry, dict) and "name" in entry else ""
+    where = f"{number + 1 if isinstance(number, int) else number}{name}"
+    return f"{', '.join(map(str, (where, *keys)))}: {problem['msg'].removeprefix('Value error, ')}"
+
+
+def users_file() -> Path:
+    """Return where a user's own signatures are looked for: ``~/.config/repro/signatures.yaml``."""
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "repro" / "signatures.yaml"
+
+
+def users_files() -> tuple[Path, ...]:
+    """Return the user's own file where there is one that can be read as such; `repro signatures` says why not."""
+    try:
+        signatures_in(users_file())
+    except (OSError, ValueError):
+        return ()
+    return (users_file(),)

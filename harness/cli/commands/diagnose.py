@@ -13,6 +13,7 @@ from harness.buildkit.diagnosis import diagnose, diagnose_counted, diagnose_find
 from harness.buildkit.goroutines.buckets import buckets, buckets_of
 from harness.buildkit.goroutines.model import Bucket
 from harness.buildkit.goroutines.reading import Dump
+from harness.cli.commands.signatures import own_files
 from harness.cli.options import RESULTS, Results
 from harness.core.errors import UsageError
 from harness.core.outcome import ExitCode
@@ -31,13 +32,6 @@ class NoDump(UsageError):
             f"{file}: {why}; give goroutine dumps with stacks (`debug=2`, or what SIGQUIT prints), "
             "those of one process in the order in which they were made, or a run"
         )
-
-
-class BadSignatures(UsageError):
-    """A file of signatures that cannot be read as one."""
-
-    def __init__(self, file: Path, why: str) -> None:
-        super().__init__(f"{file} cannot be used as a file of signatures: {why}; write it as `signatures.yaml` is")
 
 
 class NothingFound(UsageError):
@@ -101,7 +95,7 @@ def _of_files(files: list[Path], version: str | None, own: Path | None) -> tuple
     for file in files:
         try:
             posted = read_file(file)
-            counted = [] if posted.dumps else buckets_of(file)
+            counted = [] if posted.dumps or posted.hollow else buckets_of(file)
         except OSError as error:
             raise NoDump(file, str(error.strerror)) from error
         if counted and len(files) == 1 and (leak := diagnose_counted(counted)):
@@ -114,10 +108,7 @@ def _of_files(files: list[Path], version: str | None, own: Path | None) -> tuple
             )
         dumps += posted.dumps
         crash = crash or posted.crash
-    try:
-        found = diagnose(dumps, version=version, crash=crash, own=(own,) if own else ())
-    except (OSError, ValueError) as error:
-        raise BadSignatures(own or Path(), str(error)) from error
+    found = diagnose(dumps, version=version, crash=crash, own=own_files(own))
     return found, buckets(dumps[-1]) if dumps else []
 
 
