@@ -49,6 +49,11 @@ COMMANDS: Final[Mapping[str, Command]] = {
         ("repro diagnose last", "repro diagnose one.txt two.txt three.txt --version 'BuildKit v0.23.2'"),
     ),
     "signatures": Command("signatures", "The known bugs that dumps are compared with, and your own."),
+    "cache": Command(
+        "cache",
+        "The cache graph of a daemon, a run, or a file, and whether it is consistent.",
+        ("repro cache last", "repro cache /var/lib/buildkit/cache.db"),
+    ),
     "bisect": Command("bisect", "Which build brought a hang, or took it away."),
     "verify": Command(
         "verify_",

@@ -8,8 +8,9 @@ from typing import Final
 
 import anyio.to_thread
 
-from harness.buildkit.bbolt import copy_whole
+from harness.buildkit.bbolt_copy import copy_whole
 from harness.core.errors import CaptureError
+from harness.daemons.base import DaemonFacts
 from harness.evidence.base import Subject
 
 _IN_CONTAINER: Final = ("volumes/*/_data", "volumes/*/_data/*")
@@ -30,16 +31,25 @@ class DatabaseCopy:
 
     async def capture(self, daemon: Subject, folder: Path) -> None:
         """Find it, and copy it."""
-        root = daemon.facts.root
-        if root is None:
-            raise CaptureError("the daemon's root is not known")
-        places = (*(_IN_CONTAINER if daemon.facts.private else ()), *_PLACES)
-        source = next(self._found(root, places), None)
-        if source is None:
-            raise CaptureError(f"there is none below {root}")
-        copy = partial(copy_whole, source, folder / self.name)
+        copy = partial(copy_whole, find_database(daemon.facts, self.name), folder / self.name)
         await anyio.to_thread.run_sync(copy, abandon_on_cancel=True)
 
-    def _found(self, root: Path, places: Iterable[str]) -> Iterator[Path]:
-        for place in places:
-            yield from sorted(root.glob(str(Path(place) / f"{Path(self.name).stem}*.db")))
+
+def find_database(facts: DaemonFacts, name: str) -> Path:
+    """Return where a daemon keeps one of its databases.
+
+    Raises:
+        CaptureError: it has none, or its root is not known.
+    """
+    if facts.root is None:
+        raise CaptureError("the daemon's root is not known")
+    places = (*(_IN_CONTAINER if facts.private else ()), *_PLACES)
+    source = next(_found(facts.root, name, places), None)
+    if source is None:
+        raise CaptureError(f"there is none below {facts.root}")
+    return source
+
+
+def _found(root: Path, name: str, places: Iterable[str]) -> Iterator[Path]:
+    for place in places:
+        yield from sorted(root.glob(str(Path(place) / f"{Path(name).stem}*.db")))

@@ -21,7 +21,7 @@ def evidence(repro: Repro) -> tuple[Path, dict[str, str]]:
     captured: dict[str, str] = json.loads(listed.read_text())
     for name in DATABASES:
         with (folder / name).open("rb") as file:
-            assert newest_meta(file)
+            assert newest_meta(file.fileno())
     assert "==> /proc/loadavg <==" in (folder / "host.txt").read_text()
     assert "---- repro: the finding was captured here" in (folder / "daemon.log").read_text()
     return folder, captured
