@@ -21,6 +21,7 @@ from harness.client.watched_build import ClientVerdict, Watch, judge_client
 from harness.core.outcome import Outcome, Phase
 from harness.core.records import Iteration
 from harness.core.rng import Dice
+from harness.core.trace import environment_of
 from harness.core.units import Size, format_duration, ordinal
 from harness.daemons.base import BuildRequest, Cache
 from harness.host.hostinfo import ResourceDemand
@@ -201,7 +202,9 @@ class Build(Actor):
         """Run one client from its start to its outcome."""
         request = self.request(iteration, line, folder=stage.folder, seed=stage.seed, registry=stage.registry)
         delay = self.kill.delay(iteration, stage.dice(self.name).throw(iteration)) if self.kill else None
-        async with child(replace(stage.daemon.build(request), cores=stage.cores)) as client:
+        command = stage.daemon.build(request)
+        environment = {**command.env, **environment_of(self.name, iteration)}
+        async with child(replace(command, env=environment, cores=stage.cores)) as client:
             watch = Watch(self.name, request, client, stage.attention)
             try:
                 with stage.board.watching(watch):

@@ -3,6 +3,7 @@
 import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from typing import Final, Literal
 
 import anyio
@@ -10,6 +11,7 @@ import anyio
 from harness.actors.base import ActorEnv, CouldNot, Disturbance, Effect, NothingOfTheKind
 from harness.buildkit import messages
 from harness.core.errors import CommandError, CommandTimeout
+from harness.core.trace import environment_of
 from harness.core.units import Size, format_duration, format_size, parse_duration
 from harness.daemons.base import PruneRequest
 from harness.daemons.control import ControlError, Controlled
@@ -122,7 +124,8 @@ class Prune(Disturbance):
         command = stage.daemon.prune(PruneRequest(self.what, self.all, self.filters, self.keep_storage, images))
         if command is None:
             raise NothingOfTheKind("this daemon keeps no images")
-        async with running(command) as client:
+        environment = {**command.env, **environment_of(self.name, moment.count)}
+        async with running(replace(command, env=environment)) as client:
             deed = Effect()
             yield deed
             try:

@@ -18,6 +18,8 @@ from typing import Any, Final
 from harness.buildkit.bbolt import Bucket, Database, NoDatabase, read_whole
 
 RESULTS, LINKS, BY_RESULT, BACKLINKS = b"_result", b"_links", b"_byresult", b"_backlinks"
+_OF_RECORDS: Final = frozenset({b"_main", b"_index", b"_external"})
+"""Each is made when it is first needed."""
 _BUCKETS: Final = (RESULTS, LINKS, BY_RESULT, BACKLINKS)
 
 
@@ -202,10 +204,10 @@ def _keys_of(bucket: Bucket) -> frozenset[str]:
 
 
 def _records(database: Database) -> dict[str, CacheRecord]:
-    main = next((bucket for name, bucket in database.root.buckets() if name == b"_main"), None)
-    if main is None and not database.damage:
-        raise NoDatabase(database.path, "of BuildKit's records, for it has no bucket _main")
-    return {ref: _record(ref, bucket) for ref, bucket in _inner(main)}
+    top = dict(database.root.buckets())
+    if top.keys() - _OF_RECORDS and not database.damage:
+        raise NoDatabase(database.path, f"of BuildKit's records: it has {', '.join(sorted(map(_text, top)))}")
+    return {ref: _record(ref, bucket) for ref, bucket in _inner(top.get(b"_main"))}
 
 
 def _record(ref: str, bucket: Bucket) -> CacheRecord:

@@ -35,6 +35,23 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Vertex:
+    """A vertex of a build as its client knows it: a step, or what the daemon does besides.
+
+    Times are the daemon's clock, as it writes them (RFC 3339).
+    """
+
+    digest: str
+    name: str
+    inputs: tuple[str, ...] = ()
+    """The digests of those that it is made from."""
+    started: str = ""
+    completed: str = ""
+    cached: bool = False
+    error: str = ""
+
+
+@dataclass(frozen=True)
 class News:
     """What a piece of the stream brought: the phases entered, in order, and the steps that started or completed."""
 
@@ -63,6 +80,8 @@ class Progress:
         """The stream's last objects, one line each, for the record of a finding."""
         self.vertex_error = ""
         """What the last vertex that failed reported."""
+        self.vertexes: dict[str, Vertex] = {}
+        """All that the stream named, by digest, in the order in which it did."""
         self._wanted = exports
         self._exports: dict[str, bool] = {}
         self._results: set[str] = set()
@@ -155,6 +174,7 @@ class Progress:
         for vertex in _dicts(status.get("vertexes")):
             digest, name, completed = str(vertex.get("digest")), str(vertex.get("name")), "completed" in vertex
             self._seen[digest] = name
+            self._keep(digest, name, vertex)
             if "started" in vertex and digest not in self._started:
                 self._started.add(digest)
                 yield Step(name, StepState.STARTED)
@@ -173,6 +193,19 @@ class Progress:
             elif not completed:
                 self._completed.discard(digest)  # a vertex that is entered again
             self.vertex_error = str(vertex.get("error") or self.vertex_error)
+
+    def _keep(self, digest: str, name: str, vertex: dict[str, Any]) -> None:
+        known = self.vertexes.get(digest)
+        inputs = vertex.get("inputs")
+        self.vertexes[digest] = Vertex(
+            digest,
+            name,
+            tuple(map(str, inputs)) if isinstance(inputs, list) else known.inputs if known else (),
+            known.started if known and known.started else str(vertex.get("started") or ""),
+            str(vertex.get("completed") or ""),
+            bool(vertex.get("cached")) or bool(known and known.cached),
+            str(vertex.get("error") or ""),
+        )
 
 
 def _decoded(text: str) -> dict[str, Any] | str:

@@ -17,9 +17,11 @@ from harness.evidence.goroutines import GoroutineDumps
 from harness.evidence.host import HostFigures
 from harness.evidence.info import EngineInfo
 from harness.evidence.log import LogTail
+from harness.evidence.lookup import LookedFor
 from harness.evidence.page import Page
 from harness.evidence.process import Processes
 from harness.evidence.records import BuildList, CacheList
+from harness.evidence.steps import Steps
 
 Stages = Sequence[Sequence[Capture]]
 """What is in one stage is captured at once; a stage begins when the one before it is done."""
@@ -41,6 +43,7 @@ OF_DAEMON: Final[Stages] = (
         Page("metrics", "metrics.txt", "/metrics", f"{_BUILDKIT}; dockerd's are at its `metrics-addr`, if it has one"),
         Page("flight trace", "flight.trace", "/debug/flight/trace", _BUILDKIT),  # where its owner had one started
     ),
+    (LookedFor(),),  # what the dumps point to, in its memory
     (  # it is put to work, and what it is put to may hang too
         Page("cpu profile", "cpu.pprof", "/debug/pprof/profile", "its pprof is off", (("seconds", 5),), 12.0),
         Page("execution trace", "execution.trace", "/debug/pprof/trace", "its pprof is off", (("seconds", 2),)),
@@ -53,14 +56,14 @@ OF_DAEMON: Final[Stages] = (
 """Those that need no build, and change nothing."""
 
 
-def of_build(hung: Watch, beside: Sequence[Watch]) -> Stages:
+def of_build(hung: Watch, beside: Sequence[Watch], steps: Steps) -> Stages:
     """Return all captures for a build that hangs: first what we know already, last what ends its client."""
-    return (*of_orphan(beside), (ClientDump(hung),))
+    return (*of_orphan(beside, steps), (ClientDump(hung),))
 
 
-def of_orphan(beside: Sequence[Watch]) -> Stages:
+def of_orphan(beside: Sequence[Watch], steps: Steps) -> Stages:
     """Return all captures for a build whose client is gone."""
-    return ((Beside(beside),), *OF_DAEMON)
+    return ((Beside(beside), steps), *OF_DAEMON)
 
 
 def _nobody_hears(number: int, of: int) -> None:

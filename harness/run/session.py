@@ -1,6 +1,7 @@
 """One daemon of a run, with the builds that are on it: the `Coordinator` and the `Signals` of its actors' stage."""
 
 import math
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
@@ -21,6 +22,7 @@ from harness.core.errors import DaemonDied
 from harness.core.outcome import Ending, Outcome, Phase
 from harness.core.records import Action, Begun, Birth, Finding, Iteration
 from harness.daemons.base import Daemon
+from harness.evidence.steps import BuildSteps, RecentBuilds, Steps
 from harness.evidence.table import Stages, capture_all, of_build, of_orphan
 from harness.host.log_rotation import rotate
 from harness.host.partition import Allocation
@@ -65,6 +67,7 @@ class Session:
         self._activity = Activity(lambda: look_at(daemon.facts, anyio.current_time()))
         self._scope = anyio.CancelScope()
         self._inflight: dict[int, Watch] = {}
+        self._recent = RecentBuilds()
         self._listeners: list[tuple[Callable[[Reached], bool], MemoryObjectSendStream[Reached]]] = []
         self._up = anyio.Event()
         self._up.set()
@@ -184,6 +187,7 @@ class Session:
             yield
         finally:
             del self._inflight[watch.iteration]
+            self._recent.add(BuildSteps.of(watch, self.began))
 
     @contextmanager
     def outage(self, why: str) -> Iterator[None]:
@@ -249,7 +253,8 @@ class Session:
         said = "\n".join([*watch.progress.last, *watch.progress.messages]) + "\n"
 
         def evidence() -> Stages:
-            return of_build(watch, [other for other in self._inflight.values() if other is not watch])
+            others = [other for other in self._inflight.values() if other is not watch]
+            return of_build(watch, others, self._steps())
 
         await self._keep(finding, said.encode(), evidence)
 
@@ -271,13 +276,28 @@ class Session:
             seen_by="history",
         )
         self._conductor.database.amend(build.number, outcome=finding.kind, seen_by=finding.seen_by)
-        await self._keep(finding, orphan.log, lambda: of_orphan([*self._inflight.values()]))
+
+        def evidence() -> Stages:
+            return of_orphan([*self._inflight.values()], self._steps(orphan))
+
+        await self._keep(finding, orphan.log, evidence)
         if self.hung:  # no client is to come to its end first
             self._go_on_or_end()
 
     def _released(self, number: int) -> None:
         """Note that the daemon has let go of a build that we timed out."""
         self._conductor.database.amend(number, released=self._now())
+
+    def _steps(self, orphan: Orphan | None = None) -> Steps:
+        """Return the builds in flight and those that have ended, with what the daemon says of one without a client."""
+        began_at = time.time() - self._now()
+        builds = [*self._recent, *(BuildSteps.of(watch, self.began) for watch in self._inflight.values())]
+        if orphan:
+            told = orphan.progress.vertexes.values()
+            builds = [
+                build.with_steps(told) if build.iteration == orphan.iteration.number else build for build in builds
+            ]
+        return Steps(builds, began_at)
 
     async def _keep(self, finding: Finding, said: bytes, evidence: Callable[[], Stages]) -> None:
         """Record a finding, then capture what there is to see of it."""

@@ -102,7 +102,7 @@ def test_real_graph() -> None:
 def test_another_database(tmp_path: Path, read: Callable[[Path], object], content: Content) -> None:
     """A database of something else is called that, with what it has."""
     (tmp_path / "x.db").write_bytes(bolt(content))
-    with pytest.raises(NoDatabase, match=r"_index, _main|no bucket _main"):
+    with pytest.raises(NoDatabase, match=r"it has _index, _main|it has _backlinks, _byresult"):
         read(tmp_path / "x.db")
 
 
@@ -111,6 +111,12 @@ def test_nothing_at_all(tmp_path: Path) -> None:
     (tmp_path / "x.db").write_bytes(bolt({}))
     with pytest.raises(NoCacheDatabase, match="it has nothing"):
         read_graph(tmp_path / "x.db")
+
+
+def test_records_of_a_daemon_that_has_built_nothing(tmp_path: Path) -> None:
+    """A daemon that has just come up has no records, and no bucket for them."""
+    (tmp_path / "x.db").write_bytes(bolt({}))
+    assert read_records(tmp_path / "x.db") == {}
 
 
 def test_values_of_another_kind(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from harness.client.watched_build import Watch
 from harness.core.errors import CaptureError
 from harness.evidence.base import Subject
+from harness.evidence.steps import Steps
 from harness.evidence.table import OF_DAEMON, Stages, capture_all, of_build
 
 pytestmark = pytest.mark.anyio
@@ -115,13 +116,13 @@ async def test_a_stage_is_captured_at_once(tmp_path: Path) -> None:
 
 def test_all_end_within_a_minute() -> None:
     """Even where every capture is given up at its deadline, all of them take less than sixty seconds."""
-    stages = of_build(cast("Watch", None), ())
+    stages = of_build(cast("Watch", None), (), Steps((), 0.0))
     assert sum(max(capture.deadline for capture in captures) for captures in stages) < 60
 
 
 def test_order_and_names() -> None:
     """What ends the client comes last, and names are unique, as they are the keys of the list of what was captured."""
-    stages = of_build(cast("Watch", None), ())
+    stages = of_build(cast("Watch", None), (), Steps((), 0.0))
     names = [capture.name for captures in stages for capture in captures]
     assert len(set(names)) == len(names)
     assert names[-1] == "client"

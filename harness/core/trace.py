@@ -1,0 +1,21 @@
+"""Trace ids that our clients are given (W3C Trace Context), so that a daemon's log says of its lines whose they are.
+
+buildctl and buildx take them from ``TRACEPARENT``, as BuildKit's own steps do; without it each makes one up.
+"""
+
+import hashlib
+from typing import Final
+
+_NAME_BYTES: Final = 8
+VARIABLE: Final = "TRACEPARENT"
+
+
+def trace_of(actor: str, number: int) -> str:
+    """Return the trace id of an actor's build, by its iteration, or of its act, by its count: 32 hex digits."""
+    return hashlib.sha256(f"repro {actor}".encode()).digest()[:_NAME_BYTES].hex() + f"{number:016x}"
+
+
+def environment_of(actor: str, number: int) -> dict[str, str]:
+    """Return what a client's environment says to have that trace id; it is recorded, as is the one that it makes up."""
+    trace = trace_of(actor, number)
+    return {VARIABLE: f"00-{trace}-{trace[-16:]}-01"}
