@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import struct
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,20 +19,29 @@ _LOAD: Final = re.compile(
 """``…/solver/bboltcachestorage.(*Store).Load(0xc000126830, {0xc000169e50, 0x47}, {0xc0003bfa40, 0x34})``: two strings,
 each its address and its length in bytes; a ``?`` means that Go is not sure.
 """
+_EXPORT: Final = re.compile(r"^github\.com/moby/buildkit/solver\.\(\*exporter\)\.ExportTo\(0x([0-9a-f]+)\??, ")
 _GOROUTINE: Final = re.compile(r"^goroutine (\d+) ")
 _KEY: Final = re.compile(r"(random|sha256):[0-9a-f]{64}|[a-z0-9]{25}")
 _RESULT: Final = re.compile(r"[a-z0-9]{25}::[a-z0-9]{25}")
+_DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 _MOST_BYTES: Final = 128
+_WORD: Final = struct.Struct("=Q")
+_CACHE_KEY_BYTES: Final = 160
+"""What is looked at of a ``solver.CacheKey``: it is shorter, and its digests stand in its first hundred bytes."""
 
 
 @dataclass(frozen=True)
 class Lookup:
-    """A goroutine that asks the cache's database for a result of a key."""
+    """A goroutine that asks the cache's database for a result, on its walk from a build's result to its roots."""
 
     goroutine: int
     key: str
     result: str
     """``<worker>::<ref>``."""
+    way: tuple[tuple[str, ...], ...] = ()
+    """The digests in the cache key of each ``exporter`` on the walk, that of the lookup first: among them is the digest
+    of the vertex that the key was made for (``CacheKey.vtx``).
+    """
 
 
 @dataclass(frozen=True)
@@ -39,7 +49,7 @@ class LookedFor:
     """``lookups.json``: what goroutines were asking the cache's database for in every dump.
 
     The names are read where they lie in the daemon's memory, which changes nothing and holds up nobody. What lies there
-    must look like the names that BuildKit gives, twice: else it was overwritten meanwhile, and nothing is said.
+    must look like the names that BuildKit gives: else it was overwritten meanwhile, and nothing is said.
     """
 
     name: str = "record looked for"
@@ -47,50 +57,78 @@ class LookedFor:
 
     async def capture(self, daemon: Subject, folder: Path) -> None:
         """Read the names."""
-        dumps = [_calls(file.read_text(errors="replace")) for file in sorted(folder.glob("goroutines-*.txt"))]
-        calls = set.intersection(*dumps) if dumps else set()
-        if not calls:
+        dumps = [set(calls(file.read_text(errors="replace"))) for file in sorted(folder.glob("goroutines-*.txt"))]
+        lasting = set.intersection(*dumps) if dumps else set()
+        if not lasting:
             raise CaptureError("no goroutine asks the cache's database for the same in every dump")
-        found = [lookup for pid in daemon.facts.pids for lookup in _read(pid, calls)]
+        found = [lookup for pid in daemon.facts.pids for lookup in read_lookups(pid, lasting)]
         if not found:
             raise CaptureError("the names are not in the daemon's memory any more, or it is not ours to read")
         (folder / "lookups.json").write_text(json.dumps([asdict(lookup) for lookup in found], indent=1) + "\n")
 
 
-Call = tuple[int, tuple[int, int], tuple[int, int]]
-"""A goroutine, and address and length of key and result."""
+@dataclass(frozen=True, order=True)
+class Call:
+    """A lookup as a dump has it: addresses, and lengths in bytes."""
+
+    goroutine: int
+    key: tuple[int, int]
+    result: tuple[int, int]
+    exporters: tuple[int, ...]
 
 
-def _calls(dump: str) -> set[Call]:
-    found: set[Call] = set()
-    goroutine = 0
-    for line in dump.splitlines():
+def calls(dump: str) -> Iterator[Call]:
+    """Yield the lookups in a dump."""
+    goroutine, exporters = 0, list[int]()
+    places: tuple[tuple[int, int], tuple[int, int]] | None = None
+    for line in [*dump.splitlines(), "goroutine 0 "]:
         if match := _GOROUTINE.match(line):
-            goroutine = int(match[1])
+            if places:
+                yield Call(goroutine, *places, tuple(exporters))
+            goroutine, exporters, places = int(match[1]), [], None
         elif match := _LOAD.match(line):
             key, key_bytes, result, result_bytes = (int(part, 16) for part in match.groups())
-            found.add((goroutine, (key, key_bytes), (result, result_bytes)))
-    return found
+            places = (key, key_bytes), (result, result_bytes)
+        elif match := _EXPORT.match(line):
+            exporters.append(int(match[1], 16))
 
 
-def _read(pid: int, calls: set[Call]) -> Iterator[Lookup]:
+def read_lookups(pid: int, lasting: set[Call]) -> Iterator[Lookup]:
+    """Yield what calls ask for, of those whose names are in a process's memory."""
     try:
         memory = os.open(f"/proc/{pid}/mem", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return
     try:
-        for goroutine, *places in sorted(calls):
-            key, result = (_text(memory, *place) for place in places)
+        for call in sorted(lasting):
+            key, result = _text(memory, *call.key), _text(memory, *call.result)
             if _KEY.fullmatch(key) and _RESULT.fullmatch(result):
-                yield Lookup(goroutine, key, result)
+                way = tuple(tuple(_digests(memory, exporter)) for exporter in call.exporters)
+                yield Lookup(call.goroutine, key, result, way)
     finally:
         os.close(memory)
 
 
+def _digests(memory: int, exporter: int) -> Iterator[str]:
+    """Yield the digests in the cache key of an exporter, whose first field points to it.
+
+    A string is an address and a length; which of them is which field depends on the version, so all are taken.
+    """
+    pointer = _bytes(memory, exporter, _WORD.size)
+    key = _bytes(memory, _WORD.unpack(pointer)[0], _CACHE_KEY_BYTES) if len(pointer) == _WORD.size else b""
+    words = [_WORD.unpack_from(key, at)[0] for at in range(0, len(key) - _WORD.size + 1, _WORD.size)]
+    for address, length in zip(words, words[1:], strict=False):
+        if length == len("sha256:") + 64 and _DIGEST.fullmatch(text := _text(memory, address, length)):
+            yield text
+
+
 def _text(memory: int, address: int, length: int) -> str:
-    """Return what lies at an address; nothing where that cannot be read, or changes under the eye."""
+    return _bytes(memory, address, min(length, _MOST_BYTES)).decode(errors="replace")
+
+
+def _bytes(memory: int, address: int, length: int) -> bytes:
+    """Return what lies at an address; nothing where that cannot be read."""
     try:
-        first, second = (os.pread(memory, min(length, _MOST_BYTES), address) for _ in range(2))
+        return os.pread(memory, length, address)
     except (OSError, OverflowError):
-        return ""
-    return first.decode(errors="replace") if first == second else ""
+        return b""
