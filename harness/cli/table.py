@@ -49,6 +49,9 @@ COMMANDS: Final[Mapping[str, Command]] = {
         ("repro diagnose last", "repro diagnose one.txt two.txt three.txt --version 'BuildKit v0.23.2'"),
     ),
     "signatures": Command("signatures", "The known bugs that dumps are compared with, and your own."),
+    "explain": Command(
+        "explain_", "Why a build hangs, as far as its run tells.", ("repro explain", "repro explain last 7")
+    ),
     "cache": Command(
         "cache",
         "The cache graph of a daemon, a run, or a file, and whether it is consistent.",

@@ -6,6 +6,7 @@ import re
 import struct
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -61,7 +62,7 @@ class LookedFor:
         lasting = set.intersection(*dumps) if dumps else set()
         if not lasting:
             raise CaptureError("no goroutine asks the cache's database for the same in every dump")
-        found = [lookup for pid in daemon.facts.pids for lookup in read_lookups(pid, lasting)]
+        found = [lookup for pid in daemon.facts.pids for lookup in lookups_in(pid, lasting)]
         if not found:
             raise CaptureError("the names are not in the daemon's memory any more, or it is not ours to read")
         (folder / "lookups.json").write_text(json.dumps([asdict(lookup) for lookup in found], indent=1) + "\n")
@@ -93,7 +94,7 @@ def calls(dump: str) -> Iterator[Call]:
             exporters.append(int(match[1], 16))
 
 
-def read_lookups(pid: int, lasting: set[Call]) -> Iterator[Lookup]:
+def lookups_in(pid: int, lasting: set[Call]) -> Iterator[Lookup]:
     """Yield what calls ask for, of those whose names are in a process's memory."""
     try:
         memory = os.open(f"/proc/{pid}/mem", os.O_RDONLY | os.O_CLOEXEC)
@@ -117,7 +118,7 @@ def _digests(memory: int, exporter: int) -> Iterator[str]:
     pointer = _bytes(memory, exporter, _WORD.size)
     key = _bytes(memory, _WORD.unpack(pointer)[0], _CACHE_KEY_BYTES) if len(pointer) == _WORD.size else b""
     words = [_WORD.unpack_from(key, at)[0] for at in range(0, len(key) - _WORD.size + 1, _WORD.size)]
-    for address, length in zip(words, words[1:], strict=False):
+    for address, length in pairwise(words):
         if length == len("sha256:") + 64 and _DIGEST.fullmatch(text := _text(memory, address, length)):
             yield text
 
@@ -132,3 +133,12 @@ def _bytes(memory: int, address: int, length: int) -> bytes:
         return os.pread(memory, length, address)
     except (OSError, OverflowError):
         return b""
+
+
+def read_lookups(folder: Path) -> list[Lookup]:
+    """Return the lookups in a finding's folder; none where there are none."""
+    try:
+        written = json.loads((folder / "lookups.json").read_text())
+        return [Lookup(**{**each, "way": tuple(tuple(step) for step in each["way"])}) for each in written]
+    except (OSError, ValueError, TypeError, KeyError):
+        return []

@@ -83,3 +83,18 @@ class Steps:
             raise CaptureError("no build was watched")
         written = {"began": self.began, "builds": [asdict(build) for build in self.builds]}
         (folder / "steps.json").write_text(json.dumps(written, indent=1) + "\n")
+
+
+def read_steps(folder: Path) -> Steps | None:
+    """Return the steps in a finding's folder; None where there are none."""
+    try:
+        written = json.loads((folder / "steps.json").read_text())
+        builds = [
+            BuildSteps(
+                **{**build, "steps": tuple(Vertex(**{**s, "inputs": tuple(s["inputs"])}) for s in build["steps"])}
+            )
+            for build in written["builds"]
+        ]
+        return Steps(builds, float(written["began"]))
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
