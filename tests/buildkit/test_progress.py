@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.buildkit.progress import Progress, told
+from harness.buildkit.progress import Progress, Vertex, told
 from harness.core.outcome import Phase
 
 DATA = Path(__file__).parents[1] / "data" / "progress"
@@ -385,3 +385,17 @@ def test_results_are_counted_and_not_exports() -> None:
         assert progress.phase is Phase.EXPORTING, "whatever goes on is a part of it"
         progress.feed(line(vertex(name, completed=True)), second + 0.5)
         assert progress.phase is phase
+
+
+def test_vertexes() -> None:
+    """Each vertex is kept with what was said of it at any time: its inputs, when it began, and how it ended."""
+    progress = Progress(0.0)
+    declared = {"digest": "sha256:a", "name": "a", "inputs": ["sha256:b"]}
+    progress.feed(line(declared, {"digest": "sha256:b", "name": "b"}), 1.0)
+    progress.feed(line({"digest": "sha256:a", "name": "a", "started": STARTED}), 2.0)
+    progress.feed(line({"digest": "sha256:a", "name": "a", "started": STARTED, "completed": COMPLETED}), 3.0)
+    progress.feed(line(vertex("b", completed=True, cached=True)), 4.0)
+    assert [*progress.vertexes.values()] == [
+        Vertex("sha256:a", "a", ("sha256:b",), STARTED, COMPLETED),
+        Vertex("sha256:b", "b", (), STARTED, COMPLETED, cached=True),
+    ]
