@@ -213,6 +213,10 @@ class Audit:
     """Build records that the daemon holds to be running: builds whose clients are gone."""
     cache: int | None = None
     """Records in the daemon's cache; None where it did not say, or was asked less than a minute before."""
+    graph_keys: int | None = None
+    """Keys in the solver's cache graph; None where its database could not be read."""
+    graph_faults: tuple[str, ...] = ()
+    """What of the graph contradicts itself."""
     generation: int = 1
     """Which daemon of the run it is of, from 1."""
 
@@ -227,6 +231,17 @@ class Leak:
     high95: float
     bucket: str | None
     """The function that makes those that grow most; None where nothing grows."""
+
+
+@dataclass(frozen=True)
+class GraphState:
+    """Whether the solver's cache graph was consistent whenever its database was read: at audits and at findings."""
+
+    reads: int
+    inconsistent: int
+    """In how many of them something contradicted itself."""
+    faults: tuple[str, ...]
+    """What did, the first few."""
 
 
 @dataclass(frozen=True)
@@ -321,3 +336,5 @@ class Summary:
     """None where too few audits say anything."""
     actors: Mapping[str, ActorTotals] = field(default_factory=dict)
     """What the acts of each actor that is no build came to, by its name."""
+    graph: GraphState | None = None
+    """None where its database was never read."""

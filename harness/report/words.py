@@ -6,12 +6,13 @@ from typing import Any, Final
 
 from harness.analysis.rates import excluded_rate
 from harness.core.outcome import Outcome, Verdict
-from harness.core.records import ActorTotals, Finding, Leak, Rate, Summary
+from harness.core.records import ActorTotals, Finding, GraphState, Leak, Rate, Summary
 from harness.core.units import format_duration, format_size
 from harness.store import aggregate
 from harness.store.folder import RunFolder
 
 NO_VERDICT: Final = "NO VERDICT"
+_FAULTS_TOLD: Final = 3
 
 
 def headline(folder: RunFolder, summary: Summary | None, story: Mapping[str, Any]) -> tuple[str, str]:
@@ -61,6 +62,8 @@ def facts(folder: RunFolder, summary: Summary, story: Mapping[str, Any]) -> dict
         "tail": "  ".join(f"{name} {shown_seconds(value)}" for name, value in summary.tail_seconds.items()),
     }
     told |= _measured(folder)
+    if summary.graph:
+        told["cache graph"] = graph_line(summary.graph)
     if summary.leak:
         told["leak"] = leak_line(summary.leak)
     if weak := little_effect(summary):
@@ -114,6 +117,14 @@ def little_effect(summary: Summary) -> str:
 def _is_weak(totals: ActorTotals) -> bool:
     """Whether most of an actor's acts changed nothing or could not be done."""
     return totals.effective < totals.acts / 2
+
+
+def graph_line(graph: GraphState) -> str:
+    """Return whether the cache graph was consistent."""
+    if graph.inconsistent:
+        told = "; ".join(graph.faults[:_FAULTS_TOLD])
+        return f"not consistent in {graph.inconsistent} of {graph.reads} reads: {told}"
+    return f"consistent, {graph.reads} {'time' if graph.reads == 1 else 'times'} read"
 
 
 def leak_line(leak: Leak) -> str:

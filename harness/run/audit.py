@@ -4,17 +4,20 @@ import math
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 import anyio
 import anyio.to_thread
 import psutil
 
+from harness.buildkit.cache_db import read_graph
 from harness.buildkit.goroutines.model import Goroutine
 from harness.buildkit.goroutines.parse import goroutines
 from harness.core.errors import CaptureError
 from harness.core.records import Audit, GoroutineGroup
 from harness.daemons.base import Daemon, ListsRecords, Profiled, TellsBuilds
+from harness.evidence.database import find_database
+from harness.run.graph_state import told_faults
 
 _QUIET_SECONDS: Final = 2.0
 """How long a daemon is given to come to rest; what it keeps for longer is told apart by `_LASTING_SECONDS`."""
@@ -25,6 +28,7 @@ _ALIKE: Final = 4
 """Readings in a row of the same number of goroutines, give or take one, that are rest."""
 _DUMP_SECONDS: Final = 10.0
 _LIST_SECONDS: Final = 3.0
+_GRAPH_SECONDS: Final = 3.0
 _COUNT_SECONDS: Final = 60.0
 """How far apart the records of the cache are counted at least: some thousands take half a second."""
 _GROUPS: Final = 20
@@ -92,6 +96,7 @@ class Auditor:
             rss=rss if processes else None,
             running=running,
             cache=await self._cache_records(daemon),
+            **await _graph(daemon),
         )
 
     async def _cache_records(self, daemon: Daemon) -> int | None:
@@ -110,6 +115,20 @@ class Auditor:
             self._seen.popleft()
         then, ids = self._seen[0]
         return [each for each in found if each.id in ids] if then <= at - _LASTING_SECONDS else None
+
+
+async def _graph(daemon: Daemon) -> dict[str, Any]:
+    """Return how large its cache graph is, and what of it contradicts itself; nothing where that cannot be read."""
+    with anyio.move_on_after(_GRAPH_SECONDS):
+        return await anyio.to_thread.run_sync(_graph_read, daemon, abandon_on_cancel=True)
+    return {}
+
+
+def _graph_read(daemon: Daemon) -> dict[str, Any]:
+    with suppress(CaptureError, OSError):
+        graph = read_graph(find_database(daemon.facts, "cache.db"))
+        return {"graph_keys": len(graph.keys), "graph_faults": told_faults(graph)}
+    return {}
 
 
 def grouped(of: Iterable[Goroutine]) -> tuple[GoroutineGroup, ...]:

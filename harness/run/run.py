@@ -24,6 +24,7 @@ from harness.host.ledger import Ledger
 from harness.host.partition import ALL, Allocation, allocations
 from harness.run.aftermath import Probes, examine
 from harness.run.conductor import Conductor
+from harness.run.graph_state import state_of
 from harness.run.observer import Reporter
 from harness.run.plan import Plan
 from harness.run.session import Session
@@ -213,9 +214,10 @@ class Run:
             aftermath=self.aftermath,
             left_behind=tuple(self.left_behind),
         )
+        findings = self.folder.path / "findings"
+        summary = replace(summary, graph=state_of(self.folder.each(Audit), findings))
         first = summary.first_hang or summary.first_stall
         if first:
-            evidence = self.folder.path / "findings" / str(first.iteration)
-            summary = replace(summary, diagnosis=diagnose_finding(evidence, daemon))
+            summary = replace(summary, diagnosis=diagnose_finding(findings / str(first.iteration), daemon))
         self.folder.write_json("summary.json", asdict(summary))
         return summary

@@ -16,6 +16,7 @@ from harness.core.records import (
     Answer,
     Diagnosis,
     FirstHang,
+    GraphState,
     Leak,
     Rate,
     Summary,
@@ -59,6 +60,7 @@ class RunFolder(Folder):
             "diagnosis": _diagnosis(written.get("diagnosis")),
             "left_behind": tuple(written["left_behind"]),
             "leak": Leak(**written["leak"]) if written.get("leak") else None,
+            "graph": _graph_state(written.get("graph")),
             "actors": {name: ActorTotals(**totals) for name, totals in written.get("actors", {}).items()},
         }
         return Summary(**values)
@@ -114,6 +116,10 @@ class RunFolder(Folder):
     def read(self, kind: type[R]) -> list[R]:
         """Return every record of a kind, in the order in which they were written."""
         return list(self.each(kind))
+
+
+def _graph_state(written: dict[str, Any] | None) -> GraphState | None:
+    return GraphState(**{**written, "faults": tuple(written["faults"])}) if written else None
 
 
 def _diagnosis(written: dict[str, Any] | None) -> Diagnosis | None:

@@ -4,6 +4,7 @@ import pytest
 
 from harness.core.outcome import Outcome
 from harness.core.records import Action, Iteration
+from harness.report.explain.explanation import explain
 from tests.system.conftest import SCENARIOS, Repro, folder_from
 
 SCENARIO = str(SCENARIOS / "merged-and-killed.yaml")
@@ -20,6 +21,20 @@ def test_an_affected_daemon_hangs(repro: Repro) -> None:
     acts = {act.actor: act for act in repro.folder.read(Action)}
     assert acts["cleanup"].effect is not None
     assert acts["cleanup"].effect > 90_000_000, "the killed build's context is what has to be removed"
+    builds = {build.outcome: build.number for build in repro.folder.read(Iteration)}
+    why = explain(repro.folder)
+    assert why.unknown == (), "every part of the cause was recorded"
+    assert why.cause
+    assert why.cause.owners == (builds[Outcome.TIMED_OUT],)
+    assert why.cause.step
+    assert why.cause.step.name == "[internal] load build context"
+    assert why.cause.merge
+    assert why.cause.merge.name.endswith("COPY busybox /bin/busybox")
+    assert why.cause.into == why.cause.hung == (builds[Outcome.HANG],)
+    assert why.cause.remover == acts["cleanup"]
+    assert "by kill merged-away" in "\n".join(why.lines)
+    assert repro.summary.graph
+    assert repro.summary.graph.inconsistent == 0
 
 
 @pytest.mark.parametrize(

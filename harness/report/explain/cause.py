@@ -1,6 +1,8 @@
 """The record that a build looks for in vain: whose it was, which merge made others depend on it, what removed it."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from harness.buildkit.daemon_log import LocalFiles, Merge, Removal
 from harness.buildkit.progress import Vertex
@@ -31,6 +33,8 @@ class Cause:
     """What took its snapshot: a removal, or another build that took the snapshot over for files of its own."""
     remover: Action | BuildSteps | None
     """The act or the build that did, where it is one of ours."""
+    release: Action | None
+    """Where a build took it: the act that was the first to release results after that."""
 
 
 def find_cause(seen: Evidence) -> Cause | None:
@@ -44,7 +48,7 @@ def find_cause(seen: Evidence) -> Cause | None:
         return None
     lookup = ours[0]
     vertex = next((digest for step in lookup.way[:1] for digest in step if digest in seen.owners), "")
-    merge = _merge(seen, lookup, vertex)
+    merge = _merge(seen, lookup.way)
     removal = _removal(seen, lookup, vertex, merge)
     return Cause(
         lookup=lookup,
@@ -55,6 +59,7 @@ def find_cause(seen: Evidence) -> Cause | None:
         into=_into(seen, merge),
         removal=removal,
         remover=_remover(seen, removal),
+        release=_release(seen, removal),
     )
 
 
@@ -64,15 +69,17 @@ def walkers(seen: Evidence, lookup: Lookup) -> tuple[int, ...]:
     return next((seen.owners[digest] for digest in outermost if digest in seen.owners), ())
 
 
-def _merge(seen: Evidence, lookup: Lookup, vertex: str) -> Merge | None:
-    """Return the merge by which the walk came to a vertex: of a step that is made from it, into one on the walk."""
-    walked = {digest for step in lookup.way[1:] for digest in step}
+def _merge(seen: Evidence, way: Sequence[tuple[str, ...]]) -> Merge | None:
+    """Return the merge by which the walk came to what it would not have come to without: the innermost on its way.
 
-    def leads_here(merge: Merge) -> bool:
-        source = seen.vertexes.get(merge.source)
-        return merge.target in walked and source is not None and vertex in source.inputs
-
-    return next((merge for merge in (seen.log.merges if seen.log else ()) if vertex and leads_here(merge)), None)
+    There a step was merged into one on the walk, and is itself made from the vertex that comes next on the walk.
+    """
+    for inner, outer in pairwise(way):
+        for merge in seen.log.merges if seen.log else ():
+            source = seen.vertexes.get(merge.source)
+            if merge.target in outer and source is not None and {*inner} & {*source.inputs}:
+                return merge
+    return None
 
 
 def _into(seen: Evidence, merge: Merge | None) -> tuple[int, ...]:
@@ -89,7 +96,8 @@ def _removal(seen: Evidence, lookup: Lookup, vertex: str, merge: Merge | None) -
     """Return what took the snapshot of a record first, after the merge: a removal, or another client's files.
 
     A step's result has a snapshot of the record's own name. A client's files are in one that a log line names, with the
-    client's trace; which is not known where there is no such line, or several.
+    client's trace; which is not known where there is no such line, or several. What came when the build had exported
+    and walked already explains nothing.
     """
     owners = seen.owners.get(vertex, ())
     if seen.log is None or len(owners) != 1:
@@ -99,14 +107,33 @@ def _removal(seen: Evidence, lookup: Lookup, vertex: str, merge: Merge | None) -
     made = [files for files in seen.log.files if files.trace == trace and files.step == name]
     snapshots = {lookup.result.rpartition("::")[2]} | ({made[0].snapshot} if len(made) == 1 else set())
     after = max([0, *(files.line for files in made), *([merge.line] if merge else [])])
-    return next(
-        (
-            event
-            for event in seen.log.events
-            if isinstance(event, Removal | LocalFiles) and event.snapshot in snapshots and event.line > after
-        ),
-        None,
-    )
+    taken = _first(seen, after, lambda event: event.snapshot in snapshots)
+    return taken if taken and seen.at(taken.at) <= _walked_at(seen) else None
+
+
+def _release(seen: Evidence, removal: Removal | LocalFiles | None) -> Action | None:
+    """Return the act that was the first to remove anything once a snapshot was taken over.
+
+    A client's files that are put into a snapshot delete its record; the record's result goes with the next release of
+    what is not referenced, and that is at the end of a prune that has removed something (``Controller.Prune``).
+    """
+    if seen.log is None or not isinstance(removal, LocalFiles):
+        return None
+    first = _first(seen, removal.line, lambda event: isinstance(event, Removal))
+    act = seen.traces.get(first.trace) if first and seen.at(first.at) <= _walked_at(seen) else None
+    return act if isinstance(act, Action) else None
+
+
+def _first(seen: Evidence, after: int, fits: Callable[[Removal | LocalFiles], bool]) -> Removal | LocalFiles | None:
+    """Return the first event after a line of the log that took a snapshot, of those that fit."""
+    events = (event for event in (seen.log.events if seen.log else ()) if isinstance(event, Removal | LocalFiles))
+    return next((event for event in events if event.line > after and fits(event)), None)
+
+
+def _walked_at(seen: Evidence) -> float:
+    """Return when the build had exported, and began to walk; else when it was found."""
+    build = seen.iterations.get(seen.finding.iteration)
+    return build.exported if build and build.exported is not None else seen.finding.at
 
 
 def _remover(seen: Evidence, event: Removal | LocalFiles | None) -> Action | BuildSteps | None:

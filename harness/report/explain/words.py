@@ -64,13 +64,13 @@ def _gaps_of(seen: Evidence, cause: Cause) -> Iterator[str]:
         yield "whose the record is: no build that was recorded has its step"
         return
     if cause.owners != (seen.finding.iteration,) and cause.merge is None:
-        yield "how this build came to depend on that step: no merge in the log leads there"
+        yield "how this build came to depend on that step: no merge in the log is on the walk"
     if cause.merge and len(cause.into) != 1:
         yield "into whose step it was merged: several builds have it, or none that was recorded"
     if cause.removal is None:
         since = seen.log.since if seen.log else None
         begins = f"; the log begins at {seen.at(since):.0f} s" if since is not None and seen.at(since) > 1 else ""
-        yield f"what removed the record: no line of the log names its snapshot as removed or taken over{begins}"
+        yield f"what removed the record: no line of the log, of before the walk, has its snapshot taken{begins}"
     elif cause.remover is None and isinstance(cause.removal, Removal) and not cause.removal.trace:
         yield "on whose behalf its snapshot was removed: the log names no client; the daemon's own GC has none"
 
@@ -106,7 +106,7 @@ def _of_cause(seen: Evidence, cause: Cause) -> Iterator[str]:
         whose = builds(seen.owners.get(cause.merge.source, ()))
         yield (
             f"the merge: {_when(seen, cause.merge, cause)} the step `{cause.merge.name}` of {whose} was merged into "
-            f"{into}, which has depended on that record since"
+            f"{into}, which has since then depended on what both are made from"
         )
     if cause.removal:
         yield f"the removal: {_removal(seen, cause, cause.removal)}"
@@ -118,16 +118,22 @@ def _removal(seen: Evidence, cause: Cause, removal: Removal | LocalFiles) -> str
     snapshot, when, who = removal.snapshot[:12], _when(seen, removal, cause), cause.remover
     if isinstance(removal, LocalFiles):
         taker = builds([who.iteration]) if isinstance(who, BuildSteps) else "a build that was not recorded"
+        act = cause.release
+        first = f"; the first act after that which released results was {_act(act)}" if act else ""
         return (
-            f"{when} {taker} took over its snapshot {snapshot} for files of its own, which deletes the record; its "
-            "result goes with the next release, at the end of a prune or a GC"
+            f"{when} {taker} took over its snapshot {snapshot} for files of its own, which deletes the record, and its "
+            f"result with the next release{first}"
         )
     if isinstance(who, Action):
-        from_to = f"from {who.started if who.acted is None else who.acted:.2f} to {who.ended:.2f} s"
         told = f" ({who.detail})" if who.detail else ""
-        return f"{who.kind} {who.actor}, its {ordinal(who.count)}, {from_to}, removed its snapshot {snapshot}{told}"
+        return f"{_act(who)}, removed its snapshot {snapshot}{told}"
     whom = "a client that is not ours" if removal.trace else "no client"
     return f"{when} its snapshot {snapshot} was removed, for {whom}"
+
+
+def _act(act: Action) -> str:
+    began = act.started if act.acted is None else act.acted
+    return f"{act.kind} {act.actor}, its {ordinal(act.count)}, from {began:.2f} to {act.ended:.2f} s"
 
 
 def _in_graph(seen: Evidence, cause: Cause) -> str:

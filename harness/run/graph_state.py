@@ -1,0 +1,33 @@
+"""Whether the solver's cache graph was consistent, whenever a run read it."""
+
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from harness.buildkit.cache_db import CacheGraph, Pair, read_graph
+from harness.buildkit.cache_graph import faults
+from harness.core.errors import CaptureError
+from harness.core.records import Audit, GraphState
+
+_TOLD: Final = 10
+
+
+def told_faults(graph: CacheGraph) -> tuple[str, ...]:
+    """Return what of a graph contradicts itself, or is damaged, in sentences; the first few."""
+    return (*graph.damage, *map(str, faults(Pair(graph))))[:_TOLD]
+
+
+def state_of(audits: Iterable[Audit], findings: Path) -> GraphState | None:
+    """Return what audits, and the copies at findings, come to; None where the graph was never read.
+
+    Args:
+        audits: the run's.
+        findings: the folder of its findings.
+    """
+    reads = [audit.graph_faults for audit in audits if audit.graph_keys is not None]
+    for copy in sorted(findings.glob("*/cache.db"), key=lambda file: int(file.parent.name)):
+        with suppress(CaptureError):
+            reads.append(told_faults(read_graph(copy)))
+    told = dict.fromkeys(fault for each in reads for fault in each)
+    return GraphState(len(reads), sum(bool(each) for each in reads), tuple(told)[:_TOLD]) if reads else None
