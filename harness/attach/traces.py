@@ -15,7 +15,7 @@ import anyio.to_thread
 
 from harness.attach.daemon import FoundDaemon
 from harness.buildkit.diagnosis import diagnose_finding
-from harness.buildkit.goroutines.difference import Kind
+from harness.buildkit.goroutines.reading import Kind
 from harness.buildkit.progress import Progress
 from harness.core.errors import InfraError
 from harness.core.records import Diagnosis

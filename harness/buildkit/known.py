@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from packaging.version import InvalidVersion, Version
 
-from harness.buildkit.goroutines.difference import Kind
+from harness.buildkit.goroutines.reading import Kind
 from harness.buildkit.goroutines.signatures import Signature, signatures
 
 HUNTED: Final = "export-livelock"

@@ -32,7 +32,7 @@ class GoroutineDumps:
     """Seconds before each further one."""
     each: float = 8.0
     """Seconds that one may take; the dump of 32,646 goroutines is 43 MB."""
-    deadline: float = 29.0
+    deadline: float = 26.0
     """Seconds for all of them; a daemon that answers late gives fewer."""
     name: str = "goroutines"
 

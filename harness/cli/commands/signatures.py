@@ -10,9 +10,14 @@ from rich.table import Table
 
 from harness.buildkit.goroutines.signatures import Signature, signatures_in, users_file
 from harness.buildkit.goroutines.signatures import signatures as known
+from harness.cli.table import epilog
 from harness.core.errors import UnknownKind, UsageError
 
-signatures = typer.Typer(help="The known bugs that dumps are compared with, and your own.")
+signatures = typer.Typer(
+    help="The known bugs that dumps are compared with, and your own.",
+    rich_markup_mode=None,
+    epilog=epilog("repro signatures list", "repro signatures explain export-livelock"),
+)
 
 
 class BadSignatures(UsageError):
@@ -41,7 +46,7 @@ def _read(file: Path) -> tuple[Signature, ...]:
         raise BadSignatures(file, str(error)) from error
 
 
-@signatures.command("list")
+@signatures.command("list", epilog=epilog("repro signatures list"))
 def list_known(as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False) -> None:
     """List what is known, your own (~/.config/repro/signatures.yaml) first."""
     found = known(*own_files())
@@ -54,14 +59,14 @@ def list_known(as_json: Annotated[bool, typer.Option("--json", help="As one JSON
     Console().print(table)
 
 
-@signatures.command("check")
+@signatures.command("check", epilog=epilog("repro signatures check my-signatures.yaml"))
 def check(file: Annotated[Path, typer.Argument(metavar="FILE", help="Signatures of your own.")]) -> None:
     """Check a file of signatures: its form, and that each can be told from others."""
     found = _read(file)
     print(f"{file}: {len(found)} signatures: {', '.join(each.name for each in found)}")  # noqa: T201
 
 
-@signatures.command("explain")
+@signatures.command("explain", epilog=epilog("repro signatures explain export-livelock"))
 def explain(name: Annotated[str, typer.Argument(metavar="NAME", help="As `repro diagnose` tells it.")]) -> None:
     """Explain a signature: what it means, what it is told by, in which versions it is, and where to read of it."""
     found = {each.name: each for each in known(*own_files())}
