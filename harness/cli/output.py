@@ -13,6 +13,7 @@ from collections import deque
 from typing import Final, NoReturn
 
 _GRACE_SECONDS: Final = 2.0
+_SHOW_CURSOR: Final = "\x1b[?25h"
 _MOST_BYTES: Final = 2**24
 """What waits for a reader that does not read; a run's output of a night is smaller."""
 
@@ -22,13 +23,13 @@ class LossyOutput(io.TextIOBase):
 
     Args:
         fd: where to write.
-        like: the stream that it stands for; its encoding is taken.
+        encoding: of the stream that it stands for.
         beside: whether a thread of its own writes.
     """
 
-    def __init__(self, fd: int, like: io.TextIOBase | None, *, beside: bool) -> None:
+    def __init__(self, fd: int, encoding: str | None, *, beside: bool) -> None:
         self._fd = fd
-        self._encoding = getattr(like, "encoding", None) or "utf-8"
+        self._encoding = encoding or "utf-8"
         self._waiting: deque[bytes] = deque()
         self._bytes = 0
         self._changed = threading.Condition()
@@ -100,6 +101,10 @@ class LossyOutput(io.TextIOBase):
             self._lost = True
 
 
+_STREAMS: Final[list[LossyOutput]] = []
+"""Standard output and error, once they are installed."""
+
+
 def install(*, beside: bool) -> None:
     """Put streams that can be lost in the place of standard output and error.
 
@@ -109,19 +114,23 @@ def install(*, beside: bool) -> None:
     while (spare := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass  # a descriptor that was closed when we began: else the next file opened, a database perhaps, would be it
     os.close(spare)
-    sys.stdout = LossyOutput(1, sys.stdout, beside=beside)  # type: ignore[arg-type]
-    sys.stderr = LossyOutput(2, sys.stderr, beside=beside)  # type: ignore[arg-type]
+    _STREAMS.extend(
+        LossyOutput(fd, getattr(like, "encoding", None), beside=beside)
+        for fd, like in ((1, sys.stdout), (2, sys.stderr))
+    )
+    sys.stdout, sys.stderr = _STREAMS
 
 
 def in_order() -> None:
     """Have what was said so far be read before what is said next on the other stream, as far as anybody reads."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, LossyOutput):
-            stream.finish()
+    for stream in _STREAMS:
+        stream.finish()
 
 
-def at_once(code: int) -> NoReturn:
-    """Exit with `code` now, with all that is still to be cleaned up: what we started dies with us."""
+def at_once(code: int, last_words: str) -> NoReturn:
+    """Say so on standard error, and exit with `code` now. Nothing is cleaned up; what we started dies with us."""
+    for stream in _STREAMS[1:]:  # a live view may stand in its place
+        stream.write(f"{_SHOW_CURSOR if stream.isatty() else ''}\n{last_words}\n")
     in_order()
     os._exit(code)
 

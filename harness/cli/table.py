@@ -96,9 +96,10 @@ COMMANDS: Final[Mapping[str, Command]] = {
 }
 
 WORKING: Final = {
-    "run", "resume", "affected", "bisect", "compare", "verify", "capture", "watch", "serve", "doctor", "clean",
+    "run", "resume", "affected", "bisect", "compare", "verify", "capture", "watch", "serve", "doctor", "clean", "report", "bundle",
+    "toolchain", "diagnose", "merge", "new",
 }  # fmt: skip
-"""Commands that do more than to print."""
+"""Commands whose work is not what they print: a reader who does not read holds up none of it, nor their end."""
 
 ABOUT: Final = """\
 Finds docker builds that export and never return: it runs builds against a real daemon, disturbs them, and records the

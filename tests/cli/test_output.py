@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,22 @@ def test_a_command_that_only_prints(words: tuple[str, ...]) -> None:
     os.close(theirs)
     os.close(ours)
     assert process.wait(timeout=60) == 0
+
+
+def test_a_command_whose_work_is_elsewhere(tmp_path: Path) -> None:
+    """A reader who never reads holds up neither the work nor, for long, the end of a command that writes files."""
+    ours, theirs = os.pipe()
+    os.set_blocking(theirs, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(theirs, b"x" * 65536)
+    os.set_blocking(theirs, True)
+    argv = [sys.executable, "-m", "harness", "new", str(tmp_path / "mine")]
+    process = subprocess.Popen(argv, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    assert process.wait(timeout=60) == 0
+    assert (tmp_path / "mine.yaml").exists()
+    os.close(ours)
 
 
 def test_a_slow_reader_of_what_is_only_printed() -> None:

@@ -1,6 +1,5 @@
 """What a run shows while it goes on: a live view on a terminal, plain lines elsewhere, or machine lines."""
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -60,11 +59,7 @@ def on_signal(screen_: Screen) -> Callable[[int], None]:
                 "Ctrl-C again ends at once"
             )
             return
-        Console(stderr=True).show_cursor()
-        print(  # noqa: T201 — the user's screen
-            "\nrepro: ended at once; what was recorded is kept: `repro resume` goes on, `repro clean` removes the rest",
-            file=sys.stderr,
-        )
-        at_once(ExitCode.INTERRUPTED)
+        kept = "what was recorded is kept: `repro resume` goes on, `repro clean` removes what is left on this host"
+        at_once(ExitCode.INTERRUPTED, f"repro: ended at once; {kept}")
 
     return told
