@@ -114,10 +114,8 @@ def install(*, beside: bool) -> None:
     while (spare := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass  # a descriptor that was closed when we began: else the next file opened, a database perhaps, would be it
     os.close(spare)
-    _STREAMS.extend(
-        LossyOutput(fd, getattr(like, "encoding", None), beside=beside)
-        for fd, like in ((1, sys.stdout), (2, sys.stderr))
-    )
+    for fd, like in ((1, sys.stdout), (2, sys.stderr)):
+        _STREAMS.append(LossyOutput(fd, getattr(like, "encoding", None), beside=beside))
     sys.stdout, sys.stderr = _STREAMS
 
 

@@ -18,6 +18,7 @@ class Command:
 
 
 COMMANDS: Final[Mapping[str, Command]] = {
+    "demo": Command("demo", "See a hang found and explained, on any machine.", ("repro demo",)),
     "run": Command(
         "run",
         "Run a scenario against a daemon.",
@@ -96,9 +97,9 @@ COMMANDS: Final[Mapping[str, Command]] = {
 }
 
 WORKING: Final = {
-    "run", "resume", "affected", "bisect", "compare", "verify", "capture", "watch", "serve", "doctor", "clean", "report", "bundle",
-    "toolchain", "diagnose", "merge", "new",
-}  # fmt: skip
+    *("run", "resume", "demo", "affected", "bisect", "compare", "verify", "capture", "watch", "serve", "doctor"),
+    *("clean", "report", "bundle", "toolchain", "diagnose", "merge", "new"),
+}
 """Commands whose work is not what they print: a reader who does not read holds up none of it, nor their end."""
 
 ABOUT: Final = """\
@@ -107,7 +108,8 @@ first that hangs, with evidence and a diagnosis.
 
 \b
 What people come for:
-  see a hang now          repro run merged-and-killed --daemon buildkit:v0.23.2
+  see a hang now          repro demo
+                          repro run merged-and-killed --daemon buildkit:v0.23.2
   my builds hang now      repro capture --daemon host
   am I affected?          repro affected --daemon host
   soak overnight          repro run mixed-ci-day --time 8h

@@ -50,6 +50,16 @@ def test_quiet_dockerd_is_clean(repro: Repro, toolchain: str) -> None:
     assert not left_of(repro.folder.name)
 
 
+def test_the_demonstration(repro: Repro) -> None:
+    """`repro demo` freezes a real daemon, finds that, and walks through it: that is what it promised, so it is 0."""
+    code, output = repro("demo", "--daemon", folder_from("REPRO_FIXED"))
+    assert code == 0, output
+    assert "1. It was found: iteration " in output
+    assert "findings/" in output
+    assert "\nHANG  export hang at iteration " in output
+    assert not left_of(repro.folder.name)
+
+
 @pytest.mark.parametrize("variable", ["REPRO_AFFECTED", "REPRO_FIXED"])
 def test_frozen_buildkitd_is_a_hang(repro: Repro, variable: str) -> None:
     """A real buildkitd, frozen at the moment an export completes, is found as a hang."""

@@ -41,6 +41,7 @@ class PlainLines:
         self._scenario: Scenario | None = None
         self._over = threading.Event()
         self._told: Counter[str] = Counter()
+        self._grouped = _ON_GITHUB and not name
 
     def doing(self, what: str) -> None:
         """Say it."""
@@ -61,7 +62,7 @@ class PlainLines:
         self._scenario, self._totals = scenario, Totals(past)
         self._said = past.seconds
         facts = daemon.facts
-        if _ON_GITHUB and not self._before:
+        if self._grouped:
             self._say(f"::group::{scenario.name}")
         self._say(f"{scenario.name}: {facts.kind} {facts.version} ({facts.toolchain}), seed {seed}, {folder.path}")
         if past.begun:
@@ -90,17 +91,20 @@ class PlainLines:
         self._totals.measure(sample)
         self._sum_up()
 
-    def finished(self, summary: Summary, folder: RunFolder) -> None:
-        """Tell the verdict, after all that was said before."""
+    def leave(self) -> None:
+        """Say nothing more."""
         self._over.set()
-        github = _ON_GITHUB and not self._before
-        if github:
+        if self._grouped:
             self._say("::endgroup::")
         in_order()
+
+    def finished(self, summary: Summary, folder: RunFolder) -> None:
+        """Tell the verdict, after all that was said before."""
+        self.leave()
         if self._before:
             self._say("")
         out = Console()
-        if github:
+        if self._grouped:
             out.print("::group::what the verdict rests on")
             tell_details(out, folder, summary)
             out.print("::endgroup::")
@@ -140,6 +144,9 @@ class JsonLines:
     def interrupted(self, what: str) -> None:
         """Write it."""
         self._write("interrupted", {"what": what})
+
+    def leave(self) -> None:
+        """Write nothing more."""
 
     def started(self, scenario: Scenario, folder: RunFolder, daemon: Daemon, seed: int, past: ResumePoint) -> None:
         """Write it."""

@@ -76,16 +76,16 @@ class LiveView:
 
     def finished(self, summary: Summary, folder: RunFolder) -> None:
         """Stop drawing, and tell the verdict."""
-        self.stop()
-        in_order()
+        self.leave()
         tell(Console(), folder, summary, self._against)
 
-    def stop(self) -> None:
+    def leave(self) -> None:
         """Give the terminal back."""
         self._status.stop()
         if self._live:
             self._live.stop()
             self._live = None
+        in_order()
 
     def _say(self, line: str, style: str) -> None:
         self._console.print(Text(line, style=style))

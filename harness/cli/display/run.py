@@ -23,8 +23,12 @@ class Screen(Reporter, Protocol):
         """Tell that the run ends now, what is still to be done, and how to go on."""
         ...
 
+    def leave(self) -> None:
+        """Show nothing more of what goes on."""
+        ...
+
     def finished(self, summary: Summary, folder: RunFolder) -> None:
-        """Tell the verdict."""
+        """Tell the verdict, and nothing more of what goes on."""
         ...
 
 
@@ -44,7 +48,7 @@ def screen(*, as_json: bool, several: bool, against: str | None = None) -> Itera
         try:
             yield lambda _: view
         finally:
-            view.stop()
+            view.leave()
     else:
         yield cache(lambda name: PlainLines(console, name, against))
 
