@@ -1,39 +1,144 @@
-"""Whether a daemon leaks goroutines, from audits of it alone."""
+"""Whether a daemon leaks goroutines, from audits of it alone.
 
+A leak goes on: what it has brought has no bound, comes as fast late as early, and is not given back. Other growth is
+bounded. So a leak is told only where the growth is more than what else may have brought it: pools and caches that fill,
+a few steps, a cycle of taking and giving back, noise that resembles its neighbours.
+"""
+
+import math
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
+from statistics import fmean, median
 from typing import Final
 
-from harness.analysis.rates import growth, without_greatest_rise
+from harness.analysis.rates import Growth, growth
 from harness.core.records import Audit, Leak
 
 _MATTERS: Final = 0.05
 """Goroutines an iteration, one in twenty builds; without such a bound no run could ever say that there is no leak."""
 _WARM_UP: Final = 5
-"""One in so many audits of a daemon, the first ones and at least one, is left out: caches and pools fill at first."""
+"""One in so many audits of a daemon, the first ones and at least one, is no part of the slope: caches fill at first."""
+_POOLS: Final = 50
+"""Goroutines that a daemon may come to hold for good without a leak, however slowly: BuildKit's pools and caches."""
+_STEPS: Final = 3
+"""So many rises between two audits may be steps that stay, however high."""
+_ENDS: Final = 3
+"""Audits at each end of a series that its rise is the difference of."""
+_STEADY: Final = 0.5
+"""A leak goes on: the later half of a series rises at least so fast, by the whole."""
+_QUANTILE: Final = 1.96
+_NOISE_FALLS: Final = 4
+"""Standard deviations by which independent noise falls at most, of some twenty counts."""
+_WANDERS_FROM: Final = 2
+"""What falls by more than so many may be no independent noise, whose correlation few counts do not show."""
+
+
+@dataclass(frozen=True)
+class _Rise:
+    """By how much daemons have risen from the first of their audits to the last ones, all together."""
+
+    height: float
+    span: float
+    """Iterations, from the middle of the first audits to that of the last ones."""
+    doubt: float
+    """The height's variance, in that of one count."""
+
+    @property
+    def slope(self) -> float:
+        return self.height / self.span
 
 
 def leak_of(audits: Iterable[Audit]) -> Leak | None:
     """Return what audits come to; None where they are too few.
 
     Counted are goroutines that last: a daemon that has just built has many others.
-    It is a leak (``yes``) if the whole interval lies above what matters, and a third of the growth is there also
-    without the greatest rise between two audits of each daemon: what comes at once, and stays, is no leak. It is none
-    (``no``) if the whole interval lies below. Else it is unclear, and takes more audits.
+    It is a leak (``yes``) if the whole interval lies above nothing. Its lower limit is the least of what is left where
+    pools have brought `_POOLS`, or what was once given back has come back; where the `_STEPS` greatest rises were
+    steps; and where only what came in the later half goes on. It is none (``no``) if the whole interval lies below
+    what matters. Else it is unclear, and `Leak.more` iterations like these would tell.
     """
-    by_series: dict[int, list[Audit]] = {}
+    by_process: dict[int, list[Audit]] = {}
     for audit in audits:
         if audit.lasting is not None:
-            by_series.setdefault(audit.series, []).append(audit)
-    series = [of_one[max(1, len(of_one) // _WARM_UP) :] for of_one in by_series.values()]
+            by_process.setdefault(audit.series, []).append(audit)
+    series = [of_one for of_one in by_process.values() if len(of_one) > 1]
     points = _points(series, lambda audit: audit.lasting or 0)
-    whole, steady = growth(points), growth(map(without_greatest_rise, points))
-    if whole is None or steady is None:
+    settled = [of_one[max(1, len(of_one) // _WARM_UP) :] for of_one in points]
+    found, cautious, whole = growth(settled), growth(settled, cautious=True), growth(points)
+    if found is None or cautious is None or whole is None:
         return None
-    if whole.high95 < _MATTERS:
-        return Leak("no", whole.slope, whole.low95, whole.high95, None)
-    is_leak = whole.low95 > _MATTERS and steady.slope > whole.slope / 3
-    return Leak("yes" if is_leak else "unclear", whole.slope, whole.low95, whole.high95, _fastest(series))
+    span = sum(of_one[-1][0] - of_one[0][0] for of_one in points)
+    left = min(found.low95, _surely(points, whole, span))
+    low = min(found.low95, max(left, 0.0))  # nothing else may have brought more than what there is
+    high = cautious.high95 + _wanders(settled, found.slope) / span
+    bucket = _fastest(series) if high >= _MATTERS or low > 0 else None
+    if low > 0:
+        return Leak("yes", found.slope, low, high, bucket)
+    if high < _MATTERS:
+        return Leak("no", found.slope, low, high, bucket)
+    return Leak("unclear", found.slope, low, high, bucket, _more(found.slope, left, high, span))
+
+
+def _surely(points: Sequence[Sequence[tuple[float, float]]], whole: Growth, span: float) -> float:
+    """Return the slope that is left of a growth beside each of the other things that may have brought it."""
+    noise = _noise(points)
+    rise = _risen(points)
+    later = _risen([of_one[len(of_one) // 2 :] for of_one in points])
+    rises = sorted(after - before for of_one in points for (_, before), (_, after) in pairwise(of_one))
+    steps = rises[-max(_STEPS, len(points)) :]
+    bounded = sum(max(_POOLS, _fall([y for _, y in of_one]) - _NOISE_FALLS * noise) for of_one in points)
+    beside = [
+        whole.low95 - bounded / span,
+        rise.slope - _QUANTILE * noise * math.sqrt(rise.doubt) / rise.span - bounded / span,
+        (rise.height - sum(steps) - _QUANTILE * noise * math.sqrt(rise.doubt + 2 * len(steps))) / rise.span,
+        later.slope - _QUANTILE * noise * math.sqrt(later.doubt) / later.span,
+    ]
+    return min([*beside, 0.0] if later.slope < _STEADY * rise.slope else beside)
+
+
+def _risen(points: Iterable[Sequence[tuple[float, float]]]) -> _Rise:
+    """Return the rise of several series, each between the means of its first and of its last counts."""
+    height = span = doubt = 0.0
+    for of_one in points:
+        if len(of_one) > 1:
+            ends = max(1, min(_ENDS, len(of_one) // 4))
+            (x0, y0), (x1, y1) = (
+                [fmean(values) for values in zip(*part, strict=True)] for part in (of_one[:ends], of_one[-ends:])
+            )
+            height, span, doubt = height + y1 - y0, span + x1 - x0, doubt + 2 / ends
+    return _Rise(height, span or math.inf, doubt)
+
+
+def _noise(points: Iterable[Sequence[tuple[float, float]]]) -> float:
+    """Return the standard deviation of a count about what it is, by the median: a few steps do not change it."""
+    rises = [after - before for of_one in points for (_, before), (_, after) in pairwise(of_one)]
+    usual = median(rises)
+    return 1.4826 * median(abs(rise - usual) for rise in rises) / math.sqrt(2)  # of the normal distribution
+
+
+def _wanders(points: Sequence[Sequence[tuple[float, float]]], slope: float) -> float:
+    """Return by how much more than noise does counts rise or fall beside a line of this slope: cycles, and the like."""
+    beside = [[y - slope * x for x, y in of_one] for of_one in points]
+    noise = _WANDERS_FROM * _noise(points)
+    return sum(max(0.0, _fall(left) - noise, _fall([-each for each in left]) - noise) for left in beside)
+
+
+def _fall(values: Iterable[float]) -> float:
+    """Return the deepest fall below what was before."""
+    highest, deepest = -math.inf, 0.0
+    for value in values:
+        highest = max(highest, value)
+        deepest = max(deepest, highest - value)
+    return deepest
+
+
+def _more(slope: float, low: float, high: float, span: float) -> int:
+    """Return about how many more iterations would tell: what else may have brought a growth is spread over more."""
+    leak = span * (slope - low) / slope if slope > 0 else math.inf
+    none = span * (high - slope) / (_MATTERS - slope) if slope < _MATTERS else math.inf
+    return math.ceil(max(min(leak, none) - span, span / 4))
 
 
 def _points(series: Iterable[Sequence[Audit]], count: Callable[[Audit], int]) -> list[list[tuple[float, float]]]:

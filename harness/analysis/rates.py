@@ -78,15 +78,18 @@ class Growth:
 
 _LEAST_FREEDOM: Final = 4
 """Fewer degrees of freedom, as of five points, cannot tell a line from a curve that flattens."""
+_MOST_ALIKE: Final = 0.98
 
 
-def growth(series: Iterable[Sequence[tuple[float, float]]]) -> Growth | None:
+def growth(series: Iterable[Sequence[tuple[float, float]]], *, cautious: bool = False) -> Growth | None:
     """Return the slope that several series of (x, y) have in common, each about a level of its own; None if too short.
 
     Least squares within the series. A count that steps up once and stays, or wanders, is no growth, and yet fits a line
     better than chance would; it gives itself away by residuals that resemble their neighbours. So the points count for
     as many as are independent, n (1 - r) / (1 + r) by the residuals' lag-1 correlation r, both in the standard error
-    and in the degrees of freedom (Santer et al. 2000, doi:10.1029/1999JD901105).
+    and in the degrees of freedom (Santer et al. 2000, doi:10.1029/1999JD901105). Of few points r comes out too small,
+    by (2 + 4 r) / n about a line (Marriott and Pope 1954); that is put right where r is beyond chance, for who asks
+    to be `cautious`.
     """
     centred = [_centred(points) for points in series if len(points) > 1]
     flat = [point for points in centred for point in points]
@@ -98,6 +101,9 @@ def growth(series: Iterable[Sequence[tuple[float, float]]]) -> Growth | None:
     residuals = [[y - slope * x for x, y in points] for points in centred]
     squares = sum(e * e for left in residuals for e in left)
     alike = sum(a * b for left in residuals for a, b in pairwise(left)) / squares if squares else 0.0
+    put_right = (len(flat) * alike + 2) / (len(flat) - 4)
+    if cautious and put_right > 1 / math.sqrt(len(flat)):
+        alike = min(put_right, _MOST_ALIKE)
     independent = len(flat) * (1 - max(alike, 0.0)) / (1 + max(alike, 0.0))
     freedom = max(independent - lost, 1.0)
     from scipy.special import stdtrit  # noqa: PLC0415 — as above: only a run with audits waits for it

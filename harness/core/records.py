@@ -231,6 +231,8 @@ class Leak:
     high95: float
     bucket: str | None
     """The function that makes those that grow most; None where nothing grows."""
+    more: int | None = None
+    """About how many more iterations would tell, where it is unclear."""
 
 
 @dataclass(frozen=True)

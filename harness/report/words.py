@@ -130,7 +130,9 @@ def graph_line(graph: GraphState) -> str:
 def leak_line(leak: Leak) -> str:
     """Return whether goroutines leak, and how many."""
     grown = f"{leak.per_iteration:.2g} goroutines an iteration, 95 % interval {leak.low95:.2g} to {leak.high95:.2g}"
-    return f"{leak.verdict}: {grown}" + (f", most of them made by {leak.bucket}" if leak.bucket else "")
+    made = f", most of them made by {leak.bucket}" if leak.bucket else ""
+    more = f"; about {leak.more:,} more iterations would tell" if leak.more else ""
+    return f"{leak.verdict}: {grown}{made}{more}"
 
 
 def finding_line(finding: Finding) -> str:

@@ -1,1 +1,1 @@
-"""Worlds whose truth is known, made without a line of what is to be tried on them."""
+"""Worlds with a known truth, which share no code with `harness.analysis`, and what is said of what they produce."""
