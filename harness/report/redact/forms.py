@@ -1,0 +1,144 @@
+"""What secrets look like by themselves: the issuers' prefixes, keys in PEM, and plain randomness."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import yaml
+
+from harness.report.redact.found import Found
+
+_TABLE: Final = Path(__file__).with_name("forms.yaml")
+_PEM_BYTES: Final = 65_536
+"""How far the end of a key is looked for."""
+_PEM: Final = re.compile(rb"-----BEGIN[ A-Z0-9_-]{0,100}?PRIVATE KEY(?: BLOCK)?-----")
+_PEM_LINES: Final = re.compile(rb"(?:[A-Za-z0-9+/=]|\\{1,8}[nr]|[\s\"',:;-]){0,65536}+")
+_MANIFEST_BYTES: Final = 1000
+_KIND_SECRET: Final = re.compile(rb"kind\\?[\"']?:[ \t]{0,4}\\?[\"']?Secret\b")
+_SECRET_DATA: Final = re.compile(rb"(?<![A-Za-z])(?:data|stringData)\\?[\"']?:(?=[\s{\\])")
+_SECRET_ENTRY: Final = re.compile(
+    rb"[\w.-]{1,64}\\?[\"']?:[ \t]{0,4}\\?[\"']?(?P<value>[A-Za-z0-9+/]{8,400}+={0,3})(?=[\s\"'\\,}]|$)"
+)
+_LONG_WORD: Final = re.compile(rb"[\w.~+/=:-]{14,}+")
+_RANDOM: Final = re.compile(rb"[A-Za-z0-9_-]{32,512}+")
+_DIGITS: Final = re.compile(rb"[0-9]")
+_CAPITALS: Final = re.compile(rb"[A-Z]")
+_CHANGES: Final = re.compile(rb"(?<=[a-z])[A-Z0-9]|(?<=[A-Z])[a-z0-9]|(?<=[0-9])[A-Za-z]")
+_BEFORE_NO_SECRET: Final = (b"sha1-", b"sha256-", b"sha384-", b"sha512-", b"SHA256:", b"h1:", b"_state=")
+"""Digests, and where a registry's upload stands."""
+
+
+def _escaped(literal: str) -> str:
+    """Return the start of an expression for what begins with `literal`, and is not the inside of a longer word.
+
+    A literal that ends in a mark is clear enough to be found in the middle of one.
+    """
+    quoted = re.escape(literal)
+    if len(literal) >= 4 and not literal[-1].isalnum():
+        return quoted
+    return rf"{quoted}(?:(?<![\w-]{quoted})|(?<=\\[nrtbf]{quoted})|(?<=%[0-9A-Fa-f][0-9A-Fa-f]{quoted}))"
+
+
+@dataclass(frozen=True)
+class Form:
+    """One form of one kind of secret."""
+
+    kind: str
+    needed: bytes
+    """What a text must have for it to be looked for; in any case where it is in lower case."""
+    is_word: bool
+    """Whether it is part of one long word."""
+    written: str
+    """An expression. Its first group that matches is the secret; without one, all of it is."""
+
+    def found(self, text: bytes) -> Iterator[Found]:
+        """Yield where it stands."""
+        for match in _expression(self.written).finditer(text):
+            yield Found(*match.span(match.lastindex or 0), self.kind)
+
+
+@cache
+def _expression(written: str) -> re.Pattern[bytes]:
+    """Return an expression to use; most are not needed in most texts, and all take a second to be made."""
+    return re.compile(written.encode())
+
+
+@dataclass(frozen=True)
+class Table:
+    """`forms.yaml`."""
+
+    forms: tuple[Form, ...]
+    named_for: tuple[bytes, ...]
+    """Services whose keys have no form."""
+
+
+@cache
+def table() -> Table:
+    """Return what is in `forms.yaml`."""
+    written = yaml.safe_load(_TABLE.read_text())
+    forms = [
+        Form(kind, literal.encode(), True, f"{_escaped(literal)}{then}")
+        for kind, tails in written["begins"].items()
+        for then, literals in tails.items()
+        for literal in map(str, literals)
+    ]
+    forms += [
+        Form(kind, needed.encode(), False, whole)
+        for kind, wholes in written["has"].items()
+        for needed, whole in wholes.items()
+    ]
+    return Table(tuple(forms), tuple(name.encode() for name in written["named_for"]))
+
+
+def formed(text: bytes) -> Iterator[Found]:
+    """Yield what has the form of a secret, whatever stands around it."""
+    lowered, words = text.lower(), b" ".join({*_LONG_WORD.findall(text)})  # a log has the same words again and again
+    for form in table().forms:
+        if form.needed in (words if form.is_word else lowered if form.needed.islower() else text):
+            yield from form.found(text)
+    yield from _keys(text)
+    yield from _kubernetes(text)
+
+
+def _keys(text: bytes) -> Iterator[Found]:
+    """Yield private keys in PEM, between their first line and their last; of one that is cut off, what there is."""
+    at = 0
+    while match := _PEM.search(text, at):
+        end = text.find(b"-----END", match.end(), match.end() + _PEM_BYTES)
+        if end < 0:
+            lines = _PEM_LINES.match(text, match.end())
+            end = lines.end() if lines else match.end()
+        if end > match.end():
+            yield Found(match.end(), end, "private key")
+        at = end
+
+
+def _kubernetes(text: bytes) -> Iterator[Found]:
+    """Yield the values of a Kubernetes secret, whatever their names; its kind stands before its data or after it."""
+    at = 0
+    for data in _SECRET_DATA.finditer(text):
+        start, end = data.end(), data.end() + _MANIFEST_BYTES
+        if start < at or not _KIND_SECRET.search(text, max(0, start - _MANIFEST_BYTES), end):
+            continue
+        for entry in _SECRET_ENTRY.finditer(text, start, end):
+            yield Found(*entry.span("value"), "Kubernetes secret")
+            at = entry.end()
+
+
+def random_words(text: bytes, start: int, end: int) -> Iterator[Found]:
+    """Yield long words that no person and no encoding of digests makes: all kinds of letters, thoroughly mixed."""
+    for match in _RANDOM.finditer(text, start, end):
+        before = text[max(0, match.start() - 7) : match.start()]
+        if is_random(match[0]) and not before.endswith(_BEFORE_NO_SECRET):
+            yield Found(*match.span(), "random word")
+
+
+def is_random(word: bytes) -> bool:
+    """Whether a word mixes upper and lower case and digits as chance does, and names do not."""
+    if word.islower() or word.isupper() or word.startswith((b"sha256-", b"sha512-", b"sha1-", b"sha384-")):
+        return False
+    digits, capitals = len(_DIGITS.findall(word)), len(_CAPITALS.findall(word))
+    return digits >= 3 and capitals >= 3 and len(_CHANGES.findall(word)) >= 0.42 * len(word)

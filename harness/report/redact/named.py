@@ -1,0 +1,101 @@
+"""Values behind names that say they are secret: ``NPM_TOKEN=…``, ``"password": "…"``, headers, flags."""
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from typing import Final
+
+from harness.report.redact.forms import table
+from harness.report.redact.found import Found
+from harness.report.redact.names import is_secret, is_sure, words_of
+from harness.report.redact.values import NO_WORD, PATH, QUOTE, Place, value_at
+
+_NAME_BYTES: Final = 64
+_IN_NAMES: Final = re.compile(rb"pw|pass|secret|token|cred|auth|key|cookie|dsn|webhook|signature|sig|code")
+"""One of these is in every name of a secret; the rest of a name is looked at only there."""
+_LETTERS: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.%-"
+_AFTER: Final = re.compile(
+    rb"(?P<rest>[\w-]{0,40}+)"
+    rb"(?P<close>\\{0,15}[\"'`]\]?|\]|)"
+    rb"(?P<between>"
+    rb"(?:[ \t]{1,4}|:[ \t]{0,4})(?:string|str|String|var(?:char)?)[ \t]{0,4}:?=[ \t]{0,16}+"  # var token string = …
+    rb"|[ \t]{0,8}+(?:=>|->|(?:\?\??|\|\||[.+:!]{1,3})?={1,3}|:{1,3}(?!/)|\|\||%3[aAdD])[ \t]{0,16}+"  # NAME=…
+    rb"(?:\r?\n[ \t]{1,40}+(?=\\{0,15}[\"']))?"  # … on the next line
+    rb"|[,/>\s]{0,40}+<?[ \t]{0,4}\\{0,15}[\"']?[vV]alue\\{0,15}[\"']?[ \t]{0,4}[:=][ \t]{0,4}"  # "X", "value": …
+    rb"|,[ \t]{0,4}(?=\\{0,15}[\"'])"  # "--password", "…"
+    rb"|>\s{0,40}+"  # <password>…
+    rb"|[ \t]{1,16}+(?![-=:|&<>;#])"  # --password …, ENV X …
+    rb")"
+)
+_INTRODUCES: Final = re.compile(
+    rb"(?:^|[\s\[(\"';])(?:ENV|ARG|LABEL|env|set|setenv|setx|config set|export|set[ \t]{1,4}-[a-zA-Z]{1,4})"
+    rb"[ \t]{1,8}\S{0,200}$"
+)
+_NETRC: Final = re.compile(rb"(?:login|user|machine)[ \t]{1,8}\S{1,200}[ \t]{1,8}$")
+_PARAMETERS: Final = frozenset({"key", "sig", "code", "signature"})
+"""Names that say so in an address alone: ``?key=…``."""
+
+
+def named(text: bytes) -> Iterator[Found]:
+    """Yield the values behind names that say so; the name itself stays."""
+    lowered, at = text.lower(), 0
+    while match := _IN_NAMES.search(lowered, at):
+        at = match.end()
+        after = _AFTER.match(text, at)
+        if not after:
+            continue
+        before = text[max(0, match.start() - _NAME_BYTES) : match.start()]
+        start = match.start() - len(before) + len(before.rstrip(_LETTERS))
+        found = _behind(text, start, after)
+        if found:
+            yield found
+            at = max(at, found.end)
+    yield from _of_services(text, lowered)
+
+
+def _behind(text: bytes, start: int, after: re.Match[bytes]) -> Found | None:
+    """Return the value behind a name that begins at `start`."""
+    name, between = text[start : after.end("rest")].decode("ascii", "replace"), after["between"]
+    lead = text[max(0, start - 1) : start]
+    if lead == b"\\" and name[:1] in "nrt":
+        name = name[1:]  # a line's end, as JSON writes it
+    if "%" in name:
+        name = name.rpartition("%")[2][2:]
+    is_parameter = (lead in {b"?", b"&"} or b"%3" in between) and (words_of(name) or [""])[-1] in _PARAMETERS
+    if not is_parameter and not is_secret(name.rpartition(".")[2]):
+        return None
+    place = Place(text, start, name, between, after.end())
+    return value_at(place) if _is_followed(place, lead, is_closed=bool(after["close"])) else None
+
+
+def _is_followed(place: Place, lead: bytes, *, is_closed: bool) -> bool:
+    """Whether what comes after a name is its value, as it surely is behind ``=`` and ``:``."""
+    between = place.between
+    if between.startswith(b">"):
+        return lead == b"<"
+    if between.startswith(b",") and b"alue" not in between and not place.name.startswith("-"):
+        argument = QUOTE.match(place.text, place.begin)  # setProperty("NAME", "…")
+        return bool(is_closed and argument and (is_sure(place.name) or NO_WORD.match(place.text, argument.end())))
+    if between.isspace() and not place.name.startswith("--"):
+        before = place.text[max(0, place.start - 210) : place.start].rpartition(b"\n")[2]
+        return bool(_INTRODUCES.search(before) or _NETRC.search(before))
+    return True
+
+
+@cache
+def _behind_service(name: bytes) -> re.Pattern[bytes]:
+    return re.compile(
+        rb"%b%b[ \t\w.-]{0,24}[\"'\s]{0,3}(?:=>|:{1,3}=|\|\||\?=|[=:>,])[`\"'\s=]{0,5}(?P<value>[\w.=/+-]{15,150}+)"
+        % (b"(?<![a-z])" if len(name) < 6 else b"", name)  # a short one is part of other words
+    )
+
+
+def _of_services(text: bytes, lowered: bytes) -> Iterator[Found]:
+    """Yield long values with digits behind names of services whose keys have no form of their own."""
+    for service in table().named_for:
+        for match in _behind_service(service).finditer(lowered) if service in lowered else ():
+            value = text[slice(*match.span("value"))]
+            is_number = value.replace(b".", b"").isdigit()
+            digits = sum(value.count(each) for each in b"0123456789")
+            if digits >= 3 and not is_number and not PATH.match(value) and b"/" not in value[:3]:
+                yield Found(*match.span("value"), "key of a service")

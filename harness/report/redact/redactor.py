@@ -1,0 +1,154 @@
+"""The one door: every text that leaves this machine goes through a `Redactor`."""
+
+import base64
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields, is_dataclass, replace
+from enum import Enum
+from itertools import chain
+from typing import Any, Final
+
+from harness.report.redact.addresses import USER, logins
+from harness.report.redact.forms import formed, random_words
+from harness.report.redact.found import Found, apart
+from harness.report.redact.known import PLACEHOLDER, forms_of, known
+from harness.report.redact.named import named
+from harness.report.redact.names import is_secret
+from harness.report.redact.values import KIND, MARK
+
+REDACTED: Final = MARK.decode()
+"""Plain text in YAML and JSON alike, so that what is cleaned can still be read."""
+_DEPTH: Final = 3
+"""How often encoded text is looked for in what was encoded."""
+_ENCODED: Final = re.compile(rb"(?P<value>[A-Za-z0-9+/_-]{16,}+={0,2})")
+_SHORT_OUTPUT: Final = re.compile(rb"(?<=\"data\":)[ ]?\"(?P<value>[A-Za-z0-9+/]{4,15}+={0,2})\"")
+"""A step's output in a progress stream is in base64, however short it is."""
+_WORDS_ONLY: Final = re.compile(rb"[a-z/_-]+$|[A-Za-z/]{1,20}$|[0-9a-f]+$")
+_MASK: Final = b"*"
+_ILLEGIBLE: Final = bytes({*range(256)} - {*range(32, 127), 9, 10, 13})
+_LEGIBLE: Final = 0.6
+"""The share of letters in data that has texts in it; of what is drawn by chance, 98 of 256 are letters."""
+
+
+class Redactor:
+    """Takes secrets out of texts: those that are known, and what by name or form is one.
+
+    It takes time linear in what it reads. What it took out is counted, by kind, in `taken`.
+
+    Args:
+        values: known secrets, which go wherever they stand and in whatever form; ``{iteration}`` in one is any number.
+    """
+
+    def __init__(self, values: Iterable[str] = ()) -> None:
+        self._known = forms_of(sorted(set(values)))
+        self.taken: Counter[str] = Counter()
+
+    def clean(self, text: str) -> str:
+        """Return a text without secrets."""
+        return self.clean_bytes(text.encode(errors="surrogatepass"), keep_length=False).decode(errors="surrogatepass")
+
+    def clean_bytes(self, content: bytes, *, keep_length: bool | None = None) -> bytes:
+        """Return a file's content without secrets.
+
+        What has a NUL byte in it may be read by offsets, so there each secret is overwritten and the length kept;
+        `keep_length` says otherwise.
+        """
+        keep = b"\0" in content if keep_length is None else keep_length
+        found = [*self._found(content, _DEPTH, keep)]
+        for each in found:
+            self.taken[each.kind] += each.count
+        return _replaced(content, found, keep)
+
+    def tree(self, value: Any, name: str = "") -> Any:
+        """Return plain data or a record without secrets: in a mapping also those whose key says that they are."""
+        if is_dataclass(value) and not isinstance(value, type):
+            return replace(value, **{each.name: self.tree(getattr(value, each.name)) for each in fields(value)})
+        if isinstance(value, Mapping):
+            return {key: self.tree(item, str(key)) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return type(value)(self.tree(item, name) for item in value)
+        if value is None or isinstance(value, bool | Enum):
+            return value
+        if name and is_secret(name):
+            self.taken[KIND] += 1
+            return REDACTED + "".join(PLACEHOLDER.findall(str(value)))  # builds differ as they did
+        return self.clean(value) if isinstance(value, str) else value
+
+    def _found(self, text: bytes, depth: int, keep: bool) -> Iterator[Found]:
+        """Yield what is to go, apart from each other and in order."""
+        found = (
+            known(text, self._known),
+            named(text),
+            formed(text),
+            logins(text),
+            self._in_long_words(text, depth, keep),
+        )
+        return apart(chain(*found))
+
+    def _in_long_words(self, text: bytes, depth: int, keep: bool) -> Iterator[Found]:
+        """Yield texts in base64 that have secrets in them, each with what it is without; of other words, the random."""
+        for word in chain(_ENCODED.finditer(text), _SHORT_OUTPUT.finditer(text)):
+            decoded = _decoded(word["value"]) if depth else None
+            if decoded is None:
+                yield from random_words(text, *word.span("value"))
+                continue
+            kept = keep or not _is_text(decoded)
+            if inner := [*self._found(decoded, depth - 1, kept)]:
+                again = _encode(_replaced(decoded, inner, kept), like=word["value"])
+                yield Found(*word.span("value"), inner[0].kind, again, sum(each.count for each in inner))
+
+
+def redact(text: str, values: Iterable[str] = ()) -> str:
+    """Return a text without secrets, of which no run is known; `values` are known ones."""
+    return Redactor(values).clean(text)
+
+
+def secrets_in(text: str) -> set[str]:
+    """Return what by name or form is a secret in a text."""
+    content = text.encode(errors="surrogatepass")
+    found = apart([*named(content), *formed(content), *logins(content)])
+    return {content[each.start : each.end].decode(errors="replace") for each in found if each.kind != USER}
+
+
+def _replaced(text: bytes, found: Iterable[Found], keep: bool) -> bytes:
+    pieces, at = [], 0
+    for each in found:
+        size = each.end - each.start
+        instead = each.instead if each.instead is not None else _MASK * size if keep else MARK
+        if keep and len(instead) != size:
+            instead = _MASK * size
+        pieces += [text[at : each.start], instead]
+        at = each.end
+    return b"".join([*pieces, text[at:]])
+
+
+def _decoded(written: bytes) -> bytes | None:
+    """Return what a word in base64 says: a text, or data with texts in it; None where it says nothing."""
+    if _WORDS_ONLY.match(written):
+        return None
+    bare = written.rstrip(b"=").translate(_STANDARD)
+    bare = bare[: len(bare) - (len(bare) % 4 == 1)]
+    decoded = base64.b64decode(bare + b"=" * (-len(bare) % 4))
+    legible = len(decoded.translate(None, _ILLEGIBLE))
+    return decoded if legible >= _LEGIBLE * len(decoded) or _is_text(decoded) else None
+
+
+def _is_text(decoded: bytes) -> bool:
+    try:
+        text = decoded.decode()
+    except UnicodeDecodeError:
+        return False
+    return sum(not letter.isprintable() and not letter.isspace() for letter in text) <= len(text) // 8
+
+
+def _encode(decoded: bytes, *, like: bytes) -> bytes:
+    """Return a text in base64, in the alphabet and with the padding that another one has."""
+    encoded = base64.b64encode(decoded)
+    if b"-" in like or b"_" in like:
+        encoded = encoded.translate(_FOR_ADDRESSES)
+    return encoded if like.endswith(b"=") or len(like) % 4 == 0 else encoded.rstrip(b"=")
+
+
+_STANDARD: Final = bytes.maketrans(b"-_", b"+/")
+_FOR_ADDRESSES: Final = bytes.maketrans(b"+/", b"-_")
