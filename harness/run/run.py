@@ -29,6 +29,7 @@ from harness.run.observer import Reporter
 from harness.run.plan import Plan
 from harness.run.session import Session
 from harness.scenario import Scenario, dump
+from harness.store.dockerfiles import keep_dockerfiles
 from harness.store.folder import RunFolder
 from harness.store.resume_point import NOTHING_YET, ResumePoint
 
@@ -66,6 +67,8 @@ class Run:
         """Run it from the folder's first file to the summary."""
         self.audience.doing(f"starting a daemon of {self.plan.toolchain.spec}")
         (self.folder.path / "scenario.yaml").write_text(dump(self.scenario))
+        builds = (actor for actor in self.scenario.actors if isinstance(actor, Build) and actor.dockerfile)
+        keep_dockerfiles(self.folder.path, [Path(str(build.dockerfile)) for build in builds])
         self.folder.write_json("run.json", self.story)
         self.folder.reserve()
         began = anyio.current_time()

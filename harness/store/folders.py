@@ -102,7 +102,7 @@ def new_folder(parent: Path, *parts: str, kind: str = "", option: str = "--resul
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     path = parent / f"{f'{kind}-' if kind else ''}{stamp}-{secrets.token_hex(2)}"
     try:
-        path.mkdir(parents=True)
+        path.mkdir(mode=0o700, parents=True)  # what is built may print secrets; logs of it are the owner's alone
         for part in parts:
             (path / part).mkdir()
     except OSError as error:

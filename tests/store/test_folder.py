@@ -570,3 +570,16 @@ def test_who_looks_does_not_lock_out(tmp_path: Path) -> None:
             pass
     leaves.join()
     assert not folder.is_locked
+
+
+def test_a_folder_is_its_owners(tmp_path: Path) -> None:
+    """What builds print is in a run's folder, so nobody else may look; those above it are as usual."""
+    folder = RunFolder.create(tmp_path / "results", "s")
+    assert folder.path.stat().st_mode & 0o777 == 0o700
+    assert folder.path.parent.stat().st_mode & 0o777 == 0o777 & ~_umask()
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

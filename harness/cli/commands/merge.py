@@ -1,6 +1,7 @@
 """`repro merge`: runs from several hosts, added up."""
 
 import json
+import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -62,8 +63,10 @@ def merge_(
 def _write(output: Path, folders: Sequence[RunFolder], members: Sequence[Member], summary: Summary) -> None:
     """Write a folder that `repro show` reads; the records stay with the runs."""
     try:
-        output.mkdir(parents=True)
+        output.mkdir(mode=0o700, parents=True)
         (output / "scenario.yaml").write_text((folders[0].path / "scenario.yaml").read_text())
+        if (folders[0].path / "dockerfiles").is_dir():
+            shutil.copytree(folders[0].path / "dockerfiles", output / "dockerfiles")
     except FileExistsError as error:
         raise Occupied(output) from error
     except OSError as error:
