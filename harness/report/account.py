@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,11 +11,9 @@ from harness.analysis.survival import Survival, kaplan_meier
 from harness.buildkit.goroutines.buckets import buckets_of
 from harness.buildkit.goroutines.model import Bucket
 from harness.buildkit.progress import told
-from harness.core.errors import StoreError
 from harness.core.records import Finding, Summary
-from harness.report.bundle import secret_arguments
+from harness.report.door import redactor_of, scenario_of
 from harness.report.issue import versions
-from harness.report.redact import redact
 from harness.report.words import facts, facts_so_far, finding_line, headline
 from harness.scenario.dump import export_hang_of
 from harness.store import aggregate
@@ -75,7 +72,7 @@ class Account:
     command: str
     versions: str
     clean: Callable[[str], str]
-    """Takes the scenario's secrets out of a text."""
+    """The door that every text of the report goes through."""
 
 
 def account_of(folder: RunFolder) -> Account:
@@ -84,9 +81,10 @@ def account_of(folder: RunFolder) -> Account:
     Raises:
         StoreError: its records cannot be read.
     """
-    story, summary = folder.read_json("run.json"), folder.summary()
-    scenario = _scenario(folder)
-    clean = partial(redact, values=secret_arguments(yaml.safe_load(scenario) or {}))
+    redactor = redactor_of(folder.path)
+    clean = redactor.clean
+    story, summary = folder.read_json("run.json"), redactor.tree(folder.summary())
+    scenario = yaml.safe_dump(redactor.tree(scenario_of(folder.path)), sort_keys=False, allow_unicode=True, width=120)
     verdict, because = headline(folder, summary, story)
     findings, lives = folder.read(Finding), aggregate.lives(folder, export_hang_of(yaml.safe_load(scenario) or {}))
     found = facts(folder, summary, story) if summary else facts_so_far(folder, story)
@@ -107,16 +105,9 @@ def account_of(folder: RunFolder) -> Account:
         untold_findings=max(0, len(findings) - _LINES),
         scenario=clean(scenario),
         command=clean(" ".join(story["argv"][1:])),
-        versions=versions(story),
+        versions=clean(versions(story)),
         clean=clean,
     )
-
-
-def _scenario(folder: RunFolder) -> str:
-    try:
-        return (folder.path / "scenario.yaml").read_text()
-    except OSError as error:
-        raise StoreError(folder.path / "scenario.yaml", f"cannot be read: {error.strerror}") from error
 
 
 def evidence_of(folder: RunFolder, finding: Finding, clean: Callable[[str], str]) -> Evidence:

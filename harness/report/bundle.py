@@ -3,7 +3,9 @@
 import io
 import tarfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,18 +16,17 @@ from harness.buildkit.goroutines.buckets import buckets_of
 from harness.buildkit.goroutines.model import Bucket
 from harness.core.errors import StoreError, UsageError
 from harness.core.records import Finding
+from harness.report.door import Withheld, content_of, dockerfiles_of, is_binary, redactor_of, scenario_of
 from harness.report.issue import issue, issue_of_capture
-from harness.report.redact import is_secret, redact
+from harness.report.redact import Redactor, is_secret
+from harness.store.dockerfiles import left_out, places_of
 from harness.store.folder import RunFolder
-from harness.store.folders import require_no_way_out
+from harness.store.folders import lies_in, require_no_way_out
 
 ATTACHMENT_LIMIT: Final = 25_000_000
 """Bytes that GitHub takes as one attachment."""
 _ROOM: Final = ATTACHMENT_LIMIT - 1_000_000
 """What files may come to, compressed; the rest is for headers and for the text that names what was left out."""
-_LOG_BYTES: Final = 20_000_000
-_HISTORY: Final = "history"
-"""What is in the names of files that hold every build's arguments, in a form that nothing can be taken out of."""
 
 
 class Unfinished(UsageError):
@@ -35,116 +36,162 @@ class Unfinished(UsageError):
         super().__init__(f"{run} has no summary: it still goes on, or died; there is no verdict to hand over")
 
 
-def bundle(run: RunFolder, target: Path) -> dict[str, str]:
-    """Write the archive of a finished run; return what is not in it, and why.
+@dataclass(frozen=True)
+class Bundle:
+    """What was packed, for who is about to send it."""
+
+    omitted: Mapping[str, str]
+    """Files that are not in it, and why."""
+    taken: Mapping[str, int]
+    """How many secrets were taken out, by kind."""
+    binary: Sequence[str]
+    """Files in it that nobody can read through: what is known was overwritten in them, what is not may be there."""
+    kept: Sequence[str]
+    """Build arguments whose values are in it, as their names do not say that they are secret."""
+
+
+def bundle(run: RunFolder, target: Path, *, databases: bool = False, hidden: Collection[str] = ()) -> Bundle:
+    """Write the archive of a finished run, without secrets.
+
+    Args:
+        run: the run.
+        target: the archive.
+        databases: pack also those that hold the arguments and commands of builds.
+        hidden: names of build arguments that are secret though their names do not say so.
 
     Raises:
         Unfinished: the run has no verdict.
         StoreError: a file cannot be read or written.
+        LeadsOut: a link in it leads out of it.
     """
     require_no_way_out(run.path)
     summary, story = run.summary(), run.read_json("run.json")
     if summary is None:
         raise Unfinished(run.path)
-    written: dict[str, Any] = yaml.safe_load((run.path / "scenario.yaml").read_text())
-    secrets = secret_arguments(written)
-    dockerfiles = _take_along(written)
-    scenario = yaml.safe_dump(written, sort_keys=False, allow_unicode=True, width=120)
-    chosen: dict[str, bytes] = {f"{summary.scenario}.yaml": redact(scenario, secrets).encode()}
-    omitted = _choose((*dockerfiles, *_files(run.path)), secrets, chosen)
+    redactor, written = redactor_of(run.path, hidden=hidden), scenario_of(run.path)
+    dockerfiles, omitted = _take_along(run.path, written)
+    scenario = yaml.safe_dump(redactor.tree(written), sort_keys=False, allow_unicode=True, width=120)
+    scenario = redactor.clean(scenario)
+    packing = _Packing(redactor, databases, omitted, {f"{summary.scenario}.yaml": scenario.encode()})
+    packing.take(chain(dockerfiles, _files(run.path)))
     findings = run.read(Finding)
     evidence = run.path / "findings" / str(findings[0].iteration) if findings else None
     text = issue(summary, story, scenario, findings, _captured(evidence), omitted)
-    chosen = {"ISSUE.md": redact(text, secrets).encode()} | _read_at_once(evidence) | chosen
-    top = f"{summary.scenario}-{run.name}"
-    _write(target, top, chosen)
-    return omitted
+    packing.write(target, f"{summary.scenario}-{run.name}", text, evidence)
+    arguments = {name for actor in _actors(written) for name in actor.get("args") or {} if not is_secret(name)}
+    return packing.result(sorted(arguments.difference(hidden)))
 
 
-def bundle_capture(folder: Path, target: Path) -> dict[str, str]:
-    """Write the archive of a capture; return what is not in it, and why.
+def bundle_capture(folder: Path, target: Path, *, databases: bool = False) -> Bundle:
+    """Write the archive of a capture, without secrets.
 
     Raises:
         StoreError: a file cannot be read or written.
         LeadsOut: a link in it leads out of it.
     """
     require_no_way_out(folder)
-    written = RunFolder(folder)
-    story = written.read_json("daemon.json")
-    chosen: dict[str, bytes] = {}
-    omitted = _choose(((file.name, file) for file in sorted(folder.iterdir())), set(), chosen)
+    story = RunFolder(folder).read_json("daemon.json")
+    packing = _Packing(redactor_of(folder), databases)
+    packing.take((file.name, file) for file in sorted(folder.iterdir()) if file.is_file())
     diagnosis = diagnose_finding(folder, story["daemon"])
-    text = issue_of_capture(story, diagnosis, _captured(folder), omitted)
-    _write(target, folder.name, {"ISSUE.md": redact(text).encode()} | _read_at_once(folder) | chosen)
-    return omitted
+    text = issue_of_capture(story, diagnosis, _captured(folder), packing.omitted)
+    packing.write(target, folder.name, text, folder)
+    return packing.result(())
 
 
-def _choose(files: Iterable[tuple[str, Path]], secrets: set[str], chosen: dict[str, bytes]) -> dict[str, str]:
-    """Add files to the chosen ones, while there is room; return what was left out, and why."""
-    omitted: dict[str, str] = {}
-    room = _ROOM
-    for name, file in files:
-        if _HISTORY in file.stem and file.suffix == ".db":
-            omitted[name] = "it holds the arguments of every build, which cannot be taken out of it"
-            continue
-        content = _content(file, secrets)
-        size = len(zlib.compress(content))
-        if size > room:
-            omitted[name] = f"{size / 1e6:.1f} MB compressed, for which there was no room"
-            continue
-        room -= size
-        chosen[name] = content
-    return omitted
+@dataclass
+class _Packing:
+    """An archive as it is filled."""
 
+    redactor: Redactor
+    databases: bool
+    omitted: dict[str, str] = field(default_factory=dict)
+    chosen: dict[str, bytes] = field(default_factory=dict)
+    room: int = field(default_factory=lambda: _ROOM)
 
-def _write(target: Path, top: str, chosen: Mapping[str, bytes]) -> None:
-    try:
-        with tarfile.open(target, "w:gz") as archive:
-            for name, content in chosen.items():
-                entry = tarfile.TarInfo(f"{top}/{name}")
-                entry.size, entry.mode = len(content), 0o644
-                archive.addfile(entry, io.BytesIO(content))
-    except OSError as error:
-        raise StoreError(target, str(error.strerror)) from error
+    def take(self, files: Iterable[tuple[str, Path]]) -> None:
+        """Take files, by their names in the archive, while there is room."""
+        for name, file in files:
+            content = content_of(file, self.redactor, databases=self.databases)
+            if isinstance(content, Withheld):
+                self.omitted[name] = content.why
+                continue
+            size = len(zlib.compress(content))
+            if size > self.room:
+                self.omitted[name] = f"{size / 1e6:.1f} MB compressed, for which there was no room"
+                continue
+            self.room -= size
+            self.chosen[name] = content
+
+    def write(self, target: Path, top: str, text: str, evidence: Path | None) -> None:
+        """Write the archive; its first file is the text to send, which says also what was taken out."""
+        texts = {
+            name: self.redactor.clean(each) for name, each in {"ISSUE.md": text, **_read_at_once(evidence)}.items()
+        }
+        texts["ISSUE.md"] += self._listing()
+        try:
+            with tarfile.open(target, "w:gz") as archive:
+                for name, content in ({name: each.encode() for name, each in texts.items()} | self.chosen).items():
+                    entry = tarfile.TarInfo(f"{top}/{name}")
+                    entry.size, entry.mode = len(content), 0o644
+                    archive.addfile(entry, io.BytesIO(content))
+        except OSError as error:
+            raise StoreError(target, str(error.strerror)) from error
+
+    def result(self, kept: Sequence[str]) -> Bundle:
+        """Return what there is to say of it."""
+        return Bundle(self.omitted, dict(self.redactor.taken.most_common()), self._binary, kept)
+
+    @property
+    def _binary(self) -> list[str]:
+        return [name for name, content in self.chosen.items() if is_binary(content)]
+
+    def _listing(self) -> str:
+        taken = ", ".join(f"{kind} {count}" for kind, count in self.redactor.taken.most_common())
+        lines = ["", f"Taken out as secrets: {taken or 'nothing'}."]
+        if self._binary:
+            lines += ["", f"Binary, with what is known overwritten: {', '.join(f'`{name}`' for name in self._binary)}."]
+        return "\n".join([*lines, ""])
 
 
 def _files(run: Path) -> Iterator[tuple[str, Path]]:
     """Yield what there is to hand over, what matters most first: the first finding before all others."""
     first = ["summary.json", "run.json"]
-    folders = sorted((run / "findings").glob("*"), key=lambda path: int(path.name))
+    folders = sorted((run / "findings").glob("*"), key=_in_order)
     found = [*(run / name for name in first), *(file for folder in folders for file in sorted(folder.rglob("*")))]
     for file in (*found, *sorted((run / "daemon").rglob("*")), *sorted(run.glob("*.log"))):
         if file.is_file():
             yield str(file.relative_to(run)), file
 
 
-def _content(file: Path, secrets: set[str]) -> bytes:
-    """Return a file's content without secrets; of an overlong log its end; what is no text as it is."""
-    with file.open("rb") as stream:
-        if file.suffix == ".log":
-            stream.seek(max(0, file.stat().st_size - _LOG_BYTES))
-        content = stream.read()
-    if b"\0" in content:
-        return content
-    return redact(content.decode(errors="surrogateescape"), secrets).encode(errors="surrogateescape")
+def _in_order(folder: Path) -> tuple[bool, int, str]:
+    """Return what folders of findings are ordered by: their iteration; what is named otherwise comes last."""
+    is_iteration = folder.name.isascii() and folder.name.isdecimal() and len(folder.name) < 20
+    return not is_iteration, int(folder.name) if is_iteration else 0, folder.name
 
 
-def _take_along(written: dict[str, Any]) -> list[tuple[str, Path]]:
-    """Have a scenario name its Dockerfiles as they lie in the archive; return their files, by their names in it."""
-    found = []
-    for actor in written["actors"]:
-        source = Path(actor.get("dockerfile") or "")
-        if source.is_absolute() and source.is_dir():
-            actor["dockerfile"] = source.name
-            files = (file for file in sorted(source.rglob("*")) if file.is_file())
-            found += [(f"dockerfiles/{source.name}/{file.relative_to(source)}", file) for file in files]
-    return found
+def _take_along(run: Path, written: dict[str, Any]) -> tuple[list[tuple[str, Path]], dict[str, str]]:
+    """Have a scenario name its Dockerfiles as they lie in the archive; return their files, and what is not taken."""
+    found, omitted = [], {}
+    allowed = dockerfiles_of(run, written)
+    names = {source: place.name for source, place in places_of(run, map(Path, allowed)).items()}
+    for source, folder in allowed.items():
+        name = names[Path(source)]
+        if isinstance(folder, Withheld):
+            omitted[f"dockerfiles/{name}"] = folder.why
+            continue
+        omitted |= {f"dockerfiles/{name}/{each}": "it is large, or no plain file" for each in left_out(folder)}
+        files = (file for file in sorted(folder.rglob("*")) if file.is_file() and lies_in(folder, file))
+        found += [(f"dockerfiles/{name}/{file.relative_to(folder)}", file) for file in files]
+    for actor in _actors(written):
+        if str(actor.get("dockerfile")) in allowed:
+            actor["dockerfile"] = names[Path(actor["dockerfile"])]
+    return found, omitted
 
 
-def secret_arguments(written: Mapping[str, Any]) -> set[str]:
-    """Return the values of build arguments whose names say that they are secret."""
-    arguments: list[Mapping[str, str]] = [actor.get("args") or {} for actor in written.get("actors", ())]
-    return {str(value) for each in arguments for name, value in each.items() if is_secret(name)}
+def _actors(written: Mapping[str, Any]) -> list[dict[str, Any]]:
+    actors = written.get("actors")
+    return [actor for actor in actors if isinstance(actor, dict)] if isinstance(actors, list) else []
 
 
 def _captured(evidence: Path | None) -> Mapping[str, str]:
@@ -153,14 +200,14 @@ def _captured(evidence: Path | None) -> Mapping[str, str]:
     return {str(name): str(result) for name, result in RunFolder(evidence).read_json("captured.json").items()}
 
 
-def _read_at_once(evidence: Path | None) -> dict[str, bytes]:
+def _read_at_once(evidence: Path | None) -> dict[str, str]:
     """Return the last dump of the first finding by bucket, for who wants to read it at once."""
     dumps = sorted(evidence.glob("goroutines-*.txt")) if evidence else []
     if not dumps:
         return {}
     found = buckets_of(dumps[-1])
     head = f"{sum(bucket.count for bucket in found)} goroutines in {len(found)} buckets, of {dumps[-1].name}\n"
-    return {"goroutines.txt": "\n".join([head, *(_told(bucket) for bucket in found)]).encode()}
+    return {"goroutines.txt": "\n".join([head, *(_told(bucket) for bucket in found)])}
 
 
 def _told(bucket: Bucket) -> str:

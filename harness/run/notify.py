@@ -11,6 +11,7 @@ from harness.core.errors import InfraError
 from harness.core.records import Finding
 from harness.daemons.base import DaemonFacts
 from harness.host.proc import run
+from harness.report.door import redactor_of
 from harness.store.folder import RunFolder
 
 _SECONDS: Final = 30.0
@@ -26,8 +27,13 @@ async def notify(command: str, folder: RunFolder, scenario: str, finding: Findin
     evidence = (folder.path / place).absolute()
     facts = {"kind": daemon.kind, "version": daemon.version}
     diagnosis = await anyio.to_thread.run_sync(diagnose_finding, evidence, facts)
-    told = {"scenario": scenario, "run": str(folder.path.absolute()), "finding": asdict(finding)}
-    folder.write_json(f"{place}/finding.json", told | {"diagnosis": asdict(diagnosis) if diagnosis else None})
+    told = {
+        "scenario": scenario,
+        "run": str(folder.path.absolute()),
+        "finding": asdict(finding),
+        "diagnosis": asdict(diagnosis) if diagnosis else None,
+    }
+    folder.write_json(f"{place}/finding.json", redactor_of(folder.path).tree(told))
     file = evidence / "finding.json"
     try:
         done = await run(

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 from anyio.to_thread import run_sync
 from bokeh.util.paths import bokehjs_path
@@ -12,23 +13,24 @@ from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from harness.report.door import Withheld, content_of, is_binary
 from harness.store.folder import RunFolder
 from harness.store.folders import lies_in
 from harness.web.auth import LOOPBACK, TokenGuard
 from harness.web.headers import SANDBOX, Headers
 from harness.web.metrics import metrics_of
 from harness.web.pages import Pages
-from harness.web.runs import Runs
+from harness.web.runs import Runs, redactor_for
 from harness.web.view import Views
 
 _STATIC: Final = Path(__file__).with_name("static")
 _GZIP_LEVEL: Final = 4
 _YEAR: Final = 365 * 24 * 3600
-_SNIFFED: Final = 8192
+_REPORT: Final = Path("report.html")
 
 
 def make_app(results: Path, *, token: str | None, loopback: bool) -> Starlette:
@@ -90,7 +92,7 @@ class _Answers:
 
     async def report(self, request: Request) -> Response:
         """The report that was written at the end, shut off from the rest of the site."""
-        return await run_sync(_file_in, (await self._found(request)).path, Path("report.html"))
+        return await run_sync(_file_in, await self._found(request), _REPORT)
 
     async def evidence(self, request: Request) -> Response:
         """A file of the evidence: text to read, all else to download."""
@@ -98,7 +100,7 @@ class _Answers:
         inner = Path(request.path_params["path"].replace("\0", "?"))
         if inner.is_absolute() or ".." in inner.parts:
             raise HTTPException(404, "there is no such file")
-        return await run_sync(_file_in, folder.path, Path("findings") / inner)
+        return await run_sync(_file_in, folder, Path("findings") / inner)
 
     async def metrics(self, _: Request) -> Response:
         """The runs of now as Prometheus metrics."""
@@ -116,19 +118,20 @@ class _Answers:
         return folder
 
 
-def _file_in(folder: Path, name: Path) -> Response:
-    """Return a file that lies in a run's folder or below it, wherever links may lead."""
-    file = folder / name
-    if not lies_in(folder, file) or not file.is_file():
+def _file_in(run: RunFolder, name: Path) -> Response:
+    """Return what may leave of a file that lies in a run's folder or below it, wherever links may lead."""
+    file = run.path / name
+    if not lies_in(run.path, file) or not file.is_file():
         raise HTTPException(404, "there is no such file")
     headers = {"Cache-Control": "no-cache"}
-    if file.suffix == ".html":
+    if name == _REPORT:  # it went through the same door when it was written
         return FileResponse(file, media_type="text/html", headers=headers | {"Content-Security-Policy": SANDBOX})
-    if _is_text(file):
-        return FileResponse(file, media_type="text/plain", headers=headers)
-    return FileResponse(file, media_type="application/octet-stream", filename=file.name, headers=headers)
-
-
-def _is_text(file: Path) -> bool:
-    with file.open("rb") as stream:
-        return b"\0" not in stream.read(_SNIFFED)
+    content = content_of(file, redactor_for(run))
+    if isinstance(content, Withheld):
+        return PlainTextResponse(f"{file.name} stays on the host: {content.why}\n", status_code=403, headers=headers)
+    if is_binary(content):
+        headers |= {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(file.name)}"}
+        return Response(content, media_type="application/octet-stream", headers=headers)
+    if file.suffix == ".html":
+        return Response(content, media_type="text/html", headers=headers | {"Content-Security-Policy": SANDBOX})
+    return Response(content, media_type="text/plain", headers=headers)

@@ -1,7 +1,6 @@
 """What the page says of a finding: its evidence and what that comes to, read once."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from typing import Any
 
 from harness.buildkit.diagnosis import diagnose_finding
@@ -31,9 +30,9 @@ class FindingView:
         return told
 
 
-def plain(diagnosis: Diagnosis | None) -> dict[str, str] | None:
+def plain(diagnosis: Diagnosis | None, clean: Callable[[str], str]) -> dict[str, str] | None:
     """Return what is said of a diagnosis."""
-    return {key: asdict(diagnosis)[key] for key in ("sentence", "because")} if diagnosis else None
+    return {"sentence": clean(diagnosis.sentence), "because": clean(diagnosis.because)} if diagnosis else None
 
 
 def _whole(
@@ -43,7 +42,7 @@ def _whole(
     return {
         "line": evidence.line,
         "whole": True,
-        "diagnosis": plain(diagnose_finding(folder.path / "findings" / str(finding.iteration), daemon)),
+        "diagnosis": plain(diagnose_finding(folder.path / "findings" / str(finding.iteration), daemon), clean),
         "steps": evidence.steps,
         "captured": evidence.captured,
         "missing": evidence.missing,

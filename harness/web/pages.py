@@ -14,6 +14,7 @@ from harness.core.errors import StoreError
 from harness.core.outcome import Outcome
 from harness.report.charts.columns import COLOURS, no_columns
 from harness.report.charts.figures import Charts
+from harness.report.redact import redact
 from harness.store.folder import RunFolder
 from harness.web.runs import ListedRun, standing
 
@@ -53,7 +54,7 @@ class Pages:
             stands = standing(folder)
             verdict, because = stands.verdict, stands.because
         except StoreError as error:
-            verdict, because = "DAMAGED", str(error)
+            verdict, because = "DAMAGED", redact(str(error))
         return self._environment.get_template("templates/run.html").render(
             scenario=folder.path.parent.name,
             name=folder.name,

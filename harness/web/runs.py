@@ -3,12 +3,15 @@
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from harness.core.errors import StoreError
 from harness.core.outcome import Outcome
 from harness.core.records import Summary
+from harness.report.door import redactor_of
+from harness.report.redact import Redactor, redact
 from harness.report.words import headline
 from harness.store import aggregate
 from harness.store.folder import RunFolder
@@ -16,6 +19,8 @@ from harness.store.folder import RunFolder
 State = Literal["ended", "goes on", "died"]
 _STORY: Final = ("pid", "started", "seed", "argv", "toolchain", "daemon")
 """What is asked of `run.json`."""
+_KEPT: Final = 1000
+"""Runs of which it is kept in memory what is secret in them."""
 
 
 @dataclass(frozen=True)
@@ -71,14 +76,31 @@ def standing(folder: RunFolder) -> Standing:
     Raises:
         StoreError: its files are damaged.
     """
-    story, summary = folder.read_json("run.json"), folder.summary()
+    redactor = redactor_for(folder)
+    story, summary = redactor.tree(folder.read_json("run.json")), redactor.tree(folder.summary())
     lacking = [name for name in _STORY if name not in story]
     if lacking:
         raise StoreError(folder.path / "run.json", f"is damaged: it lacks {', '.join(lacking)}")
     verdict, because = headline(folder, summary, story)
+    because = redactor.clean(because)
     if summary:
         return Standing("ended", verdict, because, story, summary)
     return Standing("goes on" if folder.is_locked else "died", verdict, because, story, None)
+
+
+def redactor_for(folder: RunFolder) -> Redactor:
+    """Return the run's redactor; what it knows is read anew when the files that say it have changed.
+
+    Raises:
+        StoreError: they cannot be read.
+    """
+    files = (folder.path / name for name in ("scenario.yaml", "run.json"))
+    return _redactor(folder.path, tuple(file.stat().st_mtime_ns for file in files if file.exists()))
+
+
+@lru_cache(_KEPT)
+def _redactor(path: Path, _: tuple[int, ...]) -> Redactor:
+    return redactor_of(path)
 
 
 def last_record(folder: RunFolder) -> float:
@@ -99,7 +121,7 @@ def _listed(folder: RunFolder) -> ListedRun:
         else:
             iterations, hang = 0, None
     except StoreError as error:
-        return ListedRun(scenario, folder.name, "", None, "DAMAGED", str(error), None, None)
+        return ListedRun(scenario, folder.name, "", None, "DAMAGED", redact(str(error)), None, None)
     started = str(stands.story["started"])
     return ListedRun(scenario, folder.name, started, stands.state, stands.verdict, stands.because, iterations, hang)
 

@@ -4,27 +4,23 @@ import hashlib
 import json
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final
 
-import yaml
-
 from harness.core.errors import StoreError
 from harness.core.outcome import Outcome
 from harness.core.records import Finding
-from harness.report.bundle import secret_arguments
 from harness.report.charts.columns import columns_of, no_columns, shades
 from harness.report.redact import redact
 from harness.report.words import facts, facts_so_far, finding_line, leak_line
 from harness.store import aggregate
 from harness.store.folder import RunFolder
 from harness.web.found import FindingView, plain
-from harness.web.runs import Standing, standing
+from harness.web.runs import Standing, redactor_for, standing
 
 _TOLD_WHOLE: Final = 3
 """Findings of which all is told; later ones show the same daemon in the same state."""
@@ -84,12 +80,11 @@ def view_of(folder: RunFolder, found: FindingView) -> dict[str, Any]:
     try:
         stands = standing(folder)
     except StoreError as error:
-        return _told("DAMAGED", str(error), "damaged")
+        return _told("DAMAGED", redact(str(error)), "damaged")
     told = _told(stands.verdict, stands.because, stands.state)
     try:
-        clean = partial(redact, values=secret_arguments(_scenario(folder)))
-        told["because"] = clean(stands.because)
-        told["diagnosis"] = plain(stands.summary.diagnosis if stands.summary else None)
+        clean = redactor_for(folder).clean
+        told["diagnosis"] = plain(stands.summary.diagnosis if stands.summary else None, clean)
         if (folder.path / "run.db").exists():
             told |= _recorded(folder, stands, found, clean)
         elif stands.state == "goes on":
@@ -97,7 +92,7 @@ def view_of(folder: RunFolder, found: FindingView) -> dict[str, Any]:
         else:
             told["problem"] = "The run died before its first iteration."
     except StoreError as error:
-        told["problem"] = str(error)
+        told["problem"] = redact(str(error))
     return told
 
 
@@ -137,17 +132,6 @@ def _recorded(folder: RunFolder, stands: Standing, found: FindingView, clean: Ca
         "untold": max(0, len(columns["findings"]["at"]) - _LINES),
         "columns": columns,
     }
-
-
-def _scenario(folder: RunFolder) -> Mapping[str, Any]:
-    """Return the scenario as it is written, for the secrets in it; none where it is not there yet."""
-    try:
-        written = yaml.safe_load((folder.path / "scenario.yaml").read_text())
-    except FileNotFoundError:
-        return {}
-    except (OSError, yaml.YAMLError) as error:
-        raise StoreError(folder.path / "scenario.yaml", f"cannot be read: {error}") from error
-    return written if isinstance(written, Mapping) else {}
 
 
 def _traces(folder: RunFolder) -> object:

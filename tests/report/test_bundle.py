@@ -1,35 +1,47 @@
 """`repro bundle`: one archive with all that a report needs, and nothing that it must not have."""
 
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 from harness.report import bundle as module
 from harness.report.bundle import Unfinished, bundle
 from harness.store.find import find_run
 from harness.store.folder import RunFolder
 from harness.store.folders import LeadsOut
-from tests.support.stub_runs import run, write_scenario
+from tests.support.stub_runs import last_run, repro, run, write_scenario
 
 pytestmark = pytest.mark.usefixtures("cache")
 VALUE = "hunter2hunter2"
 
 
-@pytest.fixture
-def hung(tmp_path: Path) -> RunFolder:
-    """A run with a hang at its third build, and evidence of it."""
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a scenario and a run of it that hung at its third build, with evidence; made once."""
+    folder = tmp_path_factory.mktemp("made")
     build = {"args": {"N": "{iteration}", "NPM_TOKEN": VALUE}}
-    _, _, folder = run(write_scenario(tmp_path, clients={"3": "hang"}, build=build))
-    evidence = folder.path / "findings" / "3"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("REPRO_CACHE", str(folder / "cache"))
+        _, _, done = run(write_scenario(folder, clients={"3": "hang"}, build=build))
+    evidence = done.path / "findings" / "3"
     (evidence / "goroutines-0.txt").write_text("goroutine 1 [select]:\nmain.f()\n\t/x.go:1\n")
-    (evidence / "history.db").write_bytes(VALUE.encode())
+    (evidence / "history.db").write_bytes(b"\0" + VALUE.encode())
     (evidence / "cache.db").write_bytes(b"\0\xff binary")
-    (folder.path / "daemon" / "daemon.log").write_text(f"level=debug msg=solve build-arg:NPM_TOKEN={VALUE}\n")
+    (done.path / "daemon" / "daemon.log").write_text(f"level=debug msg=solve build-arg:NPM_TOKEN={VALUE}\n")
     return folder
+
+
+@pytest.fixture
+def hung(made: Path, tmp_path: Path) -> RunFolder:
+    """A copy of that run, to do anything with."""
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    return last_run(tmp_path / "stubbed.yaml")
 
 
 def contents(archive: Path) -> dict[str, bytes]:
@@ -45,7 +57,7 @@ def contents(archive: Path) -> dict[str, bytes]:
 
 def test_a_whole_report(hung: RunFolder, tmp_path: Path) -> None:
     """The issue says what was seen, how to see it again, with what versions, and what could not be captured."""
-    omitted = bundle(hung, tmp_path / "b.tgz")
+    packed = bundle(hung, tmp_path / "b.tgz")
     found = contents(tmp_path / "b.tgz")
     text = found["ISSUE.md"].decode()
     for said in ("hang at iteration 3", "## Reproduction", "--seed", "kernel", "## Evidence"):
@@ -55,7 +67,9 @@ def test_a_whole_report(hung: RunFolder, tmp_path: Path) -> None:
     assert found["findings/3/cache.db"] == b"\0\xff binary", "what is no text is not touched"
     assert "dockerfiles/one/Dockerfile" in found
     assert b"dockerfile: one\n" in found["stubbed.yaml"]
-    assert list(omitted) == ["findings/3/history.db"]
+    assert list(packed.omitted) == ["findings/3/history.db"]
+    assert packed.binary == ["findings/3/cache.db"]
+    assert packed.kept == ["N"]
 
 
 def test_no_secret_leaves(hung: RunFolder, tmp_path: Path) -> None:
@@ -65,11 +79,76 @@ def test_no_secret_leaves(hung: RunFolder, tmp_path: Path) -> None:
     assert VALUE in (hung.path / "scenario.yaml").read_text(), "the run itself keeps it"
 
 
+def test_what_was_taken_out_is_said(hung: RunFolder, tmp_path: Path) -> None:
+    """The text to send, and who packs it, say what kinds of secrets were taken out, and how many of each."""
+    packed = bundle(hung, tmp_path / "b.tgz")
+    text = contents(tmp_path / "b.tgz")["ISSUE.md"].decode()
+    said = [f"{kind} {count}" for kind, count in packed.taken.items()]
+    assert said
+    assert f"Taken out as secrets: {', '.join(said)}." in text
+    assert "overwritten: `findings/3/cache.db`" in text
+    told = repro("bundle", str(hung.path), "-o", str(tmp_path / "c.tgz")).stdout
+    assert f"taken out: {', '.join(said)}" in told
+    assert "findings/3/cache.db" in told
+    assert "--with-databases" in told
+
+
+def test_databases_go_only_when_asked(hung: RunFolder, tmp_path: Path) -> None:
+    """What holds arguments and commands in unknown forms goes only on demand, with what is known gone."""
+    (hung.path / "findings" / "3" / "metadata_v2.db").write_bytes(b"\0key " + VALUE.encode() + b" \0")
+    assert "findings/3/metadata_v2.db" in bundle(hung, tmp_path / "b.tgz").omitted
+    packed = bundle(hung, tmp_path / "c.tgz", databases=True)
+    assert not packed.omitted
+    assert contents(tmp_path / "c.tgz")["findings/3/metadata_v2.db"] == b"\0key " + b"*" * len(VALUE) + b" \0"
+
+
+def test_a_secret_under_any_name(hung: RunFolder, tmp_path: Path) -> None:
+    """An argument that the user names is taken out as well, though its name says nothing."""
+    written = yaml.safe_load((hung.path / "scenario.yaml").read_text())
+    written["actors"][0]["args"]["DEPLOY"] = "plain-words"
+    (hung.path / "scenario.yaml").write_text(yaml.safe_dump(written))
+    (hung.path / "daemon" / "daemon.log").write_text("level=debug msg=plain-words\n")
+    bundle(hung, tmp_path / "b.tgz", hidden=["DEPLOY"])
+    assert not [name for name, content in contents(tmp_path / "b.tgz").items() if b"plain-words" in content]
+
+
+@pytest.mark.parametrize("inside", ["", "one"])
+def test_no_folder_of_this_host(hung: RunFolder, tmp_path: Path, inside: str) -> None:
+    """A received scenario that names a folder of this host, the home or one beside a scenario, takes nothing along."""
+    private = tmp_path / "home" / "me" / inside
+    private.mkdir(parents=True)
+    (private / "Dockerfile").write_text("FROM scratch\n")
+    (private / "id_rsa").write_text("private")
+    written = yaml.safe_load((hung.path / "scenario.yaml").read_text())
+    written["actors"][0]["dockerfile"] = str(private)
+    (hung.path / "scenario.yaml").write_text(yaml.safe_dump(written))
+    shutil.rmtree(hung.path / "dockerfiles")
+    omitted = bundle(hung, tmp_path / "b.tgz").omitted
+    assert str(private) in omitted[f"dockerfiles/{private.name}"]
+    assert not [name for name in contents(tmp_path / "b.tgz") if name.startswith("dockerfiles/")]
+
+
+def test_what_was_built(hung: RunFolder, made: Path, tmp_path: Path) -> None:
+    """The Dockerfile in the archive is the one that was built, though its folder has changed or gone since."""
+    shutil.rmtree(made / "dockerfiles", ignore_errors=True)
+    bundle(hung, tmp_path / "b.tgz")
+    assert contents(tmp_path / "b.tgz")["dockerfiles/one/Dockerfile"] == b"FROM scratch\n"
+
+
+def test_foreign_names(hung: RunFolder, tmp_path: Path) -> None:
+    """Whatever a folder among the findings is called, the rest is packed, and that too."""
+    for name in ("notes", "²", "9" * 200, "-1"):
+        (hung.path / "findings" / name).mkdir()
+        (hung.path / "findings" / name / "x.txt").write_text("seen\n")
+    bundle(hung, tmp_path / "b.tgz")
+    assert {"findings/notes/x.txt", "findings/²/x.txt"} <= contents(tmp_path / "b.tgz").keys()
+
+
 def test_it_can_be_attached(hung: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What does not fit is left out, and named with its size; what matters most comes first."""
     monkeypatch.setattr(module, "_ROOM", 20_000)
     (hung.path / "findings" / "3" / "zzz.bin").write_bytes(b"\0" + os.urandom(50_000))
-    omitted = bundle(hung, tmp_path / "b.tgz")
+    omitted = bundle(hung, tmp_path / "b.tgz").omitted
     assert "for which there was no room" in omitted["findings/3/zzz.bin"]
     assert "findings/3/zzz.bin" in contents(tmp_path / "b.tgz")["ISSUE.md"].decode()
     assert (tmp_path / "b.tgz").stat().st_size < 25_000

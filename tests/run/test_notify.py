@@ -29,6 +29,19 @@ def test_a_command_is_told(tmp_path: Path) -> None:
     assert json.loads((place / "captured.json").read_text())["on_finding"] == "captured"
 
 
+def test_it_is_told_no_secret(tmp_path: Path) -> None:
+    """What it is told may be sent anywhere, so it goes through the same door as a report."""
+    scenario = write_scenario(
+        tmp_path,
+        build={"args": {"API_TOKEN": "geheim-{iteration}-geheim"}},
+        clients={"1": "hang"},
+        on_finding=f"cat > {tmp_path}/told",
+    )
+    run(scenario, "--trust")
+    assert json.loads((tmp_path / "told").read_text())["finding"]["args"] == {"API_TOKEN": "<redacted>"}
+    assert "geheim" not in (tmp_path / "told").read_text()
+
+
 def test_a_command_that_fails(tmp_path: Path) -> None:
     """Its failure is told in the list of what was captured, and changes nothing else."""
     scenario = write_scenario(tmp_path, clients={"3": "hang"}, on_finding="echo no route to host >&2; exit 7")

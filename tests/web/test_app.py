@@ -149,6 +149,24 @@ def test_before_and_after_nothing(tmp_path: Path) -> None:
     assert Client(tmp_path).get("/").status_code == 200
 
 
+def test_no_secret_is_shown(tmp_path: Path) -> None:
+    """Neither the list, nor a page, its data, or a file of the evidence shows what the scenario says is secret."""
+    folder = ended(tmp_path)
+    summary = folder.read_json("summary.json")
+    folder.write_json("summary.json", summary | {"because": "failed with geheim-geheim"})
+    here = folder.path / "findings" / "3"
+    (here / "daemon.log").write_text("got geheim-geheim, \0 DB_PASSWORD=hunter2\n")
+    (here / "metadata_v2.db").write_bytes(b"\0geheim-geheim")
+    page = Client(tmp_path)
+    answers = [page.get(path) for path in ("/", url(folder), url(folder, "data.json"))]
+    answers += [
+        page.get(url(folder, f"findings/3/{name}")) for name in ("captured.json", "daemon.log", "metadata_v2.db")
+    ]
+    assert [each.status_code for each in answers] == [200, 200, 200, 200, 200, 403]
+    assert "<redacted>" in answers[2].text
+    assert not [each.text for each in answers if "geheim-geheim" in each.text or "hunter2" in each.text]
+
+
 def test_evidence_is_served_as_what_it_is(tmp_path: Path) -> None:
     """Text is shown, all else is downloaded, and no script of it reaches the site."""
     folder = ended(tmp_path)

@@ -1,5 +1,6 @@
 """`repro bundle`: a run as one archive for a report."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,8 @@ from rich.console import Console
 from harness.cli.options import RESULTS, Results
 from harness.core.outcome import ExitCode
 from harness.core.units import format_size
-from harness.report.bundle import bundle, bundle_capture
+from harness.report.bundle import Bundle, bundle, bundle_capture
+from harness.report.door import is_telling
 from harness.store.find import find_run
 
 
@@ -21,17 +23,37 @@ def bundle_(
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Without it, <scenario>-<run>.tgz here.")
     ] = None,
     results: Results = RESULTS,
+    with_databases: Annotated[
+        bool,
+        typer.Option("--with-databases", help="Pack also the databases that hold arguments and commands of builds."),
+    ] = False,
+    hide: Annotated[
+        list[str],
+        typer.Option("--hide", metavar="NAME", help="A build argument that is secret, whatever its name says."),
+    ] = [],  # noqa: B006 — Typer copies it
 ) -> int:
     """Write a run's evidence, or a capture, without secrets, and an issue's text, to one archive that GitHub takes."""
     if (Path(run) / "daemon.json").is_file():
         target = output or Path(f"capture-{Path(run).resolve().name}.tgz")
-        omitted = bundle_capture(Path(run), target)
+        packed = bundle_capture(Path(run), target, databases=with_databases)
     else:
         folder = find_run(run, results)
         target = output or Path(f"{folder.path.parent.name}-{folder.name}.tgz")
-        omitted = bundle(folder, target)
-    console = Console(highlight=False)
-    console.print(f"{target}  {format_size(target.stat().st_size)}; ISSUE.md in it is the text to send", soft_wrap=True)
-    for name, why in omitted.items():
-        console.print(f"left out {name}: {why}", soft_wrap=True, markup=False)
+        packed = bundle(folder, target, databases=with_databases, hidden=hide)
+    for line in _told(packed, target):
+        Console(highlight=False).print(line, soft_wrap=True, markup=False)
     return ExitCode.CLEAN
+
+
+def _told(packed: Bundle, target: Path) -> Iterator[str]:
+    """Yield what there is to know before the archive is sent."""
+    yield f"{target}  {format_size(target.stat().st_size)}; ISSUE.md in it is the text to send"
+    yield f"taken out: {', '.join(f'{kind} {count}' for kind, count in packed.taken.items()) or 'no secret was found'}"
+    if packed.kept:
+        yield f"left in: the values of {', '.join(packed.kept)}, which do not sound secret; --hide NAME takes one out"
+    if packed.binary:
+        yield f"binary, may hold secrets that nothing told apart: {', '.join(packed.binary)}"
+    for name, why in packed.omitted.items():
+        yield f"left out {name}: {why}"
+    if any(is_telling(Path(name)) for name in packed.omitted):
+        yield "with --with-databases, the databases go in as well, with what is known overwritten"

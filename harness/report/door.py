@@ -1,0 +1,175 @@
+"""What of a run may leave this machine: its own secrets are known here, and each file goes through one `Redactor`."""
+
+import gzip
+import os
+import zlib
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from harness.core.errors import StoreError
+from harness.report.redact import Redactor, is_secret
+from harness.report.redact.redactor import secrets_in
+from harness.scenario.load import PROJECT
+from harness.store.dockerfiles import places_of
+from harness.store.folder import RunFolder
+from harness.store.folders import lies_in
+
+LOG_BYTES: Final = 20_000_000
+"""Of a longer text, the end."""
+_DOCKERFILE_BYTES: Final = 1_000_000
+_UNPACKED_BYTES: Final = 64_000_000
+_TELLING_DATABASES: Final = ("history", "metadata")
+"""How databases are named that hold arguments, commands and addresses; the others hold digests and ids."""
+_GZIP: Final = b"\x1f\x8b"
+
+
+@dataclass(frozen=True)
+class Withheld:
+    """A file that does not leave."""
+
+    why: str
+
+
+def redactor_of(run: Path, environment: Mapping[str, str] = os.environ, hidden: Collection[str] = ()) -> Redactor:
+    """Return the redactor of a run, or of a capture: it knows its scenario, command line and Dockerfiles.
+
+    What by name or form is a secret in one of those, or in the environment that daemons inherit, is looked for
+    everywhere, also where nothing around it says what it is. So are the values of what has a name in `hidden`.
+
+    Raises:
+        StoreError: one of these files is there and cannot be read.
+    """
+    values = {value for name, value in environment.items() if is_secret(name)}
+    scenario = scenario_of(run)
+    values |= set(_secrets_of(scenario, hidden))
+    for word in _command_of(run):
+        values |= secrets_in(word)
+        name, _, value = word.partition("=")
+        if is_secret(name.rpartition(".")[2]):
+            values.add(value)
+    for folder in dockerfiles_of(run, scenario).values():
+        values |= _secrets_of_dockerfiles(folder) if isinstance(folder, Path) else set()
+    return Redactor(values)
+
+
+def _command_of(run: Path) -> list[str]:
+    """Return the words of the command line; none of a capture, or where `run.json` does not have what it should."""
+    story: Any = RunFolder(run).read_json("run.json") if (run / "run.json").is_file() else {}
+    words = story.get("argv") if isinstance(story, dict) else None
+    return [str(word) for word in words] if isinstance(words, list) else []
+
+
+def scenario_of(run: Path) -> dict[str, Any]:
+    """Return a run's scenario as it is written; nothing where it is not there yet.
+
+    Raises:
+        StoreError: it cannot be read.
+    """
+    file = run / "scenario.yaml"
+    try:
+        written = yaml.safe_load(file.read_text())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        raise StoreError(file, f"cannot be read: {Redactor().clean(str(error))}") from error
+    return written if isinstance(written, dict) else {}
+
+
+def dockerfiles_of(run: Path, scenario: Mapping[str, Any]) -> dict[str, Path | Withheld]:
+    """Return, by what a scenario's actors say of their Dockerfile's folder, the folder that may leave.
+
+    That is the copy that the run made, or a shipped one; a received scenario may name any folder of this host.
+    """
+    found: dict[str, Path | Withheld] = {}
+    for source, kept in places_of(run, dockerfile_folders(scenario)).items():
+        if kept.is_dir() and lies_in(run, kept):
+            found[str(source)] = kept
+        elif source.is_dir() and lies_in(PROJECT / "dockerfiles", source):
+            found[str(source)] = source
+        else:
+            why = f"{source} is neither shipped nor in the run's folder; what lies elsewhere on this host is not taken"
+            found[str(source)] = Withheld(why)
+    return found
+
+
+def dockerfile_folders(scenario: Mapping[str, Any]) -> list[Path]:
+    """Return the folders that a resolved scenario's actors name, in order, each once."""
+    actors = scenario.get("actors")
+    named = [actor.get("dockerfile") for actor in actors if isinstance(actor, dict)] if isinstance(actors, list) else []
+    return list(dict.fromkeys(Path(each) for each in named if isinstance(each, str) and Path(each).is_absolute()))
+
+
+def content_of(file: Path, redactor: Redactor, *, databases: bool = False) -> bytes | Withheld:
+    """Return what of a file may leave; of a text longer than `LOG_BYTES` its end.
+
+    Args:
+        file: one that lies in a run's folder.
+        redactor: the run's.
+        databases: also those that hold the arguments and commands of builds; what is known in them is overwritten.
+
+    Raises:
+        StoreError: it cannot be read.
+    """
+    if is_telling(file) and not databases:
+        return Withheld("it holds the arguments and commands of every build, in forms of which not all are known")
+    try:
+        with file.open("rb") as stream:
+            whole = stream.read(LOG_BYTES + 1)
+            if len(whole) > LOG_BYTES and b"\0" not in whole:
+                stream.seek(-LOG_BYTES, os.SEEK_END)
+                whole = stream.read().partition(b"\n")[2]  # not from the middle of a secret on
+            else:
+                whole += stream.read()
+    except OSError as error:
+        raise StoreError(file, f"cannot be read: {error.strerror}") from error
+    return _unpacked(whole, redactor) if whole.startswith(_GZIP) else redactor.clean_bytes(whole)
+
+
+def is_telling(file: Path) -> bool:
+    """Whether a file is a database that may hold secrets in forms that nobody knows."""
+    return file.suffix == ".db" and file.stem.startswith(_TELLING_DATABASES)
+
+
+def is_binary(content: bytes) -> bool:
+    """Whether somebody who reads it sees no text, and so cannot check what is in it."""
+    return b"\0" in content or content.startswith(_GZIP)
+
+
+def _unpacked(packed: bytes, redactor: Redactor) -> bytes | Withheld:
+    """Return a compressed file without the secrets in it; as it is where it has none."""
+    unpacking = zlib.decompressobj(wbits=31)
+    try:
+        content = unpacking.decompress(packed, _UNPACKED_BYTES)
+    except zlib.error:
+        return redactor.clean_bytes(packed, keep_length=True)
+    if unpacking.unconsumed_tail:
+        return Withheld(f"it is compressed, and more than {_UNPACKED_BYTES // 10**6} MB that cannot be looked through")
+    cleaned = redactor.clean_bytes(content)
+    return packed if cleaned == content else gzip.compress(cleaned, mtime=0)
+
+
+def _secrets_of(value: Any, hidden: Collection[str], name: str = "") -> Iterator[str]:
+    """Yield what is secret in plain data: behind a key that says so, or by its form in any text."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _secrets_of(item, hidden, str(key))
+    elif isinstance(value, list):
+        for item in value:
+            yield from _secrets_of(item, hidden, name)
+    elif value is not None and not isinstance(value, bool):
+        if is_secret(name) or name in hidden:
+            yield str(value)
+        yield from secrets_in(str(value))
+
+
+def _secrets_of_dockerfiles(folder: Path) -> set[str]:
+    texts: Iterable[Path] = (file for file in sorted(folder.glob("*")) if file.is_file() and lies_in(folder, file))
+    found: set[str] = set()
+    for file in texts:
+        with file.open("rb") as stream:
+            found |= secrets_in(stream.read(_DOCKERFILE_BYTES).decode(errors="replace"))
+    return found
