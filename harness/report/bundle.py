@@ -1,6 +1,7 @@
 """A run as one archive for others: the issue's text, the evidence, what was run; small enough to attach, no secrets."""
 
 import io
+import re
 import tarfile
 import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -27,6 +28,10 @@ ATTACHMENT_LIMIT: Final = 25_000_000
 """Bytes that GitHub takes as one attachment."""
 _ROOM: Final = ATTACHMENT_LIMIT - 1_000_000
 """What files may come to, compressed; the rest is for headers and for the text that names what was left out."""
+
+
+_UNFIT: Final = re.compile(r"[^\w-]")
+"""What a received run may have in its scenario's name, and no file should."""
 
 
 class Unfinished(UsageError):
@@ -72,14 +77,16 @@ def bundle(run: RunFolder, target: Path, *, databases: bool = False, hidden: Col
     dockerfiles, omitted = _take_along(run.path, written)
     scenario = yaml.safe_dump(redactor.tree(written), sort_keys=False, allow_unicode=True, width=120)
     scenario = redactor.clean(scenario)
-    packing = _Packing(redactor, databases, omitted, {f"{summary.scenario}.yaml": scenario.encode()})
+    name = _UNFIT.sub("_", summary.scenario)
+    packing = _Packing(redactor, databases, omitted, {f"{name}.yaml": scenario.encode()})
     packing.take(chain(dockerfiles, _files(run.path)))
     findings = run.read(Finding)
     evidence = run.path / "findings" / str(findings[0].iteration) if findings else None
     text = issue(summary, story, scenario, findings, _captured(evidence), omitted)
-    packing.write(target, f"{summary.scenario}-{run.name}", text, evidence)
-    arguments = {name for actor in _actors(written) for name in actor.get("args") or {} if not is_secret(name)}
-    return packing.result(sorted(arguments.difference(hidden)))
+    packing.write(target, f"{name}-{run.name}", text, evidence)
+    given = (actor["args"] for actor in _actors(written) if isinstance(actor.get("args"), dict))
+    arguments = {str(name) for each in given for name in each}
+    return packing.result(sorted(name for name in arguments.difference(hidden) if not is_secret(name)))
 
 
 def bundle_capture(folder: Path, target: Path, *, databases: bool = False) -> Bundle:

@@ -152,14 +152,18 @@ def _unpacked(packed: bytes, redactor: Redactor) -> bytes | Withheld:
     return packed if cleaned == content else gzip.compress(cleaned, mtime=0)
 
 
-def _secrets_of(value: Any, hidden: Collection[str], name: str = "") -> Iterator[str]:
-    """Yield what is secret in plain data: behind a key that says so, or by its form in any text."""
-    if isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from _secrets_of(item, hidden, str(key))
-    elif isinstance(value, list):
-        for item in value:
-            yield from _secrets_of(item, hidden, name)
+def _secrets_of(value: Any, hidden: Collection[str], name: str = "", seen: set[int] | None = None) -> Iterator[str]:
+    """Yield what is secret in plain data: behind a key that says so, or by its form in any text.
+
+    Once is enough for what YAML's aliases have in many places: those may be more than anybody can go through.
+    """
+    seen = set() if seen is None else seen
+    if isinstance(value, Mapping | list):
+        if id(value) in seen:
+            return
+        seen.add(id(value))
+        for key, item in value.items() if isinstance(value, Mapping) else ((name, item) for item in value):
+            yield from _secrets_of(item, hidden, str(key), seen)
     elif value is not None and not isinstance(value, bool):
         if is_secret(name) or name in hidden:
             yield str(value)

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from harness.core.errors import StoreError
-from harness.report.door import Withheld, content_of, redactor_of
+from harness.report.door import Withheld, content_of, redactor_of, scenario_of
 from harness.report.redact import REDACTED, Redactor
 from harness.store.folder import RunFolder
 from tests.web.runs import STORY, ended
@@ -73,6 +73,15 @@ def test_a_damaged_scenario(run: RunFolder) -> None:
     (run.path / "scenario.yaml").write_text("a: [")
     with pytest.raises(StoreError, match=r"scenario\.yaml"):
         redactor_of(run.path)
+
+
+def test_aliases_upon_aliases(run: RunFolder) -> None:
+    """A received scenario of a few lines that stands for a billion values is gone through as it is written."""
+    levels = [f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 10)}]" for n in range(1, 10)]
+    (run.path / "scenario.yaml").write_text("\n".join([f"l0: &l0 [{{API_TOKEN: {WORD}}}]", *levels, ""]))
+    assert knows(run, WORD)
+    cleaned = redactor_of(run.path).tree(scenario_of(run.path))
+    assert cleaned["l9"][9][9][9][9][9][9][9][9][9] == [{"API_TOKEN": REDACTED}]
 
 
 def test_compressed_files(tmp_path: Path) -> None:

@@ -62,18 +62,30 @@ class Redactor:
 
     def tree(self, value: Any, name: str = "") -> Any:
         """Return plain data or a record without secrets: in a mapping also those whose key says that they are."""
+        return self._tree(value, name, {})
+
+    def _tree(self, value: Any, name: str, done: dict[tuple[int, str], Any]) -> Any:
+        """Return `value` cleaned; what YAML's aliases have in many places is `done` once."""
+        if isinstance(value, Mapping | list | tuple):
+            key = (id(value), name)
+            if key not in done:
+                done[key] = self._container(value, name, done)
+            return done[key]
         if is_dataclass(value) and not isinstance(value, type):
-            return replace(value, **{each.name: self.tree(getattr(value, each.name)) for each in fields(value)})
-        if isinstance(value, Mapping):
-            return {key: self.tree(item, str(key)) for key, item in value.items()}
-        if isinstance(value, list | tuple):
-            return type(value)(self.tree(item, name) for item in value)
+            return replace(
+                value, **{each.name: self._tree(getattr(value, each.name), "", done) for each in fields(value)}
+            )
         if value is None or isinstance(value, bool | Enum):
             return value
         if name and is_secret(name):
             self.taken[KIND] += 1
             return REDACTED + "".join(PLACEHOLDER.findall(str(value)))  # builds differ as they did
         return self.clean(value) if isinstance(value, str) else value
+
+    def _container(self, value: Any, name: str, done: dict[tuple[int, str], Any]) -> Any:
+        if isinstance(value, Mapping):
+            return {key: self._tree(item, str(key), done) for key, item in value.items()}
+        return type(value)(self._tree(item, name, done) for item in value)
 
     def _found(self, text: bytes, depth: int, keep: bool) -> Iterator[Found]:
         """Yield what is to go, apart from each other and in order."""
