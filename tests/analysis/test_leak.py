@@ -146,7 +146,7 @@ def test_how_many_more_would_tell() -> None:
     """Where it is unclear, about so many more iterations of the same make it a leak, or none, in two of three cases."""
     random = Dice(1, "more").throw(1)
     for slope, said in ((2, "yes"), (0, "no")):
-        told = []
+        told: list[str] = []
         while len(told) < 20:
             counts = [round(60 + slope * n + random.gauss(0, 2)) for n in range(400)]
             if (short := leak_of(audits([None, *counts[:12]]))) and short.more:
