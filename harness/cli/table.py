@@ -55,7 +55,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     ),
     "cache": Command(
         "cache",
-        "The cache graph of a daemon, a run, or a file, and whether it is consistent.",
+        "The cache graph, and whether it is consistent.",
         ("repro cache last", "repro cache /var/lib/buildkit/cache.db"),
     ),
     "bisect": Command("bisect", "Which build brought a hang, or took it away."),
@@ -103,8 +103,8 @@ WORKING: Final = {
 """Commands whose work is not what they print: a reader who does not read holds up none of it, nor their end."""
 
 ABOUT: Final = """\
-Finds docker builds that export and never return: it runs builds against a real daemon, disturbs them, and records the
-first that hangs, with evidence and a diagnosis.
+Finds docker builds that export and never return: runs builds against a real daemon, disturbs them, and diagnoses the
+first that hangs.
 
 \b
 What people come for:

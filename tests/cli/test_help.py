@@ -14,7 +14,7 @@ from harness.cli.main import _exit_code, _loaded
 from harness.cli.table import ABOUT, COMMANDS, epilog
 from harness.core.outcome import ExitCode
 
-_MOST_LINES = 50
+_MOST_LINES = 52
 """Of a screen."""
 
 
