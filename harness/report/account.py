@@ -13,6 +13,8 @@ from harness.buildkit.goroutines.model import Bucket
 from harness.buildkit.progress import told
 from harness.core.records import Finding, Summary
 from harness.report.door import redactor_of, scenario_of
+from harness.report.explain.explanation import explain
+from harness.report.explain.timeline import lanes
 from harness.report.issue import versions
 from harness.report.words import facts, facts_so_far, finding_line, headline
 from harness.scenario.dump import export_hang_of
@@ -45,6 +47,10 @@ class Evidence:
     buckets: Sequence[tuple[int, str, str]]
     """The fullest of the last goroutine dump: how many, in what state, at what function."""
     goroutines: int
+    why: Sequence[str]
+    """What is known of the cause, and what is not, a line each."""
+    timeline: Sequence[str]
+    """What happened, in lanes."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +124,7 @@ def evidence_of(folder: RunFolder, finding: Finding, clean: Callable[[str], str]
         captured = RunFolder(here).read_json("captured.json")
     files = sorted(file for file in here.rglob("*") if file.is_file() and lies_in(folder.path, file))
     buckets = _buckets(here)
+    explanation = explain(folder, finding.iteration) if captured else None
     return Evidence(
         iteration=finding.iteration,
         line=clean(finding_line(finding)),
@@ -128,6 +135,8 @@ def evidence_of(folder: RunFolder, finding: Finding, clean: Callable[[str], str]
         files=[(str(file.relative_to(folder.path)), file.stat().st_size) for file in files],
         buckets=[(bucket.count, bucket.state, _place(bucket)) for bucket in buckets[:_BUCKETS]],
         goroutines=sum(bucket.count for bucket in buckets),
+        why=[clean(line) for line in explanation.told[1:]] if explanation else (),
+        timeline=[clean(line) for line in lanes(explanation.timeline)] if explanation else (),
     )
 
 

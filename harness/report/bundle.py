@@ -18,6 +18,7 @@ from harness.buildkit.goroutines.model import Bucket
 from harness.core.errors import StoreError, UsageError
 from harness.core.records import Finding
 from harness.report.door import Withheld, content_of, dockerfiles_of, is_binary, redactor_of, scenario_of
+from harness.report.explain.explanation import explain
 from harness.report.issue import issue, issue_of_capture
 from harness.report.redact import Redactor, is_secret
 from harness.store.dockerfiles import left_out, places_of
@@ -82,7 +83,8 @@ def bundle(run: RunFolder, target: Path, *, databases: bool = False, hidden: Col
     packing.take(chain(dockerfiles, _files(run.path)))
     findings = run.read(Finding)
     evidence = run.path / "findings" / str(findings[0].iteration) if findings else None
-    text = issue(summary, story, scenario, findings, _captured(evidence), omitted)
+    why = explain(run).told[1:] if findings else []
+    text = issue(summary, story, scenario, findings, _captured(evidence), omitted, why)
     packing.write(target, f"{name}-{run.name}", text, evidence)
     given = (actor["args"] for actor in _actors(written) if isinstance(actor.get("args"), dict))
     arguments = {str(name) for each in given for name in each}

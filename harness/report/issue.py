@@ -22,6 +22,7 @@ def issue(
     findings: Sequence[Finding],
     captured: Mapping[str, str],
     omitted: Mapping[str, str],
+    why: Sequence[str],
 ) -> str:
     """Return Markdown.
 
@@ -32,11 +33,13 @@ def issue(
         findings: in order.
         captured: for each kind of evidence, `captured` or why not.
         omitted: files that the archive does not hold, and why.
+        why: what is known of the first finding's cause, and what is not.
     """
     parts = [
         f"# {_title(summary)}",
         "## Bug description",
         _description(summary, findings),
+        *(["## Cause, as far as the evidence says", "\n".join(f"- {line}" for line in why)] if why else []),
         "## Reproduction",
         _reproduction(summary, story, scenario),
         "## Version information",

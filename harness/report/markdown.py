@@ -79,6 +79,9 @@ def _finding(found: Evidence) -> str:
     lines = [f"### {found.line}"]
     if found.steps:
         lines += ["```", *found.steps, "```"]
+    if found.why:
+        lines += ["", "Why, as far as the evidence says:", "", *(f"- {line}" for line in found.why)]
+        lines += ["", "```", *found.timeline, "```"]
     if found.captured:
         lines += ["", f"Captured while it was seen: {', '.join(found.captured)}."]
     if found.missing:

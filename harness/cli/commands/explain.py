@@ -28,10 +28,9 @@ def explain_(
         print(json.dumps(as_object(found), indent=1))  # noqa: T201 — for machines
         return ExitCode.CLEAN
     console = Console(highlight=False)
-    for index, line in enumerate(found.lines):
-        console.print(line, style="" if index else "bold", markup=False, soft_wrap=True)
-    for line in found.unknown:
-        console.print(f"not known: {line}", style="yellow", markup=False, soft_wrap=True)
+    for index, line in enumerate(found.told):
+        style = "yellow" if index >= len(found.lines) else "" if index else "bold"
+        console.print(line, style=style, markup=False, soft_wrap=True)
     console.print()
     for line in lanes(found.timeline):
         console.print(line, markup=False, soft_wrap=True)

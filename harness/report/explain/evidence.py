@@ -87,15 +87,18 @@ def gather(folder: RunFolder, finding: Finding, findings: Sequence[Finding]) -> 
         if each.generation == finding.generation
     ]
     place = next((each for each in places if (each / "captured.json").is_file()), places[0])
-    of_daemon = [act for act in folder.each(Action) if act.generation == finding.generation]
+    steps = read_steps(place)
+    known = {build.iteration for build in steps.builds} if steps else {finding.iteration}
+    since = min((build.started for build in steps.builds), default=finding.at) if steps else finding.at
+    acts = (act for act in folder.each(Action) if act.generation == finding.generation)
     summary = folder.summary()
     daemon = summary.daemon if summary else folder.read_json("run.json").get("daemon") or {}
     return Evidence(
         finding,
         place,
-        {each.number: each for each in folder.each(Iteration) if each.generation == finding.generation},
-        of_daemon,
-        read_steps(place),
+        {each.number: each for each in folder.each(Iteration) if each.number in known},
+        [act for act in acts if since <= act.ended and act.started <= finding.at],
+        steps,
         _read_if_there(place / "daemon.log", _log_of),
         read_lookups(place),
         _read_if_there(place / "cache.db", read_pair),

@@ -35,6 +35,11 @@ class Explanation:
     cause: Cause | None
     timeline: tuple[Moment, ...]
 
+    @property
+    def told(self) -> list[str]:
+        """All of it in lines: what is known, then what is not."""
+        return [*self.lines, *(f"not known: {gap}" for gap in self.unknown)]
+
 
 def explain(folder: RunFolder, iteration: int | None = None) -> Explanation:
     """Return why a build of a run hangs; without an iteration, that of the run's first finding.
