@@ -4,23 +4,26 @@ import json
 import os
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Final
+
+import anyio.to_thread
 
 from harness.core.errors import CaptureError
 from harness.evidence.base import Subject
 
 _LOAD: Final = re.compile(
     r"^github\.com/moby/buildkit/solver/bboltcachestorage\.\(\*Store\)\.Load"
-    r"\(0x[0-9a-f]+\??, \{0x([0-9a-f]+)\??, 0x([0-9a-f]+)\??\}, \{0x([0-9a-f]+)\??, 0x([0-9a-f]+)\??\}\)$"
+    r"\(0x[0-9a-f]+\??, \{0x([0-9a-f]+)\??, 0x([0-9a-f]+)\??\}, \{0x([0-9a-f]+)\??, 0x([0-9a-f]+)\??\}\)\s*$"
 )
 """``…/solver/bboltcachestorage.(*Store).Load(0xc000126830, {0xc000169e50, 0x47}, {0xc0003bfa40, 0x34})``: two strings,
 each its address and its length in bytes; a ``?`` means that Go is not sure.
 """
 _EXPORT: Final = re.compile(r"^github\.com/moby/buildkit/solver\.\(\*exporter\)\.ExportTo\(0x([0-9a-f]+)\??, ")
+_SOLVER: Final = "github.com/moby/buildkit/solver"
 _GOROUTINE: Final = re.compile(r"^goroutine (\d+) ")
 _KEY: Final = re.compile(r"(random|sha256):[0-9a-f]{64}|[a-z0-9]{25}")
 _RESULT: Final = re.compile(r"[a-z0-9]{25}::[a-z0-9]{25}")
@@ -58,8 +61,7 @@ class LookedFor:
 
     async def capture(self, daemon: Subject, folder: Path) -> None:
         """Read the names."""
-        dumps = [set(calls(file.read_text(errors="replace"))) for file in sorted(folder.glob("goroutines-*.txt"))]
-        lasting = set.intersection(*dumps) if dumps else set()
+        lasting = await anyio.to_thread.run_sync(_lasting, folder, abandon_on_cancel=True)
         if not lasting:
             raise CaptureError("no goroutine asks the cache's database for the same in every dump")
         found = [lookup for pid in daemon.facts.pids for lookup in lookups_in(pid, lasting)]
@@ -78,15 +80,26 @@ class Call:
     exporters: tuple[int, ...]
 
 
-def calls(dump: str) -> Iterator[Call]:
-    """Yield the lookups in a dump."""
+def _lasting(folder: Path) -> set[Call]:
+    """Return the lookups that are the same in every dump in a folder."""
+    dumps = []
+    for file in sorted(folder.glob("goroutines-*.txt")):
+        with file.open(errors="replace") as lines:
+            dumps.append(set(calls(lines)))
+    return set.intersection(*dumps) if dumps else set()
+
+
+def calls(dump: Iterable[str]) -> Iterator[Call]:
+    """Yield the lookups in a dump, given line by line."""
     goroutine, exporters = 0, list[int]()
     places: tuple[tuple[int, int], tuple[int, int]] | None = None
-    for line in [*dump.splitlines(), "goroutine 0 "]:
+    for line in chain(dump, ["goroutine 0 "]):
         if match := _GOROUTINE.match(line):
             if places:
                 yield Call(goroutine, *places, tuple(exporters))
             goroutine, exporters, places = int(match[1]), [], None
+        elif not line.startswith(_SOLVER):
+            continue
         elif match := _LOAD.match(line):
             key, key_bytes, result, result_bytes = (int(part, 16) for part in match.groups())
             places = (key, key_bytes), (result, result_bytes)

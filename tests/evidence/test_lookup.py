@@ -90,7 +90,7 @@ async def test_names_are_read(tmp_path: Path) -> None:
 def test_where_go_is_not_sure() -> None:
     """An address that Go marks as doubtful is tried: what lies there shows whether it was right."""
     memory = Memory()
-    [lookup] = lookups_in(os.getpid(), set(calls(dump(memory, sure=False))))
+    [lookup] = lookups_in(os.getpid(), set(calls(dump(memory, sure=False).splitlines())))
     assert (lookup.key, lookup.result) == (KEY, RESULT)
 
 
@@ -115,9 +115,9 @@ async def test_what_was_overwritten(tmp_path: Path, key: str, result: str) -> No
 async def test_no_such_process(tmp_path: Path) -> None:
     """A process that has gone, and addresses that nothing lies at, are no traceback."""
     text = dump(Memory())
-    assert [*lookups_in(2**22 + 1, set(calls(text)))] == [], "no pid is as high"
+    assert [*lookups_in(2**22 + 1, set(calls(text.splitlines())))] == [], "no pid is as high"
     nowhere = text.replace("Load(0x1, {0x", "Load(0x1, {0xffffffff")
-    assert [*lookups_in(os.getpid(), set(calls(nowhere)))] == []
+    assert [*lookups_in(os.getpid(), set(calls(nowhere.splitlines())))] == []
     write(tmp_path)
     with pytest.raises(CaptureError):
         await LookedFor().capture(Here(), tmp_path)

@@ -15,6 +15,7 @@ from harness.core.records import Audit, Finding, GoroutineGroup, Iteration
 from harness.daemons.base import BuildRecords, BuildRequest, DaemonFacts, PruneRequest, RunningBuild
 from harness.host.proc import Command
 from harness.run.audit import Auditor, grouped
+from tests.buildkit.test_bbolt import REAL
 from tests.support.stub_runs import run, write_scenario
 
 DUMP = Path(__file__).parents[1] / "data" / "goroutines" / "leak-dockerd-28.5.2-idle.txt"
@@ -245,3 +246,19 @@ def test_a_renewed_daemon_is_another_series(tmp_path: Path) -> None:
     _, output, folder = run(scenario)
     audits = [(audit.series, audit.iteration) for audit in folder.read(Audit)]
     assert audits == [(1, 2), (1, 4), (2, 7), (2, 9), (3, 12)], output
+
+
+@pytest.mark.anyio
+async def test_cache_graph(tmp_path: Path) -> None:
+    """Where the daemon's root is known its graph is read: how large it is, and what of it contradicts itself."""
+    (tmp_path / "cache.db").write_bytes(REAL.read_bytes())
+    daemon = Told(dump([1]), dump([1]))
+    audits = Auditor(count(1).__next__)
+
+    async def audit() -> Audit:
+        return await audits.audit(daemon, (), (), iteration=1, began=0.0, since=0.0)
+
+    assert (await audit()).graph_keys is None
+    daemon.facts = DaemonFacts("told", "", "", "", private=True, root=tmp_path)
+    found = await audit()
+    assert (found.graph_keys, len(found.graph_faults)) == (60, 1)

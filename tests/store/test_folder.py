@@ -28,6 +28,7 @@ from harness.core.records import (
     Finding,
     FirstHang,
     GoroutineGroup,
+    GraphState,
     Iteration,
     Leak,
     Rate,
@@ -61,6 +62,7 @@ SUMMARY = Summary(
     unattended_seconds=0.0,
     left_behind=("a folder",),
     leak=Leak("yes", 0.85, 0.8, 0.9, "grpc.newClientStreamWithParams"),
+    graph=GraphState(3, 1, ("cycle: a -> a",)),
 )
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
