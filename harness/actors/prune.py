@@ -11,7 +11,7 @@ import anyio
 from harness.actors.base import ActorEnv, CouldNot, Disturbance, Effect, NothingOfTheKind
 from harness.buildkit import messages
 from harness.core.errors import CommandError, CommandTimeout
-from harness.core.trace import environment_of
+from harness.core.trace import environment_of, parent_of
 from harness.core.units import Size, format_duration, format_size, parse_duration
 from harness.daemons.base import PruneRequest
 from harness.daemons.control import ControlError, Controlled
@@ -97,16 +97,17 @@ class Prune(Disturbance):
         Raises:
             CouldNot: the daemon keeps nothing of the kind, said no, or did not end in time.
         """
-        async with self._asked(stage) if self.via == "api" else self._run(stage, moment) as effect:
+        async with self._asked(stage, moment) if self.via == "api" else self._run(stage, moment) as effect:
             yield effect
 
     @asynccontextmanager
-    async def _asked(self, stage: ActorEnv) -> AsyncIterator[Effect]:
+    async def _asked(self, stage: ActorEnv, moment: Firing) -> AsyncIterator[Effect]:
         if not isinstance(stage.daemon, Controlled):
             raise CouldNot("we cannot speak this daemon's control API; `via: client` can prune it")
         effect = Effect()
+        request, parent = messages.Prune(self.filters, self.all, self.keep_storage), parent_of(self.name, moment.count)
         try:
-            async with stage.daemon.control.pruning(messages.Prune(self.filters, self.all, self.keep_storage)) as asked:
+            async with stage.daemon.control.pruning(request, parent) as asked:
                 yield effect
                 with anyio.fail_after(_DEADLINE_SECONDS):
                     sizes = [record.size async for record in asked]

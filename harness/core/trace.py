@@ -1,6 +1,7 @@
 """Trace ids that our clients are given (W3C Trace Context), so that a daemon's log says of its lines whose they are.
 
-buildctl and buildx take them from ``TRACEPARENT``, as BuildKit's own steps do; without it each makes one up.
+buildctl and buildx take them from ``TRACEPARENT``, as BuildKit's own steps do; without it each makes one up. The
+control API takes them from the header ``traceparent``.
 """
 
 import hashlib
@@ -15,7 +16,12 @@ def trace_of(actor: str, number: int) -> str:
     return hashlib.sha256(f"repro {actor}".encode()).digest()[:_NAME_BYTES].hex() + f"{number:016x}"
 
 
-def environment_of(actor: str, number: int) -> dict[str, str]:
-    """Return what a client's environment says to have that trace id; it is recorded, as is the one that it makes up."""
+def parent_of(actor: str, number: int) -> str:
+    """Return what a request is sent with to have that trace id: it is traced, as a client's is anyway."""
     trace = trace_of(actor, number)
-    return {VARIABLE: f"00-{trace}-{trace[-16:]}-01"}
+    return f"00-{trace}-{trace[-16:]}-01"
+
+
+def environment_of(actor: str, number: int) -> dict[str, str]:
+    """Return what a client's environment has for the client to send it."""
+    return {VARIABLE: parent_of(actor, number)}

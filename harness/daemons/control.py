@@ -5,7 +5,7 @@ buildkitd serves it as it is; dockerd where ``POST /grpc`` asks for an upgrade o
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Final, Protocol, runtime_checkable
@@ -28,6 +28,7 @@ _UPGRADE: Final = (
     b"POST /grpc HTTP/1.1\r\nHost: docker\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 0\r\n\r\n"
 )
 _LONGEST_HEAD: Final = 16 << 10
+_NO_HEADERS: Final[Mapping[str, str]] = {}
 
 
 class ControlError(CaptureError):
@@ -85,13 +86,17 @@ class Control:
             return cache_records(await ask(disk_usage()))
 
     @asynccontextmanager
-    async def pruning(self, request: Prune) -> AsyncIterator[AsyncIterator[CacheRecord]]:
+    async def pruning(self, request: Prune, parent: str = "") -> AsyncIterator[AsyncIterator[CacheRecord]]:
         """Have the cache pruned; entered once the request is on its way. Yields the records as they are removed.
+
+        Args:
+            request: what to remove.
+            parent: what the daemon's log is to say of whose prune it is; see `core.trace`.
 
         Raises:
             ControlError: the daemon refused it, or the connection was lost.
         """
-        async with self._stream("Prune", request.encoded()) as messages:
+        async with self._stream("Prune", request.encoded(), {"traceparent": parent} if parent else {}) as messages:
             yield (CacheRecord.decoded(data) async for data in messages)
 
     def close(self) -> None:
@@ -101,10 +106,12 @@ class Control:
             self._channel = None
 
     @asynccontextmanager
-    async def _stream(self, method: str, request: bytes) -> AsyncIterator[AsyncIterator[bytes]]:
+    async def _stream(
+        self, method: str, request: bytes, headers: Mapping[str, str] = _NO_HEADERS
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
         with _errors_of(method):
             call = UnaryStreamMethod(self._connection(), f"/{SERVICE}/{method}", bytes, bytes)
-            async with call.open() as stream:
+            async with call.open(metadata=dict(headers)) as stream:
                 await stream.send_message(request, end=True)
                 yield aiter(stream)
 

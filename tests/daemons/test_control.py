@@ -14,6 +14,7 @@ from grpclib.server import Server, Stream
 from harness.buildkit.messages import SERVICE, Prune
 from harness.buildkit.wire import entries, message
 from harness.core.errors import CaptureError
+from harness.core.trace import parent_of
 from harness.daemons.base import ITERATION_ARG
 from harness.daemons.control import Control, ControlError, NotServed, _Bytes
 
@@ -70,6 +71,21 @@ async def test_a_prune_tells_what_it_removes(tmp_path: Path) -> None:
 
     async with served(tmp_path, "Prune", answer) as control, control.pruning(Prune(all=True)) as removed:
         assert [(record.id, record.size) async for record in removed] == [("r5", 5), ("r7", 7)]
+
+
+async def test_a_prune_says_whose_it_is(tmp_path: Path) -> None:
+    """What the daemon's log is to name is sent along, where there is any."""
+    sent: list[object] = []
+
+    async def answer(stream: Stream[bytes, bytes]) -> None:
+        await stream.recv_message()
+        sent.append(stream.metadata.get("traceparent") if stream.metadata is not None else None)
+
+    async with served(tmp_path, "Prune", answer) as control:
+        for parent in (parent_of("loop", 7), ""):
+            async with control.pruning(Prune(), parent) as removed:
+                assert [record async for record in removed] == []
+    assert sent == [parent_of("loop", 7), None]
 
 
 async def test_what_a_daemon_refuses(tmp_path: Path) -> None:

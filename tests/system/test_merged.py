@@ -32,7 +32,7 @@ def test_an_affected_daemon_hangs(repro: Repro) -> None:
     assert why.cause.merge.name.endswith("COPY busybox /bin/busybox")
     assert why.cause.into == why.cause.hung == (builds[Outcome.HANG],)
     assert why.cause.remover == acts["cleanup"]
-    assert "by kill merged-away" in "\n".join(why.lines)
+    assert "by act 1 of kill merged-away" in "\n".join(why.lines)
     assert repro.summary.graph
     assert repro.summary.graph.inconsistent == 0
 

@@ -7,7 +7,7 @@ from typing import Final
 from harness.core.records import Action
 from harness.report.explain.cause import Cause
 from harness.report.explain.evidence import Evidence
-from harness.report.explain.words import between, builds, ordinal, step_time
+from harness.report.explain.words import between, builds, named, step_time
 
 LANES: Final = ("build", "step", "act", "record")
 
@@ -56,24 +56,18 @@ def _of_builds(seen: Evidence, numbers: Iterable[int]) -> Iterator[Moment]:
 
 def _of_cause(seen: Evidence, cause: Cause) -> Iterator[Moment]:
     if cause.step and len(cause.owners) == 1:
-        named = f"{cause.owners[0]}: `{cause.step.name}`"
         for text, verb in ((cause.step.started, "begins"), (cause.step.completed, "is done")):
             if (at := step_time(seen, text)) is not None:
-                yield Moment(at, "step", f"{named} {verb}")
+                yield Moment(at, "step", f"{cause.owners[0]}: `{cause.step.name}` {verb}")
     if cause.merge:
         who = builds(seen.owners.get(cause.merge.source, ()))
+        into = f"that of {builds(cause.into)}" if len(cause.into) == 1 else "another's"
         at, _ = between(seen, cause.merge, cause)
-        yield Moment(
-            at, "step", f"`{cause.merge.name}` of {who} is merged into that of {builds(cause.into)}", exact=False
-        )
-    if isinstance(cause.remover, Action):
-        act = cause.remover
-        yield Moment(
-            act.started if act.acted is None else act.acted,
-            "act",
-            f"{act.kind} {act.actor}, its {ordinal(act.count)}, begins",
-        )
-        yield Moment(act.ended, "act", f"{act.kind} {act.actor}, its {ordinal(act.count)}, is done")
+        yield Moment(at, "step", f"`{cause.merge.name}` of {who} is merged into {into}", exact=False)
+    for act in (cause.remover, cause.release):
+        if isinstance(act, Action):
+            yield Moment(act.started if act.acted is None else act.acted, "act", f"{named(act)} begins")
+            yield Moment(act.ended, "act", f"{named(act)} is done")
     if cause.removal:
         at, _ = between(seen, cause.removal, cause)
         yield Moment(at, "record", f"{cause.removal.snapshot[:12]}, the snapshot of the record, is taken", exact=False)

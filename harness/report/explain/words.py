@@ -133,7 +133,7 @@ def _removal(seen: Evidence, cause: Cause, removal: Removal | LocalFiles) -> str
 
 def _act(act: Action) -> str:
     began = act.started if act.acted is None else act.acted
-    return f"{act.kind} {act.actor}, its {ordinal(act.count)}, from {began:.2f} to {act.ended:.2f} s"
+    return f"{named(act)}, from {began:.2f} to {act.ended:.2f} s"
 
 
 def _in_graph(seen: Evidence, cause: Cause) -> str:
@@ -157,7 +157,7 @@ def _end_of(seen: Evidence, owners: Sequence[int]) -> str:
     if build.killed is not None:
         told = f"iteration {build.iteration}"
         act = next((act for act in seen.actions if act.kind == "kill" and act.detail == told), None)
-        how = f"by {act.kind} {act.actor}, its {ordinal(act.count)}" if act else f"by the `kill` of {build.actor}"
+        how = f"by {named(act)}" if act else f"by the `kill` of {build.actor}"
         return f", whose client was killed at {build.killed:.2f} s, {how}"
     if build.exited is not None:
         return f", whose client ended at {build.exited:.2f} s{f' ({record.outcome})' if record else ''}"
@@ -178,10 +178,9 @@ def builds(numbers: Iterable[int]) -> str:
     return f"iterations {', '.join(map(str, each[:_NAMED]))}{more}" if each else "a build that was not recorded"
 
 
-def ordinal(number: int) -> str:
-    """Return ``1st``, ``22nd``, ``113th``."""
-    ending = "th" if number % 100 in {11, 12, 13} else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
-    return f"{number:,}{ending}"
+def named(act: Action) -> str:
+    """Return which act it was: ``act 22 of prune loop``."""
+    return f"act {act.count:,} of {act.kind} {act.actor}"
 
 
 def between(seen: Evidence, event: Event, cause: Cause) -> tuple[float, float]:

@@ -107,12 +107,12 @@ def test_merged_killed_and_pruned(tmp_path: Path) -> None:
     assert f"goroutine 42 asks cache.db for result {WORKER}::{REF}" in said
     assert "cache.db has the key, without that result, linked to made" in said
     assert f"`[2/2] RUN echo 1` <- `[1/2] COPY big /big` <- `{CONTEXT}`" in said
-    assert "of iteration 2, whose client was killed at 2.00 s, by kill away, its 1st" in said
+    assert "of iteration 2, whose client was killed at 2.00 s, by act 1 of kill away" in said
     assert (
         "between 1.50 and 2.00 s the step `[1/2] COPY big /big` of iteration 2 was merged into that of iteration 1"
         in said
     )
-    assert "prune loop, its 22nd, from 3.00 to 3.40 s, removed its snapshot ssssssssssss (Total: 1.99MB)" in said
+    assert "act 22 of prune loop, from 3.00 to 3.40 s, removed its snapshot ssssssssssss (Total: 1.99MB)" in said
 
 
 def test_timeline(tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def looks(*way: tuple[str, ...]) -> list[Lookup]:
         ({"log": log(MADE, replace(MADE, snapshot="x"), MERGED, REMOVED)}, "has its snapshot taken", [REMOVAL]),
         ({"log": log(MADE, MERGED, since=BEGAN + 60)}, "the log begins at 60 s", [REMOVAL]),
         ({"log": log(MADE, MERGED, replace(REMOVED, trace=""))}, "on whose behalf", ["prune loop"]),
-        ({"actions": []}, "", ["prune loop", "by kill away"]),
+        ({"actions": []}, "", ["prune loop", "of kill away"]),
     ],
 )
 def test_gaps(tmp_path: Path, changed: Mapping[str, Any], said: str, unclaimed: list[str]) -> None:
@@ -175,7 +175,7 @@ def test_taken_over_by_another_build(tmp_path: Path) -> None:
     taken = {"steps": Steps(builds, BEGAN), "log": log(MADE, MERGED, TAKEN, later)}
     found = explained(evidence(tmp_path, **taken))
     assert "iteration 3 took over its snapshot ssssssssssss for files of its own" in text(found)
-    assert "the first act after that which released results was prune loop, its 22nd, from 3.00 to 3.40 s" in text(
+    assert "the first act after that which released results was act 22 of prune loop, from 3.00 to 3.40 s" in text(
         found
     )
     assert "prune loop" not in text(explained(evidence(tmp_path, **(taken | {"log": log(MADE, MERGED, TAKEN)}))))
