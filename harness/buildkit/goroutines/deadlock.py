@@ -14,7 +14,16 @@ from typing import Final
 from harness.buildkit.goroutines.model import Goroutine
 from harness.buildkit.goroutines.reading import REQUEST, Dump, Kind, Reading, Tracks, is_grown, is_still, told
 from harness.buildkit.goroutines.wait_graph import Knot, WaitGraph, package_of, plain
-from harness.buildkit.goroutines.waits import ON_CORE, is_held, outside, place, waits_for_lock, works_on_data
+from harness.buildkit.goroutines.waits import (
+    ON_CORE,
+    is_held,
+    is_idle_loop,
+    outside,
+    place,
+    waits_for_lock,
+    watches,
+    works_on_data,
+)
 
 _FAR_BEYOND: Final = 30
 """Minutes that nothing waits for work on data, however much data there is."""
@@ -65,7 +74,7 @@ def names_of(goroutines: Sequence[Goroutine]) -> tuple[str, ...]:
 
 def _is_candidate(track: Sequence[Goroutine]) -> bool:
     last = track[-1]
-    return is_grown(track) and is_held(last) and outside(last) is None
+    return is_grown(track) and is_held(last) and not (outside(last) or watches(last) or is_idle_loop(last))
 
 
 def _by_lock(found: Sequence[_Stuck], graph: WaitGraph) -> list[_Stuck]:

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Final
 
 from harness.buildkit.goroutines.model import DAEMONS, Goroutine
-from harness.buildkit.goroutines.waits import BLOCKED, ON_CORE, is_carrier, place, waits_for_lock
+from harness.buildkit.goroutines.waits import BLOCKED, ON_CORE, is_carrier, place, waits_for_lock, watches
 
 _WORD: Final = re.compile(rb"0x([0-9a-f]{9,16})(?![0-9a-f])")
 """An address on Go's heap; shorter words are numbers, or what was there before."""
@@ -138,7 +138,7 @@ class WaitGraph:
                     found.setdefault(waiter, set()).add(lock.holder)
         for id_, each in self.by_id.items():
             maker = self.by_id.get(each.parent or 0)
-            if maker and maker.state in _GROUPS and each.state in BLOCKED and place(each) and not _watches(each):
+            if maker and maker.state in _GROUPS and each.state in BLOCKED and place(each) and not watches(each):
                 found.setdefault(maker.id, set()).add(id_)
         return {id_: tuple(sorted(whom)) for id_, whom in found.items()}
 
@@ -303,9 +303,3 @@ class WaitGraph:
                 return min(near)
         is_told = self._objects(each.arguments[at].partition(b",")[0]) if words else []
         return _BY_TYPE if is_method and not is_told else None
-
-
-def _watches(each: Goroutine) -> bool:
-    """Whether it only waits to be told that its maker has ended: one closure, and nothing below it."""
-    own = [frame for frame in each.frames if frame.is_users]
-    return len(own) == 1 and each.state in {"select", "chan receive"} and bool(_CLOSURE.search(own[0].function))

@@ -157,6 +157,17 @@ def is_carrier(each: Goroutine) -> bool:
     return place(each).startswith(_CARRIES)
 
 
+def watches(each: Goroutine) -> bool:
+    """Whether it only waits to be told of an end: one closure, and nothing below it."""
+    own = [frame.function for frame in each.frames if frame.is_users]
+    return len(own) == 1 and each.state in {"select", "chan receive"} and ".func" in own[0]
+
+
+def is_idle_loop(each: Goroutine) -> bool:
+    """Whether it is one that the daemon started with, and that waits for something to do."""
+    return each.parent == 1 and not waits_for_lock(each)
+
+
 def works_on_data(each: Goroutine) -> bool:
     """Whether it compresses, copies, unpacks or checks data."""
     return _has(each, _DATA)

@@ -1,7 +1,7 @@
 """`repro diagnose`: what keeps a daemon from going on, from a run's evidence, a capture's, or anybody's dumps."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from harness.attach.capture import diagnose_capture
-from harness.buildkit.diagnosis import diagnose, diagnose_counted, diagnose_finding, read_file
+from harness.buildkit.diagnosis import diagnose, diagnose_counted, diagnose_finding, read_dump, read_file
 from harness.buildkit.goroutines.buckets import buckets, buckets_of
 from harness.buildkit.goroutines.model import Bucket
 from harness.buildkit.goroutines.reading import Dump
@@ -18,6 +18,7 @@ from harness.cli.options import RESULTS, Results
 from harness.core.errors import UsageError
 from harness.core.outcome import ExitCode
 from harness.core.records import Diagnosis
+from harness.report.dumps import dumps_page
 from harness.store.find import find_run
 
 _BUCKETS_TOLD = 12
@@ -52,44 +53,62 @@ def diagnose_(
         Path | None, typer.Option("--signatures", metavar="FILE", help="Known bugs of your own, as `signatures.yaml`.")
     ] = None,
     results: Results = RESULTS,
+    page: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Also as a page: who waits for whom, and all buckets.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
 ) -> int:
     """Say what goroutine dumps show: livelock, deadlock, lost wake-up; where, and whether it is known."""
     files = [Path(each) for each in what]
     if len(files) == 1 and (files[0] / "captured.json").is_file():
-        found, top = _of_evidence(files[0])
+        told = _of_evidence(files[0])
     elif len(files) == 1 and not files[0].is_file():
-        found, top = _of_run(what[0], results)
+        told = _of_run(what[0], results)
     else:
-        found, top = _of_files(files, version, own)
+        told = _of_files(files, version, own)
+    if page:
+        page.write_text(dumps_page(told.found, told.last, told.top))
     if as_json:
-        print(json.dumps(asdict(found), indent=1))  # noqa: T201
+        print(json.dumps(asdict(told.found), indent=1))  # noqa: T201
     else:
-        _tell(Console(highlight=False), found, top)
+        _tell(Console(highlight=False), told.found, told.top)
     return ExitCode.CLEAN
 
 
-def _of_evidence(folder: Path) -> tuple[Diagnosis, list[Bucket]]:
+@dataclass(frozen=True)
+class _Told:
+    """What dumps come to, the last of them, and its goroutines counted."""
+
+    found: Diagnosis
+    last: Dump
+    top: list[Bucket]
+
+
+def _with_last(found: Diagnosis, folder: Path) -> _Told:
+    dumps = sorted(folder.glob("goroutines-*.txt"))
+    last = read_dump(dumps[-1]) if dumps else []
+    return _Told(found, last, buckets(last))
+
+
+def _of_evidence(folder: Path) -> _Told:
     found = diagnose_capture(folder)
     if found is None:
         raise NothingFound(folder)
-    dumps = sorted(folder.glob("goroutines-*.txt"))
-    return found, buckets_of(dumps[-1]) if dumps else []
+    return _with_last(found, folder)
 
 
-def _of_run(run: str, results: Path) -> tuple[Diagnosis, list[Bucket]]:
+def _of_run(run: str, results: Path) -> _Told:
     folder = find_run(run, results)
     summary = folder.summary()
     daemon = summary.daemon if summary else folder.read_json("run.json")["daemon"] or {}
     for finding in sorted((folder.path / "findings").glob("*"), key=lambda path: int(path.name)):
         found = diagnose_finding(finding, daemon)
         if found:
-            dumps = sorted(finding.glob("goroutines-*.txt"))
-            return found, buckets_of(dumps[-1]) if dumps else []
+            return _with_last(found, finding)
     raise NothingFound(folder.path)
 
 
-def _of_files(files: list[Path], version: str | None, own: Path | None) -> tuple[Diagnosis, list[Bucket]]:
+def _of_files(files: list[Path], version: str | None, own: Path | None) -> _Told:
     dumps: list[Dump] = []
     crash = ""
     for file in files:
@@ -99,7 +118,7 @@ def _of_files(files: list[Path], version: str | None, own: Path | None) -> tuple
         except OSError as error:
             raise NoDump(file, str(error.strerror)) from error
         if counted and len(files) == 1 and (leak := diagnose_counted(counted)):
-            return leak, counted
+            return _Told(leak, [], counted)
         if posted.hollow:
             raise NoDump(file, "has goroutines whose frames cannot be read, so nothing is to be told from it")
         if not posted.dumps and not posted.crash:
@@ -109,7 +128,8 @@ def _of_files(files: list[Path], version: str | None, own: Path | None) -> tuple
         dumps += posted.dumps
         crash = crash or posted.crash
     found = diagnose(dumps, version=version, crash=crash, own=own_files(own))
-    return found, buckets(dumps[-1]) if dumps else []
+    last = dumps[-1] if dumps else []
+    return _Told(found, last, buckets(last))
 
 
 def _tell(console: Console, found: Diagnosis, top: list[Bucket]) -> None:

@@ -157,6 +157,19 @@ def test_a_lock_whose_holder_works_is_no_deadlock() -> None:
         assert diagnose(dumps).kind is Kind.SLOW
 
 
+IDLE = {
+    "one closure": one(4, "chan receive", f"{BUILDKIT}solver/llbsolver/history.NewQueue.func3", minutes=3),
+    "a loop of the start": replace(one(4, "select", f"{BUILDKIT}cache.(*gc).loop", minutes=3), parent=1),
+}
+
+
+@pytest.mark.parametrize("loop", IDLE.values(), ids=IDLE)
+def test_a_loop_that_waits_for_work_is_no_deadlock(loop: Goroutine) -> None:
+    """What only watches for an end, or waits since the daemon's start, is held up by nobody."""
+    works = one(1, "running", "compress/flate.x", f"{BUILDKIT}util/overlay.x", SOLVE)
+    assert diagnose([[loop, works], [*later([loop], 1), works]]).kind is Kind.SLOW
+
+
 def test_addresses_that_somebody_made_up() -> None:
     """One address for objects of every kind says nothing: then the types say who holds what."""
     queue = f"{BUILDKIT}solver/llbsolver.(*HistoryQueue)"

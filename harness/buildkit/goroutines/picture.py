@@ -1,0 +1,108 @@
+"""Who waits for whom in a dump as a picture shows it: goroutines that do the same as one, and what they wait for."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from harness.buildkit.goroutines.model import Goroutine
+from harness.buildkit.goroutines.wait_graph import WaitGraph, plain
+from harness.buildkit.goroutines.waits import is_held, is_work, outside, place, waits_for_lock
+
+_SHOWN: Final = 40
+"""Nodes that a person can look at; the least of them are left out."""
+_BUILDERS: Final = "github.com/moby/buildkit/solver.(*scheduler).build"
+
+
+@dataclass(frozen=True)
+class Node:
+    """Goroutines at one place in one state; or what is waited for, which has no state."""
+
+    name: str
+    """The function, in short; of what is waited for, what it is."""
+    state: str
+    count: int = 0
+    least_minutes: int = 0
+    most_minutes: int = 0
+    ids: tuple[int, ...] = ()
+
+    @property
+    def is_goroutines(self) -> bool:
+        """Whether it stands for goroutines."""
+        return bool(self.state)
+
+
+@dataclass(frozen=True)
+class Arrow:
+    """So many wait for it, or it is held by it: from and to are places in `Picture.nodes`."""
+
+    start: int
+    end: int
+    count: int
+    held: bool = False
+    """Whether it leads from a lock to who holds it."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """The nodes, those that have waited longest and are most first, and the arrows between them."""
+
+    nodes: tuple[Node, ...]
+    arrows: tuple[Arrow, ...]
+
+
+def picture_of(dump: Sequence[Goroutine]) -> Picture:
+    """Return who waits for whom in a dump."""
+    graph = WaitGraph(dump)
+    arrows: Counter[tuple[tuple[str, str], tuple[str, str], bool]] = Counter()
+    shown: dict[tuple[str, str], list[Goroutine]] = {}
+
+    def key(each: Goroutine) -> tuple[str, str]:
+        where = plain(place(each)).rpartition("/")[2], each.state
+        if each not in shown.setdefault(where, []):
+            shown[where].append(each)
+        return where
+
+    for each in graph.by_id.values():
+        for what in _waited_for(each, graph):
+            arrows[key(each), (what, ""), False] += 1
+    for lock in graph.locks:
+        if lock.holder is not None:
+            arrows[_lock(lock.name), key(graph.by_id[lock.holder]), True] += 1
+    for waiter, whom in graph.waits.items():
+        for other in whom if graph.lock_of(waiter) is None and place(graph.by_id[waiter]) else ():
+            arrows[key(graph.by_id[waiter]), key(graph.by_id[other]), False] += 1
+    nodes = [_node(where, members) for where, members in shown.items()]
+    things = {end for _, end, _ in arrows if not end[1]} | {start for start, _, _ in arrows if not start[1]}
+    nodes += [Node(*where) for where in things]
+    nodes.sort(key=lambda node: (-node.most_minutes, -node.count, node.name))
+    kept = {(node.name, node.state): number for number, node in enumerate(nodes[:_SHOWN])}
+    return Picture(
+        tuple(nodes[:_SHOWN]),
+        tuple(
+            Arrow(kept[start], kept[end], count, held)
+            for (start, end, held), count in sorted(arrows.items())
+            if start in kept and end in kept and start != end
+        ),
+    )
+
+
+def _waited_for(each: Goroutine, graph: WaitGraph) -> Iterable[str]:
+    """Yield what a goroutine waits for that is no goroutine."""
+    if lock := graph.lock_of(each.id):
+        yield _lock(lock.name)[0]
+    elif what := outside(each):
+        yield str(what)
+    elif any(frame.function == _BUILDERS for frame in each.frames):
+        yield "the scheduler"
+    elif is_held(each) and not waits_for_lock(each) and is_work(each) and each.id not in graph.waits:
+        yield "a channel" if each.state.startswith("chan") else each.state
+
+
+def _lock(name: str) -> tuple[str, str]:
+    return f"the lock of {name.rpartition('/')[2]}", ""
+
+
+def _node(where: tuple[str, str], members: Sequence[Goroutine]) -> Node:
+    minutes = [each.minutes for each in members]
+    return Node(*where, len(members), min(minutes), max(minutes), tuple(sorted(each.id for each in members)))

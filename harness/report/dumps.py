@@ -1,0 +1,138 @@
+"""Dumps as one HTML page: what they come to, who waits for whom, and the goroutines counted by what they do."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from harness.buildkit.goroutines.model import Bucket, Goroutine
+from harness.buildkit.goroutines.picture import Node, Picture, picture_of
+from harness.core.records import Diagnosis
+
+_WIDE, _HIGH, _ACROSS, _DOWN = 300, 46, 400, 66
+"""Pixels: a box, and the steps from one to the next."""
+_LETTERS: Final = 40
+"""As many fit into a box."""
+_LONG_MINUTES: Final = 5
+_BUCKETS: Final = 200
+
+
+def dumps_page(found: Diagnosis, last: Sequence[Goroutine], buckets: Sequence[Bucket]) -> str:
+    """Return the page; it needs nothing else.
+
+    Args:
+        found: what the dumps come to.
+        last: the last of them.
+        buckets: its goroutines, counted.
+    """
+    environment = Environment(
+        loader=PackageLoader("harness", "report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    picture = picture_of(last)
+    return environment.get_template("templates/dumps.html").render(
+        found=found,
+        picture=picture,
+        drawing=drawing(picture),
+        buckets=[(bucket, _place(bucket)) for bucket in buckets[:_BUCKETS]],
+        left_out=max(0, len(buckets) - _BUCKETS),
+        goroutines=sum(bucket.count for bucket in buckets),
+    )
+
+
+def _place(bucket: Bucket) -> str:
+    """Return the innermost function that is not Go's own."""
+    functions = [frame.function for frame in bucket.frames]
+    return next(
+        (frame.function for frame in bucket.frames if frame.is_users), functions[0] if functions else "no stack"
+    )
+
+
+def drawing(picture: Picture) -> Markup:
+    """Return the picture as SVG: who waits stands left of what he waits for."""
+    columns = _columns(picture)
+    places: dict[int, tuple[int, int]] = {}
+    filled: dict[int, int] = {}
+    for number in range(len(picture.nodes)):
+        column = columns[number]
+        row = filled[column] = filled.get(column, -1) + 1
+        places[number] = 10 + column * _ACROSS, 10 + row * _DOWN
+    width = 20 + max(columns.values(), default=0) * _ACROSS + _WIDE
+    height = 20 + (max(filled.values(), default=0) + 1) * _DOWN
+    head = Markup(
+        '<svg viewBox="0 0 {} {}" style="max-width:{}px" role="img" aria-label="who waits for whom">'
+        '<defs><marker id="to" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="8" markerHeight="8" orient="auto">'
+        '<path d="M0 0 8 4 0 8z"/></marker></defs>'
+    ).format(width, height, width)
+    arrows = Markup("").join(_arrow(places[a.start], places[a.end], a.count, held=a.held) for a in picture.arrows)
+    boxes = Markup("").join(_box(places[number], node) for number, node in enumerate(picture.nodes))
+    return head + arrows + boxes + Markup("</svg>")
+
+
+def _columns(picture: Picture) -> Mapping[int, int]:
+    """Return in which column each node stands: right of all that wait for it, but for arrows that close a circle."""
+    ahead: dict[int, list[int]] = {}
+    for arrow in picture.arrows:
+        ahead.setdefault(arrow.start, []).append(arrow.end)
+    order: list[int] = []
+    open_: set[int] = set()
+    back: set[tuple[int, int]] = set()
+
+    def visit(number: int) -> None:
+        open_.add(number)
+        for end in ahead.get(number, ()):
+            if end in open_:
+                back.add((number, end))
+            elif end not in order:
+                visit(end)
+        open_.remove(number)
+        order.append(number)
+
+    ends = {arrow.end for arrow in picture.arrows}
+    for number in sorted(range(len(picture.nodes)), key=lambda number: number in ends):
+        if number not in order:
+            visit(number)
+    columns = dict.fromkeys(range(len(picture.nodes)), 0)
+    for number in reversed(order):
+        for end in ahead.get(number, ()):
+            if (number, end) not in back:
+                columns[end] = max(columns[end], columns[number] + 1)
+    return columns
+
+
+def _box(place: tuple[int, int], node: Node) -> Markup:
+    x, y = place
+    kind = "thing" if not node.is_goroutines else "long" if node.most_minutes >= _LONG_MINUTES else "some"
+    name = node.name if len(node.name) <= _LETTERS else f"…{node.name[1 - _LETTERS :]}"
+    return Markup(
+        '<g class="{}"><title>{}</title><rect x="{}" y="{}" width="{}" height="{}" rx="6"/>'
+        '<text x="{}" y="{}">{}</text><text class="note" x="{}" y="{}">{}</text></g>'
+    ).format(kind, _full(node), x, y, _WIDE, _HIGH, x + 8, y + 19, name, x + 8, y + 36, told(node))
+
+
+def _arrow(start: tuple[int, int], end: tuple[int, int], count: int, *, held: bool) -> Markup:
+    (x, y), (to_x, to_y) = (start[0] + _WIDE, start[1] + _HIGH // 2), (end[0], end[1] + _HIGH // 2)
+    bend = max(40, abs(to_x - x) // 2) if to_x > x else 60
+    note = "is held by" if held else str(count)
+    return Markup(
+        '<path class="{}" d="M{} {}C{} {} {} {} {} {}" marker-end="url(#to)"/>'
+        '<text class="note" x="{}" y="{}">{}</text>'
+    ).format(*("held" if held else "waits", x, y, x + bend, y, to_x - bend, to_y, to_x, to_y, x + 6, y - 4, note))
+
+
+def told(node: Node) -> str:
+    """Return what a node is, in words: ``12 × select, 3 to 5 min``."""
+    if not node.is_goroutines:
+        return "waited for"
+    least, most = node.least_minutes, node.most_minutes
+    waits = f", {most} min" if most and least == most else f", {least} to {most} min" if most else ""
+    return f"{node.count} × {node.state}{waits}"
+
+
+def _full(node: Node) -> Markup:
+    ids = ", ".join(map(str, node.ids[:20]))
+    return escape(f"{node.name}: {told(node)}{f'; goroutines {ids}' if ids else ''}")
