@@ -27,8 +27,9 @@ _RANDOM: Final = re.compile(rb"[A-Za-z0-9_-]{32,512}+")
 _DIGITS: Final = re.compile(rb"[0-9]")
 _CAPITALS: Final = re.compile(rb"[A-Z]")
 _CHANGES: Final = re.compile(rb"(?<=[a-z])[A-Z0-9]|(?<=[A-Z])[a-z0-9]|(?<=[0-9])[A-Za-z]")
-_BEFORE_NO_SECRET: Final = (b"sha1-", b"sha256-", b"sha384-", b"sha512-", b"SHA256:", b"h1:", b"_state=")
-"""Digests, and where a registry's upload stands."""
+_DIGEST: Final = re.compile(rb"sha(?:1|256|384|512)-")
+_DIGEST_BEFORE: Final = re.compile(rb"(?<!\w)(?:h1:|SHA256:|_state=)$")
+"""What is no secret: digests of Go's modules and of keys, and where an upload to a registry stands."""
 
 
 def _escaped(literal: str) -> str:
@@ -130,15 +131,16 @@ def _kubernetes(text: bytes) -> Iterator[Found]:
 
 def random_words(text: bytes, start: int, end: int) -> Iterator[Found]:
     """Yield long words that no person and no encoding of digests makes: all kinds of letters, thoroughly mixed."""
+    if _DIGEST_BEFORE.search(text[max(0, start - 12) : start]) or _DIGEST.match(text, start, end):
+        return
     for match in _RANDOM.finditer(text, start, end):
-        before = text[max(0, match.start() - 7) : match.start()]
-        if is_random(match[0]) and not before.endswith(_BEFORE_NO_SECRET):
+        if is_random(match[0]):
             yield Found(*match.span(), "random word")
 
 
 def is_random(word: bytes) -> bool:
     """Whether a word mixes upper and lower case and digits as chance does, and names do not."""
-    if word.islower() or word.isupper() or word.startswith((b"sha256-", b"sha512-", b"sha1-", b"sha384-")):
+    if word.islower() or word.isupper():
         return False
     digits, capitals = len(_DIGITS.findall(word)), len(_CAPITALS.findall(word))
     return digits >= 3 and capitals >= 3 and len(_CHANGES.findall(word)) >= 0.42 * len(word)

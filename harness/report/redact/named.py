@@ -28,7 +28,7 @@ _AFTER: Final = re.compile(
     rb")"
 )
 _INTRODUCES: Final = re.compile(
-    rb"(?:^|[\s\[(\"';])(?:ENV|ARG|LABEL|env|set|setenv|setx|config set|export|set[ \t]{1,4}-[a-zA-Z]{1,4})"
+    rb"(?:^|[\s\[(\"';])(?:ENV|ARG|LABEL|setenv|setx|config set|set[ \t]{1,4}-[a-zA-Z]{1,4})"
     rb"[ \t]{1,8}\S{0,200}$"
 )
 _NETRC: Final = re.compile(rb"(?:login|user|machine)[ \t]{1,8}\S{1,200}[ \t]{1,8}$")

@@ -6,8 +6,8 @@ from typing import Final
 _SPLIT: Final = re.compile(r"[^A-Za-z0-9]+|(?<=[a-z0-9])(?=[A-Z])")
 _SURE: Final = re.compile(r"passw(?:or)?d|passphrase|[^a-z]p(?:ass|wd?)$|pgpass")
 _ENDINGS: Final = ("token", "secret", "secrets", "credential", "credentials", "cred", "creds")
-_SHORT_ENDINGS: Final = ("pass", "pwd", "auth")
-_WHOLE: Final = frozenset({"dsn", "cookie", "authorization", "pw"})
+_SHORT_ENDINGS: Final = ("pass", "pwd")
+_WHOLE: Final = frozenset({"dsn", "cookie", "authorization", "pw", "auth", "basicauth", "httpauth", "npmauth"})
 _OTHER_WORDS: Final = frozenset({"bypass", "compass", "trespass", "encompass"})
 _OPENING_KEYS: Final = re.compile(
     r"(?:api|access|private|priv|secret|sign(?:ing)?|encrypt(?:ion)?|decrypt(?:ion)?|ssh|account|shared_?access"

@@ -9,7 +9,7 @@ SIGNING_KEY _auth _authToken NPM_AUTH CREDS REGISTRY_CRED SENTRY_DSN client_secr
 X-Vault-Token aws_secret_access_key Authorization Set-Cookie DEPLOY_WEBHOOK_URL pw"""
 OTHERS = """N TARGET PWD TOKEN_URL secretName NPM_TOKEN_FILE PASSWORD_MIN_LENGTH CACHE_KEY PUBLIC_KEY key cacheKey
 author authority bypass credsStore credHelpers AWS_ACCESS_KEY_ID client_id monkey keyboard tokenizer passwordless
-session sessionID traceID seed REGION sharedKey"""
+session sessionID traceID seed REGION sharedKey xauth"""
 
 
 @pytest.mark.parametrize("name", SECRETS.split())

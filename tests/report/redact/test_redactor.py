@@ -62,6 +62,9 @@ def test_real_logs_stay() -> None:
         "PWD=/home/me; GOOGLE_CREDENTIALS=/run/secrets/google.json",
         "max_tokens=4096 TOKEN_URL=https://h/x secretName: regcred",
         'integrity "sha512-' + LETTERS * 2 + '=="',
+        "example.org/x v1.0.0/go.mod h1:942/yi/" + LETTERS[30:] + LETTERS[:4] + "aB3c=",
+        "status half-installed xauth:amd64 1:1.1.2-1",
+        "to set credentials for remote sources",
     ],
 )
 def test_the_rest_stays(text: str) -> None:
