@@ -16,11 +16,12 @@ _IN_NAMES: Final = re.compile(rb"pw|pass|secret|token|cred|auth|key|cookie|dsn|w
 _LETTERS: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.%-"
 _AFTER: Final = re.compile(
     rb"(?P<rest>[\w-]{0,40}+)"
-    rb"(?P<close>\\{0,15}[\"'`]\]?|\]|)"
+    rb"(?P<close>\\{0,15}[\"'`]\]?|\]|%22|)"
     rb"(?P<between>"
     rb"(?:[ \t]{1,4}|:[ \t]{0,4})(?:string|str|String|var(?:char)?)[ \t]{0,4}:?=[ \t]{0,16}+"  # var token string = …
-    rb"|[ \t]{0,8}+(?:=>|->|(?:\?\??|\|\||[.+:!]{1,3})?={1,3}|:{1,3}(?!/)|\|\||%3(?i:a|d))[ \t]{0,16}+"  # NAME=…
-    rb"(?:\r?\n[ \t]{1,40}+(?=\\{0,15}[\"']))?"  # … on the next line
+    rb"|[ \t]{0,8}+(?:=>|->|(?:\?\??|\|\||[.+:!]{1,3})?={1,3}|:{1,3}(?!/)|\|\||%3(?i:a|d)(?:%22)?)[ \t]{0,16}+"  # X=…
+    rb"(?:\r?\n[ \t]{1,40}+(?=\\{0,15}[\"']|[^\s:#-][^\s:]{0,255}+(?:\r?\n|$)))?"  # … on the next line
+    rb"(?:\{\s{0,40}+\\{0,15}[\"'](?i:value)\\{0,15}[\"'][ \t]{0,4}:[ \t]{0,4})?"  # "X": {"value": …}
     rb"|[,/>\s]{0,40}+<?[ \t]{0,4}\\{0,15}[\"']?(?i:value)\\{0,15}[\"']?[ \t]{0,4}[:=][ \t]{0,4}"  # "X", "value": …
     rb"|,[ \t]{0,4}(?=\\{0,15}[\"'])"  # "--password", "…"
     rb"|>\s{0,40}+"  # <password>…
@@ -31,7 +32,7 @@ _INTRODUCES: Final = re.compile(
     rb"(?:^|[\s\[(\"';])(?:ENV|ARG|LABEL|setenv|setx|config set|set[ \t]{1,4}-[a-zA-Z]{1,4})"
     rb"[ \t]{1,8}\S{0,200}$"
 )
-_NETRC: Final = re.compile(rb"(?:login|user|machine)[ \t]{1,8}\S{1,200}[ \t]{1,8}$")
+_NETRC: Final = re.compile(rb"(?:login|user|machine)[ \t]{1,8}\S{1,200}\s{1,8}$")
 _PARAMETERS: Final = frozenset({"key", "sig", "code", "signature"})
 """Names that say so in an address alone: ``?key=…``."""
 
@@ -77,8 +78,8 @@ def _is_followed(place: Place, lead: bytes, *, is_closed: bool) -> bool:
         argument = QUOTE.match(place.text, place.begin)  # setProperty("NAME", "…")
         return bool(is_closed and argument and (is_sure(place.name) or NO_WORD.match(place.text, argument.end())))
     if between.isspace() and not place.name.startswith("--"):
-        before = place.text[max(0, place.start - 210) : place.start].rpartition(b"\n")[2]
-        return bool(_INTRODUCES.search(before) or _NETRC.search(before))
+        before = place.text[max(0, place.start - 210) : place.start]
+        return bool(_INTRODUCES.search(before.rpartition(b"\n")[2]) or _NETRC.search(before))
     return True
 
 

@@ -25,6 +25,8 @@ _ENCODED: Final = re.compile(rb"(?P<value>[A-Za-z0-9+/_-]{16,}+={0,2})")
 _SHORT_OUTPUT: Final = re.compile(rb"(?<=\"data\":)[ ]?\"(?P<value>[A-Za-z0-9+/]{4,15}+={0,2})\"")
 """A step's output in a progress stream is in base64, however short it is."""
 _WORDS_ONLY: Final = re.compile(rb"[a-z/_-]+$|[A-Za-z/]{1,20}$|[0-9a-f]+$")
+_WIDE: Final = (b"\xff\xfe", b"\xfe\xff")
+"""How texts in UTF-16 begin, of which every other byte is NUL."""
 _MASK: Final = b"*"
 _ILLEGIBLE: Final = bytes({*range(256)} - {*range(32, 127), 9, 10, 13})
 _LEGIBLE: Final = 0.6
@@ -54,6 +56,8 @@ class Redactor:
         What has a NUL byte in it may be read by offsets, so there each secret is overwritten and the length kept;
         `keep_length` says otherwise.
         """
+        if content.startswith(_WIDE) and keep_length is None:
+            return self.clean(content.decode("utf-16", errors="replace")).encode("utf-16")
         keep = b"\0" in content if keep_length is None else keep_length
         found = [*self._found(content, _DEPTH, keep)]
         for each in found:

@@ -17,9 +17,10 @@ _PROSE: Final = frozenset(
 )
 """Names that are words of sentences as well: ``failed to fetch oauth token: unexpected status``."""
 
-QUOTE: Final = re.compile(rb"(?P<slashes>\\{0,15})(?P<quote>[\"'`])")
+QUOTE: Final = re.compile(rb"\$?(?P<slashes>\\{0,15})(?P<quote>[\"'`])")
 _BLOCK: Final = re.compile(
-    rb"[|>][-+0-9]{0,3}[ \t]{0,16}\r?\n(?P<value>(?:[ \t]{1,200}+[^\r\n]{0,4096}+(?:\r?\n|$)){1,200}+)"
+    rb"(?:![\w!]{1,20}[ \t]{1,4})?[|>][-+0-9]{0,3}[ \t]{0,16}\r?\n"
+    rb"(?P<value>(?:[ \t]{1,200}+[^\r\n]{0,4096}+(?:\r?\n|$)){1,200}+)"
 )
 _WORD: Final = re.compile(
     rb"(?:[^\s\"'`\\,;&<|]{1,8192}+"

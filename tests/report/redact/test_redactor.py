@@ -119,6 +119,11 @@ def test_one_nul_byte() -> None:
     assert (cleaned[:6], cleaned[-6:]) == (content[:6], content[-6:])
 
 
+def test_wide_text() -> None:
+    """A text of which every other byte is NUL is read as what it is."""
+    assert Redactor().clean_bytes(f"DB_PASSWORD={VALUE}".encode("utf-16")).decode("utf-16") == f"DB_PASSWORD={REDACTED}"
+
+
 def test_encoded_text_stays_text() -> None:
     """A step's output is decoded, cleaned and encoded again: what stood around a secret can be read still."""
     line = json.dumps({"logs": [{"data": base64.b64encode(f"one\nTOKEN={VALUE}\ntwo\n".encode()).decode()}]})
