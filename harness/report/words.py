@@ -28,19 +28,20 @@ def because(summary: Summary) -> str:
     """Return what a verdict rests on; of a clean one, what it rules out, and how sure that is."""
     if summary.verdict is not Verdict.CLEAN:
         return summary.because
-    trials = summary.rate.trials
-    return (
-        f"no hang in {trials:,} builds; one in {_one_in(excluded_rate(trials))} or more often is ruled out (95 % sure)"
-    )
+    rate = summary.rate
+    often = _one_in(excluded_rate(rate.trials, unsettled=rate.unsettled))
+    return f"no hang in {rate.trials:,} builds; one in {often} or more often is ruled out (95 % sure)"
 
 
 def rate_line(rate: Rate) -> str:
     """Return how many builds hang; without a hang, at most how many: the same bound as the verdict's."""
-    unsure = f" (or in {rate.trials + rate.unsettled:,}: of {rate.unsettled:,} builds nobody can tell)"
-    of = f"{rate.hangs:,} in {rate.trials:,} builds that could have hung{unsure if rate.unsettled else ''}"
-    if not rate.hangs:
-        return f"{of}: below {excluded_rate(rate.trials):.2g} per build (95 % sure)" if rate.trials else of
-    return f"{of}: from {rate.low95:.2g} to {rate.high95:.2g} per build (95 % sure)"
+    unsure = f"; {rate.unsettled:,} more were ended while they waited after their export, and may have hung"
+    of = f"{rate.hangs:,} in {rate.trials:,} builds that could have hung"
+    if not rate.hangs and rate.trials:
+        of += f": below {excluded_rate(rate.trials, unsettled=rate.unsettled):.2g} per build (95 % sure)"
+    elif rate.trials:
+        of += f": from {rate.low95:.2g} to {rate.high95:.2g} per build (95 % sure)"
+    return of + (unsure if rate.unsettled else "")
 
 
 def _one_in(rate: float) -> str:

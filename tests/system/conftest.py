@@ -100,7 +100,7 @@ class Repro:
     def start(self, *words: str, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
         """Start `repro` with words; what has results gets the folder."""
         argv = [sys.executable, "-m", "harness", *words]
-        if words[0] in {"run", "show", "bisect", "compare", "verify"}:
+        if words[0] in {"run", "demo", "show", "bisect", "compare", "verify"}:
             argv += ["--results", str(self.results)]
         return subprocess.Popen(
             argv,
