@@ -127,9 +127,11 @@ def judge(
 
 
 def without_a_hang(rate: Rate) -> str:
-    """Return what a run without a hang excludes, to a person."""
+    """Return what a run without a hang excludes, to a person: as one in so many builds."""
     excluded = excluded_rate(rate.trials, unsettled=rate.unsettled)
-    told = f"0 hangs in {rate.trials} trials exclude, at 95 %, a rate above {excluded:.2g} per build"
+    often = f"{1 / excluded:,.0f}" if excluded < 0.1 else f"{1 / excluded:.1f}"
+    builds = f"{rate.trials:,} build{'s' if rate.trials != 1 else ''}"
+    told = f"no hang in {builds}; one in {often} builds or more often is ruled out (95 % sure)"
     if rate.unsettled:
         what = "build was" if rate.unsettled == 1 else "builds were"
         told += f", for {rate.unsettled} {what} cut off while waiting after the export, and may have hung"

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from harness.analysis.rates import excluded_rate
-from harness.core.outcome import Outcome, Verdict
+from harness.core.outcome import Outcome
 from harness.core.records import ActorTotals, Finding, GraphState, Leak, Rate, Summary
 from harness.core.units import format_duration, format_size
 from harness.store import aggregate
@@ -18,19 +18,10 @@ _FAULTS_TOLD: Final = 3
 def headline(folder: RunFolder, summary: Summary | None, story: Mapping[str, Any]) -> tuple[str, str]:
     """Return the verdict, and what it rests on."""
     if summary:
-        return summary.verdict.upper(), because(summary)
+        return summary.verdict.upper(), summary.because
     if folder.is_locked:
         return NO_VERDICT, f"the run goes on (pid {story['pid']})"
     return NO_VERDICT, "the run died; `repro resume` goes on with it"
-
-
-def because(summary: Summary) -> str:
-    """Return what a verdict rests on; of a clean one, what it rules out, and how sure that is."""
-    if summary.verdict is not Verdict.CLEAN:
-        return summary.because
-    rate = summary.rate
-    often = _one_in(excluded_rate(rate.trials, unsettled=rate.unsettled))
-    return f"no hang in {rate.trials:,} builds; one in {often} or more often is ruled out (95 % sure)"
 
 
 def rate_line(rate: Rate) -> str:
@@ -42,11 +33,6 @@ def rate_line(rate: Rate) -> str:
     elif rate.trials:
         of += f": from {rate.low95:.2g} to {rate.high95:.2g} per build (95 % sure)"
     return of + (unsure if rate.unsettled else "")
-
-
-def _one_in(rate: float) -> str:
-    """Return a rate as people count: ``144 builds``; of a high one, the share."""
-    return f"{1 / rate:,.0f} builds" if rate < 0.1 else f"{1 / rate:.1f} builds"
 
 
 def facts(folder: RunFolder, summary: Summary, story: Mapping[str, Any]) -> dict[str, str]:

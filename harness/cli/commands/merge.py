@@ -18,7 +18,7 @@ from harness.cli.options import RESULTS, Results
 from harness.core.errors import StoreError, UsageError
 from harness.core.records import Summary
 from harness.core.units import format_duration
-from harness.report.words import because, rate_line
+from harness.report.words import rate_line
 from harness.store.find import find_run
 from harness.store.folder import RunFolder
 from harness.store.merge_inputs import Member, read_members
@@ -86,7 +86,7 @@ def _write(output: Path, folders: Sequence[RunFolder], members: Sequence[Member]
 
 def _tell(console: Console, members: Sequence[Member], summary: Summary, against: str | None) -> None:
     """Print the verdict, each run, and the sum."""
-    console.print(f"{summary.verdict.upper()}  {because(summary)}", soft_wrap=True, markup=False)
+    console.print(f"{summary.verdict.upper()}  {summary.because}", soft_wrap=True, markup=False)
     table = Table(box=None, pad_edge=False)
     for column in ("run", "verdict", "seed", "iterations", "hangs", "trials", "first hang", "time"):
         table.add_column(column, no_wrap=True)
