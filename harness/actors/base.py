@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
 from typing import ClassVar, Protocol
@@ -68,6 +68,8 @@ class ActorEnv:
     """The address of the run's own registry; empty where no actor needs one."""
     cores: tuple[int, ...] = ()
     """Those that clients run on; without any, on all."""
+    exhausted: anyio.Event = field(default_factory=anyio.Event)
+    """Set once no more iterations begin on this daemon: no line of builds waits for its trigger in vain."""
 
     def dice(self, actor: str) -> Dice:
         """Return the chance of one actor."""

@@ -2,7 +2,8 @@
 
 import json
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
 from math import inf
 from pathlib import Path
@@ -27,7 +28,7 @@ from harness.daemons.base import BuildRequest, Cache
 from harness.host.hostinfo import ResourceDemand
 from harness.host.proc import child
 from harness.scenario import DaemonSpec, Scenario, Setting, Violation
-from harness.scenario.triggers import IntervalTrigger
+from harness.scenario.triggers import Firing, When
 from harness.toolchain.base_image import static_busybox
 
 _INFRA_PAUSE_SECONDS: Final = 1.0
@@ -82,8 +83,8 @@ class Build(Actor):
     """How many lines of builds at once."""
     kill: KillRule | None = None
     """Time out some of them."""
-    when: IntervalTrigger | None = None
-    """A pause before each build of a line."""
+    when: When | None = None
+    """When each build of a line begins: after a pause, or as another build reaches something, or another actor acts."""
 
     def faults(self, setting: Setting) -> Iterator[Violation]:
         """Yield what cannot work although every value is well-formed."""
@@ -107,6 +108,12 @@ class Build(Actor):
                 yield Violation(("targets", index), f"no stage is named {target!r}; stages: {', '.join(stages(text))}")
         if self.export != "push" and any(cache.type == "inline" for cache in self.cache_from):
             yield Violation(("cache_from",), "`inline` is read from the image that was pushed: say `export: push`")
+        waits = [self.name]
+        while (awaited := setting.awaits.get(waits[-1])) and awaited not in waits:
+            waits.append(awaited)
+        if awaited == self.name:
+            chain = " waits for ".join([*waits, self.name])
+            yield Violation(("when", "of"), f"never fires: {chain}; let one of them begin by itself")
         limit = setting.stop.iterations if setting.stop else None
         if self.kill and self.kill.every and limit and self.kill.every > limit:
             yield Violation(("kill", "every"), f"never fires: the run ends after {limit} iterations (stop.iterations)")
@@ -187,16 +194,20 @@ class Build(Actor):
                 lines.start_soon(self._line, stage, number)
 
     async def _line(self, stage: ActorEnv, number: int) -> None:
-        pauses = stage.dice(f"{self.name}/{stage.generation}/{number}")
-        turn = 0
-        while True:
-            turn += 1
-            if self.when:
-                await anyio.sleep(self.when.interval.draw(pauses.throw(turn)))
-            iteration = await stage.board.next_iteration()
-            if iteration is None:
-                return
-            await self._iterate(stage, iteration, number)
+        """Build again and again: at once, or at each moment of the trigger."""
+        moments = (
+            self.when.moments(stage.dice(f"{self.name}/{stage.generation}/{number}"), stage.signals)
+            if self.when
+            else None
+        )
+        async with AsyncExitStack() as stack:
+            if moments:
+                await stack.enter_async_context(aclosing(moments))
+            while moments is None or await _comes(moments, stage.exhausted):
+                iteration = await stage.board.next_iteration()
+                if iteration is None:
+                    return
+                await self._iterate(stage, iteration, number)
 
     async def _iterate(self, stage: ActorEnv, iteration: int, line: int) -> None:
         """Run one client from its start to its outcome."""
@@ -270,6 +281,22 @@ class Build(Actor):
         if self.kill and not watch.found and watch.client.returncode is None:
             watch.killed = anyio.current_time()
             await self.kill.send(watch.client)
+
+
+async def _comes(moments: AsyncGenerator[Firing, None], exhausted: anyio.Event) -> bool:
+    """Wait for the next moment; return whether there is one before the daemon gets no more iterations."""
+    came = False
+
+    async def listen() -> None:
+        nonlocal came
+        came = await anext(moments, None) is not None
+        tasks.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(listen)
+        await exhausted.wait()
+        tasks.cancel_scope.cancel()
+    return came
 
 
 def _record(watch: Watch, verdict: ClientVerdict, kill_after: float | None, stage: ActorEnv) -> Iteration:

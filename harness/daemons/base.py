@@ -11,6 +11,8 @@ from harness.host.proc import Command
 from harness.scenario import DaemonSpec
 from harness.toolchain import Toolchain
 
+TERM_SECONDS: Final = 10.0
+"""How long a daemon may take to stop by itself; an idle one takes under a second, a hung one does not stop at all."""
 ITERATION_ARG: Final = "REPRO_ITERATION"
 """A build argument that no Dockerfile uses, so that steps stay cached and results the same: it ties the daemon's record
 of a build to its iteration.
@@ -140,6 +142,8 @@ class Slot:
     """Those that it runs on; without any, on all."""
     keep: bool = False
     """Leave the daemon running on leaving; what was not started so dies with the harness."""
+    grace: float = TERM_SECONDS
+    """How long it may take to end on SIGTERM, on leaving."""
 
 
 class Daemon(Protocol):

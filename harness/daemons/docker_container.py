@@ -14,12 +14,12 @@ import psutil
 import tomli_w
 
 from harness.core.errors import CommandError, CommandTimeout, DaemonStartError, SubjectError
-from harness.daemons.base import Daemon, DaemonFacts, PruneRequest, Slot
+from harness.daemons.base import TERM_SECONDS, Daemon, DaemonFacts, PruneRequest, Slot
 from harness.daemons.buildx import BUILDER, Buildx
 from harness.daemons.dockerd import Dockerd, open_dockerd
 from harness.daemons.gc import for_buildkitd
 from harness.daemons.pprof import Pprof
-from harness.daemons.private import TERM_SECONDS, DaemonDirs
+from harness.daemons.private import DaemonDirs
 from harness.host.proc import Command, Identity, run
 from harness.scenario import DaemonSpec
 from harness.toolchain import Toolchain

@@ -12,7 +12,7 @@ import anyio
 from tenacity import AsyncRetrying, RetryError, retry_if_result, stop_after_delay, wait_fixed
 
 from harness.core.errors import CommandMissing, DaemonStartError
-from harness.daemons.base import Slot
+from harness.daemons.base import TERM_SECONDS, Slot
 from harness.host.cache import cache_folder
 from harness.host.cgroup import Cgroup, CgroupUnavailable
 from harness.host.guard import guarded
@@ -22,8 +22,6 @@ from harness.toolchain import Toolchain
 
 _READY_SECONDS: Final = 60.0
 _MOUNT_SECONDS: Final = 60.0
-TERM_SECONDS: Final = 10.0
-"""How long a daemon may take to stop by itself; an idle one takes under a second, a hung one does not stop at all."""
 
 
 @dataclass(frozen=True)
@@ -196,4 +194,4 @@ async def running(
                 service.detach()
             else:
                 with anyio.CancelScope(shield=True):
-                    await service.stop()
+                    await service.stop(site.grace)

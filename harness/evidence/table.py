@@ -56,6 +56,10 @@ OF_DAEMON: Final[Stages] = (
 """Those that need no build, and change nothing."""
 
 
+DUMPS_ALONE: Final[Stages] = ((GoroutineDumps(apart=1.0),),)
+"""What it takes to name a hang, where many are counted."""
+
+
 def of_build(hung: Watch, beside: Sequence[Watch], steps: Steps) -> Stages:
     """Return all captures for a build that hangs: first what we know already, last what ends its client."""
     return (*of_orphan(beside, steps), (ClientDump(hung),))

@@ -59,6 +59,7 @@ async def look(
     audience: Reporter | None = None,
     shards: int = 1,
     argv: tuple[str, ...] = (),
+    evidence: Literal["all", "dumps"] = "all",
 ) -> ShortRun:
     """Run a scenario on a toolchain until it hangs, or until so many iterations are done.
 
@@ -73,6 +74,7 @@ async def look(
         audience: who looks on; nobody where it is left out.
         shards: how many daemons side by side; the first that hangs ends the look.
         argv: the command line, for the run's record.
+        evidence: what is captured of a hang; see `OnHang.capture`.
 
     Raises:
         UsageError, InfraError, SubjectError: the run could not be begun.
@@ -80,7 +82,7 @@ async def look(
     """
     stop = scenario.stop.model_copy(update={"iterations": iterations, "hangs": 1})
     options = RunOptions(results=results, toolchain=toolchain, seed=seed, shards=shards, argv=argv)
-    bounded = scenario.model_copy(update={"stop": stop, "on_hang": _QUIET})
+    bounded = scenario.model_copy(update={"stop": stop, "on_hang": _QUIET.model_copy(update={"capture": evidence})})
     [(summary, folder)] = await run_scenario(bounded, options, lambda _: audience or NullObserver())
     if summary.ending is Ending.INTERRUPTED and summary.verdict is not Verdict.HANG:
         raise Interrupted

@@ -35,6 +35,11 @@ class DaemonSession(Protocol):
         """Come to an end for this reason."""
         ...
 
+    @property
+    def exhausted(self) -> anyio.Event:
+        """Set once no more iterations begin on it."""
+        ...
+
 
 class Conductor:
     """The state of a run between its start and its verdict."""
@@ -117,6 +122,9 @@ class Conductor:
         if self.exhausted:
             return None
         self.begun += 1
+        if self.begun == self.scenario.stop.iterations:
+            for session in self._sessions:
+                session.exhausted.set()
         return self.begun
 
     def next_series(self) -> int:

@@ -34,6 +34,8 @@ from harness.store.folder import RunFolder
 from harness.store.resume_point import NOTHING_YET, ResumePoint
 
 _STAGING: Final = "-staging"
+_HUNG_GRACE_SECONDS: Final = 1.0
+"""For a daemon that hung, which does not stop by itself."""
 _OTHER: Final = Generate.model_validate({"stages": 2, "steps": 1, "layer": "5003B", "step": "copy"})
 """The aftermath's other build: files of a size that no scenario has, so that it shares no step with what hung."""
 
@@ -153,6 +155,8 @@ class Run:
                 if self._ending:
                     self.audience.doing("ending the daemon")
                 site.keep = self._keeps(session)
+                if session.hung:
+                    site.grace = _HUNG_GRACE_SECONDS
                 if site.keep:
                     self._kept.add(name)
                     self.story["kept"] = asdict(daemon.facts)

@@ -23,7 +23,7 @@ from harness.core.outcome import Ending, Outcome, Phase
 from harness.core.records import Action, Begun, Birth, Finding, Iteration
 from harness.daemons.base import Daemon
 from harness.evidence.steps import BuildSteps, RecentBuilds, Steps
-from harness.evidence.table import Stages, capture_all, of_build, of_orphan
+from harness.evidence.table import DUMPS_ALONE, Stages, capture_all, of_build, of_orphan
 from harness.host.log_rotation import rotate
 from harness.host.partition import Allocation
 from harness.run.audit import Auditor
@@ -59,6 +59,8 @@ class Session:
         self.began, self.since = conductor.began, since
         self.hang: Finding | None = None
         """Its first."""
+        self.exhausted = anyio.Event()
+        """Set once no more iterations begin on it."""
         self.hung = False
         """Whether it has shown what the scenario hunts, and all that follows from it."""
         self.generation = conductor.enter(self)
@@ -94,7 +96,7 @@ class Session:
         conductor.database.add(birth)
         stage = ActorEnv(
             *(self.daemon, self.generation, staging, seed, self.began, conductor.attention),
-            *(self, self, self._inflight, registry, self.share.cores),
+            *(self, self, self._inflight, registry, self.share.cores, self.exhausted),
         )
         try:
             with self._scope:
@@ -131,6 +133,7 @@ class Session:
         out until the daemon is done with them; at the end of its time, only those whose export has completed;
         otherwise none are.
         """
+        self.exhausted.set()
         self._auditing.cancel()
         if ending is Ending.TIME:
             for watch in self._inflight.values():
@@ -154,6 +157,8 @@ class Session:
                 return None
             number = self._conductor.next_iteration()
             self._begun += number is not None
+            if renew and self._begun >= renew.every:
+                self.exhausted.set()
             return number
 
     async def _audit(self) -> None:
@@ -317,7 +322,8 @@ class Session:
                 def tell(number: int, of: int) -> None:
                     conductor.observer.doing(f"{what}, step {number} of {of}")
 
-                captured = await capture_all(self.daemon, folder, evidence(), tell)
+                stages = DUMPS_ALONE if self._scenario.on_hang.capture == "dumps" else evidence()
+                captured = await capture_all(self.daemon, folder, stages, tell)
                 if command := self._scenario.on_finding:
                     facts = self.daemon.facts
                     captured["on_finding"] = await notify(

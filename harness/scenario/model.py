@@ -154,6 +154,8 @@ class OnHang(StrictModel):
 
     then: Literal["stop", "hold", "renew"] = "stop"
     """End the run; end it and leave the daemon for a debugger; or go on with a fresh one, to measure the rate."""
+    capture: Literal["all", "dumps"] = "all"
+    """All evidence; or goroutine dumps alone, which name the hang, and take two seconds."""
     probe: bool = True
     """Ask one that the run ends with what it still does: build the same, another, stop, restart."""
 
@@ -171,6 +173,8 @@ class Setting:
     """Each daemon's."""
     follows: Mapping[str, str | None] = field(default_factory=dict)
     """By the name of each actor that is no build, the actor whose acts it follows."""
+    awaits: Mapping[str, str | None] = field(default_factory=dict)
+    """By the name of each build actor, the one whose builds it waits for."""
 
 
 class ActorSpec(StrictModel):
