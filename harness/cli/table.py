@@ -72,6 +72,11 @@ COMMANDS: Final[Mapping[str, Command]] = {
             "repro compare buildkit:v0.23.2 --set-b daemon.gc=tiny",
         ),
     ),
+    "minimize": Command(
+        "minimize_",
+        "The smallest scenario that still hangs, as a script.",
+        ("repro minimize prune-race --daemon buildkit:v0.23.2 --fixed buildkit:v0.25.1",),
+    ),
     "list": Command("list_scenarios", "The scenarios there are.", ("repro list",)),
     "new": Command("new", "Write a scenario of your own.", ("repro new mine", "repro new mine --from prune-race")),
     "check": Command(
@@ -97,7 +102,20 @@ COMMANDS: Final[Mapping[str, Command]] = {
 }
 
 WORKING: Final = {
-    *("run", "resume", "demo", "affected", "bisect", "compare", "verify", "capture", "watch", "serve", "doctor"),
+    *(
+        "run",
+        "resume",
+        "demo",
+        "affected",
+        "bisect",
+        "compare",
+        "verify",
+        "minimize",
+        "capture",
+        "watch",
+        "serve",
+        "doctor",
+    ),
     *("clean", "report", "bundle", "toolchain", "diagnose", "merge", "new"),
 }
 """Commands whose work is not what they print: a reader who does not read holds up none of it, nor their end."""

@@ -1,0 +1,110 @@
+"""`repro minimize`: the smallest scenario that hangs as often, and a script of it for upstream."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Final
+
+import anyio
+import typer
+
+from harness.cli.display.json_lines import machine_line
+from harness.cli.display.series import time_of
+from harness.cli.kinds import VOCABULARY
+from harness.cli.options import RESULTS, BadOption, Results, Seed, Settings
+from harness.cli.trust import Trust, load_trusted
+from harness.core.errors import Interrupted
+from harness.core.rng import first_seed
+from harness.core.units import format_duration
+from harness.experiments.minimize.attempts import Attempt, begin, locked, resume
+from harness.experiments.minimize.minimize import Answer, Asked, Minimization, signature_in
+from harness.experiments.minimize.sequential import Bounds
+from harness.scenario import dump, load
+from harness.scenario.load import find_scenario
+from harness.store.find import find_run
+from harness.store.folder import RunFolder
+
+_TIME: Final = "30m"
+_ATTEMPTS: Final = 10
+
+
+def minimize_(
+    what: Annotated[
+        str, typer.Argument(metavar="RUN|SCENARIO", help="A run that hung, or a scenario that does: a name, or a file.")
+    ],
+    daemon: Annotated[str, typer.Option(metavar="SPEC", help="The toolchain that hangs, as `repro run` takes it.")],
+    fixed: Annotated[
+        str | None, typer.Option(metavar="SPEC", help="One that does not; the script is tried with it too.")
+    ] = None,
+    time: Annotated[str, typer.Option(metavar="T", help="How long daemons may run for it, in all.")] = _TIME,
+    attempts: Annotated[
+        int, typer.Option(metavar="N", min=1, help="So often the script is tried with each toolchain.")
+    ] = _ATTEMPTS,
+    ratio: Annotated[
+        float, typer.Option(metavar="R", help="A change that lowers the rate by this factor must not stay.")
+    ] = 0.5,
+    seed: Seed = None,
+    settings: Settings = None,
+    trust: Trust = False,
+    results: Results = RESULTS,
+    earlier: Annotated[
+        str | None,
+        typer.Option("--resume", metavar="NAME", help="Go on with an earlier one: its folder, its name's end, `last`."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> int:
+    """Leave out of a scenario all that its hang does not need, and find the order of acts that makes it come each time.
+
+    Exits with 0: a smaller reproducer is there; 125: nothing could be left out, or its script broke; 129 usage, also of
+    a scenario that never hangs; 130 interrupted; 255 broken. All is saved after every attempt; `--resume` goes on.
+    """
+    if not 0 < ratio < 1:
+        raise BadOption("--ratio", f"{ratio:g} is not between 0 and 1")
+    file = find_scenario(Path(what))
+    run = None if file.is_file() else find_run(what, results)
+    scenario = load_trusted(run.path / "scenario.yaml" if run else file, settings or (), trust=trust, toolchain=daemon)
+    signature = signature_in(run) if run else ""
+    bounds = Bounds(ratio=ratio)
+    asked = Asked(scenario, daemon, fixed, time_of("--time", time) or 0.0, attempts, bounds, signature, run)
+    words = {"scenario": dump(scenario), "--daemon": daemon, "--ratio": ratio, "signature": signature}
+    if earlier is None:
+        number = first_seed(seed, scenario.seed)
+        path, known = begin(results, scenario.name, words, number), list[Attempt]()
+    else:
+        path, number, known = resume(results, scenario.name, earlier, words)
+
+    def say(line: str) -> None:
+        if as_json:
+            machine_line("minimizing", line=line)
+        else:
+            typer.echo(line)
+
+    say(f"{scenario.name}: seed {number}, {path}")
+    search = Minimization(asked, path, lambda file: load(file, VOCABULARY), say, number, known, tuple(sys.argv))
+    with locked(path):
+        try:
+            answer = anyio.run(search.run)
+        except (Interrupted, KeyboardInterrupt):
+            say("to go on: say the same, and --resume last")
+            raise
+        RunFolder(path).write_json("minimized.json", asdict(answer))
+    _tell(answer, say)
+    return answer.exit_code
+
+
+def _tell(answer: Answer, say: Callable[[str], None]) -> None:
+    """Tell what came of it first, then what it rests on."""
+    found = answer.minimized
+    say(f"{'MINIMIZED' if found.changes else 'UNCHANGED'}  {found.in_order or 'by leaving out'}")
+    facts = {
+        "hang": answer.signature or "no signature",
+        "scenario": f"{found.tally} attempts hang; {found.original} of what it was made from",
+        **{f"script {n}": f"{one.tally} with {one.toolchain}" for n, one in enumerate(answer.measured, 1)},
+        "but": answer.because,
+        "complete": "yes" if found.whole else "no: the time was over; with more of it, and --resume last, it goes on",
+        "folder": f"{answer.folder}, {format_duration(round(answer.seconds))} of daemon time",
+    }
+    for name, value in facts.items():
+        if value:
+            say(f"{name:<11} {value}")

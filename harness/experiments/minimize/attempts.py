@@ -1,0 +1,184 @@
+"""The attempts of a search, a line on disk for each as it is done.
+
+What is attempted next follows from what was seen. So a search that was ended goes on by being asked the same once more:
+what its folder has is not attempted again.
+"""
+
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import TypeAdapter, ValidationError
+
+from harness.core.errors import InfraError, StoreError, UsageError
+from harness.core.outcome import Ending
+from harness.core.rng import SEED_BITS, Dice
+from harness.experiments.minimize.case import Case
+from harness.experiments.minimize.sequential import Tally
+from harness.experiments.short_run import ShortRun
+from harness.store.folder import RunFolder
+from harness.store.folders import new_folder, the_one
+
+BEGUN: Final = "begun.json"
+_ATTEMPTS: Final = "attempts.jsonl"
+_TRIES: Final = 3
+"""So many attempts in a row may come to nothing because of the host."""
+
+Take = Callable[[Case, int], Awaitable[ShortRun]]
+"""Runs a case on a fresh daemon, with a seed."""
+
+
+class NoSuchMinimization(UsageError):
+    """One to go on with that is not there."""
+
+    def __init__(self, name: str, parent: Path, matching: Sequence[Path]) -> None:
+        several = f"it ends the names of {', '.join(path.name for path in matching)}; say more of it"
+        none = f"it is no folder with a {BEGUN}, nor the end of the name of a minimize-… below {parent}"
+        super().__init__(f"no minimization {name!r} to go on with: {several if matching else none}")
+
+
+class AskedElse(UsageError):
+    """One that is to go on as the answer to something else."""
+
+    def __init__(self, path: Path, differ: Sequence[str]) -> None:
+        super().__init__(
+            f"{path} was asked something else (not the same: {', '.join(differ)}): "
+            "say the same as then, or leave --resume out"
+        )
+
+
+class HostFails(InfraError):
+    """Attempts that end because of us or of the host."""
+
+    def __init__(self, because: str) -> None:
+        super().__init__(f"{_TRIES} attempts in a row came to nothing because of this host: {because}")
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One run of a case."""
+
+    key: str
+    """The case's."""
+    what: str
+    """What it is of, to a person."""
+    hung: bool
+    """With the signature that is looked for."""
+    look: ShortRun
+    seconds: float
+    """Of all daemons up to its end."""
+
+
+@dataclass
+class Attempts:
+    """All attempts so far, in their order."""
+
+    path: Path
+    seed: int
+    take: Take
+    signature: str = ""
+    """The hang that is looked for; the first one's, where it is not said."""
+    done: list[Attempt] = field(default_factory=list)
+    known: list[Attempt] = field(default_factory=list)
+    """What an earlier process saw, and is not asked for yet."""
+    told: Callable[[Attempt, bool], None] = lambda attempt, known: None  # noqa: ARG005 — nobody hears
+
+    @property
+    def seconds(self) -> float:
+        """What all daemons so far took, from start to end."""
+        return self.done[-1].seconds if self.done else 0.0
+
+    def of(self, case: Case) -> Tally:
+        """Return how often a case has hung."""
+        own = [attempt for attempt in self.done if attempt.key == case.key]
+        return Tally(sum(attempt.hung for attempt in own), len(own))
+
+    def hung_with(self, case: Case) -> list[Attempt]:
+        """Return the attempts at a case that hung."""
+        return [attempt for attempt in self.done if attempt.key == case.key and attempt.hung]
+
+    async def attempt(self, case: Case, what: str) -> Attempt:
+        """Run a case once more, and save what came of it.
+
+        Raises:
+            UsageError: the case is no scenario.
+            HostFails: the host breaks, again and again.
+            Interrupted: it was ended by the user.
+        """
+        if self.known:
+            attempt = self.known.pop(0)
+            if attempt.key == case.key:
+                return self._add(attempt, known=True)
+            self.known.clear()  # the search itself has changed since: the rest belongs to other cases
+        for _ in range(_TRIES):
+            seed = Dice(self.seed, "attempts").throw(len(self.done) + 1).getrandbits(SEED_BITS)
+            look = await self.take(case, seed)
+            if look.ending is not Ending.INFRA:
+                break
+        else:
+            raise HostFails(look.because)
+        hung = look.said == "hang" and self.signature in {"", look.signature}
+        attempt = Attempt(case.key, what, hung, look, self.seconds + look.seconds)
+        with (self.path / _ATTEMPTS).open("a") as file:
+            file.write(json.dumps(asdict(attempt)) + "\n")
+        return self._add(attempt, known=False)
+
+    def _add(self, attempt: Attempt, *, known: bool) -> Attempt:
+        if attempt.hung:
+            self.signature = self.signature or attempt.look.signature
+        self.done.append(attempt)
+        self.told(attempt, known)
+        return attempt
+
+
+def begin(results: Path, name: str, asked: dict[str, Any], seed: int) -> Path:
+    """Make the folder of a new search, ``results/<scenario>/minimize-<UTC time>-<4 hex>``.
+
+    Raises:
+        StoreError: it cannot be made.
+    """
+    path = new_folder(results / name, kind="minimize")
+    RunFolder(path).write_json(BEGUN, {"asked": asked, "seed": seed})
+    return path
+
+
+def resume(results: Path, name: str, earlier: str, asked: dict[str, Any]) -> tuple[Path, int, list[Attempt]]:
+    """Return the folder of a search that was ended, its seed, and the attempts that it has.
+
+    Raises:
+        NoSuchMinimization: there is none of that name, or several.
+        AskedElse: it was asked something else.
+        StoreError: it cannot be read.
+    """
+    parent = results / name
+    folders = (file.parent for file in parent.glob(f"minimize-*/{BEGUN}"))
+    path = the_one(earlier, BEGUN, folders, lambda matching: NoSuchMinimization(earlier, parent, matching))
+    begun = RunFolder(path).read_json(BEGUN)
+    if differ := [word for word, value in asked.items() if begun["asked"].get(word) != value]:
+        raise AskedElse(path, differ)
+    return path, begun["seed"], _attempts_in(path / _ATTEMPTS)
+
+
+def locked(path: Path) -> AbstractContextManager[None]:
+    """Have a search to ourselves.
+
+    Raises:
+        RunGoesOn: another process has it.
+    """
+    return RunFolder(path).locked()
+
+
+def _attempts_in(file: Path) -> list[Attempt]:
+    """Return the attempts that a file has; a last line that a crash cut short is none, and is taken away."""
+    whole, end, torn = (file.read_text() if file.exists() else "").rpartition("\n")
+    if torn:
+        draft = file.with_suffix(".draft")
+        draft.write_text(whole + end)
+        draft.replace(file)
+    try:
+        return [TypeAdapter(Attempt).validate_json(line) for line in whole.splitlines()]
+    except ValidationError as error:
+        raise StoreError(file, f"cannot be read: {error}") from error

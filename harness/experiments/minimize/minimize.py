@@ -1,0 +1,172 @@
+"""`minimize`, from what is asked to the folder of the result: the search with real runs, then the script with none."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from harness.core.errors import Interrupted, ScenarioError, UsageError
+from harness.core.outcome import ExitCode
+from harness.core.records import Action, Finding, Iteration
+from harness.experiments.minimize.attempts import Attempt, Attempts
+from harness.experiments.minimize.case import Case, case_of
+from harness.experiments.minimize.orders import Around, around
+from harness.experiments.minimize.result import RATE, Measured, ScriptBroke, measure, rates, write
+from harness.experiments.minimize.search import Limits, Minimized, Search
+from harness.experiments.minimize.sequential import Bounds
+from harness.experiments.short_run import ShortRun, look
+from harness.scenario import Scenario
+from harness.store.folder import RunFolder
+
+RESULT: Final = "result"
+_FOREVER: Final = 2**31
+_SHARE_OF_A_LOOK: Final = 1 / 6
+"""The most that one attempt may take of the time."""
+_SHARE_OF_THE_SCRIPT: Final = 0.2
+"""What is left of the time for the script's own attempts."""
+
+
+class NoEvidence(UsageError):
+    """A run in which nothing hung."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        super().__init__(
+            f"{folder.path} has no hang with a signature to go by: minimize a run that hung, or its scenario"
+        )
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to be minimized, and how."""
+
+    scenario: Scenario
+    toolchain: str
+    fixed: str | None
+    seconds: float
+    attempts: int
+    """Of the script, with each toolchain."""
+    bounds: Bounds = field(default_factory=Bounds)
+    signature: str = ""
+    """Of the hang; empty: the first one's."""
+    run: RunFolder | None = None
+    """The run that it was found in."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A minimization that is over."""
+
+    folder: str
+    minimized: Minimized
+    measured: tuple[Measured, ...]
+    signature: str
+    seconds: float
+    """Of daemon time, in the search."""
+    exit_code: ExitCode
+    because: str
+
+
+@dataclass
+class Minimization:
+    """One on its way."""
+
+    asked: Asked
+    path: Path
+    load: Callable[[Path], Scenario]
+    """Reads a scenario's file."""
+    told: Callable[[str], None]
+    seed: int
+    known: list[Attempt] = field(default_factory=list)
+    argv: tuple[str, ...] = ()
+    _loaded: dict[str, Scenario | None] = field(default_factory=dict)
+
+    async def run(self) -> Answer:
+        """Search, and measure what was found.
+
+        Raises:
+            NeverHangs: there is nothing to minimize.
+            UsageError, InfraError: it cannot be done here.
+            Interrupted: by the user; all attempts are saved.
+        """
+        attempts = Attempts(
+            self.path, self.seed, self._take, self.asked.signature, known=self.known, told=self._told_attempt
+        )
+        limits = Limits(self.asked.seconds * (1 - _SHARE_OF_THE_SCRIPT), self.asked.bounds)
+        search = Search(attempts, limits, self._valid, self._around, self.told)
+        found = await search.run(await case_of(self.asked.scenario, self.path / "contexts"))
+        return await self._conclude(found, attempts)
+
+    async def _conclude(self, found: Minimized, attempts: Attempts) -> Answer:
+        folder, because = self.path / RESULT, ""
+        measured: list[Measured] = []
+        about = f"Minimized from {self.asked.scenario.name}; its hang is {attempts.signature or 'of no known kind'}."
+        why = write(folder, found.case, about)
+        if not why:
+            specs = [self.asked.toolchain, *([self.asked.fixed] if self.asked.fixed else [])]
+            try:
+                measured = [await measure(folder, spec, self.asked.attempts, self.told) for spec in specs]
+            except ScriptBroke as error:
+                because = str(error)
+        (folder / RATE).write_text(rates(found, why or because, measured, self.asked.bounds, attempts.signature))
+        if not because and not found.changes:
+            because = "nothing could be left out"
+        code = ExitCode.CLEAN if found.changes and not because else ExitCode.INCONCLUSIVE
+        return Answer(str(folder), found, tuple(measured), attempts.signature, attempts.seconds, code, because or why)
+
+    def _told_attempt(self, attempt: Attempt, known: bool) -> None:
+        said = "HANG" if attempt.hung else attempt.look.said if attempt.look.said != "hang" else "another hang"
+        signature = f" {attempt.look.signature}" if attempt.look.signature else ""
+        self.told(
+            f"{attempt.seconds:6.0f}s  {said + signature:<24} {attempt.look.seconds:5.0f}s  {attempt.what[:90]}"
+            f"{'  (known)' if known else ''}"
+        )
+
+    async def _take(self, case: Case, seed: int) -> ShortRun:
+        scenario = self._scenario(case)
+        if scenario is None:
+            raise Interrupted
+        longest = self.asked.seconds * _SHARE_OF_A_LOOK
+        stop = scenario.stop.model_copy(update={"time": min(scenario.stop.time or longest, longest)})
+        return await look(
+            scenario.model_copy(update={"stop": stop}),
+            self.asked.toolchain,
+            results=self.path / "runs",
+            iterations=scenario.stop.iterations or _FOREVER,
+            seed=seed,
+            argv=self.argv,
+            evidence="dumps",
+        )
+
+    def _valid(self, case: Case) -> bool:
+        return self._scenario(case) is not None
+
+    def _scenario(self, case: Case) -> Scenario | None:
+        """Return a case as a scenario that can be run; None where it is none."""
+        if case.key not in self._loaded:
+            folder = self.path / "cases" / case.key
+            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                self._loaded[case.key] = self.load(case.write(folder))
+            except ScenarioError:
+                self._loaded[case.key] = None
+        return self._loaded[case.key]
+
+    def _around(self, attempts: Attempts, case: Case) -> Sequence[Around]:
+        folders = [RunFolder(Path(attempt.look.folder)) for attempt in attempts.hung_with(case)]
+        return [*self._seen_in([*folders, *([self.asked.run] if self.asked.run else [])])]
+
+    def _seen_in(self, folders: Sequence[RunFolder]) -> Iterator[Around]:
+        for folder in folders:
+            yield from around(folder.read(Iteration), folder.read(Action))
+
+
+def signature_in(folder: RunFolder) -> str:
+    """Return the signature of the hang that a run found.
+
+    Raises:
+        NoEvidence: it found none, or its evidence does not say.
+    """
+    summary = folder.summary()
+    if not any(finding.hunted for finding in folder.each(Finding)) or not summary or not summary.diagnosis:
+        raise NoEvidence(folder)
+    return summary.diagnosis.signature

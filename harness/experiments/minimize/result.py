@@ -1,0 +1,129 @@
+"""What a search leaves, in a folder that can be sent: scenario, contexts, ``reproduce.sh`` and ``RATE.md``."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import anyio
+
+from harness.analysis.rates import rate
+from harness.core.errors import InfraError
+from harness.experiments.minimize.case import Case, kind_of
+from harness.experiments.minimize.script import NoStraightLine, script_of
+from harness.experiments.minimize.search import Minimized
+from harness.experiments.minimize.sequential import Bounds, Tally
+from harness.host.proc import Command, Completed, running
+from harness.toolchain import resolve
+
+SCRIPT: Final = "reproduce.sh"
+RATE: Final = "RATE.md"
+_DEADLINE_SECONDS: Final = 180.0
+_CLEAN_SECONDS: Final = 10.0
+
+
+class ScriptBroke(InfraError):
+    """A script that ended neither with a hang nor without one."""
+
+    def __init__(self, said: str) -> None:
+        super().__init__(f"{SCRIPT} broke: {' '.join(said.split())[-400:]}")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """How often a script hung with one toolchain."""
+
+    toolchain: str
+    version: str
+    tally: Tally
+
+    def __str__(self) -> str:
+        """Return it as a row of a table."""
+        exact = rate(self.tally.hangs, self.tally.trials)
+        return f"| {self.toolchain} | {self.version} | {self.tally} | {exact.interval} |"
+
+
+def write(folder: Path, case: Case, about: str) -> str:
+    """Write the scenario, the contexts and, where the case has that form, the script; return why not, where not."""
+    folder.mkdir(parents=True, exist_ok=True)
+    told = Case({"name": case.scenario["name"], "about": about, **case.tree()}, case.contexts)
+    told.write(folder)
+    try:
+        text = script_of(case, about)
+    except NoStraightLine as reason:
+        (folder / SCRIPT).unlink(missing_ok=True)
+        return str(reason)
+    (folder / SCRIPT).write_text(text)
+    (folder / SCRIPT).chmod(0o755)
+    return ""
+
+
+async def measure(folder: Path, spec: str, attempts: int, told: Callable[[str], None]) -> Measured:
+    """Run the script so often with a toolchain's programs, in an environment that has nothing else.
+
+    Raises:
+        UsageError: the toolchain has no buildkitd.
+        InfraError: it cannot be had.
+        ScriptBroke: the script did.
+    """
+    toolchain = await resolve(spec)
+    toolchain.require("buildkitd")
+    programs = folder.parent / "bin" / spec.replace("/", "_").replace(":", "_")
+    programs.mkdir(parents=True, exist_ok=True)
+    for name, binary in toolchain.binaries.items():
+        (programs / name).unlink(missing_ok=True)
+        (programs / name).symlink_to(binary.path)
+    tally = Tally()
+    environment = {"BUILDKIT_BIN": str(programs.resolve()), "PATH": os.environ.get("PATH", os.defpath)}
+    script = (folder / SCRIPT).resolve()
+    command = Command(("env", "-i", *(f"{key}={value}" for key, value in environment.items()), str(script)))
+    for number in range(1, attempts + 1):
+        done = await _run(command)
+        if done.returncode not in {0, 1}:
+            raise ScriptBroke(done.stdout + done.stderr)
+        tally = tally.with_one(hung=done.returncode == 1)
+        told(f"{SCRIPT} {number} of {attempts} with {spec}: {'HANG' if done.returncode else 'no hang'}")
+    version = toolchain.binaries["buildkitd"].version
+    return Measured(spec, version, tally)
+
+
+async def _run(command: Command) -> Completed:
+    """Run it to its end; one that is cut off cleans up after itself."""
+    async with running(command) as script:
+        try:
+            return await script.completed(_DEADLINE_SECONDS, check=False)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await script.child.end(_CLEAN_SECONDS)
+
+
+def rates(found: Minimized, why_no_script: str, measured: list[Measured], bounds: Bounds, signature: str) -> str:
+    """Return ``RATE.md``."""
+    kinds = [kind_of(actor) for actor in found.case.actors]
+    acts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
+    lines = [f"# How often `{found.case.scenario['name']}` hangs", ""]
+    lines += [f"{acts}. The hang: `{signature or 'no signature'}`.", ""]
+    if measured:
+        lines += [f"`{SCRIPT}`, each attempt on a fresh daemon, in an empty environment:", ""]
+        lines += [
+            "| daemon | version | hangs | 95 % interval of the rate |",
+            "|---|---|---|---|",
+            *map(str, measured),
+            "",
+        ]
+    if why_no_script:
+        lines += [f"There is no `{SCRIPT}`: {why_no_script}. `repro run scenario.yaml` runs it.", ""]
+    exact, before = rate(found.tally.hangs, found.tally.trials), found.original
+    lines += [
+        f"`scenario.yaml` while it was searched for: {found.tally} attempts (95 %: {exact.interval}); what it was made "
+        f"from: {before} attempts.",
+        "",
+        f"A change that lowered the rate to {bounds.ratio:g} times what it was, or less, stayed with a chance of at "
+        f"most {bounds.kept_wrongly:g}; one that did not lower it was undone with at most "
+        f"{bounds.dropped_wrongly:g}; each, on average over what the rate may be. "
+        + ("No part of it can be left out." if found.whole else "The time was over before every part had been tried."),
+        "",
+        *[f"- {change}" for change in found.changes],
+    ]
+    return "\n".join(lines) + "\n"

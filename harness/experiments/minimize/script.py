@@ -1,0 +1,159 @@
+"""A case as a shell script: what upstream runs, with nothing but BuildKit and bash.
+
+Only a straight line can be told so: builds of one line that begin at once or follow something, clients that are killed,
+and prunes, each act once. What is left to chance, and what repeats, has no such form.
+"""
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+from typing import Any, Final
+
+from harness.actors.template import filled
+from harness.experiments.minimize.case import CONTEXTS, Case, Tree, kind_of, name_of
+
+_TEMPLATE: Final = "reproduce.sh"
+MOST_LINES: Final = 60
+_BUILD_OPTIONS: Final = {
+    "dockerfile",
+    "args",
+    "export",
+    "files",
+    "when",
+    "parallel",
+    "no_cache",
+    "network",
+    "kill",
+    "tag",
+}
+_PRUNE_OPTIONS: Final = {"what", "all", "filters", "when"}
+_KILL_OPTIONS: Final = {"of", "signal", "grace", "target", "victim", "when", "every"}
+_PHASES: Final = {"exporting": "exporting to", "solving": "^#"}
+_STATES: Final = {"started": "", "cached": "CACHED", "completed": "DONE"}
+
+
+class NoStraightLine(Exception):
+    """A case that this script has no form for."""
+
+
+@dataclass
+class _Script:
+    """A script as it grows."""
+
+    case: Case
+    lines: list[str] = field(default_factory=list)
+    order: list[str] = field(default_factory=list)
+    """The actors that stand in it."""
+    iteration: int = 0
+
+    def add(self, actor: Tree) -> None:
+        """Add an actor's one act, behind what it waits for."""
+        kind, name = kind_of(actor), name_of(actor)
+        when = actor.get("when", {})
+        if kind == "build":
+            _only(actor, _BUILD_OPTIONS)
+            self.iteration += 1
+            self.lines += [*self._awaited(when), self._build(name, actor)]
+        elif kind == "kill":
+            _only(actor, _KILL_OPTIONS)
+            victim = actor.get("of", when.get("of"))
+            signal = str(actor.get("signal", "SIGTERM")).removeprefix("SIG")
+            self.lines += [*self._awaited(when), f"end {victim} {signal}"]
+        elif kind == "prune":
+            _only(actor, _PRUNE_OPTIONS)
+            if actor.get("what", "cache") not in {"cache", "everything"}:
+                raise NoStraightLine(f"{name} prunes {actor['what']}")
+            words = [
+                *(["--all"] if actor.get("all") else []),
+                *(f"--filter={text}" for text in actor.get("filters", ())),
+            ]
+            self.lines += [*self._awaited(when), shlex.join(["prune", *words])]
+        else:
+            raise NoStraightLine(f"the script has no words for {kind} {name}")
+        self.order.append(name)
+
+    def _build(self, name: str, actor: Tree) -> str:
+        if actor.get("parallel", 1) != 1 or "kill" in actor:
+            raise NoStraightLine(f"the builds of {name} run in several lines, or are killed by a time-out")
+        words = [
+            f"--opt=build-arg:{key}={filled(str(value), self.iteration)}"
+            for key, value in actor.get("args", {}).items()
+        ]
+        words += ["--no-cache"] * (actor.get("no_cache", 0) == 1)
+        exported = {"image": f"type=image,name={name}", "load": f"type=docker,name={name},dest=/dev/null"}
+        output = exported.get(actor.get("export", "load"), "type=oci,dest=/dev/null")
+        if actor.get("export") == "push":
+            raise NoStraightLine(f"{name} pushes to a registry")
+        return shlex.join(["build", name, f"{CONTEXTS}/{actor['dockerfile']}", f"--output={output}", *words])
+
+    def _awaited(self, when: Mapping[str, Any]) -> list[str]:
+        """Return the line that waits for what an act follows; none where it begins at once."""
+        after, of = when.get("after", 0), str(when.get("of", ""))
+        by_itself = bool(when) and not set(when) & {"step", "phase", "follows"}
+        if by_itself or not isinstance(after, int | float) or when.get("chance", 1) != 1:
+            raise NoStraightLine("something comes by chance, or at a time of its own")
+        state, phase = str(when.get("state", "started")), when.get("phase", "")
+        words = []
+        if "step" in when:
+            if state not in _STATES:
+                raise NoStraightLine(f"plain progress does not show what is {state}")
+            words.append(shlex.join(["await_step", of, when["step"], *([_STATES[state]] if _STATES[state] else [])]))
+        elif phase == "exited":
+            words.append(f"await_exit {of}")
+        elif phase:
+            if phase not in _PHASES:
+                raise NoStraightLine(f"plain progress does not show when a build is {phase}")
+            words.append(shlex.join(["await_step", of, _PHASES[phase]]))
+        return ["; ".join([*words, *([f"sleep {after:g}"] if after else [])])] if words or after else []
+
+
+def script_of(case: Case, about: str) -> str:
+    """Return ``reproduce.sh``.
+
+    Args:
+        case: the smallest.
+        about: what it is known of the hang, in a line.
+
+    Raises:
+        NoStraightLine: the case has no such form; says why.
+    """
+    script, left = _Script(case), list(case.actors)
+    if sum(kind_of(actor) == "build" for actor in left) < case.scenario["stop"].get("iterations", 0):
+        raise NoStraightLine("its builds are made again and again")
+    while left:
+        able = [actor for actor in left if _awaits(actor) <= set(script.order)]
+        if not able:
+            raise NoStraightLine("its acts wait for each other")
+        script.add(able[0])
+        left.remove(able[0])
+    made = dict.fromkeys(line for actor in case.actors for line in _files(actor))
+    kinds = [kind_of(actor) for actor in case.actors]
+    said = ", ".join(
+        f"{kinds.count(kind)} {kind}{'s' if kinds.count(kind) > 1 else ''}" for kind in dict.fromkeys(kinds)
+    )
+    text = (files(__package__) / _TEMPLATE).read_text()
+    for mark, content in {"ABOUT": about, "SAID": said, "ACTS": "\n".join([*made, *script.lines])}.items():
+        text = text.replace(f"@{mark}@", content)
+    if len(text.splitlines()) > MOST_LINES:
+        raise NoStraightLine(f"it would have more than {MOST_LINES} lines")
+    return text
+
+
+def _files(actor: Tree) -> Iterator[str]:
+    """Yield the lines that make what the scenario adds to a context."""
+    for name, size in actor.get("files", {}).items():
+        file = f"{CONTEXTS}/{actor['dockerfile']}/{name}"
+        yield f"[ -s {file} ] || head -c {size} /dev/urandom >{file}"
+
+
+def _awaits(actor: Tree) -> set[str]:
+    """Return the names of the actors that an act comes after."""
+    when = actor.get("when", {})
+    return {str(name) for name in (when.get("of"), when.get("follows"), actor.get("of")) if name}
+
+
+def _only(actor: Tree, known: Sequence[str] | set[str]) -> None:
+    unknown = set(actor) - set(known) - {kind_of(actor)}
+    if unknown:
+        raise NoStraightLine(f"the script has no words for {', '.join(sorted(unknown))} of {name_of(actor)}")
