@@ -108,11 +108,10 @@ class Attempts:
             HostFails: the host breaks, again and again.
             Interrupted: it was ended by the user.
         """
-        if self.known:
-            attempt = self.known.pop(0)
-            if attempt.key == case.key:
-                return self._add(attempt, known=True)
-            self.known.clear()  # the search itself has changed since: the rest belongs to other cases
+        known = next((attempt for attempt in self.known if attempt.key == case.key), None)
+        if known:
+            self.known.remove(known)
+            return self._add(known, known=True)
         for _ in range(_TRIES):
             seed = Dice(self.seed, "attempts").throw(len(self.done) + 1).getrandbits(SEED_BITS)
             look = await self.take(case, seed)
@@ -121,7 +120,8 @@ class Attempts:
         else:
             raise HostFails(look.because)
         hung = look.said == "hang" and self.signature in {"", look.signature}
-        attempt = Attempt(case.key, what, hung, look, self.seconds + look.seconds)
+        spent = max([self.seconds, *(attempt.seconds for attempt in self.known)])
+        attempt = Attempt(case.key, what, hung, look, spent + look.seconds)
         with (self.path / _ATTEMPTS).open("a") as file:
             file.write(json.dumps(asdict(attempt)) + "\n")
         return self._add(attempt, known=False)

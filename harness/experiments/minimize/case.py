@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -51,7 +52,7 @@ class Case:
     contexts: Mapping[str, Context]
     """By the name of the folder."""
 
-    @property
+    @cached_property
     def key(self) -> str:
         """The same for the same case, and for no other."""
         content = [self.scenario, {name: [each.dockerfile, sorted(each.files)] for name, each in self.contexts.items()}]

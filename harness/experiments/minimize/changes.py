@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from harness.core.units import format_duration, parse_duration, parse_size
 from harness.experiments.minimize.case import Case, Tree, kind_of, name_of
 
 KeyPath = tuple[str | int, ...]
@@ -12,6 +13,7 @@ KeyPath = tuple[str | int, ...]
 _KEPT: Final = frozenset({"name", "actors", "stop", "detect", "dockerfile", "when"})
 """Keys that are not left out: without them it is no scenario, or another question."""
 _SLEEP: Final = re.compile(r"\bsleep (\d+)\b")
+_SMALL_BYTES: Final = 2_000_000
 _SLACK_SECONDS: Final = 8
 """No pause is made shorter than this: what hangs on this host only just would not on a slower one."""
 
@@ -126,9 +128,10 @@ def _fixed(case: Case) -> Iterator[Change]:
     """Yield it with a fixed time in place of a random one, and certain what was by chance."""
     for path, node in _nodes(case.scenario, ()):
         if isinstance(node, dict) and set(node) == {"uniform"}:
-            low, high = node["uniform"]
-            for time in ((low + high) / 2, high):
-                yield Change(f"{_told(path)}: always {time:g}s", case.with_scenario(_set(case, path, time)))
+            low, high = map(parse_duration, node["uniform"])
+            for seconds in ((low + high) / 2, high):
+                time = format_duration(seconds)
+                yield Change(f"{_told(path)}: always {time}", case.with_scenario(_set(case, path, time)))
         elif isinstance(node, dict) and set(node) == {"exponential"}:
             yield Change(f"{_told(path)}: always the mean", case.with_scenario(_set(case, path, node["exponential"])))
         elif path[-1:] == ("chance",) and len(path) > 1 and path[-2] == "kill":
@@ -143,9 +146,9 @@ def _shorter(case: Case) -> Iterator[Change]:
     """Yield it with smaller files, and shorter pauses in its steps; times between acts stay, for slower hosts."""
     for index, actor in enumerate(case.actors):
         for file, size in actor.get("files", {}).items():
-            if size >= 2_000_000:
+            if (bytes_ := parse_size(str(size))) >= _SMALL_BYTES:
                 tree = case.tree()
-                tree["actors"][index]["files"][file] = size // 5
+                tree["actors"][index]["files"][file] = f"{bytes_ // 5}B"
                 yield Change(f"{file}: a fifth of its size", case.with_scenario(tree))
     for name, context in case.contexts.items():
         for match in _SLEEP.finditer(context.dockerfile):

@@ -7,6 +7,7 @@ from typing import Final
 
 _FROM: Final = re.compile(r"^FROM\s+(?:--\S+\s+)*(?P<image>\S+)(?:\s+AS\s+(?P<name>\S+))?\s*$", re.IGNORECASE)
 _USED: Final = re.compile(r"\bfrom=([^\s,]+)", re.IGNORECASE)
+_DIRECTIVE: Final = re.compile(r"^#\s*(syntax|escape|check)\s*=", re.IGNORECASE)
 _JOINT: Final = " && "
 
 
@@ -53,7 +54,7 @@ class Dockerfile:
         """Read a Dockerfile; heredocs are not known, and stay with the instruction only if it is continued."""
         stage, found, open_ = -1, [], ""
         for line in text.splitlines():
-            if not line.strip() or (line.lstrip().startswith("#") and not line.startswith("# syntax")):
+            if not line.strip() or (line.lstrip().startswith("#") and not _DIRECTIVE.match(line)):
                 continue
             open_ = f"{open_}\n{line}" if open_ else line
             if line.rstrip().endswith("\\"):

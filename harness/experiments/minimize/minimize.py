@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from harness.actors.context import uses_base
 from harness.core.errors import Interrupted, ScenarioError, UsageError
 from harness.core.outcome import ExitCode
 from harness.core.records import Action, Finding, Iteration
@@ -138,7 +139,9 @@ class Minimization:
         )
 
     def _valid(self, case: Case) -> bool:
-        return self._scenario(case) is not None
+        """Whether a case is a scenario that stands by itself: one whose base the harness would have to lay does not."""
+        complete = not any(uses_base(context.dockerfile) for context in case.contexts.values())
+        return complete and self._scenario(case) is not None
 
     def _scenario(self, case: Case) -> Scenario | None:
         """Return a case as a scenario that can be run; None where it is none."""

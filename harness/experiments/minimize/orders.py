@@ -6,6 +6,7 @@ acts, and the builds that are left go on. Each act follows from what the one bef
 slow host keeps the order.
 """
 
+import copy
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -94,11 +95,11 @@ def _order(case: Case, build: Tree, act: Tree, end: Ends, depth: int) -> Change:
     step = f"RUN sleep {seconds}"
 
     def reached(by: str) -> Tree:
-        return {"step": step, "state": "started", "of": by, "after": _GAP_SECONDS}
+        return {"step": step, "state": "started", "of": by, "after": f"{_GAP_SECONDS}s"}
 
     def one(called: str, **more: Any) -> Tree:
         options = {key: value for key, value in build.items() if key not in {kind_of(build), *_OF_A_MIX}}
-        return {"build": called, **options, **more}
+        return {"build": called, **copy.deepcopy(options), **more}
 
     second_killed = {"kill": "end", "of": "second", "signal": "SIGKILL", "when": reached("second")}
     first_killed = {"kill": "end", "of": "first", "signal": "SIGKILL", "when": reached("second")}
@@ -108,7 +109,7 @@ def _order(case: Case, build: Tree, act: Tree, end: Ends, depth: int) -> Change:
         "none": reached("second"),
     }
     acting = {key: value for key, value in act.items() if key != "when"}
-    follows = when.get(end, {"follows": "end", "after": _GAP_SECONDS})
+    follows = when.get(end, {"follows": "end", "after": f"{_GAP_SECONDS}s"})
     if lasting := act.get("when", {}).get("lasting"):
         follows = {**follows, "lasting": lasting}
     tree = case.tree()
@@ -118,7 +119,7 @@ def _order(case: Case, build: Tree, act: Tree, end: Ends, depth: int) -> Change:
         *ended.get(end, ()),
         {**acting, "when": follows},
     ]
-    tree["stop"] = {**tree["stop"], "iterations": 2, "time": 120}
+    tree["stop"] = {**tree["stop"], "iterations": 2, "time": "2m"}
     tree.get("daemon", {}).pop("renew", None)
     held = dockerfile.instructions[position].text.splitlines()[0]
     what = f"in order: two builds held at {held!r}, {end}, then {name_of(act)}"

@@ -11,6 +11,7 @@ from importlib.resources import files
 from typing import Any, Final
 
 from harness.actors.template import filled
+from harness.core.units import parse_duration, parse_size
 from harness.experiments.minimize.case import CONTEXTS, Case, Tree, kind_of, name_of
 
 _TEMPLATE: Final = "reproduce.sh"
@@ -89,12 +90,12 @@ class _Script:
 
     def _awaited(self, when: Mapping[str, Any]) -> list[str]:
         """Return the line that waits for what an act follows; none where it begins at once."""
-        after, of = when.get("after", 0), str(when.get("of", ""))
+        after, of = when.get("after", "0s"), str(when.get("of", ""))
         by_itself = bool(when) and not set(when) & {"step", "phase", "follows"}
-        if by_itself or not isinstance(after, int | float) or when.get("chance", 1) != 1:
+        if by_itself or not isinstance(after, str) or when.get("chance", 1) != 1:
             raise NoStraightLine("something comes by chance, or at a time of its own")
         state, phase = str(when.get("state", "started")), when.get("phase", "")
-        words = []
+        pause, words = parse_duration(after), list[str]()
         if "step" in when:
             if state not in _STATES:
                 raise NoStraightLine(f"plain progress does not show what is {state}")
@@ -105,7 +106,7 @@ class _Script:
             if phase not in _PHASES:
                 raise NoStraightLine(f"plain progress does not show when a build is {phase}")
             words.append(shlex.join(["await_step", of, _PHASES[phase]]))
-        return ["; ".join([*words, *([f"sleep {after:g}"] if after else [])])] if words or after else []
+        return ["; ".join([*words, *([f"sleep {pause:g}"] if pause else [])])] if words or pause else []
 
 
 def script_of(case: Case, about: str) -> str:
@@ -144,7 +145,7 @@ def _files(actor: Tree) -> Iterator[str]:
     """Yield the lines that make what the scenario adds to a context."""
     for name, size in actor.get("files", {}).items():
         file = f"{CONTEXTS}/{actor['dockerfile']}/{name}"
-        yield f"[ -s {file} ] || head -c {size} /dev/urandom >{file}"
+        yield f"[ -s {file} ] || head -c {parse_size(str(size))} /dev/urandom >{file}"
 
 
 def _awaits(actor: Tree) -> set[str]:

@@ -16,6 +16,7 @@ from math import ceil
 from typing import Final
 
 from harness.core.errors import UsageError
+from harness.core.units import parse_duration
 from harness.experiments.minimize.attempts import Attempts
 from harness.experiments.minimize.case import Case
 from harness.experiments.minimize.changes import Change, parts, simpler, without
@@ -31,6 +32,8 @@ from harness.experiments.minimize.sequential import (
 
 _HANGS: Final = 3
 """Of the case, before it is changed."""
+_LONGER: Final = 2
+"""Times the slowest hang: so long may an attempt take."""
 _PATIENCE: Final = 20
 """So many attempts without any hang are enough."""
 
@@ -95,12 +98,14 @@ class Search:
             Interrupted: by the user; what was seen is saved.
         """
         original = await self._calibrate(case)
-        in_order, found = "", case
+        in_order, found = "", self._bounded(case)
         change = await self._in_order(case)
         if change:
             in_order, found = change.what, change.case
             self.changes.append(change.what)
-        self._refer_to(found)
+            self._refer_to(found)
+        else:
+            self._referred, self._reference = found, original  # it hung within that time each time
         whole = False
         while not whole and not self._late:
             smaller = await self._simplify(await self._leave_out(found))
@@ -142,12 +147,21 @@ class Search:
             self.told(f"dropped: {change.what} ({tally})")
         return None
 
+    def _bounded(self, case: Case) -> Case:
+        """Return a case whose attempts take little longer than its hangs took to come: silence is not to cost hours."""
+        longest = max(attempt.look.seconds for attempt in self.attempts.hung_with(case))
+        seconds = ceil(_LONGER * longest)
+        stop = case.scenario["stop"]
+        if "time" in stop and parse_duration(str(stop["time"])) <= seconds:
+            return case
+        return case.with_scenario({**case.tree(), "stop": {**stop, "time": f"{seconds}s"}})
+
     def _refer_to(self, case: Case) -> None:
         self._referred, self._reference = case, self.attempts.of(case)
 
     async def _leave_out(self, case: Case) -> Case:
         """Leave out parts of a case, many at once and then fewer, until no single one can be missed."""
-        size = len(parts(case))
+        size = ceil(len(parts(case)) / 2)
         while size >= 1 and not self._late:
             position = 0
             while position < len(parts(case)) and not self._late:
@@ -184,10 +198,15 @@ class Search:
         while decision is None and not self._late:
             tally = self.attempts.of(case)
             if self._referred and reference_is_next(self._reference, tally):
-                await self.attempts.attempt(self._referred, "the reference")
-                self._refer_to(self._referred)
+                seen = await self.attempts.attempt(self._referred, "the reference")
+                self._reference = self._reference.with_one(hung=seen.hung)
             else:
-                seen = await self.attempts.attempt(case, change.what)
+                try:
+                    seen = await self.attempts.attempt(case, change.what)
+                except UsageError as refusal:
+                    self.told(f"dropped: {change.what} ({refusal})")
+                    self._dropped.add(case.key)
+                    return False
                 if not seen.hung and not seen.look.builds and not self.attempts.of(case).hangs:
                     decision = "drop"  # nothing is built, let alone hangs
             tally = self.attempts.of(case)

@@ -16,11 +16,12 @@ lowered it is dropped in at most `dropped_wrongly`. In between lies what the tes
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from typing import Final, Literal
 
 Decision = Literal["keep", "drop"]
 
-_POINTS: Final = 400
+_POINTS: Final = 100
 """Rates that the sums go over; more do not change a decision."""
 _RATES: Final = tuple(math.sin((point + 0.5) / _POINTS * math.pi / 2) ** 2 for point in range(_POINTS))
 
@@ -49,18 +50,19 @@ class Bounds:
     dropped_wrongly: float = 0.05
     ratio: float = 0.5
     """A rate that is lower by this factor is one that must not be kept."""
-    most: int = 300
+    most: int = 1000
     """After so many attempts without a decision a change is dropped: what is in between is not worth more."""
 
 
 def weight_of(reference: Tally, change: Tally, ratio: float) -> float:
     """Return the logarithm of the likelihood ratio above: positive speaks for keeping the change."""
-    known = [_log_likelihood(reference, rate) for rate in _RATES]
-    same = _log_sum([before + _log_likelihood(change, rate) for before, rate in zip(known, _RATES, strict=True)])
-    less = _log_sum(
-        [before + _log_likelihood(change, ratio * rate) for before, rate in zip(known, _RATES, strict=True)]
-    )
-    return same - less
+    both = Tally(reference.hangs + change.hangs, reference.trials + change.trials)
+    same = [_log_likelihood(both, at) for at in _logs(1.0)]
+    less = [
+        _log_likelihood(reference, at) + _log_likelihood(change, lower)
+        for at, lower in zip(_logs(1.0), _logs(ratio), strict=True)
+    ]
+    return _log_sum(same) - _log_sum(less)
 
 
 def decide(reference: Tally, change: Tally, bounds: Bounds) -> Decision | None:
@@ -87,8 +89,14 @@ def comes_every_time(tally: Tally, often: float = 0.95, seldom: float = 0.6, dou
     return "keep" if weight >= bound else "drop" if weight <= -bound else None
 
 
-def _log_likelihood(tally: Tally, rate: float) -> float:
-    return tally.hangs * math.log(rate) + (tally.trials - tally.hangs) * math.log1p(-rate)
+@cache
+def _logs(ratio: float) -> tuple[tuple[float, float], ...]:
+    """Return the logarithms of every rate, times `ratio`, and of what is left of 1."""
+    return tuple((math.log(ratio * rate), math.log1p(-ratio * rate)) for rate in _RATES)
+
+
+def _log_likelihood(tally: Tally, at: tuple[float, float]) -> float:
+    return tally.hangs * at[0] + (tally.trials - tally.hangs) * at[1]
 
 
 def _log_sum(logs: list[float]) -> float:

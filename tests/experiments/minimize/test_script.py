@@ -1,0 +1,61 @@
+"""A case as a shell script: its acts in their order, and a refusal where there is no such form."""
+
+import subprocess
+from typing import Any
+
+import pytest
+
+from harness.experiments.minimize.case import Case
+from harness.experiments.minimize.orders import orders
+from harness.experiments.minimize.script import MOST_LINES, NoStraightLine, script_of
+from tests.experiments.minimize.worlds import mix
+
+
+def in_order(**of_second: Any) -> Case:
+    """Return two builds, one kill, one prune, in order; with some options of the second build."""
+    case = next(change.case for change in orders(mix(), []) if "second killed, then loop" in change.what)
+    tree = case.tree()
+    tree["actors"][1].update(of_second)
+    return case.with_scenario(tree)
+
+
+def test_acts_stand_in_their_order() -> None:
+    """Builds, the kill and the prune come as their triggers say, each with its own argument."""
+    text = script_of(in_order(files={"big": "2MB"}), "About it.")
+    lines = text.splitlines()
+    words = ("build ", "await", "end ", "sleep", "prune ")
+    acts = [line.split()[0] for line in lines if line.startswith(words) and "()" not in line]
+    assert acts == ["build", "await_step", "build", "await_step", "end", "sleep", "prune"]
+    at = [next(n for n, line in enumerate(lines) if line.startswith(word)) for word in ("build f", "build s", "end s")]
+    assert at == sorted(at)
+    assert "--opt=build-arg:N=1" in lines[at[0]]
+    assert "--opt=build-arg:N=2" in lines[at[1]]
+    assert "[ -s dockerfiles/ci/big ] || head -c 2000000" in text
+    assert len(lines) <= MOST_LINES
+    assert "@" not in text.replace("$@", "").replace("{@", "").replace("[@", "")
+
+
+def test_it_is_bash() -> None:
+    """Bash reads it without complaint."""
+    done = subprocess.run(
+        ["/bin/bash", "-n"], input=script_of(in_order(), "x"), text=True, capture_output=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("case", "why"),
+    [
+        (mix(), "again and again"),
+        (in_order(parallel=2), "several lines"),
+        (in_order(export="push"), "registry"),
+        (in_order(cache_to={"type": "inline"}), "no words for cache_to"),
+        (in_order(when={"step": "x", "state": "merged", "of": "first"}), "merged"),
+        (in_order(when={"at": "1s"}), "by chance, or at a time of its own"),
+        (in_order(when={"step": "x", "of": "second"}), "wait for each other"),
+    ],
+)
+def test_what_has_no_such_form(case: Case, why: str) -> None:
+    """What is left to chance, repeats, or needs what plain progress does not show is refused, and said."""
+    with pytest.raises(NoStraightLine, match=why):
+        script_of(case, "x")

@@ -1,0 +1,34 @@
+"""`reproduce.sh` as upstream runs it: in an environment that has nothing but PATH, on upstream's own daemons."""
+
+import subprocess
+import tempfile
+from pathlib import Path
+
+import anyio
+import pytest
+
+from harness.cli.kinds import VOCABULARY
+from harness.experiments.minimize.case import case_of
+from harness.experiments.minimize.orders import Around, orders
+from harness.experiments.minimize.result import SCRIPT, write
+from harness.scenario import load
+from tests.system.conftest import SCENARIOS, folder_from
+
+
+@pytest.mark.parametrize(("variable", "code"), [("REPRO_AFFECTED", 1), ("REPRO_FIXED", 0)], ids=["affected", "fixed"])
+def test_it_hangs_where_it_should(tmp_path: Path, variable: str, code: int) -> None:
+    """It exits with 1 on an affected daemon and with 0 on a fixed one, says so, and leaves nothing on the host."""
+    programs = folder_from(variable).removeprefix("path:")
+    case = anyio.run(case_of, load(SCENARIOS / "prune-race.yaml", VOCABULARY), tmp_path / "contexts")
+    change = next(iter(orders(case, [Around("second killed", "loop")])))
+    assert write(tmp_path / "result", change.case, "A test.") == ""
+    (tmp_path / "tmp").mkdir()
+    done = subprocess.run(
+        ["/usr/bin/env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", f"BUILDKIT_BIN={programs}", "HANG_SECONDS=5",
+         f"TMPDIR={tmp_path / 'tmp'}", str(tmp_path / "result" / SCRIPT)],
+        cwd=tempfile.gettempdir(), capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == code, done.stdout + done.stderr
+    assert ("HANG: build first has not returned" in done.stdout) == (code == 1)
+    assert [*(tmp_path / "tmp").iterdir()] == []
+    assert str(tmp_path) not in Path("/proc/mounts").read_text()
