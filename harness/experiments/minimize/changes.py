@@ -61,7 +61,7 @@ def parts(case: Case) -> list[Part]:
             if each.word != "FROM":
                 instructions.append(Part(each.text.splitlines()[0][:60], (), name, (position,)))
         files += [Part(f"file {file}", (), name, (), file) for file in context.files]
-    return [*actors, *stages, *instructions, *_options(case.scenario, ()), *files]
+    return [*actors, *stages, *instructions, *_options(case, case.scenario, ()), *files]
 
 
 def without(case: Case, removed: Sequence[Part]) -> Case:
@@ -92,20 +92,20 @@ def simpler(case: Case) -> Iterator[Change]:
     yield from _shorter(case)
 
 
-def _options(node: Any, path: KeyPath) -> Iterator[Part]:
+def _options(case: Case, node: Any, path: KeyPath) -> Iterator[Part]:
     """Yield every key of the tree that may be missing; what is in it too, after it."""
     if isinstance(node, dict):
         for key, value in node.items():
             first = len(path) == 2 and path[0] == "actors" and key == next(iter(node))
             if key not in _KEPT and not first:
-                yield Part(".".join(map(str, (*path, key))), (*path, key))
+                yield Part(_told(case, (*path, key)), (*path, key))
             if key not in {"detect", "stop"} and not first:
-                yield from _options(value, (*path, key))
+                yield from _options(case, value, (*path, key))
     elif isinstance(node, list):
         for index, value in enumerate(node):
             if len(path) > 1:
-                yield Part(".".join(map(str, (*path, index))), (*path, index))
-            yield from _options(value, (*path, index))
+                yield Part(_told(case, (*path, index)), (*path, index))
+            yield from _options(case, value, (*path, index))
 
 
 def _fewer(case: Case) -> Iterator[Change]:
@@ -131,15 +131,17 @@ def _fixed(case: Case) -> Iterator[Change]:
             low, high = map(parse_duration, node["uniform"])
             for seconds in ((low + high) / 2, high):
                 time = format_duration(seconds)
-                yield Change(f"{_told(path)}: always {time}", case.with_scenario(_set(case, path, time)))
+                yield Change(f"{_told(case, path)}: always {time}", case.with_scenario(_set(case, path, time)))
         elif isinstance(node, dict) and set(node) == {"exponential"}:
-            yield Change(f"{_told(path)}: always the mean", case.with_scenario(_set(case, path, node["exponential"])))
+            yield Change(
+                f"{_told(case, path)}: always the mean", case.with_scenario(_set(case, path, node["exponential"]))
+            )
         elif path[-1:] == ("chance",) and len(path) > 1 and path[-2] == "kill":
             tree = case.tree()
             rule = _at(tree, path[:-1])
             del rule["chance"]
             rule["every"] = max(2, round(1 / float(node)))
-            yield Change(f"{_told(path[:-1])}: every {rule['every']}th", case.with_scenario(tree))
+            yield Change(f"{_told(case, path[:-1])}: every {rule['every']}th", case.with_scenario(tree))
 
 
 def _shorter(case: Case) -> Iterator[Change]:
@@ -201,5 +203,8 @@ def _order(path: KeyPath) -> tuple[tuple[int, str], ...]:
     return tuple((key, "") if isinstance(key, int) else (-1, key) for key in path)
 
 
-def _told(path: KeyPath) -> str:
+def _told(case: Case, path: KeyPath) -> str:
+    """Return a path as ``--set`` takes it: actors by name."""
+    if len(path) > 1 and isinstance(path[1], int):
+        path = (path[0], name_of(case.actors[path[1]]), *path[2:])
     return ".".join(map(str, path))

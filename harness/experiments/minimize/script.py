@@ -24,7 +24,6 @@ _BUILD_OPTIONS: Final = {
     "when",
     "parallel",
     "no_cache",
-    "network",
     "kill",
     "tag",
 }
@@ -58,6 +57,8 @@ class _Script:
             self.lines += [*self._awaited(when), self._build(name, actor)]
         elif kind == "kill":
             _only(actor, _KILL_OPTIONS)
+            if actor.get("victim", "followed") != "followed" or actor.get("every", 1) != 1:
+                raise NoStraightLine(f"{name} chooses whom it ends")
             victim = actor.get("of", when.get("of"))
             signal = str(actor.get("signal", "SIGTERM")).removeprefix("SIG")
             self.lines += [*self._awaited(when), f"end {victim} {signal}"]
@@ -82,6 +83,8 @@ class _Script:
             for key, value in actor.get("args", {}).items()
         ]
         words += ["--no-cache"] * (actor.get("no_cache", 0) == 1)
+        if actor.get("no_cache", 0) not in {0, 1}:
+            raise NoStraightLine(f"whether {name} uses the cache is left to chance")
         exported = {"image": f"type=image,name={name}", "load": f"type=docker,name={name},dest=/dev/null"}
         output = exported.get(actor.get("export", "load"), "type=oci,dest=/dev/null")
         if actor.get("export") == "push":
@@ -120,6 +123,11 @@ def script_of(case: Case, about: str) -> str:
         NoStraightLine: the case has no such form; says why.
     """
     script, left = _Script(case), list(case.actors)
+    if (
+        set(case.scenario.get("daemon", {})) - {"kind", "renew"}
+        or case.scenario.get("daemon", {}).get("kind") == "dockerd"
+    ):
+        raise NoStraightLine("its daemon is not a plain buildkitd")
     if sum(kind_of(actor) == "build" for actor in left) < case.scenario["stop"].get("iterations", 0):
         raise NoStraightLine("its builds are made again and again")
     while left:
