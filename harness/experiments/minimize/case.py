@@ -77,13 +77,22 @@ class Case:
         """Return it with another Dockerfile in one of its contexts."""
         return Case(self.scenario, {**self.contexts, name: replace(self.contexts[name], dockerfile=str(dockerfile))})
 
-    def write(self, folder: Path) -> Path:
-        """Write the scenario and its contexts into a folder; return the scenario's file."""
+    def write(self, folder: Path, *, linked: bool = False) -> Path:
+        """Write the scenario and its contexts into a folder; return the scenario's file.
+
+        Args:
+            folder: made where it is not there.
+            linked: files of contexts are links to where they are; else copies, which can be sent.
+        """
         for name, context in self.contexts.items():
             place = folder / CONTEXTS / name
             for inside, source in context.files.items():
                 (place / inside).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(source, place / inside)
+                if linked:
+                    (place / inside).unlink(missing_ok=True)
+                    (place / inside).symlink_to(Path(source).resolve())
+                else:
+                    shutil.copy2(source, place / inside)
             place.mkdir(parents=True, exist_ok=True)
             (place / "Dockerfile").write_text(context.dockerfile)
         file = folder / "scenario.yaml"

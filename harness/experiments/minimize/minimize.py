@@ -149,7 +149,7 @@ class Minimization:
             folder = self.path / "cases" / case.key
             folder.mkdir(parents=True, exist_ok=True)
             try:
-                self._loaded[case.key] = self.load(case.write(folder))
+                self._loaded[case.key] = self.load(case.write(folder, linked=True))
             except ScenarioError:
                 self._loaded[case.key] = None
         return self._loaded[case.key]

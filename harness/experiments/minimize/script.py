@@ -54,14 +54,14 @@ class _Script:
         if kind == "build":
             _only(actor, _BUILD_OPTIONS)
             self.iteration += 1
-            self.lines += [*self._awaited(when), self._build(name, actor)]
+            self.lines += self._after(when, self._build(name, actor))
         elif kind == "kill":
             _only(actor, _KILL_OPTIONS)
             if actor.get("victim", "followed") != "followed" or actor.get("every", 1) != 1:
                 raise NoStraightLine(f"{name} chooses whom it ends")
             victim = actor.get("of", when.get("of"))
             signal = str(actor.get("signal", "SIGTERM")).removeprefix("SIG")
-            self.lines += [*self._awaited(when), f"end {victim} {signal}"]
+            self.lines += self._after(when, f"end {victim} {signal}")
         elif kind == "prune":
             _only(actor, _PRUNE_OPTIONS)
             if actor.get("what", "cache") not in {"cache", "everything"}:
@@ -70,7 +70,7 @@ class _Script:
                 *(["--all"] if actor.get("all") else []),
                 *(f"--filter={text}" for text in actor.get("filters", ())),
             ]
-            self.lines += [*self._awaited(when), shlex.join(["prune", *words])]
+            self.lines += self._after(when, shlex.join(["prune", *words]))
         else:
             raise NoStraightLine(f"the script has no words for {kind} {name}")
         self.order.append(name)
@@ -91,25 +91,25 @@ class _Script:
             raise NoStraightLine(f"{name} pushes to a registry")
         return shlex.join(["build", name, f"{CONTEXTS}/{actor['dockerfile']}", f"--output={output}", *words])
 
-    def _awaited(self, when: Mapping[str, Any]) -> list[str]:
-        """Return the line that waits for what an act follows; none where it begins at once."""
+    def _after(self, when: Mapping[str, Any], act: str) -> list[str]:
+        """Return the lines of an act, behind what it waits for."""
         after, of = when.get("after", "0s"), str(when.get("of", ""))
         by_itself = bool(when) and not set(when) & {"step", "phase", "follows"}
         if by_itself or not isinstance(after, str) or when.get("chance", 1) != 1:
             raise NoStraightLine("something comes by chance, or at a time of its own")
         state, phase = str(when.get("state", "started")), when.get("phase", "")
-        pause, words = parse_duration(after), list[str]()
+        pause, awaited = parse_duration(after), ""
         if "step" in when:
             if state not in _STATES:
                 raise NoStraightLine(f"plain progress does not show what is {state}")
-            words.append(shlex.join(["await_step", of, when["step"], *([_STATES[state]] if _STATES[state] else [])]))
+            awaited = shlex.join(["await_step", of, when["step"], *([_STATES[state]] if _STATES[state] else [])])
         elif phase == "exited":
-            words.append(f"await_exit {of}")
+            awaited = f"await_exit {of}"
         elif phase:
             if phase not in _PHASES:
                 raise NoStraightLine(f"plain progress does not show when a build is {phase}")
-            words.append(shlex.join(["await_step", of, _PHASES[phase]]))
-        return ["; ".join([*words, *([f"sleep {pause:g}"] if pause else [])])] if words or pause else []
+            awaited = shlex.join(["await_step", of, _PHASES[phase]])
+        return [*([awaited] if awaited else []), f"sleep {pause:g}; {act}" if pause else act]
 
 
 def script_of(case: Case, about: str) -> str:

@@ -24,12 +24,16 @@ def test_acts_stand_in_their_order() -> None:
     text = script_of(in_order(files={"big": "2MB"}), "About it.")
     lines = text.splitlines()
     words = ("build ", "await", "end ", "sleep", "prune ")
-    acts = [line.split()[0] for line in lines if line.startswith(words) and "()" not in line]
-    assert acts == ["build", "await_step", "build", "await_step", "end", "sleep", "prune"]
-    at = [next(n for n, line in enumerate(lines) if line.startswith(word)) for word in ("build f", "build s", "end s")]
-    assert at == sorted(at)
-    assert "--opt=build-arg:N=1" in lines[at[0]]
-    assert "--opt=build-arg:N=2" in lines[at[1]]
+    acts = [line for line in lines if line.startswith(words) and "()" not in line]
+    assert [" ".join(line.split()[:4]) for line in (acts[0], acts[2], acts[4])] == [
+        "build first dockerfiles/ci --output=type=image,name=first",
+        "sleep 1; build second",
+        "sleep 1; end second",
+    ]
+    assert (acts[1], acts[3]) == ("await_step first 'RUN sleep 8'", "await_step second 'RUN sleep 8'")
+    assert acts[5:] == ["sleep 1; prune --all"]
+    assert acts[0].endswith("--opt=build-arg:N=1")
+    assert acts[2].endswith("--opt=build-arg:N=2")
     assert "[ -s dockerfiles/ci/big ] || head -c 2000000" in text
     assert len(lines) <= MOST_LINES
     assert "@" not in text.replace("$@", "").replace("{@", "").replace("[@", "")
