@@ -92,8 +92,8 @@ class Dockerfile:
 
     def joined(self) -> Iterator["Dockerfile"]:
         """Yield it with a stage put into the only one that uses it, by its ``FROM``."""
-        froms = {each.name.lower(): each for each in self.instructions if each.word == "FROM" and each.name}
-        for name, made in froms.items():
+        named = {each.name.lower(): each for each in self.instructions if each.word == "FROM" and each.name}
+        for name, made in named.items():
             users = [each for each in self.instructions if each.image.lower() == name]
             copied = [each for each in self.instructions if name in map(str.lower, _USED.findall(each.text))]
             if len(users) == 1 and not copied:

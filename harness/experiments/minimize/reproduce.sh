@@ -12,7 +12,7 @@ say() { printf '%(%T)T  %s\n' -1 "$*"; }
 broke() { say "broke: $*"; exit 2; }
 clean() {
   kill -9 "${PID[@]}" $DAEMON 2>/dev/null; wait 2>/dev/null
-  grep -o "$T/[^ ]*" /proc/mounts | sort -ru | xargs -r umount -l; rm -rf "$T"
+  grep -o " $T/[^ ]*" /proc/mounts | sort -ru | xargs -r umount -l; rm -rf "$T"
 }
 trap clean EXIT; trap 'exit 2' INT TERM
 build() { # NAME CONTEXT OPTION...
