@@ -21,8 +21,9 @@ from harness.store.folder import RunFolder
 
 RESULT: Final = "result"
 _FOREVER: Final = 2**31
-_SHARE_OF_A_LOOK: Final = 1 / 6
-"""The most that one attempt may take of the time."""
+_SHARE_OF_AN_ATTEMPT: Final = 1 / 6
+"""The most that one attempt may take of the time, but never less than the next."""
+_LEAST_SECONDS: Final = 60.0
 _SHARE_OF_THE_SCRIPT: Final = 0.2
 """What is left of the time for the script's own attempts."""
 
@@ -126,7 +127,7 @@ class Minimization:
         scenario = self._scenario(case)
         if scenario is None:
             raise Interrupted
-        longest = self.asked.seconds * _SHARE_OF_A_LOOK
+        longest = max(self.asked.seconds * _SHARE_OF_AN_ATTEMPT, _LEAST_SECONDS)
         stop = scenario.stop.model_copy(update={"time": min(scenario.stop.time or longest, longest)})
         return await look(
             scenario.model_copy(update={"stop": stop}),

@@ -95,13 +95,13 @@ def _order(case: Case, build: Tree, act: Tree, end: Ends, depth: int) -> Change:
     step = f"RUN sleep {seconds}"
 
     def reached(by: str) -> Tree:
-        return {"step": step, "state": "started", "of": by, "after": f"{_GAP_SECONDS}s"}
+        return {"step": step, "of": by, "after": f"{_GAP_SECONDS}s"}
 
     def one(called: str, **more: Any) -> Tree:
         options = {key: value for key, value in build.items() if key not in {kind_of(build), *_OF_A_MIX}}
         return {"build": called, **copy.deepcopy(options), **more}
 
-    second_killed = {"kill": "end", "of": "second", "signal": "SIGKILL", "when": reached("second")}
+    second_killed = {"kill": "end", "signal": "SIGKILL", "when": reached("second")}
     first_killed = {"kill": "end", "of": "first", "signal": "SIGKILL", "when": reached("second")}
     ended: dict[Ends, list[Tree]] = {"second killed": [second_killed], "first killed": [first_killed]}
     when: dict[Ends, Tree] = {

@@ -16,7 +16,7 @@ from math import ceil
 from typing import Final
 
 from harness.core.errors import UsageError
-from harness.core.units import parse_duration
+from harness.core.units import format_duration, parse_duration
 from harness.experiments.minimize.attempts import Attempts
 from harness.experiments.minimize.case import Case
 from harness.experiments.minimize.changes import Change, parts, simpler, without
@@ -41,10 +41,10 @@ _PATIENCE: Final = 20
 class NeverHangs(UsageError):
     """A case that does not hang, so that nothing can be made of it."""
 
-    def __init__(self, name: str, tally: Tally, minutes: float, last: str) -> None:
+    def __init__(self, name: str, tally: Tally, seconds: float, last: str) -> None:
         super().__init__(
-            f"{name} did not hang in {tally.trials} attempts ({minutes:.0f} minutes of daemon time; the last one: "
-            f"{last}): there is nothing to minimize; find a daemon or a scenario that hangs first (`repro run`)"
+            f"{name} did not hang in {tally.trials} attempts ({format_duration(round(seconds))} of daemon time; the "
+            f"last one: {last}): there is nothing to minimize; find a daemon or a scenario that hangs first (`repro run`)"
         )
 
 
@@ -122,7 +122,7 @@ class Search:
             late = self.attempts.seconds >= self.limits.seconds / 3
             if not tally.hangs and (tally.trials >= _PATIENCE or (late and tally.trials)):
                 last = self.attempts.done[-1].look.because
-                raise NeverHangs(case.scenario["name"], tally, self.attempts.seconds / 60, last)
+                raise NeverHangs(case.scenario["name"], tally, self.attempts.seconds, last)
             if late:
                 break
             await self.attempts.attempt(case, "as it is")

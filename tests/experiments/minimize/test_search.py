@@ -48,7 +48,7 @@ def test_what_is_needed_stays_and_the_rest_goes(tmp_path: Path, rate: float, see
 def test_an_order_that_comes_every_time_is_taken(tmp_path: Path) -> None:
     """Two builds, one kill and one prune take the place of a mix, where the hang comes every time in that order."""
     parts = (
-        "'kill': 'end', 'of': 'second'",
+        "'kill': 'end', 'signal'",
         "'prune'",
         "'build': 'first'",
         "'build': 'second'",
