@@ -44,7 +44,8 @@ class NeverHangs(UsageError):
     def __init__(self, name: str, tally: Tally, seconds: float, last: str) -> None:
         super().__init__(
             f"{name} did not hang in {tally.trials} attempts ({format_duration(round(seconds))} of daemon time; the "
-            f"last one: {last}): there is nothing to minimize; find a daemon or a scenario that hangs first (`repro run`)"
+            f"last one: {last}): there is nothing to minimize; find a daemon or a scenario that hangs first "
+            "(`repro run`)"
         )
 
 
