@@ -44,6 +44,8 @@ _LONG_COUNT: Final = 0xFFFF
 """So many ids or more: the free list's first one is the count."""
 _OFFSETS: Final = (0, *(1024 << power for power in range(16)))
 """Where a meta page may begin: the second one is a page on, and a page may be 1 KiB to 32 MiB (``getPageSize``)."""
+_Range = tuple[bytes, bytes | None]
+"""The least key, and the one that all are below; None where there is no such."""
 _LEAST_PAGE_BYTES: Final = 1024
 _DEEPEST: Final = 64
 """Branch pages above one another: two elements in each would be more than a file can have."""
@@ -195,9 +197,9 @@ class Bucket:
                 yield from self._leaf(_PAGE.unpack_from(self.inline)[2], self.inline, "an inline page")
             return
         seen: set[int] = set()
-        waiting = [(self.page, 0)]
+        waiting: list[tuple[int, int, _Range]] = [(self.page, 0, (b"", None))]
         while waiting:
-            number, depth = waiting.pop()
+            number, depth, within = waiting.pop()
             if number in seen or depth > _DEEPEST:
                 self.database.note(f"page {number} is below itself, or is in use twice")
                 continue
@@ -209,10 +211,10 @@ class Bucket:
             if not self.database.claim(number, len(data) // self.database.meta.page_size or 1, self.path):
                 continue
             if flags == _LEAF:
-                yield from self._leaf(count, data, f"page {number}")
+                yield from self._leaf(count, data, f"page {number}", within)
             else:
-                below = self._branch(count, data, number)
-                waiting += [(each, depth + 1) for each in reversed(below)]
+                below = self._branch(count, data, number, within)
+                waiting += [(page, depth + 1, between) for page, between in reversed(below)]
 
     def keys(self) -> list[bytes]:
         """Return all keys."""
@@ -230,14 +232,21 @@ class Bucket:
             if isinstance(value, bytes):
                 yield key, value
 
-    def _branch(self, count: int, data: bytes, number: int) -> list[int]:
+    def _branch(self, count: int, data: bytes, number: int, within: _Range) -> list[tuple[int, _Range]]:
+        """Return the pages below a branch, each with the keys that it may have."""
         room = (len(data) - _PAGE.size) // _BRANCH_ELEMENT.size
         if count > room:
             self.database.note(f"page {number} says it has {count} elements, and has room for {room}")
         places = range(_PAGE.size, _PAGE.size + min(count, room) * _BRANCH_ELEMENT.size, _BRANCH_ELEMENT.size)
-        return [_BRANCH_ELEMENT.unpack_from(data, at)[2] for at in places]
+        elements = [(at, *_BRANCH_ELEMENT.unpack_from(data, at)) for at in places]
+        firsts = [data[at + position : at + position + size] for at, position, size, _ in elements]
+        firsts[:1] = [within[0]]  # the first page may have keys before its own in the branch, since they were added
+        ends = [*firsts[1:], within[1]]
+        return [(page, (first, end)) for (_, _, _, page), first, end in zip(elements, firsts, ends, strict=False)]
 
-    def _leaf(self, count: int, data: bytes, what: str) -> Iterator[tuple[bytes, "bytes | Bucket"]]:
+    def _leaf(
+        self, count: int, data: bytes, what: str, within: _Range = (b"", None)
+    ) -> Iterator[tuple[bytes, "bytes | Bucket"]]:
         room = (len(data) - _PAGE.size) // _LEAF_ELEMENT.size
         if count > room:
             self.database.note(f"{what} says it has {count} elements, and has room for {room}")
@@ -252,7 +261,7 @@ class Bucket:
                 continue
             key = data[begin : begin + key_size]
             value = data[begin + key_size : begin + key_size + value_size]
-            if last is not None and key <= last:
+            if (last is not None and key <= last) or key < within[0] or (within[1] is not None and key >= within[1]):
                 self.database.note(f"the keys of {what} are not in order")
             last = key
             if not flags & _IS_BUCKET:

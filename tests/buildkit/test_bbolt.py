@@ -162,6 +162,17 @@ def test_circles_end(file: Callable[[bytes], Path]) -> None:
         assert any("below itself" in damage for damage in database.damage)
 
 
+@pytest.mark.parametrize("other", [b"k0", b"k9"])
+def test_keys_on_the_wrong_page(file: Callable[[bytes], Path], other: bytes) -> None:
+    """A key that its branch sends elsewhere is noted, though its page is in order, and is read all the same."""
+    data = bolt({b"k%d" % each: b"" for each in range(8)}, inline=False, fan_out=2)
+    at = data.index(b"k2k3")
+    moved = data[: at + (0 if other == b"k0" else 2)] + other + data[at + (2 if other == b"k0" else 4) :]
+    with opened(file(moved)) as database:
+        assert other in everything(database.root)
+        assert [damage for damage in database.damage if "not in order" in damage]
+
+
 def test_pages_that_are_free_and_in_use(file: Callable[[bytes], Path]) -> None:
     """The free list is held against what is in use, as `bbolt check` does."""
     data = bytearray(bolt({b"a": {b"x": b"1"}}, inline=False))
