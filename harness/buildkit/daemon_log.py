@@ -1,7 +1,8 @@
 """BuildKit's debug log: which edges were merged, which snapshots were made for whose files, which were removed by whom.
 
 Lines are logrus's text (``time="2026-11-28T06:56:07Z" level=debug msg="merging edges" dest_vertex_digest="sha256:…"``),
-the same in a buildkitd's log and in a dockerd's. Times are whole seconds; lines are in the order of what they tell.
+the same in a buildkitd's log and in a dockerd's, whose times are not whole seconds. Lines are in the order of what they
+tell.
 """
 
 import re

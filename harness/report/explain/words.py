@@ -15,7 +15,7 @@ from harness.report.explain.evidence import Evidence
 _WALK: Final = "solver.(*exporter).ExportTo"
 _NAMED: Final = 6
 _LOG_SECONDS: Final = 1.0
-"""The log's times are whole seconds, cut off."""
+"""A buildkitd's log has whole seconds, cut off."""
 _NAME_SHOWN: Final = 48
 
 
@@ -189,15 +189,18 @@ def between(seen: Evidence, event: Event, cause: Cause) -> tuple[float, float]:
     The step was done before it could be merged away, or its files be taken. What a prune removed was not removed before
     the prune began, nor after it was done.
     """
-    low = seen.at(event.at)
-    high = low + _LOG_SECONDS
+    told = seen.at(event.at)
+    if event.at % 1:  # a log that has more than whole seconds
+        return told, told
+    lows, highs = [told], [told + _LOG_SECONDS]
     done = step_time(seen, cause.step.completed) if cause.step and len(cause.owners) == 1 else None
-    lows, highs = [low, *([done] if done is not None else [])], [high]
+    if done is not None:
+        lows.append(done)
     if event is cause.removal and isinstance(cause.remover, Action):
         lows.append(cause.remover.started if cause.remover.acted is None else cause.remover.acted)
         highs.append(cause.remover.ended)
     low, high = max(lows), min(highs)
-    return (low, high) if low <= high else (seen.at(event.at), seen.at(event.at) + _LOG_SECONDS)
+    return (low, high) if low <= high else (told, told + _LOG_SECONDS)
 
 
 def step_time(seen: Evidence, text: str) -> float | None:
@@ -210,4 +213,4 @@ def step_time(seen: Evidence, text: str) -> float | None:
 
 def _when(seen: Evidence, event: Merge | Removal | LocalFiles, cause: Cause) -> str:
     low, high = between(seen, event, cause)
-    return f"between {low:.2f} and {high:.2f} s"
+    return f"at {low:.2f} s" if low == high else f"between {low:.2f} and {high:.2f} s"

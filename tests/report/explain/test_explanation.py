@@ -128,6 +128,12 @@ def test_timeline(tmp_path: Path) -> None:
     assert any(line.strip().startswith("~1.50") for line in lines)
 
 
+def test_log_with_more_than_whole_seconds(tmp_path: Path) -> None:
+    """A dockerd's log has the time of a merge exactly, and it is told as that."""
+    found = explained(evidence(tmp_path, log=log(MADE, replace(MERGED, at=BEGAN + 1.625), REMOVED)))
+    assert "the merge: at 1.62 s the step" in text(found)
+
+
 TAKEN = LocalFiles(40, BEGAN + 3, SNAPSHOT, True, CONTEXT, trace_of("ci", 3))
 
 
