@@ -103,11 +103,19 @@ def new_folder(parent: Path, *parts: str, kind: str = "", option: str = "--resul
     path = parent / f"{f'{kind}-' if kind else ''}{stamp}-{secrets.token_hex(2)}"
     try:
         path.mkdir(mode=0o700, parents=True)  # what is built may print secrets; logs of it are the owner's alone
+        _hand_to_caller(path)
         for part in parts:
             (path / part).mkdir()
     except OSError as error:
         raise StoreError(path, f"{error.strerror}; give another folder with {option}") from error
     return path
+
+
+def _hand_to_caller(folder: Path) -> None:
+    """Have whom ``sudo`` was called by own a folder that its owner alone may enter."""
+    user, group = (os.environ.get(name, "") for name in ("SUDO_UID", "SUDO_GID"))
+    if os.geteuid() == 0 and user.isdecimal() and group.isdecimal():
+        os.chown(folder, int(user), int(group))
 
 
 class LeadsOut(StoreError):

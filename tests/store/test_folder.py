@@ -581,6 +581,15 @@ def test_a_folder_is_its_owners(tmp_path: Path) -> None:
     assert folder.path.parent.stat().st_mode & 0o777 == 0o777 & ~_umask()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_a_folder_under_sudo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whom sudo was called by can read what the run left."""
+    monkeypatch.setenv("SUDO_UID", "4711")
+    monkeypatch.setenv("SUDO_GID", "4712")
+    status = RunFolder.create(tmp_path, "s").path.stat()
+    assert (status.st_uid, status.st_gid) == (4711, 4712)
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
