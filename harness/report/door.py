@@ -3,7 +3,7 @@
 import gzip
 import os
 import zlib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +22,9 @@ LOG_BYTES: Final = 20_000_000
 """Of a longer text, the end."""
 _DOCKERFILE_BYTES: Final = 1_000_000
 _UNPACKED_BYTES: Final = 64_000_000
+_LOOKED_THROUGH: Final = 256_000_000
+_MOST_VALUES: Final = 500
+"""How much of what lies beside Dockerfiles is looked for; a context may hold anything."""
 _TELLING_DATABASES: Final = ("history", "metadata")
 """How databases are named that hold arguments, commands and addresses; the others hold digests and ids."""
 _GZIP: Final = b"\x1f\x8b"
@@ -117,13 +120,15 @@ def content_of(file: Path, redactor: Redactor, *, databases: bool = False) -> by
     if is_telling(file) and not databases:
         return Withheld("it holds the arguments and commands of every build, in forms of which not all are known")
     try:
+        if file.stat().st_size > _LOOKED_THROUGH and file.suffix == ".db":
+            return Withheld(f"it is larger than the {_LOOKED_THROUGH // 10**6} MB that are looked through")
         with file.open("rb") as stream:
             whole = stream.read(LOG_BYTES + 1)
             if len(whole) > LOG_BYTES and b"\0" not in whole:
                 stream.seek(-LOG_BYTES, os.SEEK_END)
                 whole = stream.read().partition(b"\n")[2]  # not from the middle of a secret on
             else:
-                whole += stream.read()
+                whole += stream.read(_LOOKED_THROUGH)
     except OSError as error:
         raise StoreError(file, f"cannot be read: {error.strerror}") from error
     return _unpacked(whole, redactor) if whole.startswith(_GZIP) else redactor.clean_bytes(whole)
@@ -171,9 +176,11 @@ def _secrets_of(value: Any, hidden: Collection[str], name: str = "", seen: set[i
 
 
 def _secrets_of_dockerfiles(folder: Path) -> set[str]:
-    texts: Iterable[Path] = (file for file in sorted(folder.glob("*")) if file.is_file() and lies_in(folder, file))
+    files = (file for file in folder.glob("*") if file.is_file() and lies_in(folder, file))
     found: set[str] = set()
-    for file in texts:
+    for file in sorted(files, key=lambda file: (file.name != "Dockerfile", file.name)):
         with file.open("rb") as stream:
             found |= secrets_in(stream.read(_DOCKERFILE_BYTES).decode(errors="replace"))
+        if len(found) > _MOST_VALUES:
+            break
     return found

@@ -21,7 +21,12 @@ REDACTED: Final = MARK.decode()
 """Plain text in YAML and JSON alike, so that what is cleaned can still be read."""
 _DEPTH: Final = 3
 """How often encoded text is looked for in what was encoded."""
-_ENCODED: Final = re.compile(rb"(?P<value>[A-Za-z0-9+/_-]{16,}+={0,2})")
+_ENCODED: Final = re.compile(rb"(?:(?<=\\)[nrt])?(?P<value>[A-Za-z0-9+/_-]{16,}+={0,2})")
+_WRAPPED: Final = re.compile(
+    rb"(?:(?<![A-Za-z0-9+/])|(?<=\\[nrt]))(?P<first>[A-Za-z0-9+/]{60,76}+)(?P<break>\r?\n|\\{1,4}n)"
+    rb"(?:[A-Za-z0-9+/]{60,76}+(?P=break)){0,10000}+[A-Za-z0-9+/]{2,76}+={0,2}"
+)
+"""A text in base64 over several lines, as `base64` prints it."""
 _SHORT_OUTPUT: Final = re.compile(rb"(?<=\"data\":)[ ]?\"(?P<value>[A-Za-z0-9+/]{4,15}+={0,2})\"")
 """A step's output in a progress stream is in base64, however short it is."""
 _WORDS_ONLY: Final = re.compile(rb"[a-z/_-]+$|[A-Za-z/]{1,20}$|[0-9a-f]+$")
@@ -105,14 +110,29 @@ class Redactor:
     def _in_long_words(self, text: bytes, depth: int, keep: bool) -> Iterator[Found]:
         """Yield texts in base64 that have secrets in them, each with what it is without; of other words, the random."""
         for word in chain(_ENCODED.finditer(text), _SHORT_OUTPUT.finditer(text)):
+            start, end = word.span("value")
             decoded = _decoded(word["value"]) if depth else None
             if decoded is None:
-                yield from random_words(text, *word.span("value"))
-                continue
-            kept = keep or not _is_text(decoded)
-            if inner := [*self._found(decoded, depth - 1, kept)]:
-                again = _encode(_replaced(decoded, inner, kept), like=word["value"])
-                yield Found(*word.span("value"), inner[0].kind, again, sum(each.count for each in inner))
+                yield from random_words(text, start, end)
+            elif found := self._again(start, end, decoded, word["value"], depth, keep):
+                yield found
+        for lines in _WRAPPED.finditer(text) if depth else ():
+            written = lines[0].replace(lines["break"], b"")
+            decoded = _decoded(written)
+            if decoded and (found := self._again(*lines.span(), decoded, written, depth, keep)):
+                width = len(lines["first"])
+                again = found.instead or b""
+                wrapped = lines["break"].join(again[at : at + width] for at in range(0, len(again), width))
+                yield replace(found, instead=wrapped)
+
+    def _again(self, start: int, end: int, decoded: bytes, written: bytes, depth: int, keep: bool) -> Found | None:
+        """Return a text in base64 as it is without the secrets in it; None where it has none."""
+        kept = keep or not _is_text(decoded)
+        inner = [*self._found(decoded, depth - 1, kept)]
+        if not inner:
+            return None
+        again = _encode(_replaced(decoded, inner, kept), like=written)
+        return Found(start, end, inner[0].kind, again, sum(each.count for each in inner))
 
 
 def redact(text: str, values: Iterable[str] = ()) -> str:

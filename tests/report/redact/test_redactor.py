@@ -131,6 +131,17 @@ def test_encoded_text_stays_text() -> None:
     assert base64.b64decode(log["data"]).decode() == f"one\nTOKEN={REDACTED}\ntwo\n"
 
 
+@pytest.mark.parametrize("separator", ["\n", "\\n"])
+def test_base64_over_lines(separator: str) -> None:
+    """What `base64` prints over several lines is read as one: a secret may stand on the border of two."""
+    printed = base64.encodebytes(f"{'first line, ' * 4}NPM_TOKEN={VALUE} {'and what follows ' * 9}".encode()).decode()
+    assert printed.count("\n") > 3
+    cleaned = redact(f"output:\n{printed}end".replace("\n", separator)).split(f"output:{separator}")[1]
+    assert (
+        base64.b64decode(cleaned.removesuffix("end").replace("\\n", "\n")).decode().count(f"TOKEN={REDACTED} and") == 1
+    )
+
+
 def test_it_is_counted() -> None:
     """What was taken out is said by kind, also what was found inside of encoded text."""
     redactor = Redactor([VALUE])
