@@ -25,6 +25,13 @@ class CannotListen(UsageError):
         super().__init__(f"cannot listen at {host}, port {port}: {why}; give another with --host or --port")
 
 
+class NoRuns(UsageError):
+    """A folder that is not there."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(f"there is no folder {folder}: give the one in which `repro run` keeps its runs")
+
+
 def serve(
     results: Annotated[Path, typer.Argument(metavar="[RESULTS]", help="Where run folders are kept.")] = RESULTS,
     host: Annotated[
@@ -41,6 +48,8 @@ def serve(
     """Serve the runs as a page that follows them, and as metrics for Prometheus, until Ctrl-C."""
     from harness.web.app import make_app  # noqa: PLC0415 — Bokeh takes 0.7 s to load: only the page waits for it
 
+    if not results.is_dir():
+        raise NoRuns(results)
     token = token_for(host, token)
     app = make_app(results, token=token, loopback=is_loopback(host))
     with _listening(host, port) as listener:

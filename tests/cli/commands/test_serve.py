@@ -12,6 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from harness.cli.main import _exit_code
+
 TOKEN = "a-token-that-is-long-enough"  # noqa: S105 — a test's
 
 
@@ -47,6 +49,12 @@ def test_a_guessable_token_is_refused(tmp_path: Path) -> None:
     done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 129
     assert "--token is shorter than" in done.stderr
+
+
+def test_a_missing_folder_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A mistyped folder would be an empty page for ever: it ends in a usage error that names it."""
+    assert _exit_code(["serve", str(tmp_path / "nowhere")]) == 129
+    assert f"there is no folder {tmp_path / 'nowhere'}" in capsys.readouterr().err
 
 
 def test_a_taken_port_is_refused(tmp_path: Path) -> None:
