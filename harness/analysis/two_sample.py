@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betainc, gammaln
+from scipy.special import betainc, betaincinv, gammaln
 
 from harness.analysis.rates import excluded_rate, fewest, more_needed, rate
 from harness.core.records import Rate
@@ -21,6 +21,10 @@ FINAL_ALPHA: Final = 0.05 - HALFWAY_ALPHA
 _MOST_COUNTED: Final = 20_000
 """Up to so many ways to deal looks to two sides, all are gone through; beyond, `_DEALT` are drawn."""
 _DEALT: Final = 9_999
+_LIKELY: Final = 2_000
+"""Steps of a distribution that is gone through: of what 5 % rest on, a thousandth is off by less than a hundredth."""
+_NEVER_SILENT: Final = 1 - 1e-12
+_HALVINGS: Final = 60
 _QUANTILE: Final = 1.96
 _WITH_POWER: Final = 1.96 + 0.84
 """A difference that is there is then found in four of five comparisons."""
@@ -94,7 +98,7 @@ def contrast(
         margin: a difference in hangs a build that does not matter.
     """
     rates = rate_of(a), rate_of(b)
-    ratio = _ratio(*rates)
+    ratio = ratio_of(*rates)
     p_rates = _conditional_p(*rates)
     p_log_rank, most_unequal = _log_rank(a, b)
     at_most = _difference_at_most(*rates)
@@ -103,7 +107,7 @@ def contrast(
     more: int | None = None
     if p_rates <= alpha and (p_log_rank <= alpha or most_unequal):
         verdict, worse = "different", "b" if _higher(*rates) else "a"
-        because = f"{worse.upper()} hangs more: {_told(rates[0])} on A, {_told(rates[1])} on B{_told_ratio(ratio)}"
+        because = f"{worse.upper()} hangs more: {_told(rates[0])} on A, {_told(rates[1])} on B{told_ratio(ratio)}"
     elif not all(each.trials for each in rates):
         silent = " and ".join(name for name, each in zip("AB", rates, strict=True) if not each.trials)
         because = f"no build on {silent} came to the end of its export"
@@ -116,7 +120,7 @@ def contrast(
         verdict, because = "no difference", f"no difference larger than a factor of {bound:.2g}, at 95 %"
     else:
         more = _more(*rates, factor, margin)
-        because = f"{_told(rates[0])} on A, {_told(rates[1])} on B{_told_ratio(ratio)}: not enough yet"
+        because = f"{_told(rates[0])} on A, {_told(rates[1])} on B{told_ratio(ratio)}: not enough yet"
     return TwoSampleTest(*rates, ratio, p_rates, p_log_rank, at_most, verdict, worse, because, more)
 
 
@@ -125,7 +129,7 @@ def rate_of(looks: Sequence[Exposure]) -> Rate:
     return rate(sum(look.hung for look in looks), sum(look.builds for look in looks))
 
 
-def chance_of_silence(hangs: int, trials: int, clean: int) -> float:
+def chance_of_silence(hangs: int, trials: int, clean: int, ratio: float = 1.0) -> float:
     """Return how likely so many trials without a hang are on a daemon that is as bad as one with `hangs` in `trials`.
 
     Integrated over what is known of its rate: Beta(hangs, trials - hangs + 1), the posterior of a rate whose prior is
@@ -136,17 +140,42 @@ def chance_of_silence(hangs: int, trials: int, clean: int) -> float:
         hangs: at least 1.
         trials: at least as many.
         clean: without a hang, on the other daemon.
+        ratio: of the other daemon's rate to the one's; 1 is as bad.
     """
     a, b = hangs, trials - hangs + 1
-    return math.exp(float(gammaln(b + clean) - gammaln(a + b + clean) + gammaln(a + b) - gammaln(b)))
+    if ratio == 1:
+        return math.exp(float(gammaln(b + clean) - gammaln(a + b + clean) + gammaln(a + b) - gammaln(b)))
+    return float(np.mean(np.exp(clean * np.log1p(-np.minimum(ratio * _may_be(a, b), _NEVER_SILENT)))))
 
 
-def clean_needed(hangs: int, trials: int, confidence: float) -> int:
+@lru_cache(maxsize=4096)
+def clean_needed(hangs: int, trials: int, confidence: float, ratio: float = 1.0) -> int:
     """Return how many trials without a hang make `chance_of_silence` at most 1 - `confidence`."""
-    return fewest(lambda clean: chance_of_silence(hangs, trials, clean) <= 1 - confidence)
+    return fewest(lambda clean: chance_of_silence(hangs, trials, clean, ratio) <= 1 - confidence)
 
 
-def _ratio(a: Rate, b: Rate) -> Ratio:
+def ratio_excluded(hangs: int, trials: int, clean: int, confidence: float) -> float:
+    """Return how many times as bad as the one the other daemon is at most, at `confidence`; infinite without a trial.
+
+    Its rate is at most 1, so a ratio at which it would be sure to hang is excluded by a single trial.
+    """
+    if not clean:
+        return math.inf
+    low, high = -30.0, math.log(trials / hangs) + 30.0
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        is_excluded = chance_of_silence(hangs, trials, clean, math.exp(middle)) <= 1 - confidence
+        low, high = (low, middle) if is_excluded else (middle, high)
+    return math.exp(high)
+
+
+@lru_cache(maxsize=64)
+def _may_be(a: int, b: int) -> NDArray[Any]:
+    """Return what a rate known as Beta(a, b) may be, in equally likely steps."""
+    return np.asarray(betaincinv(a, b, (np.arange(_LIKELY) + 0.5) / _LIKELY))
+
+
+def ratio_of(a: Rate, b: Rate) -> Ratio:
     """Return the ratio with the interval that the conditional test inverts to: Clopper and Pearson's of B's share."""
     hangs = a.hangs + b.hangs
     if not hangs or not a.trials or not b.trials:
@@ -248,7 +277,7 @@ def _told(one: Rate) -> str:
     return f"{one.hangs} in {one.trials} builds"
 
 
-def _told_ratio(ratio: Ratio) -> str:
+def told_ratio(ratio: Ratio) -> str:
     """Return the ratio to a person, B's rate by A's."""
     if ratio.high95 is None:
         return f", B's rate at least {ratio.low95:.2g} times A's" if ratio.low95 else ""

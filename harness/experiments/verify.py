@@ -4,9 +4,10 @@
 2. A is looked at until it has hung a few times: it must, or the scenario has no power. So A's rate is known, and how
    many builds without a hang a B as bad as A would hardly come to (`contrast.clean_needed`).
 3. B is looked at until it has come to so many, on so many daemons, each for as long as the slowest of A's hangs took,
-   that a B as bad as A would hardly be silent on all of them either. The one count holds where all builds are alike,
-   the other where only daemons are: such as where a hang takes a warm cache. The first hang of A's kind ends it; one
-   of another kind is told apart.
+   that a B as bad as A, or as a tenth of it, would hardly be silent on all of them either. The one count holds where
+   all builds are alike, the other where only daemons are: such as where a hang takes a warm cache. The first hang of
+   A's kind ends it; one of another kind is told apart. What is said holds for daemons up to an age, in builds: that
+   to which so many daemons of B have come.
 4. A is looked at once more, until it hangs: a host that has changed meanwhile, so that nothing hangs on it any more,
    would make any B look fixed.
 """
@@ -18,13 +19,14 @@ from dataclasses import asdict, dataclass, field
 from typing import Final, Literal
 
 from harness.analysis.rates import excluded_rate, rate
-from harness.analysis.two_sample import chance_of_silence, clean_needed
+from harness.analysis.two_sample import chance_of_silence, clean_needed, ratio_excluded, ratio_of, told_ratio
 from harness.core.errors import Interrupted
 from harness.core.outcome import ExitCode
 from harness.core.records import Rate
+from harness.core.units import format_duration
 from harness.experiments.series import SeenRun, Series, Side
 
-Said = Literal["fixed", "not fixed", "no power", "another hang", "host changed", "not enough"]
+Said = Literal["fixed", "better", "not fixed", "no power", "another hang", "host changed", "not enough"]
 
 _EXIT_CODES: Final[Mapping[Said, ExitCode]] = {"fixed": ExitCode.CLEAN, "not fixed": ExitCode.HANG}
 _SIGNATURE: Final = "unknown"
@@ -50,11 +52,13 @@ class VerifyOptions:
     hangs: int
     """That A's rate is to be known by."""
     ratio: float
-    """B is to be less bad than A by this factor: 1 is `not as bad`, 0.1 `not a tenth as bad`."""
+    """B's rate is to be below so many times A's: 1 is `not as bad`, 0.1 `not a tenth as bad`."""
     iterations: int | None
     """Of a look, at most; None: the scenario's."""
     seconds: float | None
     """After which B is not looked at anew."""
+    age: int | None = None
+    """Builds that each daemon of B is to have at least, for a hang may come only later; None: as A's hangs took."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,10 @@ class Verification:
     """The rate per build that B's builds exclude at `confidence`."""
     excluded_ratio: float | None
     """The same, as a multiple of A's rate, which itself is not known exactly."""
+    age: int
+    """Builds of a daemon up to which what is said of B holds; 0 where too few daemons said anything."""
+    more: int
+    """Builds without a hang on B that are missing for `fixed`."""
     other: Mapping[str, int]
     """Hangs on B that A has not, by signature."""
     looks: Mapping[str, int]
@@ -96,8 +104,9 @@ async def verify(
 ) -> Verification:
     """Verify that B is free of A's hang; see the steps above.
 
-    The error is bounded: a B as bad as A is called fixed in at most 1 - confidence, for A's builds until its n-th hang
-    say exactly how long such a B is silent, on average over what A may be. One that never hangs is never `not fixed`.
+    The error is bounded: a B that is `ratio` times as bad as A is called fixed in at most 1 - confidence, for A's builds
+    until its n-th hang say exactly how long such a B is silent, on average over what A may be. One that never hangs is
+    never `not fixed`. Where the time is over before, it is `better` if B is at least less bad than A.
 
     Args:
         series: where the looks are kept.
@@ -115,7 +124,8 @@ async def verify(
         verdict, because = await of.through()
         code = _EXIT_CODES.get(verdict, ExitCode.INCONCLUSIVE)
     except Interrupted:
-        verdict, because, code = "not enough", "interrupted", ExitCode.INTERRUPTED
+        so_far = f": {of.told_missing()}" if of.looks_at_b else ""
+        verdict, because, code = "not enough", f"interrupted{so_far}", ExitCode.INTERRUPTED
     found = of.concluded(verdict, because, code)
     series.conclude("verify.json", asdict(found))
     return found
@@ -181,11 +191,22 @@ class _Verifying:
     def needed(self) -> int | None:
         """Trials without a hang on B that are enough."""
         hangs, trials = self.a.hangs, self.a.trials
-        return math.ceil(clean_needed(hangs, trials, self.demand.confidence) / self.demand.ratio) if hangs else None
+        return clean_needed(hangs, trials, self.demand.confidence, self.demand.ratio) if hangs else None
+
+    @property
+    def daemons(self) -> int:
+        """Daemons of B that are to be silent."""
+        return clean_needed(self.a.hangs, len(self.known), self.demand.confidence, self.demand.ratio)
+
+    @property
+    def age(self) -> int:
+        """Builds to which so many daemons of B have come."""
+        ages = sorted((seen.exposure.builds for seen in self._speaking()), reverse=True)
+        return ages[self.daemons - 1] if self.a.hangs and len(ages) >= self.daemons else 0
 
     @property
     def longest(self) -> int:
-        """Iterations of a look, at most."""
+        """Iterations of a look, at most; the age that is asked for goes before."""
         return self.demand.iterations or self.broken.scenario.stop.iterations or _FORGOTTEN
 
     @property
@@ -193,8 +214,8 @@ class _Verifying:
         """Whether the time is over."""
         return self.demand.seconds is not None and self.series.seconds >= self.demand.seconds
 
-    async def look(self, side: Side, iterations: int) -> SeenRun:
-        seen = await self.series.look(side, min(iterations, self.longest))
+    async def look(self, side: Side, iterations: int, least: int = 0) -> SeenRun:
+        seen = await self.series.look(side, max(min(iterations, self.longest), least))
         self.told(seen)
         return seen
 
@@ -216,12 +237,15 @@ class _Verifying:
 
     async def silence(self) -> tuple[Said, str] | None:
         """Look at B until it has been silent for long enough, or has not."""
-        daemons, mute = clean_needed(self.a.hangs, len(self.known), self.demand.confidence), 0
+        daemons, mute = self.daemons, 0
+        needed = self.needed or 0
         shortest = max(seen.look.iterations for seen in self.known if _hung(seen))
-        while self.builds_of_b < (self.needed or 0) or self.speaking < daemons:
+        while self.builds_of_b < needed or len(self._speaking()) < daemons or self.age < (self.demand.age or 0):
             if self.looks_at_b and self.late:
-                return "not enough", f"the time is over: {self.told_missing()}"
-            seen = await self.look(self.fixed, max(shortest, self.share_of_a_look(daemons)))
+                said: Said = "better" if (self.excluded_ratio or math.inf) < 1 else "not enough"
+                return said, f"the time is over: {self.told_missing()}"
+            old_enough = math.ceil((self.demand.age or 0) / self.share_counted)
+            seen = await self.look(self.fixed, max(shortest, self.share_of_a_look(daemons)), old_enough)
             if _hung(seen) and _signature(seen) in self.of_a:
                 return "not fixed", self.told_not_fixed(seen)
             mute = mute + 1 if seen.look.said == "nothing" else 0
@@ -246,37 +270,55 @@ class _Verifying:
                 )
             await self.look(self.broken, self.longest)
 
+    def _speaking(self) -> list[SeenRun]:
+        """Return the looks at B that said something."""
+        return [seen for seen in self.looks_at_b if seen.look.said != "nothing"]
+
     @property
-    def speaking(self) -> int:
-        """How many looks at B said something."""
-        return sum(seen.look.said != "nothing" for seen in self.looks_at_b)
+    def share_counted(self) -> float:
+        """The share of iterations on B that are builds which count."""
+        iterations = sum(seen.look.iterations for seen in self.looks_at_b)
+        return max(self.builds_of_b / iterations if iterations else _COUNTED, 0.05)
 
     def share_of_a_look(self, daemons: int) -> int:
         """Return the iterations that the next look at B is to have, so that all have about as many."""
-        iterations = sum(seen.look.iterations for seen in self.looks_at_b)
-        share = max(self.builds_of_b / iterations if iterations else _COUNTED, 0.05)
         left = max((self.needed or 0) - self.builds_of_b, 1)
-        return math.ceil(left / max(daemons - self.speaking, 1) / share)
+        return math.ceil(left / max(daemons - len(self._speaking()), 1) / self.share_counted)
+
+    @property
+    def more(self) -> int:
+        """Builds without a hang that are missing."""
+        return max((self.needed or 0) - self.builds_of_b, 0)
 
     def told_missing(self) -> str:
-        more = max((self.needed or 0) - self.builds_of_b, 0)
-        return f"0 hangs in {self.builds_of_b} builds on B; {more:,} more without a hang would say that it is fixed"
+        """Return what was shown, and what is missing for more."""
+        at_most = f", so at most {self.excluded_ratio:.2g} times A's rate" if self.excluded_ratio else ""
+        seconds = sum(seen.look.seconds for seen in self.looks_at_b) / (self.builds_of_b or 1) * self.more
+        daemons = max(self.daemons - len(self._speaking()), 0)
+        on = f" on {daemons} more daemons" if daemons else ""
+        return (
+            f"0 hangs in {self.builds_of_b} builds on B{at_most}, at {100 * self.demand.confidence:g} %; {self.more:,} "
+            f"more without a hang{on} would say that it is below {self.demand.ratio:g} times, about "
+            f"{format_duration(round(seconds))}"
+        )
 
     def told_not_fixed(self, seen: SeenRun) -> str:
         of = "a hang that A has too" if _signature(seen) == _SIGNATURE else _signature(seen)
         return (
             f"B hangs too: {of}, within {seen.exposure.builds} builds of its daemon {seen.number}, after "
             f"{self.builds_of_b} in all; A hung {self.a.hangs} times in {self.a.trials}"
+            f"{told_ratio(ratio_of(self.a, self.b))}"
         )
 
     def told_fixed(self) -> str:
-        chance, excluded = self.chance or 0.0, self.excluded_ratio or 0.0
+        """Return what was shown, and for which builds."""
+        chance, at_most = self.chance or 0.0, self.excluded_ratio or 0.0
         bad = "as bad as A" if self.demand.ratio == 1 else f"{self.demand.ratio:g} times as bad as A"
         return (
             f"0 hangs in {self.builds_of_b} builds on {len(self.looks_at_b)} daemons; one {bad}, which hung "
             f"{self.a.hangs} times in {self.a.trials}, would be silent for so long with a chance of {100 * chance:.2g} "
             f"%. Excluded at {100 * self.demand.confidence:g} %: a rate above {self.excluded:.2g} per build, or above "
-            f"{excluded:.2g} times A's"
+            f"{at_most:.2g} times A's, in the first {self.age:,} builds of a daemon; of later ones nothing is known"
         )
 
     def told_other(self) -> str:
@@ -289,7 +331,7 @@ class _Verifying:
         """How likely a B that bad is as silent as B."""
         if not self.a.hangs:
             return None
-        return chance_of_silence(self.a.hangs, self.a.trials, int(self.builds_of_b * self.demand.ratio))
+        return chance_of_silence(self.a.hangs, self.a.trials, self.builds_of_b, self.demand.ratio)
 
     @property
     def excluded(self) -> float:
@@ -301,7 +343,7 @@ class _Verifying:
         """The multiple of A's rate that they exclude."""
         if not self.a.hangs or not self.builds_of_b:
             return None
-        return clean_needed(self.a.hangs, self.a.trials, self.demand.confidence) / self.builds_of_b
+        return ratio_excluded(self.a.hangs, self.a.trials, self.builds_of_b, self.demand.confidence)
 
     def concluded(self, verdict: Said, because: str, code: ExitCode) -> Verification:
         """Return what all looks come to."""
@@ -323,6 +365,8 @@ class _Verifying:
             self.chance,
             self.excluded,
             self.excluded_ratio,
+            self.age,
+            self.more,
             dict(self.other),
             {name: len(seen) for name, seen in looks.items()},
             self.series.seconds,

@@ -60,6 +60,7 @@ class Pretended(Series):
             daemon="pretended",
             builds=begun,
         )
-        seen = SeenRun(side.name, len(self.of(side.name)) + 1, Exposure(done.builds, hung), done, 0.0)
+        self.seconds += done.seconds
+        seen = SeenRun(side.name, len(self.of(side.name)) + 1, Exposure(done.builds, hung), done, self.seconds)
         self.looks.append(seen)
         return seen

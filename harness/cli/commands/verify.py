@@ -26,7 +26,9 @@ from harness.experiments.series import Question, Series, Side
 from harness.experiments.verify import Verification, VerifyOptions, verify
 
 _HANGS: Final = 5
-_STYLES: Final = {"fixed": "bold green", "not fixed": "bold red", "another hang": "bold red"}
+_RATIO: Final = 0.1
+"""What still hangs, but ten times more rarely, is no fix."""
+_STYLES: Final = {"fixed": "bold green", "better": "green", "not fixed": "bold red", "another hang": "bold red"}
 
 
 def verify_(
@@ -44,13 +46,17 @@ def verify_(
         float, typer.Option(metavar="C", help="With which one as bad as A is told from a fixed one.")
     ] = 0.95,
     ratio: Annotated[
-        float, typer.Option(metavar="R", help="Ask for more: that B is not even R times as bad as A, such as 0.1.")
-    ] = 1.0,
+        float, typer.Option(metavar="R", help="B's rate is to be below R times A's; 1 asks for less, and is sooner told.")
+    ] = _RATIO,
     hangs: Annotated[
         int, typer.Option(metavar="N", min=1, help="Hangs of A by which its rate is known; with more, B takes less.")
     ] = _HANGS,
     iterations: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Of a look, at most; without it, the scenario's own.")
+    ] = None,
+    age: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Builds that each daemon of B is to have, for hangs that come only late."),
     ] = None,
     time: Annotated[
         str | None,
@@ -67,9 +73,9 @@ def verify_(
 ) -> int:
     """Verify that B is free of the hang that A has, and stop as soon as that can be said, either way.
 
-    Exits with 0: fixed in every scenario; 1: not fixed, B hangs as A does; 125: cannot be said: A does not hang (the
-    test has no power), B hangs in another way, the host has changed, or the time was over; 129 usage; 130
-    interrupted; 255 broken.
+    Exits with 0: fixed in every scenario, its rate below a tenth of A's at 95 %, or as --ratio and --confidence say; 1:
+    not fixed, B hangs as A does; 125: cannot be said: A does not hang (the test has no power), B hangs in another way,
+    the host has changed, or the time was over, and B is at most better; 129 usage; 130 interrupted; 255 broken.
     """
     if not 0.5 <= confidence < 1:
         raise BadOption("--confidence", f"{confidence:g} is not from 0.5 to below 1")
@@ -77,9 +83,9 @@ def verify_(
         raise BadOption("--ratio", f"{ratio:g} is not above 0 and at most 1")
     if earlier not in {None, "last"} and len(scenarios) > 1:
         raise BadOption("--resume", "of several scenarios goes on with the `last` of each")
-    demand = VerifyOptions(confidence, hangs, ratio, iterations, time_of("--time", time))
+    demand = VerifyOptions(confidence, hangs, ratio, iterations, time_of("--time", time), age)
     pairs = [sides_of(file, broken, fixed, settings, set_a, set_b, trust=trust) for file in scenarios]
-    words = {f"--{name}": getattr(demand, name) for name in ("confidence", "hangs", "ratio", "iterations")}
+    words = {f"--{name}": getattr(demand, name) for name in ("confidence", "hangs", "ratio", "iterations", "age")}
     codes = []
     with teller(as_json=as_json) as tell:
         for pair in pairs:
@@ -112,6 +118,7 @@ def _tell(tell: SeriesPrinter, found: Verification) -> None:
         "B": f"{found.fixed}, {daemons['B']}: {b.hangs} in {b.trials} builds; 95 %: {b.low95:.2g} to {b.high95:.2g}",
         "hang": found.signature or "none",
         "needed": f"{found.needed:,} builds on B without it" if found.needed else "–",
+        "age": f"{found.age:,} builds of each daemon" if found.age else "–",
         "folder": f"{found.folder}, {format_duration(round(found.seconds))}",
     }
     for name, value in facts.items():
