@@ -14,13 +14,17 @@ from scipy.special import betainc, betaincinv, gammaln
 from harness.analysis.rates import excluded_rate, fewest, more_needed, rate
 from harness.core.records import Rate
 
-HALFWAY_ALPHA: Final = 0.005
-"""What is spent on the one test before the end: enough for the report's hang, which shows in a few looks."""
-FINAL_ALPHA: Final = 0.05 - HALFWAY_ALPHA
+ALPHA: Final = 0.05
+"""A false difference is said in at most so many comparisons."""
+HALFWAY_ALPHA: Final = 0.029
+"""What is spent on the one test before the end: four looks a side of which just one side's hang come in 2 of 70."""
+FINAL_ALPHA: Final = ALPHA - HALFWAY_ALPHA
 """By Bonferroni's bound the two tests together raise a false difference in at most 5 %."""
 _MOST_COUNTED: Final = 20_000
 """Up to so many ways to deal looks to two sides, all are gone through; beyond, `_DEALT` are drawn."""
 _DEALT: Final = 9_999
+_FEW: Final = 10
+"""Looks a side beyond which any two can be told apart at the levels that are spent."""
 _LIKELY: Final = 2_000
 """Steps of a distribution that is gone through: of what 5 % rest on, a thousandth is off by less than a hundredth."""
 _NEVER_SILENT: Final = 1 - 1e-12
@@ -84,9 +88,10 @@ def contrast(
 
     They are ``different`` where two tests say so at `alpha`: the exact conditional one of the rates (given all hangs,
     those of B are binomial by B's share of all builds), and the log-rank test by permutation of the looks. The first
-    has the power where there are few looks, the second keeps its level where daemons are not alike. Where there are so
-    few looks that no permutation reaches `alpha`, the looks must be dealt as unequally as they can be. A look ends at
-    its first hang; for such stopping the conditional test errs to the safe side, as `rates.rate` does.
+    is of the builds, the second keeps its level where daemons are not alike: where one in two hangs at once, and the
+    others never, three looks a side are dealt so that all that hang are on one in one of ten, so nothing can be said of
+    fewer than four (`can_differ`). A look ends at its first hang; for such stopping the conditional test errs to the
+    safe side, as `rates.rate` does.
 
     Else there is ``no difference`` larger than `factor` if the ratio's 95 % interval says so, or than `margin` a build
     if that is given, and 95 % say so; without one hang on either side, than the rate that so many builds exclude.
@@ -100,12 +105,12 @@ def contrast(
     rates = rate_of(a), rate_of(b)
     ratio = ratio_of(*rates)
     p_rates = _conditional_p(*rates)
-    p_log_rank, most_unequal = _log_rank(a, b)
+    p_log_rank = _log_rank(a, b)
     at_most = _difference_at_most(*rates)
     verdict: Said = "not enough"
     worse: Literal["a", "b"] | None = None
     more: int | None = None
-    if p_rates <= alpha and (p_log_rank <= alpha or most_unequal):
+    if p_rates <= alpha and p_log_rank <= alpha:
         verdict, worse = "different", "b" if _higher(*rates) else "a"
         because = f"{worse.upper()} hangs more: {_told(rates[0])} on A, {_told(rates[1])} on B{told_ratio(ratio)}"
     elif not all(each.trials for each in rates):
@@ -121,7 +126,16 @@ def contrast(
     else:
         more = _more(*rates, factor, margin)
         because = f"{_told(rates[0])} on A, {_told(rates[1])} on B{told_ratio(ratio)}: not enough yet"
+        if p_rates <= alpha and not can_differ(len(a), len(b), alpha):
+            missing = next(each for each in range(1, _FEW) if can_differ(each, each, alpha))
+            because += f", for where daemons are not alike it takes {missing} looks a side to tell them apart"
+            more = max(1, math.ceil((missing - min(len(a), len(b))) * max(each.trials / len(a) for each in rates)))
     return TwoSampleTest(*rates, ratio, p_rates, p_log_rank, at_most, verdict, worse, because, more)
+
+
+def can_differ(a: int, b: int, alpha: float) -> bool:
+    """Return whether so many looks could be dealt so unequally that chance does so in at most `alpha`, either way."""
+    return math.comb(a + b, a) * alpha >= 2
 
 
 def rate_of(looks: Sequence[Exposure]) -> Rate:
@@ -198,14 +212,14 @@ def _conditional_p(a: Rate, b: Rate) -> float:
     return min(1.0, 2 * min(at_least, at_most))
 
 
-def _log_rank(a: Sequence[Exposure], b: Sequence[Exposure]) -> tuple[float, bool]:
-    """Return the log-rank test's two-sided p-value by permutation, and whether no other dealing is more unequal.
+def _log_rank(a: Sequence[Exposure], b: Sequence[Exposure]) -> float:
+    """Return the log-rank test's two-sided p-value by permutation.
 
     Its statistic is the sum, over the looks of A, of hangs seen less hangs due (Nelson and Aalen's, of both sides).
     """
     looks = [*a, *b]
     if not a or not b or not any(look.hung for look in looks):
-        return 1.0, False
+        return 1.0
     builds = np.array([look.builds for look in looks])
     hung = np.array([look.hung for look in looks])
     times = np.unique(builds[hung])
@@ -215,8 +229,8 @@ def _log_rank(a: Sequence[Exposure], b: Sequence[Exposure]) -> tuple[float, bool
     dealt = np.abs(_dealings(len(looks), len(a)) @ scores)
     as_unequal = int(np.sum(dealt >= seen))
     if len(dealt) < _DEALT or math.comb(len(looks), len(a)) <= _MOST_COUNTED:
-        return as_unequal / len(dealt), bool(seen >= dealt.max() - 2e-9)
-    return (as_unequal + 1) / (len(dealt) + 1), False
+        return as_unequal / len(dealt)
+    return (as_unequal + 1) / (len(dealt) + 1)
 
 
 @lru_cache(maxsize=8)

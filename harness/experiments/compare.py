@@ -3,8 +3,8 @@
 1. Both sides are had, before a daemon is started.
 2. Pairs of looks, A B B A and so on, fresh daemons each, both of a pair with the same seed: so that a host that
    changes meanwhile changes both sides.
-3. Halfway through the budget, and in its end, the looks are held against each other (`contrast`); halfway only a
-   difference that is beyond doubt ends it.
+3. Halfway through the budget, as soon as there are looks enough (`can_differ`), and in its end, they are held against
+   each other (`contrast`); halfway only a difference that is beyond doubt ends it.
 """
 
 import math
@@ -16,7 +16,7 @@ from typing import Final
 
 from harness.analysis.leak import leak_of
 from harness.analysis.rates import quantile
-from harness.analysis.two_sample import FINAL_ALPHA, HALFWAY_ALPHA, Said, TwoSampleTest, contrast
+from harness.analysis.two_sample import ALPHA, FINAL_ALPHA, HALFWAY_ALPHA, Said, TwoSampleTest, can_differ, contrast
 from harness.core.errors import Interrupted, UsageError
 from harness.core.outcome import ExitCode, Outcome
 from harness.core.records import Audit, Finding, Iteration, Leak
@@ -132,12 +132,12 @@ async def compare(
             spent = budget.spent(pairs, series.seconds)
             if _silent(series):
                 break
-            if 0.5 <= spent < 1.0 and not tested:
+            if 0.5 <= spent < 1.0 and not tested and can_differ(pairs, pairs, HALFWAY_ALPHA):
                 tested, halfway = True, held(HALFWAY_ALPHA)
                 result = halfway if halfway.verdict == "different" else None
     except Interrupted:
         interrupted = True
-    result = result or held(FINAL_ALPHA if tested else FINAL_ALPHA + HALFWAY_ALPHA)
+    result = result or held(FINAL_ALPHA if tested else ALPHA)
     comparison = _concluded(series, (a, b), result, interrupted=interrupted)
     series.conclude("compare.json", asdict(comparison))
     return comparison

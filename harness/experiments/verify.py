@@ -104,9 +104,9 @@ async def verify(
 ) -> Verification:
     """Verify that B is free of A's hang; see the steps above.
 
-    The error is bounded: a B that is `ratio` times as bad as A is called fixed in at most 1 - confidence, for A's builds
-    until its n-th hang say exactly how long such a B is silent, on average over what A may be. One that never hangs is
-    never `not fixed`. Where the time is over before, it is `better` if B is at least less bad than A.
+    The error is bounded: a B that is `ratio` times as bad as A is called fixed in at most 1 - confidence, for A's
+    builds until its n-th hang say exactly how long such a B is silent, on average over what A may be. One that never
+    hangs is never `not fixed`. Where the time is over before, it is `better` if B is at least less bad than A.
 
     Args:
         series: where the looks are kept.

@@ -77,10 +77,20 @@ def test_the_interval_of_the_ratio_covers_it() -> None:
 
 
 def test_the_hang_of_the_report_shows_halfway() -> None:
-    """Three looks a side are enough where one side hangs at once and the other does not in hundreds of builds."""
-    found = contrast([Exposure(trials, hung=True) for trials in (4, 7, 30)], [CLEAN] * 3, alpha=HALFWAY_ALPHA)
+    """Four looks a side are enough where one side hangs at once and the other does not in hundreds of builds."""
+    found = contrast([Exposure(trials, hung=True) for trials in (4, 7, 30, 9)], [CLEAN] * 4, alpha=HALFWAY_ALPHA)
     assert (found.verdict, found.worse) == ("different", "a")
-    assert found.because == "A hangs more: 3 in 41 builds on A, 0 in 600 builds on B, B's rate at most 0.17 times A's"
+    assert found.because == "A hangs more: 4 in 50 builds on A, 0 in 800 builds on B, B's rate at most 0.095 times A's"
+
+
+@pytest.mark.parametrize("looks", [2, 3])
+def test_few_looks_tell_no_difference_of_daemons_that_are_not_alike(looks: int) -> None:
+    """Where one in two daemons hangs at once, two or three looks a side come out as unequal as can be by chance."""
+    found = contrast([Exposure(1, hung=True)] * looks, [CLEAN] * looks)
+    assert found.verdict == "not enough"
+    assert "it takes 4 looks a side to tell them apart" in found.because
+    assert found.more is not None
+    assert found.more >= 200 * (4 - looks)
 
 
 def test_the_conditional_test_is_the_binomial_one() -> None:
@@ -133,12 +143,12 @@ def test_no_difference_by_a_factor() -> None:
 
 @pytest.mark.parametrize("side", ["a", "b"])
 def test_not_enough_says_how_many_more(side: str) -> None:
-    """One hang on one side says nothing yet; six of them would, in six times as many builds."""
+    """One hang on one side says nothing yet; seven of them would, in seven times as many builds."""
     one, none = [CLEAN] * 7 + [Exposure(50, hung=True)], [CLEAN] * 8
     found = contrast(one, none) if side == "a" else contrast(none, one)
     assert found.verdict == "not enough"
     assert found.more is not None
-    assert found.more == pytest.approx(5 * 1525)
+    assert found.more == pytest.approx(6 * 1525)
 
 
 @pytest.mark.parametrize("empty", [[], [Exposure(0, hung=False)]])

@@ -46,7 +46,8 @@ def verify_(
         float, typer.Option(metavar="C", help="With which one as bad as A is told from a fixed one.")
     ] = 0.95,
     ratio: Annotated[
-        float, typer.Option(metavar="R", help="B's rate is to be below R times A's; 1 asks for less, and is sooner told.")
+        float,
+        typer.Option(metavar="R", help="B's rate is to be below R times A's; 1 asks for less, and is sooner told."),
     ] = _RATIO,
     hangs: Annotated[
         int, typer.Option(metavar="N", min=1, help="Hangs of A by which its rate is known; with more, B takes less.")
@@ -56,7 +57,9 @@ def verify_(
     ] = None,
     age: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, help="Builds that each daemon of B is to have, for hangs that come only late."),
+        typer.Option(
+            metavar="N", min=1, help="Builds that each daemon of B is to have, for hangs that come only late."
+        ),
     ] = None,
     time: Annotated[
         str | None,
