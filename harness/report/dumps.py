@@ -12,6 +12,8 @@ from harness.core.records import Diagnosis
 
 _WIDE, _HIGH, _ACROSS, _DOWN = 300, 46, 400, 66
 """Pixels: a box, and the steps from one to the next."""
+_BELOW: Final = 40
+"""How far an arrow that leads back dips."""
 _LETTERS: Final = 40
 """As many fit into a box."""
 _LONG_MINUTES: Final = 5
@@ -36,6 +38,7 @@ def dumps_page(found: Diagnosis, last: Sequence[Goroutine], buckets: Sequence[Bu
     picture = picture_of(last)
     return environment.get_template("templates/dumps.html").render(
         found=found,
+        **dict(zip(("head", "_", "rest"), found.sentence.partition(": "), strict=True)),
         picture=picture,
         drawing=drawing(picture),
         buckets=[(bucket, _place(bucket)) for bucket in buckets[:_BUCKETS]],
@@ -62,7 +65,7 @@ def drawing(picture: Picture) -> Markup:
         row = filled[column] = filled.get(column, -1) + 1
         places[number] = 10 + column * _ACROSS, 10 + row * _DOWN
     width = 20 + max(columns.values(), default=0) * _ACROSS + _WIDE
-    height = 20 + (max(filled.values(), default=0) + 1) * _DOWN
+    height = 20 + (max(filled.values(), default=0) + 1) * _DOWN + _BELOW // 2
     head = Markup(
         '<svg viewBox="0 0 {} {}" style="max-width:{}px" role="img" aria-label="who waits for whom">'
         '<defs><marker id="to" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="8" markerHeight="8" orient="auto">'
@@ -115,13 +118,18 @@ def _box(place: tuple[int, int], node: Node) -> Markup:
 
 
 def _arrow(start: tuple[int, int], end: tuple[int, int], count: int, *, held: bool) -> Markup:
-    (x, y), (to_x, to_y) = (start[0] + _WIDE, start[1] + _HIGH // 2), (end[0], end[1] + _HIGH // 2)
-    bend = max(40, abs(to_x - x) // 2) if to_x > x else 60
+    """Draw an arrow: from side to side, or, where it leads back, below the boxes."""
+    if end[0] > start[0]:
+        x, y, to_x, to_y = start[0] + _WIDE, start[1] + _HIGH // 2, end[0], end[1] + _HIGH // 2
+        bend = max(40, (to_x - x) // 2)
+        curve = f"M{x} {y}C{x + bend} {y} {to_x - bend} {to_y} {to_x} {to_y}"
+    else:
+        x, y, to_x, to_y = start[0] + _WIDE // 2, start[1] + _HIGH, end[0] + _WIDE // 2 - 20, end[1] + _HIGH
+        curve = f"M{x} {y}C{x} {y + _BELOW} {to_x} {to_y + _BELOW} {to_x} {to_y}"
     note = "is held by" if held else str(count)
-    return Markup(
-        '<path class="{}" d="M{} {}C{} {} {} {} {} {}" marker-end="url(#to)"/>'
-        '<text class="note" x="{}" y="{}">{}</text>'
-    ).format(*("held" if held else "waits", x, y, x + bend, y, to_x - bend, to_y, to_x, to_y, x + 6, y - 4, note))
+    return Markup('<path class="{}" d="{}" marker-end="url(#to)"/><text class="note" x="{}" y="{}">{}</text>').format(
+        "held" if held else "waits", curve, x + 6, y - 4 if end[0] > start[0] else y + 14, note
+    )
 
 
 def told(node: Node) -> str:

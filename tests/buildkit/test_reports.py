@@ -1,7 +1,7 @@
 """Dumps in the shapes of public reports, each with its right answer; and what grows out of one kind of them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,7 @@ from harness.buildkit import diagnose, read_dumps
 from harness.buildkit.diagnosis import diagnose_counted, read_file
 from harness.buildkit.goroutines.buckets import buckets_of
 from harness.buildkit.goroutines.model import Frame, Goroutine
-from harness.buildkit.goroutines.reading import Kind
+from harness.buildkit.goroutines.reading import Kind, ProcessFacts
 from harness.core.records import Diagnosis
 
 DATA = Path(__file__).parents[1] / "data" / "reports"
@@ -190,3 +190,71 @@ def test_crashes(tmp_path: Path, text: str, said: str) -> None:
     assert said in found.sentence
     assert "solver.f" in found.sentence
     assert diagnose([], crash=posted.crash).kind is Kind.CRASHED
+
+
+MONITOR = "github.com/containerd/go-runc.(*defaultMonitor)"
+MOUNTS = f"{BUILDKIT}solver/llbsolver/ops.(*cacheRef"
+
+
+@pytest.mark.parametrize(
+    ("name", "dump"),
+    [
+        (
+            "step-input-wait",
+            [
+                one(3, "chan receive", f"{MONITOR}.Wait", f"{BUILDKIT}executor/runcexecutor.x", minutes=5),
+                one(
+                    4,
+                    "chan receive",
+                    "os/exec.(*Cmd).awaitGoroutines",
+                    "os/exec.(*Cmd).Wait",
+                    f"{MONITOR}.f",
+                    minutes=5,
+                ),
+            ],
+        ),
+        (
+            "push-fetch-limit",
+            [
+                one(
+                    *(3, "select", "golang.org/x/sync/semaphore.(*Weighted).Acquire"),
+                    f"{BUILDKIT}util/resolver/limited.(*fetcher).Fetch",
+                    minutes=5,
+                )
+            ],
+        ),
+        (
+            "cache-mount-release",
+            [
+                one(3, "sync.Mutex.Lock", "sync.(*Mutex).Lock", f"{MOUNTS}Share).release", minutes=5),
+                one(4, "sync.Mutex.Lock", "sync.(*Mutex).Lock", f"{MOUNTS}s).get", minutes=5),
+            ],
+        ),
+    ],
+)
+def test_known_deadlocks(name: str, dump: list[Goroutine]) -> None:
+    """Each is known by its frames."""
+    waits = [one(1, "select", SOLVE, minutes=5), one(2, "chan receive", BUILD, minutes=5), *dump]
+    found = diagnose([waits, [replace(each, minutes=6) for each in waits]])
+    assert (found.kind, found.signature) == (Kind.DEADLOCK, name), found.sentence
+
+
+def test_a_zombie_of_runc() -> None:
+    """A step's process that is gone is perhaps runc's zombie; the dumps alone cannot show it."""
+    waits = [
+        one(1, "select", SOLVE, minutes=5),
+        one(3, "chan receive", f"{MONITOR}.Wait", f"{BUILDKIT}executor/runcexecutor.x", minutes=5),
+    ]
+    dumps = [waits, [replace(each, minutes=6) for each in waits]]
+    assert "perhaps runc-zombie-init" in diagnose(dumps, process=ProcessFacts(step_lives=False)).sentence
+    assert "runc-zombie-init" not in diagnose(dumps).sentence
+
+
+def test_samplers_that_leak() -> None:
+    """Samplers of failed steps that gather, and have waited, are a leak."""
+    maker = Frame(f"{BUILDKIT}executor/resources.(*Sampler[...]).Record")
+    left = [
+        replace(one(n, "select", f"{BUILDKIT}executor/resources.(*Sampler[...]).run", minutes=3), creator=maker)
+        for n in range(60)
+    ]
+    assert diagnose([left, left]).signature == "resource-sampler-leak"

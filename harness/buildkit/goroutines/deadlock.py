@@ -53,7 +53,9 @@ def deadlock(tracks: Tracks, dumps: Sequence[Dump]) -> Reading | None:
     worst = max(found, key=lambda each: (each.knot.is_circle, each.minutes, len(each.held), -each.held[0]))
     same = [each for each in found if not _chain(each, graph) and each.minutes >= worst.minutes - 1]
     parts = [worst] if _chain(worst, graph) else same
-    return _reading(parts, len(found) - len(parts), graph, tracks, dumps)
+    reading = _reading(parts, len(found) - len(parts), graph, tracks, dumps)
+    beside = {id_ for each in found for id_ in each.held}
+    return replace(reading, goroutines=tuple(sorted(beside.union(reading.goroutines))))
 
 
 def behind(holders: Tracks, tracks: Tracks) -> str:

@@ -23,7 +23,16 @@ from harness.buildkit.goroutines.reading import (
     is_still,
     told,
 )
-from harness.buildkit.goroutines.waits import ON_CORE, Outside, is_engaged, is_work, outside, place, works_on_data
+from harness.buildkit.goroutines.waits import (
+    ON_CORE,
+    Outside,
+    copies_after_its_process,
+    is_engaged,
+    is_work,
+    outside,
+    place,
+    works_on_data,
+)
 
 _BUILDKIT: Final = "github.com/moby/buildkit/"
 BUSY: Final = frozenset(
@@ -227,9 +236,16 @@ def _outside(tracks: Tracks, process: ProcessFacts) -> Reading | None:
         f"{told(len(members))} waiting for {what}{f', for {minutes} min' if minutes else ''}{behind(members, tracks)}"
     )
     frames = common([track[0].frames for track in members.values()])
-    if what is Outside.PROCESS and process.step_lives is False and all(is_grown(track) for track in members.values()):
-        because += ", but no process of a step lives: it has ended, and nobody has told who waits for it"
-        return Reading(Kind.DEADLOCK, because, tuple(members), frames, names_of([t[-1] for t in members.values()]))
+    if what is Outside.PROCESS and all(is_grown(track) for track in members.values()):
+        copying = {
+            id_: track for id_, track in tracks.items() if is_grown(track) and copies_after_its_process(track[-1])
+        }
+        if copying or process.step_lives is False:
+            ended = "it has ended, and what it read or printed is being copied still"
+            gone = "no process of a step lives: it has ended, and nobody has told who waits for it"
+            ids = tuple(sorted((*members, *copying)))
+            places = names_of([track[-1] for track in members.values()])
+            return Reading(Kind.DEADLOCK, f"{because}, but {ended if copying else gone}", ids, frames, places)
     if what in _OF_CLIENT:
         return Reading(Kind.CLIENT_SIDE, f"{because}, and no other step goes on", tuple(members), frames)
     return Reading(Kind.WAITS, f"{because}: the daemon is not hung", tuple(members), frames)

@@ -114,9 +114,15 @@ def _has(each: Goroutine, names: str | tuple[str, ...]) -> bool:
     return any(frame.function.startswith(names) for frame in each.frames)
 
 
+def copies_after_its_process(each: Goroutine) -> bool:
+    """Whether it has seen a process end, and waits for what is copied to it and from it."""
+    return _has(each, "os/exec.(*Cmd).awaitGoroutines")
+
+
 def outside(each: Goroutine) -> Outside | None:
     """Return what outside of the daemon a goroutine waits for; None where it does not."""
-    if _has(each, _PROCESS) or (_has(each, _COMMAND) and _has(each, f"{_BUILDKIT}executor/")):
+    runs = _has(each, _PROCESS) or (_has(each, _COMMAND) and _has(each, f"{_BUILDKIT}executor/"))
+    if runs and not copies_after_its_process(each):
         return Outside.PROCESS
     if _has(each, _COMMAND) and _has(each, (f"{_BUILDKIT}source/git.", f"{_BUILDKIT}util/gitutil")):
         return Outside.GIT
