@@ -32,7 +32,7 @@ class Commands(TyperGroup):
 
 
 def _loaded(name: str) -> Any:
-    app, command = typer.Typer(rich_markup_mode=None), COMMANDS[name]
+    app, command = typer.Typer(rich_markup_mode=None, add_completion=False), COMMANDS[name]
     function = getattr(import_module(f"harness.cli.commands.{name}"), command.function)
     if isinstance(function, typer.Typer):
         return get_command(function)

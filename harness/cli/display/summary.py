@@ -123,7 +123,7 @@ def _next_steps(folder: RunFolder, summary: Summary) -> Iterator[str]:
             return
         else:
             yield f"`repro bundle {run}` makes an archive for a report, without secrets"
-        yield f"`repro diagnose {run}` shows the goroutines"
+        yield f"`repro explain {run}` says why, `repro diagnose {run}` shows the goroutines"
     elif summary.verdict is Verdict.CLEAN:
         release = Release.of(summary.daemon)
         if HUNTED in {each.name for each in known_in(release)} and summary.scenario != "merged-and-killed":

@@ -101,7 +101,7 @@ class Totals:
             numbers = ", ".join(map(str, self.hangs[:3])) + (" …" if len(self.hangs) > 3 else "")
             return f"{len(self.hangs)} hung, iteration {numbers}"
         if not self.trials:
-            return "nothing yet"
+            return "no build has counted yet"
         return f"no hang in {self.trials:,} builds: above {excluded_rate(self.trials):.2g} per build is ruled out"
 
 

@@ -67,7 +67,7 @@ def test_acts_are_counted_with_what_they_changed() -> None:
 def test_after_a_hang_nothing_is_ruled_out() -> None:
     """From the moment of a hang, before its iteration has ended, the rate is told by it."""
     totals = Totals()
-    assert totals.rate_line() == "nothing yet"
+    assert totals.rate_line() == "no build has counted yet"
     totals.add(iteration(1))
     assert "ruled out" in totals.rate_line()
     totals.find(HANG)
