@@ -117,12 +117,12 @@ def test_better_is_what_was_shown_until_the_time_was_over(tmp_path: Path, sides:
 
 def test_a_hang_that_comes_late(tmp_path: Path, sides: tuple[Side, Side]) -> None:
     """What hangs only after 200 builds of a daemon is found where each is to have so many; else the age is told."""
-    late = {"warm": {"B": 200}, "ratio": 0.1}
-    short = verified(tmp_path, sides, 1, 0.05, 0.05, **late)
+    late = partial(verified, tmp_path, sides, 1, 0.05, 0.05, warm={"B": 200}, ratio=0.1)
+    short = late()
     assert short.verdict == "fixed"
     assert short.age < 200
     assert f"in the first {short.age:,} builds of a daemon; of later ones nothing is known" in short.because
-    assert verified(tmp_path, sides, 1, 0.05, 0.05, age=250, **late).verdict == "not fixed"
+    assert late(age=250).verdict == "not fixed"
     assert verified(tmp_path, sides, 1, 0.05, 0.0, age=250, ratio=0.1).age >= 250
 
 
