@@ -91,8 +91,8 @@ def _lines(blocks: Iterator[bytes]) -> Iterator[bytes]:
         rest = begun if len(begun) < _LONGEST else b""
         if b"#011" in text:  # rsyslog's tab
             text = text.replace(b"#011", b"\t")
-        yield from text.splitlines(keepends=True)
-    yield from rest.replace(b"#011", b"\t").splitlines(keepends=True)
+        yield from io.BytesIO(text)
+    yield from io.BytesIO(rest.replace(b"#011", b"\t"))
 
 
 def _unescaped(lines: Iterable[bytes]) -> Iterator[bytes]:

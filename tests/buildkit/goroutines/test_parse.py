@@ -263,6 +263,7 @@ def test_counted_with_many_tabs() -> None:
         b"(",
         b"a.b(",
         b"\t",
+        b"\r",
         b"#011",
     ],
 )
