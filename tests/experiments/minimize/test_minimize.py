@@ -16,14 +16,14 @@ def minimized(folder: Path, what: object, *options: str) -> tuple[int, str]:
 
 
 def test_what_hangs_leaves_a_folder(tmp_path: Path) -> None:
-    """The scenario, its context, and how often it hangs are there, and say why there is no script of many builds."""
+    """The scenario, its context, and how often it hangs are there, and say why there is no script."""
     scenario = write_scenario(tmp_path, build={"args": {"N": "1"}}, clients={"default": "hang"})
     code, output = minimized(tmp_path, scenario, "--time", "4s")
     (result,) = tmp_path.glob("results/stubbed/minimize-*/result")
     assert code in {0, 125}, output
     assert {file.name for file in result.iterdir()} == {"scenario.yaml", "dockerfiles", "RATE.md"}
     rate = (result / "RATE.md").read_text()
-    assert "There is no `reproduce.sh`: its builds are made again and again" in rate
+    assert "There is no `reproduce.sh`: its daemon is not a plain buildkitd" in rate
     assert "stayed with a chance of at most 0.05" in rate
     again, output = minimized(tmp_path, scenario, "--time", "4s", "--resume", "last")
     assert again == code
