@@ -140,11 +140,12 @@ class Search:
                 await self.attempts.attempt(change.case, change.what)
                 tally = self.attempts.of(change.case)
                 decision = "drop" if not tally.hangs else comes_every_time(tally)
-            if decision == "keep":
+            tally = self.attempts.of(change.case)
+            if decision == "keep" or (decision is None and tally.hangs == tally.trials >= _HANGS):
                 self.told(f"kept: {change.what} ({tally})")
                 return change
             if decision is None:
-                return None
+                return None  # the time is over
             self.told(f"dropped: {change.what} ({tally})")
         return None
 

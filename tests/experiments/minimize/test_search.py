@@ -62,6 +62,13 @@ def test_an_order_that_comes_every_time_is_taken(tmp_path: Path) -> None:
     assert len(found.case.contexts["ci"].read.instructions) <= 6
 
 
+def test_an_order_that_has_not_failed_is_taken_when_its_time_is_over(tmp_path: Path) -> None:
+    """An order that has hung each of five times is not given up because there was no time for seven."""
+    found, _ = searched(tmp_path, World(1, 1.0), seconds=12.0, orders=True)
+    assert found.in_order
+    assert found.tally.hangs == found.tally.trials
+
+
 def test_a_case_that_never_hangs(tmp_path: Path) -> None:
     """It is told in one sentence, after a bounded number of attempts, all of which are kept."""
     world = World(1, 0.0)
