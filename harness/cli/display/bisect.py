@@ -67,7 +67,7 @@ class PlainSearch:
         }[seen.said]
         line = f"{format_duration(round(state.seconds)):>8}  {name}  {told}, {observation.wall:.0f} s"
         if seen.said == "hang" and not observation.counts:
-            line += f"; another hang than {state.signature}: not counted"
+            line += f"; another hang than {state.signature}: the look is left out"
         if observation.purpose == "search":
             line += f"; {_belief_line(state)}"
         if observation.purpose in {"good end", "search"} and (left := _left(state)):
@@ -190,12 +190,18 @@ def _told(state: State, answer: SearchAnswer) -> tuple[str, str]:
     if len(members) > 1:
         named += " (what lies between cannot be tried)"
     good = state.candidates[state.good_end].name
-    return {
+    others = "".join(
+        f"; {len(found)} hangs as {name} on {', '.join(state.candidates[each].name for each in sorted({*found}))} were "
+        "left out: if they are the same hang, --any-hang counts them"
+        for name, found in state.other_hangs.items()
+    )
+    headline, sentence = {
         "found": ("FOUND", f"{named} {verb}; chance {chance}"),
         "good end hangs": ("NOT IN RANGE", f"the good end {good} hangs as well; chance {chance}"),
         "not yet": ("NOT YET", f"time is up; likeliest so far, with {chance}: {_belief_line(state)}"),
         "no more to learn": ("NOT FOUND", f"no look is worth its time any more; {_belief_line(state)}"),
     }[answer.kind]
+    return headline, sentence + others
 
 
 def _belief_line(state: State) -> str:

@@ -88,7 +88,7 @@ class Belief:
         Args:
             candidate: what was looked at.
             trials: builds that could have hung; the hang, if there is one, is the last of them.
-            hung: whether it ended in the hang that is looked for. Before another hang trials are clean.
+            hung: whether it ended in the hang that is looked for.
         """
         before = self.seen.get(candidate, Observation())
         after = Observation(before.clean + trials - hung, before.hangs + hung)

@@ -234,10 +234,14 @@ class Search:
             silent += 1
         if silent >= _TRIES and seen.look.ending is Ending.INFRA:
             raise HostBreaks(self._name(candidate), seen.look.because)
-        if silent >= _TRIES or (silent and seen.look.ending in {Ending.DAEMON_DIED, Ending.FAILING}):
-            self._skip(candidate, seen.look.because)
+        broken = silent and seen.look.ending in {Ending.DAEMON_DIED, Ending.FAILING}
+        if silent >= _TRIES or broken or self.state.is_doubtful(candidate):
+            because = seen.look.because
+            if seen.is_another_hang:
+                because = f"it hangs as {seen.look.signature or 'nothing known'}; --any-hang counts that too"
+            self._skip(candidate, because)
             if purpose == "good end":
-                raise EndsCannotBeHad([CannotBeHad(self._name(candidate), seen.look.because)])
+                raise EndsCannotBeHad([CannotBeHad(self._name(candidate), because)])
 
     async def _observe(
         self, candidate: int, name: str, scenario: Scenario, iterations: int, purpose: Purpose
@@ -321,4 +325,4 @@ class Search:
 
 
 def _says_nothing(seen: Observation) -> bool:
-    return seen.look.said == "nothing" and not seen.look.builds
+    return seen.is_another_hang or (seen.look.said == "nothing" and not seen.look.builds)

@@ -84,6 +84,11 @@ class Observation(_Kept):
     counts: bool
     """Whether its hang, if it is one, is that which is looked for."""
 
+    @property
+    def is_another_hang(self) -> bool:
+        """Whether it ended in a hang that is not looked for, by its name."""
+        return self.look.said == "hang" and not self.counts
+
 
 class State(_Kept):
     """All that a search knows; what comes to be known makes a new one."""
@@ -130,15 +135,34 @@ class State(_Kept):
         """Return the looks at a candidate with the scenario that hangs soonest."""
         return [seen for seen in self.observations if seen.candidate == candidate and seen.scenario == self.scenario]
 
+    def is_doubtful(self, candidate: int) -> bool:
+        """Whether it hung, but only under another name; of the good end it is the user who says that it is good."""
+        looks = self.of(candidate)
+        hung_otherwise = any(seen.is_another_hang for seen in looks) and not any(seen.counts for seen in looks)
+        return hung_otherwise and candidate != self.good_end
+
+    @property
+    def other_hangs(self) -> Mapping[str, tuple[int, ...]]:
+        """The candidates with hangs that are not looked for, one for each such hang, by their signatures."""
+        found: dict[str, list[int]] = {}
+        for seen in self.observations:
+            if seen.scenario == self.scenario and seen.is_another_hang:
+                found.setdefault(seen.look.signature or "of no signature", []).append(seen.candidate)
+        return {name: tuple(candidates) for name, candidates in found.items()}
+
     @property
     def belief(self) -> Belief:
-        """What follows from all that was seen with the scenario that hangs soonest."""
+        """What follows from all that was seen with the scenario that hangs soonest.
+
+        A look that ended in a hang of another name is left out whole, and so are all looks at a candidate that hung
+        under that name alone: it may be the same hang, in a function that was renamed within the range, and then no
+        clean build speaks for the candidate.
+        """
         belief = Belief(hypotheses([known.parents for known in self.candidates], self.asked.find))
         for seen in self.observations:
-            hung = seen.look.said == "hang"
-            builds = seen.look.builds - (hung and not seen.counts)
-            if seen.scenario == self.scenario and builds:
-                belief = belief.saw(seen.candidate, builds, hung=seen.counts)
+            left_out = seen.is_another_hang or self.is_doubtful(seen.candidate)
+            if seen.scenario == self.scenario and seen.look.builds and not left_out:
+                belief = belief.saw(seen.candidate, seen.look.builds, hung=seen.counts)
         for candidate in self.skipped:
             belief = belief.skip(candidate)
         return belief

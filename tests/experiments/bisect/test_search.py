@@ -202,16 +202,43 @@ async def test_an_end_that_does_not_build(tmp_path: Path, scenario: Scenario) ->
 
 
 async def test_another_hang_is_not_that_one(tmp_path: Path, scenario: Scenario) -> None:
-    """A hang of another signature counts as the clean trials before it, unless every hang is to count."""
-    for any_hang, members in ((False, (9,)), (True, (0,))):
+    """A candidate that hangs under another name speaks not for or against itself, unless every hang is to count."""
+    for any_hang, members in ((False, (8, 9)), (True, (8,))):
         folder = tmp_path / str(any_hang)
         folder.mkdir()
         line = Pretended(20, bad(*range(9, 20)))
         search = Search(
-            folder, begun(folder, line, any_hang=any_hang), line, {"one": scenario}, line, _other_at(line, 0)
+            folder, begun(folder, line, any_hang=any_hang), line, {"one": scenario}, line, _other_at(line, 8)
         )
         answer = await search.run()
         assert answer.group.members == members
+        assert [*search.state.other_hangs.items()] == ([] if any_hang else [("other", (8,))])
+
+
+async def test_a_good_end_that_hangs_under_another_name(tmp_path: Path, scenario: Scenario) -> None:
+    """It is no good end until somebody says that it is another hang: that is asked, and not taken for clean."""
+    line = Pretended(20, bad(*range(9, 20)))
+    search = Search(tmp_path, begun(tmp_path, line), line, {"one": scenario}, line, _other_at(line, 0))
+    with pytest.raises(EndsCannotBeHad, match="it hangs as other; --any-hang counts that too"):
+        await search.run()
+
+
+async def test_a_hang_that_is_renamed_within_the_range(tmp_path: Path, scenario: Scenario) -> None:
+    """Where the bad ones of the first half hang under another name, no candidate after the culprit is blamed alone."""
+    line = Pretended(20, bad(*range(5, 20)))
+    search = Search(tmp_path, begun(tmp_path, line), line, {"one": scenario}, line, _renamed_before(line, 12))
+    answer = await search.run()
+    assert 5 in answer.group.members
+
+
+def _renamed_before(line: Pretended, candidate: int) -> Any:
+    """Look as `line` does, but that hangs of candidates before one have another name."""
+
+    async def take(scenario: Scenario, toolchain: str, iterations: int, seed: int) -> ShortRun:
+        seen = await line.take(scenario, toolchain, iterations, seed)
+        return replace(seen, signature="other") if seen.said == "hang" and int(toolchain) < candidate else seen
+
+    return take
 
 
 def _other_at(line: Pretended, candidate: int) -> Any:
