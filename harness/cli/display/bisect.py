@@ -191,8 +191,8 @@ def _told(state: State, answer: SearchAnswer) -> tuple[str, str]:
         named += " (what lies between cannot be tried)"
     good = state.candidates[state.good_end].name
     others = "".join(
-        f"; {len(found)} hangs as {name} on {', '.join(state.candidates[each].name for each in sorted({*found}))} were "
-        "left out: if they are the same hang, --any-hang counts them"
+        f"; left out, with {len(found)} hang{'s' * (len(found) > 1)} as {name}: "
+        f"{', '.join(state.candidates[each].name for each in sorted({*found}))}; if it is the same hang, say --any-hang"
         for name, found in state.other_hangs.items()
     )
     headline, sentence = {

@@ -15,7 +15,7 @@ from harness.experiments.bisect.search import Search
 from harness.experiments.bisect.state import State
 from harness.experiments.short_run import ShortRun
 from harness.scenario import Scenario, load
-from tests.experiments.bisect.test_search import Pretended, bad, begun
+from tests.experiments.bisect.test_search import Pretended, bad, begun, other_at
 from tests.support.stub_runs import write_scenario
 
 pytestmark = pytest.mark.anyio
@@ -70,3 +70,16 @@ async def test_lines_for_a_machine(tmp_path: Path, capsys: pytest.CaptureFixture
     assert left[-1] == {"low80": 0.0, "high80": 0.0}
     assert all(sum(line["posterior"]) == pytest.approx(1.0) for line in looks)
     assert (lines[-1]["event"], lines[-1]["kind"], lines[-1]["candidates"]) == ("answer", "found", ["c12"])
+
+
+async def test_hangs_under_another_name_are_asked_about(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The answer names the candidates whose hangs were left out, and how to count them."""
+    line = Slow(20, bad(*range(12, 20), rate=0.5))
+    scenario = load(write_scenario(tmp_path, stop={"iterations": 60}), VOCABULARY, [])
+    screen = PlainSearch()
+    search = Search(tmp_path, begun(tmp_path, line), line, {"one": scenario}, screen, other_at(line, 11))
+    answer = await search.run()
+    screen.answered(search.state, answer, tmp_path)
+    output = capsys.readouterr().out
+    assert "FOUND  c11 or c12 (what lies between cannot be tried)" in output
+    assert "; left out, with 1 hang as other: c11; if it is the same hang, say --any-hang" in output

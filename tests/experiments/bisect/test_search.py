@@ -208,7 +208,7 @@ async def test_another_hang_is_not_that_one(tmp_path: Path, scenario: Scenario) 
         folder.mkdir()
         line = Pretended(20, bad(*range(9, 20)))
         search = Search(
-            folder, begun(folder, line, any_hang=any_hang), line, {"one": scenario}, line, _other_at(line, 8)
+            folder, begun(folder, line, any_hang=any_hang), line, {"one": scenario}, line, other_at(line, 8)
         )
         answer = await search.run()
         assert answer.group.members == members
@@ -218,7 +218,7 @@ async def test_another_hang_is_not_that_one(tmp_path: Path, scenario: Scenario) 
 async def test_a_good_end_that_hangs_under_another_name(tmp_path: Path, scenario: Scenario) -> None:
     """It is no good end until somebody says that it is another hang: that is asked, and not taken for clean."""
     line = Pretended(20, bad(*range(9, 20)))
-    search = Search(tmp_path, begun(tmp_path, line), line, {"one": scenario}, line, _other_at(line, 0))
+    search = Search(tmp_path, begun(tmp_path, line), line, {"one": scenario}, line, other_at(line, 0))
     with pytest.raises(EndsCannotBeHad, match="it hangs as other; --any-hang counts that too"):
         await search.run()
 
@@ -241,7 +241,7 @@ def _renamed_before(line: Pretended, candidate: int) -> Any:
     return take
 
 
-def _other_at(line: Pretended, candidate: int) -> Any:
+def other_at(line: Pretended, candidate: int) -> Any:
     """Look as `line` does, but that looks at one candidate end with another hang after three builds."""
 
     async def take(scenario: Scenario, toolchain: str, iterations: int, seed: int) -> ShortRun:
