@@ -11,7 +11,7 @@ import psutil
 
 from harness.actors.base import ActorEnv, CouldNot, Disturbance, Effect
 from harness.client.watched_build import Watch
-from harness.daemons.base import DaemonFacts
+from harness.core.manifest import DaemonFacts
 from harness.host.ledger import Ledger
 from harness.host.proc import Identity
 from harness.scenario.triggers import Firing

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -19,10 +18,11 @@ from harness import __version__
 from harness.attach.daemon import Endpoint, FoundDaemon, client_of
 from harness.buildkit.diagnosis import diagnose_finding
 from harness.core.errors import InfraError, SubjectError
+from harness.core.manifest import Binary, CaptureManifest, Programs
 from harness.core.records import FORMAT, Diagnosis
 from harness.evidence.table import capture_all
 from harness.host.hostinfo import describe
-from harness.store.folder import RunFolder
+from harness.store.evidence import EvidenceFolder
 from harness.toolchain.base import inspect, sha256_of
 
 
@@ -54,43 +54,42 @@ async def capture_daemon(daemon: FoundDaemon, place: Endpoint, folder: Path, why
     """
     began, at = anyio.current_time(), datetime.now(UTC).isoformat(timespec="seconds")
     results = await capture_all(daemon, folder)
-    written = RunFolder(folder)
-    written.write_json("captured.json", results)
+    written = EvidenceFolder(folder)
+    written.write_captured(results)
     seconds = anyio.current_time() - began
-    facts = asdict(daemon.facts)
-    story = {
-        "format": FORMAT,
-        "harness": __version__,
-        "captured": at,
-        "seconds": round(seconds, 1),
-        "why": why,
-        "toolchain": {"spec": "", "binaries": await _programs(place, daemon.facts.version)},
-        "daemon": facts,
-        "host": describe(folder.absolute()),
-    }
-    written.write_json("daemon.json", story)
-    found = await anyio.to_thread.run_sync(diagnose_finding, folder, facts)
+    manifest = CaptureManifest(
+        format=FORMAT,
+        harness=__version__,
+        captured=at,
+        seconds=round(seconds, 1),
+        why=why,
+        toolchain=Programs("", await _programs(place, daemon.facts.version)),
+        daemon=daemon.facts,
+        host=describe(folder.absolute()),
+    )
+    written.write_json("daemon.json", manifest)
+    found = await anyio.to_thread.run_sync(written.write_diagnosis, asdict(daemon.facts))
     return Captured(folder, results, found, anyio.current_time() - began)
 
 
 def diagnose_capture(folder: Path) -> Diagnosis | None:
     """Return what a capture's evidence, or a finding's, comes to; None where it has no dump."""
-    about = RunFolder(folder).read_json("daemon.json") if (folder / "daemon.json").exists() else {}
-    return diagnose_finding(folder, about.get("daemon") or {})
+    about = (folder / "daemon.json").exists()
+    return diagnose_finding(folder, asdict(EvidenceFolder(folder).capture_manifest().daemon) if about else {})
 
 
-async def _programs(place: Endpoint, version: str) -> dict[str, Any]:
+async def _programs(place: Endpoint, version: str) -> dict[str, Binary]:
     """Return what the daemon's own program is, which is not started for it, and what its client is."""
-    told: dict[str, Any] = {}
+    told: dict[str, Binary] = {}
     for name, path in place.programs.items():
         try:
-            told[name] = {"path": str(path.resolve()), "version": version, "sha256": await sha256_of(path)}
+            told[name] = Binary(path.resolve(), version, await sha256_of(path))
         except OSError as error:
-            told[name] = {"path": str(path), "version": version, "sha256": f"not to be read: {error.strerror}"}
+            told[name] = Binary(path, version, f"not to be read: {error.strerror}")
     client = client_of(place)
     if client:
         try:
-            told[client.name] = asdict(await inspect(client.name, client))
+            told[client.name] = await inspect(client.name, client)
         except (SubjectError, InfraError, OSError) as error:
-            told[client.name] = {"path": str(client), "version": str(error), "sha256": ""}
+            told[client.name] = Binary(client, str(error), "")
     return told

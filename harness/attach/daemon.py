@@ -18,7 +18,7 @@ import anyio.to_thread
 
 from harness.attach.process import DaemonProcess, holder, kind_of
 from harness.core.errors import CaptureError, InfraError, SubjectError, UsageError
-from harness.daemons.base import DaemonFacts
+from harness.core.manifest import DaemonFacts
 from harness.daemons.buildctl import Buildctl
 from harness.daemons.buildkitd import version_in
 from harness.daemons.buildx import Buildx

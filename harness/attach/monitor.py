@@ -17,6 +17,7 @@ import anyio
 from harness.attach.capture import Captured, capture_daemon
 from harness.attach.checks import CheckKind, HealthChecks, Patience, Sighting
 from harness.attach.daemon import Endpoint, FoundDaemon, NoSuchDaemon, locate, open_found
+from harness.core.files import write_whole
 from harness.core.outcome import ExitCode
 from harness.host.attended_clock import AttendedClock
 from harness.host.proc import Identity
@@ -104,7 +105,7 @@ class Monitor:
     async def _capture(self, daemon: FoundDaemon, place: Endpoint, sighting: Sighting) -> None:
         folder = new_folder(self.captures, option="--output")
         if sighting.log:
-            (folder / "progress.jsonl").write_bytes(sighting.log)
+            write_whole(folder / "progress.jsonl", sighting.log)
         captured = await capture_daemon(daemon, place, folder, f"{sighting.kind}: {sighting.because}")
         sentence = captured.diagnosis.sentence if captured.diagnosis else "no goroutine dump was had"
         kinds = f"{captured.had} of {len(captured.results)} kinds captured in {captured.seconds:.1f} s"

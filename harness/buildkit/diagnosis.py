@@ -4,10 +4,10 @@ For use without the rest: ``diagnose(read_dumps(paths), version="BuildKit v0.23.
 """
 
 import hashlib
-import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +18,8 @@ from harness.buildkit.goroutines.parse import Note, goroutines, lines_of, read
 from harness.buildkit.goroutines.reading import NOTHING_KNOWN, Dump, Kind, ProcessFacts, Reading
 from harness.buildkit.goroutines.signatures import Signature, signatures, users_files
 from harness.buildkit.goroutines.waits import is_held, outside, place, works_on_data
+from harness.core.errors import StoreError
+from harness.core.files import read_json
 from harness.core.records import Diagnosis
 
 _PRODUCTS: Final = {"buildkitd": "BuildKit", "dockerd": "Engine"}
@@ -148,33 +150,58 @@ def diagnose_finding(folder: Path, daemon: Mapping[str, Any]) -> Diagnosis | Non
 
     Args:
         folder: `findings/<iteration>` of a run.
-        version: of the daemon, with its product: `BuildKit v0.23.2`, `Engine 28.3.3`; in place of `daemon`.
         daemon: its `kind` and `version`.
     """
-    told: dict[str, Any] = {}
-    if (folder / "process.json").is_file():
-        told = json.loads((folder / "process.json").read_text())
-    dumps = [dump for file in sorted(folder.glob("goroutines-*.txt")) if (dump := read_dump(file))]
+    told = _ProcessFigures()
+    with suppress(StoreError):  # empty or damaged, as after a power cut: the dumps say what they say
+        told = read_json(folder / "process.json", _ProcessFigures)
+    dumps = [*_readable(sorted(folder.glob("goroutines-*.txt")))]
     process = _facts(told)
     if not dumps and not process.stopped:
         return None
     return diagnose(dumps, daemon=daemon, process=process, own=users_files())
 
 
-def _facts(told: Mapping[str, Any]) -> ProcessFacts:
+@dataclass(frozen=True)
+class _ThreadState:
+    """One thread's, of what `process.json` has."""
+
+    state: str = ""
+
+
+@dataclass(frozen=True)
+class _ProcessFigures:
+    """What of `process.json` says how busy a daemon was; see `evidence/process.py`."""
+
+    stopped: bool = False
+    cores: float | None = None
+    threads: tuple[_ThreadState, ...] = ()
+    step_lives: bool | None = None
+    moved: Any = None
+
+
+def _readable(files: Iterable[Path]) -> Iterator[Dump]:
+    """Yield the dumps in files; one that cannot be read costs itself alone."""
+    for file in files:
+        with suppress(OSError):
+            if file.is_file() and (dump := read_dump(file)):
+                yield dump
+
+
+def _facts(told: _ProcessFigures) -> ProcessFacts:
     """Return what `process.json` says.
 
     A thread in state R runs, or waits for a core: with half a core or less over the seconds of the look, it wanted
     more than it got, so that the number says nothing.
     """
-    cores: float | None = told.get("cores")
-    wanting = any(thread.get("state") == "R" for thread in told.get("threads") or ())
+    cores = told.cores
+    wanting = any(thread.state == "R" for thread in told.threads)
     starved = cores is not None and wanting and cores < _STARVED_CORES
     return ProcessFacts(
         cores=None if starved else cores,
-        stopped=bool(told.get("stopped")),
-        step_lives=told.get("step_lives"),
-        moved=told.get("moved"),
+        stopped=told.stopped,
+        step_lives=told.step_lives,
+        moved=told.moved,
     )
 
 

@@ -8,7 +8,6 @@ import json
 import re
 from collections import deque
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -20,6 +19,8 @@ buildx's load from a container.
 """
 _ORDER: Final = tuple(Phase)
 _KEPT_LINES: Final = 40
+_LONGEST: Final = 2**22
+"""Bytes of one object: BuildKit's own, of a thousand steps, have some hundred thousand."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,9 @@ class Progress:
         self._seen: dict[str, str] = {}
         self._worked_on: dict[str, str] = {}
         """By the name of a step that began to be worked on here, its digest."""
-        self._unread = b""
+        self._unread = bytearray()
+        self._looked = 0
+        """How much of that was looked through for an end; what comes is looked through once."""
 
     @property
     def phase(self) -> Phase:
@@ -152,13 +155,10 @@ class Progress:
         compact form (``{"vertexes":[…]}``), a lone ``}`` in the indented form.
         """
         self._unread += chunk
-        while (end := self._unread.find(b"\n")) >= 0:
-            if self._unread.startswith(b"{\n"):
-                close = self._unread.find(b"\n}\n")
-                if close < 0:
-                    return
-                end = close + 2
-            text, self._unread = self._unread[:end].decode(errors="replace").strip(), self._unread[end + 1 :]
+        while (end := self._end()) >= 0:
+            text = self._unread[:end].decode(errors="replace").strip()
+            del self._unread[: end + 1]
+            self._looked = 0
             if not text:
                 continue
             if not text.startswith("{"):
@@ -169,6 +169,19 @@ class Progress:
                 '"vertexes"' in text
             ):  # nine objects in ten are logs and byte counts: decoding those costs CPU for nothing
                 yield _decoded(text)
+
+    def _end(self) -> int:
+        """Return where that which is first in the unread ends; negative while it is not whole.
+
+        What grows beyond any object of BuildKit's is no object, and is taken line by line, or cut.
+        """
+        start, self._looked = self._looked, len(self._unread)
+        is_long = len(self._unread) > _LONGEST
+        if self._unread.startswith(b"{\n"):
+            close = self._unread.find(b"\n}\n", max(0, start - 2))
+            return close + 2 if close >= 0 else 1 if is_long else close
+        end = self._unread.find(b"\n", start)
+        return _LONGEST if end < 0 and is_long else end
 
     def _take(self, status: dict[str, Any]) -> Iterator[Step]:
         for vertex in _dicts(status.get("vertexes")):
@@ -236,9 +249,10 @@ def said_in(log: bytes) -> frozenset[str]:
     """Return what a log says, however it was cut into lines: a daemon lists steps in another order each time."""
     items = set()
     for line in log.splitlines():
-        with suppress(ValueError, AttributeError):
-            for kind, parts in json.loads(line).items():
-                items |= {f"{kind} {json.dumps(part, sort_keys=True)}" for part in parts or ()}
+        item = _decoded(line.decode(errors="replace"))
+        for kind, parts in item.items() if isinstance(item, dict) else ():
+            if isinstance(parts, list):
+                items |= {f"{kind} {json.dumps(part, sort_keys=True)}" for part in parts}
     return frozenset(items)
 
 

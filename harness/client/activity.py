@@ -15,7 +15,7 @@ from typing import Final
 import anyio
 import psutil
 
-from harness.daemons.base import DaemonFacts
+from harness.core.manifest import DaemonFacts
 
 _APART: Final = 1.0
 """Seconds between two looks: what moves is seen from one to the next."""

@@ -3,20 +3,25 @@
 import types
 import typing
 from collections.abc import Iterable, Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationInfo, field_validator
+
+_MOST: Final = 2**63 - 1
+"""What the records hold."""
 
 
 class StrictModel(BaseModel):
     """A part of a scenario."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False)
 
     @field_validator("*", mode="before")
     @classmethod
     def _numbers_are_no_text(cls, value: Any, info: ValidationInfo) -> Any:
         """Refuse `017` and `1_000`: one reader takes them for 17 and 1000, another for 15 and a word."""
+        if isinstance(value, int) and abs(value) > _MOST:
+            raise ValueError(f"is too large: at most {_MOST:,} is taken")
         if not isinstance(value, str):
             return value
         field = cls.model_fields[info.field_name or ""]

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol, runtime_checkable
 
+from harness.core.manifest import DaemonFacts
 from harness.host.ledger import Ledger
 from harness.host.proc import Command
 from harness.scenario import DaemonSpec
@@ -99,34 +100,6 @@ class PruneRequest:
     """Bytes of build cache to leave."""
     images: tuple[str, ...] = ()
     """Those to remove, for `tag`."""
-
-
-@dataclass(frozen=True)
-class DaemonFacts:
-    """What is recorded of a daemon."""
-
-    kind: str
-    version: str
-    toolchain: str
-    address: str
-    private: bool
-    """Whether we started it; nothing of another's daemon is ever disturbed unasked."""
-    pid: int | None = None
-    builder: int | None = None
-    """The process that builds, where that is another: the BuildKit in a container of this dockerd."""
-    log: Path | None = None
-    cgroup: str | None = None
-    """The daemon's own, by its name below the root of every hierarchy."""
-    disk: Path | None = None
-    """A folder of ours on the file system that its root is on."""
-    root: Path | None = None
-    """The folder that it keeps its data in, where that is known."""
-    details: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def pids(self) -> tuple[int, ...]:
-        """The processes that it is, as far as they are ours and run."""
-        return tuple(pid for pid in (self.pid, self.builder) if pid is not None)
 
 
 @dataclass

@@ -9,7 +9,8 @@ from typing import Any
 import tomli_w
 
 from harness.core.errors import UsageError
-from harness.daemons.base import BuildRecords, BuildRequest, DaemonFacts, PruneRequest, RunningBuild, Slot
+from harness.core.manifest import DaemonFacts
+from harness.daemons.base import BuildRecords, BuildRequest, PruneRequest, RunningBuild, Slot
 from harness.daemons.buildctl import Buildctl
 from harness.daemons.control import Control, NotServed
 from harness.daemons.gc import for_buildkitd

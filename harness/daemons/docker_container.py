@@ -14,7 +14,8 @@ import psutil
 import tomli_w
 
 from harness.core.errors import CommandError, CommandTimeout, DaemonStartError, SubjectError
-from harness.daemons.base import TERM_SECONDS, Daemon, DaemonFacts, PruneRequest, Slot
+from harness.core.manifest import DaemonFacts
+from harness.daemons.base import TERM_SECONDS, Daemon, PruneRequest, Slot
 from harness.daemons.buildx import BUILDER, Buildx
 from harness.daemons.dockerd import Dockerd, open_dockerd
 from harness.daemons.gc import for_buildkitd

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import anyio.to_thread
 
 from harness.core.errors import DaemonStartError
-from harness.daemons.base import DaemonFacts, PruneRequest, RunningBuild, Slot
+from harness.core.manifest import DaemonFacts
+from harness.daemons.base import PruneRequest, RunningBuild, Slot
 from harness.daemons.buildx import Buildx, client_environment
 from harness.daemons.control import Control, NotServed
 from harness.daemons.gc import for_dockerd

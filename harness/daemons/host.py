@@ -7,7 +7,8 @@ from typing import Any
 import anyio
 
 from harness.core.errors import UsageError
-from harness.daemons.base import Daemon, DaemonFacts, Slot
+from harness.core.manifest import DaemonFacts
+from harness.daemons.base import Daemon, Slot
 from harness.daemons.dockerd import DockerClient
 from harness.scenario import DaemonSpec
 from harness.toolchain import Toolchain

@@ -5,7 +5,8 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Final
 
-from harness.daemons.base import Daemon, DaemonFacts, PruneRequest, Slot
+from harness.core.manifest import DaemonFacts
+from harness.daemons.base import Daemon, PruneRequest, Slot
 from harness.daemons.buildkitd import Buildkitd, open_buildkitd
 from harness.daemons.buildx import BUILDER, Buildx, client_environment
 from harness.host.proc import Command, run

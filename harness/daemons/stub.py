@@ -15,7 +15,8 @@ from typing import Final
 
 import anyio
 
-from harness.daemons.base import BuildRequest, Daemon, DaemonFacts, PruneRequest, RunningBuild, Slot
+from harness.core.manifest import DaemonFacts
+from harness.daemons.base import BuildRequest, Daemon, PruneRequest, RunningBuild, Slot
 from harness.daemons.private import Service, running, settle_in
 from harness.host.proc import Command
 from harness.scenario import DaemonSpec

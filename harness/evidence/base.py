@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Protocol
 
-from harness.daemons.base import DaemonFacts
+from harness.core.manifest import DaemonFacts
 
 
 class Subject(Protocol):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from harness.client.watched_build import Watch
 from harness.core.errors import CaptureError
+from harness.core.files import write_whole
 from harness.evidence.base import Subject
 
 
@@ -31,4 +32,4 @@ class Beside:
                 "killed": build.killed,
             }
             lines = [json.dumps(about), *progress.last, *progress.messages]
-            (folder / f"beside-{build.iteration}.jsonl").write_text("\n".join(lines) + "\n")
+            write_whole(folder / f"beside-{build.iteration}.jsonl", "\n".join(lines) + "\n")

@@ -10,7 +10,7 @@ import anyio.to_thread
 
 from harness.buildkit.bbolt_copy import copy_whole
 from harness.core.errors import CaptureError
-from harness.daemons.base import DaemonFacts
+from harness.core.manifest import DaemonFacts
 from harness.evidence.base import Subject
 
 _IN_CONTAINER: Final = ("volumes/*/_data", "volumes/*/_data/*")

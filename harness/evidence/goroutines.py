@@ -10,6 +10,7 @@ import anyio.to_thread
 from harness.buildkit.diagnosis import diagnose_finding
 from harness.buildkit.goroutines.reading import Kind
 from harness.core.errors import CaptureError
+from harness.core.files import write_whole
 from harness.daemons.base import Profiled
 from harness.evidence.base import Subject
 
@@ -47,7 +48,7 @@ class GoroutineDumps:
                 return
             await anyio.sleep(pause)
             dump = await daemon.goroutine_dump(self.each)
-            (folder / f"goroutines-{there + number}.txt").write_text(dump)
+            write_whole(folder / f"goroutines-{there + number}.txt", dump)
 
     @staticmethod
     async def _is_unsure(folder: Path) -> bool:

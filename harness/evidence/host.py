@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from harness.core.files import write_whole
 from harness.evidence.base import Subject
 from harness.host.cgroup import ROOT
 
@@ -31,7 +32,7 @@ class HostFigures:
         files = [Path("/proc") / name for name in _HOST]
         files += [cgroup / name for cgroup in _cgroups(daemon.facts.cgroup) for name in _CGROUP]
         shown = [f"==> {file} <==\n{file.read_text()}" for file in files if file.is_file()]
-        (folder / "host.txt").write_text("\n".join(shown))
+        write_whole(folder / "host.txt", "\n".join(shown))
 
 
 def _cgroups(name: str | None, root: Path = ROOT) -> Iterator[Path]:

@@ -1,10 +1,10 @@
 """Docker's own account of an engine."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.core.errors import CaptureError
+from harness.core.files import write_json
 from harness.daemons.base import Informs
 from harness.evidence.base import Subject
 
@@ -23,4 +23,4 @@ class EngineInfo:
         info = await daemon.info()
         if not info:
             raise CaptureError("dockerd did not answer /info")
-        (folder / "info.json").write_text(json.dumps(info, indent=1) + "\n")
+        write_json(folder / "info.json", info)

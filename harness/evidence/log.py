@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from harness.core.errors import CaptureError
+from harness.core.files import write_whole
 from harness.daemons.base import TellsLog
 from harness.evidence.base import Subject
 
@@ -29,7 +30,7 @@ class LogTail:
             self._copy(facts.log, folder / "daemon.log")
         elif isinstance(daemon, TellsLog):
             told = await daemon.log_tail(self.lines)
-            (folder / "daemon.log").write_text(f"{told}{_now()}")
+            write_whole(folder / "daemon.log", f"{told}{_now()}")
         else:
             raise CaptureError("where the daemon writes its log is not known")
         if facts.root and facts.builder:
@@ -40,7 +41,7 @@ class LogTail:
         with log.open("rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL_BYTES))
             lines = file.read().splitlines(keepends=True)[-self.lines :]
-        copy.write_bytes(b"".join(lines) + _now().encode())
+        write_whole(copy, b"".join(lines) + _now().encode())
 
 
 def _now() -> str:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.core.errors import CaptureError
+from harness.core.files import write_whole
 from harness.daemons.base import ServesPages
 from harness.evidence.base import Subject
 
@@ -27,4 +28,4 @@ class Page:
         page = await daemon.page(self.path, self.deadline, **dict(self.query))
         if page is None:
             raise CaptureError(f"this daemon serves no {self.path}: {self.elsewhere}")
-        (folder / self.file).write_bytes(page)
+        write_whole(folder / self.file, page)

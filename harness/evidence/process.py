@@ -3,7 +3,6 @@
 Source of the fields: proc(5), ``/proc/pid/stat`` and ``/proc/pid/fd``.
 """
 
-import json
 import os
 import re
 from collections import Counter
@@ -19,6 +18,7 @@ import psutil
 
 from harness.client.activity import RUNTIMES, bytes_moved
 from harness.core.errors import CaptureError
+from harness.core.files import write_json
 from harness.evidence.base import Subject
 
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
@@ -76,7 +76,7 @@ class Processes:
         if not told:
             raise CaptureError("the daemon's process is not known, or has ended")
         told[0]["step_lives"] = any(_is_step(process, after) for process in after.values())
-        (folder / "process.json").write_text(json.dumps({**told[0], "others": told[1:]}, indent=1) + "\n")
+        write_json(folder / "process.json", {**told[0], "others": told[1:]})
 
 
 async def _look(pids: Sequence[int]) -> dict[int, Process]:

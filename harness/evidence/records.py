@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.core.errors import CaptureError
+from harness.core.files import write_whole
 from harness.daemons.base import ListsRecords
 from harness.evidence.base import Subject
 
@@ -18,8 +19,8 @@ class BuildList:
     async def capture(self, daemon: Subject, folder: Path) -> None:
         """Have them listed."""
         records = await _lister(daemon).build_records()
-        (folder / "histories.txt").write_text(records.text)
-        (folder / "histories-running.txt").write_text("".join(f"{line}\n" for line in records.running))
+        write_whole(folder / "histories.txt", records.text)
+        write_whole(folder / "histories-running.txt", "".join(f"{line}\n" for line in records.running))
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class CacheList:
 
     async def capture(self, daemon: Subject, folder: Path) -> None:
         """Have them listed."""
-        (folder / "du.txt").write_text(await _lister(daemon).cache_records())
+        write_whole(folder / "du.txt", await _lister(daemon).cache_records())
 
 
 def _lister(daemon: Subject) -> ListsRecords:

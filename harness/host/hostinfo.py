@@ -9,11 +9,12 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import psutil
 
 from harness.core.errors import InfraError, UsageError
+from harness.core.manifest import HostFacts
 from harness.core.units import format_size
 
 DISK_FLOOR: Final = 2 * 2**30
@@ -154,23 +155,23 @@ def require_private_daemons(folder: Path) -> None:
         raise NoDisk(folder, free)
 
 
-def describe(folder: Path) -> dict[str, Any]:
+def describe(folder: Path) -> HostFacts:
     """Return what a maintainer asks of a host; `folder` is where the daemon's root lives."""
     usage = shutil.disk_usage(folder)
     release = Path("/etc/os-release")
     system = platform.freedesktop_os_release().get("PRETTY_NAME", "") if release.exists() else ""
-    return {
-        "kernel": platform.release(),
-        "architecture": platform.machine(),
-        "system": system,
-        "cores": psutil.cpu_count(),
-        "memory_bytes": psutil.virtual_memory().total,
-        "cgroup": 2 if Path("/sys/fs/cgroup/cgroup.controllers").exists() else 1,
-        "psi": Path("/proc/pressure").is_dir(),
-        "disk_free_bytes": usage.free,
-        "filesystem": _filesystem(folder),
-        "python": platform.python_version(),
-    }
+    return HostFacts(
+        kernel=platform.release(),
+        architecture=platform.machine(),
+        system=system,
+        cores=psutil.cpu_count(),
+        memory_bytes=psutil.virtual_memory().total,
+        cgroup=2 if Path("/sys/fs/cgroup/cgroup.controllers").exists() else 1,
+        psi=Path("/proc/pressure").is_dir(),
+        disk_free_bytes=usage.free,
+        filesystem=_filesystem(folder),
+        python=platform.python_version(),
+    )
 
 
 def memory_stall_seconds() -> float | None:

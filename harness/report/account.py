@@ -2,8 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import yaml
 
@@ -11,16 +10,21 @@ from harness.analysis.survival import Survival, kaplan_meier
 from harness.buildkit.goroutines.buckets import buckets_of
 from harness.buildkit.goroutines.model import Bucket
 from harness.buildkit.progress import told
+from harness.core.errors import StoreError
+from harness.core.manifest import RunManifest
 from harness.core.records import Finding, Summary
 from harness.report.door import redactor_of, scenario_of
 from harness.report.explain.explanation import explain
 from harness.report.explain.timeline import lanes
 from harness.report.issue import versions
+from harness.report.redact import Redactor
 from harness.report.words import facts, facts_so_far, finding_line, headline
 from harness.scenario.dump import export_hang_of
 from harness.store import aggregate
+from harness.store.evidence import CAPTURED, EvidenceFolder
 from harness.store.folder import RunFolder
 from harness.store.folders import lies_in
+from harness.store.salvage import Salvage
 from harness.store.shards import Shard, shards_of
 
 _TOLD_WHOLE: Final = 3
@@ -79,21 +83,30 @@ class Account:
     versions: str
     clean: Callable[[str], str]
     """The door that every text of the report goes through."""
+    damaged: Sequence[str]
+    """Files that could not be read, and why: what they had is not in the report."""
 
 
 def account_of(folder: RunFolder) -> Account:
     """Return what there is to say of a run: also of one that goes on, or died.
 
     Raises:
-        StoreError: its records cannot be read.
+        StoreError: neither what the run is nor what it came to can be read.
     """
-    redactor = redactor_of(folder.path)
+    salvage = Salvage()
+    redactor = salvage(lambda: redactor_of(folder.path), Redactor())
     clean = redactor.clean
-    story, summary = folder.read_json("run.json"), redactor.tree(folder.summary())
-    scenario = yaml.safe_dump(redactor.tree(scenario_of(folder.path)), sort_keys=False, allow_unicode=True, width=120)
-    verdict, because = headline(folder, summary, story)
-    findings, lives = folder.read(Finding), aggregate.lives(folder, export_hang_of(yaml.safe_load(scenario) or {}))
-    found = facts(folder, summary, story) if summary else facts_so_far(folder, story)
+    manifest, summary = salvage(folder.manifest, None), redactor.tree(salvage(folder.summary, None))
+    if manifest is None and summary is None:
+        raise StoreError(folder.path, "; ".join(salvage.problems))
+    written = salvage(lambda: scenario_of(folder.path), {})
+    scenario = yaml.safe_dump(redactor.tree(written), sort_keys=False, allow_unicode=True, width=120)
+    verdict, because = headline(folder, summary, manifest)
+    findings = salvage(lambda: folder.read(Finding), [])
+    lives = salvage(lambda: aggregate.lives(folder, export_hang_of(written)), aggregate.LifetimeTable((), (), ()))
+    found = salvage(lambda: _facts(folder, summary, manifest), {})
+    no_tails = aggregate.Tails((), (), (), 0, None, None, None)
+    outcomes = salvage(lambda: aggregate.outcomes(folder), aggregate.Outcomes({}))
     had_trials = any(lives.trials)
     return Account(
         folder=folder,
@@ -101,37 +114,42 @@ def account_of(folder: RunFolder) -> Account:
         because=clean(because),
         summary=summary,
         facts={name: clean(value) for name, value in found.items()},
-        outcomes={str(outcome): count for outcome, count in aggregate.outcomes(folder).counts.items()},
-        shards=shards_of(folder),
-        tails=aggregate.tails(folder),
+        outcomes={str(outcome): count for outcome, count in outcomes.counts.items()},
+        shards=salvage(lambda: shards_of(folder), []),
+        tails=salvage(lambda: aggregate.tails(folder), no_tails),
         survival=kaplan_meier(lives.trials, lives.hung) if had_trials else None,
         survival_seconds=kaplan_meier(lives.seconds, lives.hung) if had_trials else None,
-        findings=[evidence_of(folder, finding, clean) for finding in findings[:_TOLD_WHOLE]],
+        findings=[evidence_of(folder, finding, clean, salvage) for finding in findings[:_TOLD_WHOLE]],
         more_findings=[clean(finding_line(finding)) for finding in findings[_TOLD_WHOLE:_LINES]],
         untold_findings=max(0, len(findings) - _LINES),
         scenario=clean(scenario),
-        command=clean(" ".join(story["argv"][1:])),
-        versions=clean(versions(story)),
+        command=clean(" ".join(manifest.argv[1:])) if manifest else "",
+        versions=clean(versions(manifest)) if manifest else "",
         clean=clean,
+        damaged=[clean(each) for each in salvage.problems],
     )
 
 
-def evidence_of(folder: RunFolder, finding: Finding, clean: Callable[[str], str]) -> Evidence:
-    """Return what was captured at a finding so far."""
-    here = folder.path / "findings" / str(finding.iteration)
-    captured: Mapping[str, Any] = {}
-    if (here / "captured.json").is_file():
-        captured = RunFolder(here).read_json("captured.json")
-    files = sorted(file for file in here.rglob("*") if file.is_file() and lies_in(folder.path, file))
-    buckets = _buckets(here)
-    explanation = explain(folder, finding.iteration) if captured else None
+def _facts(folder: RunFolder, summary: Summary | None, manifest: RunManifest | None) -> Mapping[str, str]:
+    if summary:
+        return facts(folder, summary, manifest)
+    return facts_so_far(folder, manifest) if manifest else {}
+
+
+def evidence_of(folder: RunFolder, finding: Finding, clean: Callable[[str], str], salvage: Salvage) -> Evidence:
+    """Return what was captured at a finding so far; what is damaged is noted."""
+    here = folder.evidence(finding.iteration)
+    captured = salvage(here.captured, dict[str, str]())
+    files = sorted(file for file in here.path.rglob("*") if file.is_file() and lies_in(folder.path, file))
+    buckets = salvage(lambda: _buckets(here), [])
+    explanation = salvage(lambda: explain(folder, finding.iteration), None) if captured else None
     return Evidence(
         iteration=finding.iteration,
         line=clean(finding_line(finding)),
         kind=str(finding.kind),
         steps=[clean(line) for item in finding.last_progress for line in told(item)][-_LAST_STEPS:],
-        captured=[name for name, result in captured.items() if result == "captured"],
-        missing={name: clean(str(result)) for name, result in captured.items() if result != "captured"},
+        captured=[name for name, result in captured.items() if result == CAPTURED],
+        missing={name: clean(str(result)) for name, result in captured.items() if result != CAPTURED},
         files=[(str(file.relative_to(folder.path)), file.stat().st_size) for file in files],
         buckets=[(bucket.count, bucket.state, _place(bucket)) for bucket in buckets[:_BUCKETS]],
         goroutines=sum(bucket.count for bucket in buckets),
@@ -140,8 +158,8 @@ def evidence_of(folder: RunFolder, finding: Finding, clean: Callable[[str], str]
     )
 
 
-def _buckets(evidence: Path) -> list[Bucket]:
-    dumps = sorted(evidence.glob("goroutines-*.txt"))
+def _buckets(evidence: EvidenceFolder) -> list[Bucket]:
+    dumps = evidence.dumps()
     return buckets_of(dumps[-1]) if dumps else []
 
 

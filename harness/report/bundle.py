@@ -5,14 +5,13 @@ import re
 import tarfile
 import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
-from harness.buildkit.diagnosis import diagnose_finding
 from harness.buildkit.goroutines.buckets import buckets_of
 from harness.buildkit.goroutines.model import Bucket
 from harness.core.errors import StoreError, UsageError
@@ -22,6 +21,7 @@ from harness.report.explain.explanation import explain
 from harness.report.issue import issue, issue_of_capture
 from harness.report.redact import Redactor, is_secret
 from harness.store.dockerfiles import left_out, places_of
+from harness.store.evidence import EvidenceFolder
 from harness.store.folder import RunFolder
 from harness.store.folders import lies_in, require_no_way_out
 
@@ -71,7 +71,7 @@ def bundle(run: RunFolder, target: Path, *, databases: bool = False, hidden: Col
         LeadsOut: a link in it leads out of it.
     """
     require_no_way_out(run.path)
-    summary, story = run.summary(), run.read_json("run.json")
+    summary, manifest = run.summary(), run.manifest()
     if summary is None:
         raise Unfinished(run.path)
     redactor, written = redactor_of(run.path, hidden=hidden), scenario_of(run.path)
@@ -84,7 +84,7 @@ def bundle(run: RunFolder, target: Path, *, databases: bool = False, hidden: Col
     findings = run.read(Finding)
     evidence = run.path / "findings" / str(findings[0].iteration) if findings else None
     why = explain(run).told[1:] if findings else []
-    text = issue(summary, story, scenario, findings, _captured(evidence), omitted, why)
+    text = issue(summary, manifest, scenario, findings, _captured(evidence), omitted, why)
     packing.write(target, f"{name}-{run.name}", text, evidence)
     given = (actor["args"] for actor in _actors(written) if isinstance(actor.get("args"), dict))
     arguments = {str(name) for each in given for name in each}
@@ -99,11 +99,12 @@ def bundle_capture(folder: Path, target: Path, *, databases: bool = False) -> Bu
         LeadsOut: a link in it leads out of it.
     """
     require_no_way_out(folder)
-    story = RunFolder(folder).read_json("daemon.json")
+    captured = EvidenceFolder(folder)
+    manifest = captured.capture_manifest()
     packing = _Packing(redactor_of(folder), databases)
     packing.take((file.name, file) for file in sorted(folder.iterdir()) if file.is_file())
-    diagnosis = diagnose_finding(folder, story["daemon"])
-    text = issue_of_capture(story, diagnosis, _captured(folder), packing.omitted)
+    diagnosis = captured.diagnosis(asdict(manifest.daemon))
+    text = issue_of_capture(manifest, diagnosis, _captured(folder), packing.omitted)
     packing.write(target, folder.name, text, folder)
     return packing.result(())
 
@@ -204,14 +205,12 @@ def _actors(written: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _captured(evidence: Path | None) -> Mapping[str, str]:
-    if evidence is None or not (evidence / "captured.json").is_file():
-        return {}
-    return {str(name): str(result) for name, result in RunFolder(evidence).read_json("captured.json").items()}
+    return EvidenceFolder(evidence).captured() if evidence else {}
 
 
 def _read_at_once(evidence: Path | None) -> dict[str, str]:
     """Return the last dump of the first finding by bucket, for who wants to read it at once."""
-    dumps = sorted(evidence.glob("goroutines-*.txt")) if evidence else []
+    dumps = EvidenceFolder(evidence).dumps() if evidence else []
     if not dumps:
         return {}
     found = buckets_of(dumps[-1])

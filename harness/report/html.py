@@ -10,10 +10,11 @@ from bokeh.resources import Resources
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from harness.core.errors import StoreError
 from harness.core.outcome import Outcome
 from harness.core.units import format_size
 from harness.report.account import Account
-from harness.report.charts.columns import COLOURS, columns_of, shades
+from harness.report.charts.columns import COLOURS, columns_of, no_columns, shades
 from harness.report.charts.figures import Charts, survival_figure
 from harness.report.markdown import SHARDS, shard_rows, survival_lines
 from harness.report.words import leak_line, shown_seconds
@@ -46,7 +47,10 @@ def html(accounts: Sequence[Account], beside: Path) -> str:
 
 def _run(account: Account) -> dict[str, Any]:
     """Return what the template asks of a run."""
-    columns = columns_of(account.folder, tails=account.tails)
+    try:
+        columns = columns_of(account.folder, tails=account.tails)
+    except StoreError:  # `damaged` says so
+        columns = no_columns()
     figures: dict[str, Model] = dict(Charts(columns).figures)
     if account.survival:
         figures["survival"] = survival_figure(account.survival, "trials")

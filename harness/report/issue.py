@@ -3,8 +3,8 @@
 import json
 import shlex
 from collections.abc import Mapping, Sequence
-from typing import Any
 
+from harness.core.manifest import CaptureManifest, RunManifest
 from harness.core.records import Diagnosis, Finding, Summary
 from harness.core.units import format_duration, format_size
 
@@ -17,7 +17,7 @@ _EXPECTED_ORPHAN = "The daemon should be done with a build soon after its client
 
 def issue(
     summary: Summary,
-    story: Mapping[str, Any],
+    manifest: RunManifest,
     scenario: str,
     findings: Sequence[Finding],
     captured: Mapping[str, str],
@@ -28,7 +28,7 @@ def issue(
 
     Args:
         summary: what the run came to.
-        story: its `run.json`.
+        manifest: its `run.json`.
         scenario: its `scenario.yaml`.
         findings: in order.
         captured: for each kind of evidence, `captured` or why not.
@@ -41,9 +41,9 @@ def issue(
         _description(summary, findings),
         *(["## Cause, as far as the evidence says", "\n".join(f"- {line}" for line in why)] if why else []),
         "## Reproduction",
-        _reproduction(summary, story, scenario),
+        _reproduction(summary, manifest, scenario),
         "## Version information",
-        versions(story),
+        versions(manifest),
     ]
     if summary.aftermath:
         rows = [
@@ -56,7 +56,7 @@ def issue(
 
 
 def issue_of_capture(
-    story: Mapping[str, Any],
+    manifest: CaptureManifest,
     diagnosis: Diagnosis | None,
     captured: Mapping[str, str],
     omitted: Mapping[str, str],
@@ -64,24 +64,24 @@ def issue_of_capture(
     """Return Markdown of a daemon that was captured as it was found, with no run of ours behind it.
 
     Args:
-        story: its `daemon.json`.
+        manifest: its `daemon.json`.
         diagnosis: what its dumps come to.
         captured: for each kind of evidence, `captured` or why not.
         omitted: files that the archive does not hold, and why.
     """
-    daemon = story["daemon"]
+    daemon = manifest.daemon
     sentence = diagnosis.sentence if diagnosis else "No goroutine dump was had, so nothing is diagnosed."
     frames = (
         ["", f"{diagnosis.because}:", "", "```", *diagnosis.frames, "```"] if diagnosis and diagnosis.frames else []
     )
     parts = [
-        f"# {daemon['kind']} {daemon['version']}: {diagnosis.kind if diagnosis else 'captured'}",
+        f"# {daemon.kind} {daemon.version}: {diagnosis.kind if diagnosis else 'captured'}",
         "## Bug description",
-        "\n".join([f"Captured {story['captured']}, {story['why']}.", "", f"**{sentence}**", *frames]),
+        "\n".join([f"Captured {manifest.captured}, {manifest.why}.", "", f"**{sentence}**", *frames]),
         "## Reproduction",
         "None: this daemon was captured as it was found, under a load of its owner's.",
         "## Version information",
-        versions(story),
+        versions(manifest),
         "## Evidence",
         _evidence(captured, omitted),
     ]
@@ -116,8 +116,8 @@ def _description(summary: Summary, findings: Sequence[Finding]) -> str:
     return "\n".join(lines)
 
 
-def _reproduction(summary: Summary, story: Mapping[str, Any], scenario: str) -> str:
-    daemon = shlex.quote(str(story["toolchain"]["spec"]))
+def _reproduction(summary: Summary, manifest: RunManifest, scenario: str) -> str:
+    daemon = shlex.quote(manifest.toolchain.spec)
     return (
         "With the stress reproduction harness, in the unpacked archive, with its scenario and Dockerfiles, run\n\n"
         f"    repro run {summary.scenario}.yaml --daemon {daemon} --seed {summary.seed}\n\n"
@@ -125,19 +125,18 @@ def _reproduction(summary: Summary, story: Mapping[str, Any], scenario: str) -> 
     )
 
 
-def versions(story: Mapping[str, Any]) -> str:
+def versions(manifest: RunManifest | CaptureManifest) -> str:
     """Return what ran on what, as a block of Markdown."""
-    host = story["host"]
+    host = manifest.host
     rows = [
-        f"{name}: {binary['version']} (sha256 {binary['sha256']})"
-        for name, binary in story["toolchain"]["binaries"].items()
+        f"{name}: {binary.version} (sha256 {binary.sha256})" for name, binary in manifest.toolchain.binaries.items()
     ]
-    details = (story["daemon"] or {}).get("details") or {}
+    details = manifest.daemon.details if manifest.daemon else {}
     rows += [f"{key}: {value}" for key, value in details.items()]
     rows += [
-        f"host: {host['system']}, kernel {host['kernel']}, {host['architecture']}, {host['cores']} cores, "
-        f"{format_size(host['memory_bytes'])} of memory, cgroup v{host['cgroup']}, root on {host['filesystem']}",
-        f"harness: {story['harness']}, format {story['format']}",
+        f"host: {host.system}, kernel {host.kernel}, {host.architecture}, {host.cores} cores, "
+        f"{format_size(host.memory_bytes)} of memory, cgroup v{host.cgroup}, root on {host.filesystem}",
+        f"harness: {manifest.harness}, format {manifest.format}",
     ]
     return "\n".join(["```", *rows, "```"])
 

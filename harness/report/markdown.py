@@ -14,6 +14,7 @@ def markdown(account: Account) -> str:
     """Return the text; `bundle` has one that asks a maintainer, this one tells a colleague."""
     summary = account.summary
     parts = [f"# {account.verdict}: {account.because}"]
+    parts += [f"Damaged, and not in this report: {each}" for each in account.damaged]
     if summary and summary.diagnosis:
         frames = summary.diagnosis.frames
         parts += [f"**{summary.diagnosis.sentence}**", summary.diagnosis.because]

@@ -1,10 +1,10 @@
 """What is said of a run, in lines: the same on a screen, on a page, and in the text of an issue."""
 
 import json
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from harness.analysis.rates import excluded_rate
+from harness.core.manifest import RunManifest
 from harness.core.outcome import Outcome
 from harness.core.records import ActorTotals, Finding, GraphState, Leak, Rate, Summary
 from harness.core.units import format_duration, format_size
@@ -15,12 +15,12 @@ NO_VERDICT: Final = "NO VERDICT"
 _FAULTS_TOLD: Final = 3
 
 
-def headline(folder: RunFolder, summary: Summary | None, story: Mapping[str, Any]) -> tuple[str, str]:
+def headline(folder: RunFolder, summary: Summary | None, manifest: RunManifest | None) -> tuple[str, str]:
     """Return the verdict, and what it rests on."""
     if summary:
         return summary.verdict.upper(), summary.because
     if folder.is_locked:
-        return NO_VERDICT, f"the run goes on (pid {story['pid']})"
+        return NO_VERDICT, f"the run goes on (pid {manifest.pid})" if manifest else "the run goes on"
     return NO_VERDICT, "the run died; `repro resume` goes on with it"
 
 
@@ -35,13 +35,13 @@ def rate_line(rate: Rate) -> str:
     return of + (unsure if rate.unsettled else "")
 
 
-def facts(folder: RunFolder, summary: Summary, story: Mapping[str, Any]) -> dict[str, str]:
+def facts(folder: RunFolder, summary: Summary, manifest: RunManifest | None) -> dict[str, str]:
     """Return what a finished run comes to, a line by each name."""
     rate, daemon = summary.rate, summary.daemon
     minute = f"{summary.iterations_per_minute:.0f} a minute"
     named = f"{daemon['name']}: " if daemon.get("name") else ""
     told = {
-        "scenario": f"{summary.scenario}, seed {summary.seed}, started {story['started']}",
+        "scenario": f"{summary.scenario}, seed {summary.seed}{f', started {manifest.started}' if manifest else ''}",
         "daemon": f"{named}{daemon['kind'] or 'none'} {daemon['version'] or ''}, {daemon['toolchain']}",
         "iterations": f"{summary.iterations} in {format_duration(round(summary.seconds, 1))}, {minute}",
         "outcomes": ", ".join(f"{name} {count}" for name, count in summary.outcomes.items()) or "none",
@@ -62,13 +62,13 @@ def facts(folder: RunFolder, summary: Summary, story: Mapping[str, Any]) -> dict
     return told | {"folder": str(folder.path)}
 
 
-def facts_so_far(folder: RunFolder, story: Mapping[str, Any], tails: aggregate.Tails | None = None) -> dict[str, str]:
+def facts_so_far(folder: RunFolder, manifest: RunManifest, tails: aggregate.Tails | None = None) -> dict[str, str]:
     """Return what a run without a verdict has recorded, a line by each name; who has the tails gives them along."""
-    daemon, counts, tails = story["daemon"] or {}, aggregate.outcomes(folder), tails or aggregate.tails(folder)
+    counts, tails = aggregate.outcomes(folder), tails or aggregate.tails(folder)
     came = ", ".join(f"{outcome} {count}" for outcome, count in counts.counts.items())
     told = {
-        "scenario": f"{folder.path.parent.name}, seed {story['seed']}, started {story['started']}",
-        "daemon": f"{daemon.get('kind') or 'none'} {daemon.get('version') or ''}, {story['toolchain']['spec']}",
+        "scenario": f"{folder.path.parent.name}, seed {manifest.seed}, started {manifest.started}",
+        "daemon": f"{manifest.kind or 'none'} {manifest.version or ''}, {manifest.toolchain.spec}",
         "iterations": str(counts.total),
         "outcomes": came or "none",
         "tail": f"p50 {shown_seconds(tails.p50)}  p99 {shown_seconds(tails.p99)}  max {shown_seconds(tails.longest)}",

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.core.errors import StoreError
+from harness.core.files import write_whole
 from harness.report.account import account_of
 from harness.report.markdown import markdown
 from harness.store.folder import RunFolder
@@ -20,12 +21,10 @@ def write_report(runs: Sequence[RunFolder], target: Path) -> tuple[Path, Path]:
     accounts = [account_of(run) for run in runs]
     page, text = target / "report.html", target / "report.md"
     whole = {page: html(accounts, target), text: "\n".join(markdown(account) for account in accounts)}
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(target, f"cannot be made: {error.strerror}") from error
     for file, content in whole.items():
-        draft = file.with_name(f"{file.name}.draft")
-        try:
-            target.mkdir(parents=True, exist_ok=True)
-            draft.write_text(content)
-            draft.replace(file)
-        except OSError as error:
-            raise StoreError(file, f"cannot be written: {error.strerror}") from error
+        write_whole(file, content)
     return page, text

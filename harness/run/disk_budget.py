@@ -8,6 +8,7 @@ from harness.core.errors import StoreError, UsageError
 from harness.core.units import format_size
 from harness.host.hostinfo import DISK_RESERVE, free_bytes
 from harness.scenario import Scenario
+from harness.store.aggregate import DiskUse, disk_use
 from harness.store.folder import RunFolder
 
 _LEAST_ITERATIONS: Final = 200
@@ -70,7 +71,7 @@ def budget(scenario: Scenario, results: Path, cache: Path) -> DiskBudget | None:
     for folder in sorted((results / scenario.name).glob("*/run.db"), reverse=True):
         run = RunFolder(folder.parent)
         try:
-            taken = _taken(run)
+            taken = disk_use(run)
         except StoreError:
             continue
         if taken and taken.iterations >= _LEAST_ITERATIONS and taken.bytes > 0:
@@ -82,29 +83,7 @@ def budget(scenario: Scenario, results: Path, cache: Path) -> DiskBudget | None:
     return None
 
 
-@dataclass(frozen=True)
-class _Taken:
-    """What a run took while its first daemon lived."""
-
-    iterations: int
-    seconds: float
-    bytes: int
-
-
-def _taken(run: RunFolder) -> _Taken | None:
-    with run.reading() as database:
-        columns = {name for _, name, *_ in database.execute("PRAGMA table_info(samples)")}
-        if "disk_free" not in columns:  # of an earlier version
-            return None
-        count, seconds = database.execute(
-            "SELECT count(*), max(exited) FROM iterations WHERE generation = 1"
-        ).fetchone()
-        query = "SELECT disk_free FROM samples WHERE disk_free IS NOT NULL AND at <= ? ORDER BY at"
-        free = [value for (value,) in database.execute(query, [seconds or 0.0])]
-    return _Taken(count, seconds, free[0] - free[-1]) if len(free) > 1 else None
-
-
-def _iterations(scenario: Scenario, taken: _Taken) -> int | None:
+def _iterations(scenario: Scenario, taken: DiskUse) -> int | None:
     """Return how many iterations one daemon of the run will have."""
     stop, renew = scenario.stop, scenario.daemon.renew
     by_time = round(stop.time * taken.iterations / taken.seconds) if stop.time is not None else None

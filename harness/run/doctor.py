@@ -78,9 +78,9 @@ async def examine(preparing: Callable[[str], None]) -> AsyncIterator[Check]:
 
 def _host() -> Check:
     facts = describe(cache_folder("daemons"))
-    system = facts["system"] or "Linux"
-    cores = facts["cores"] or 1
-    told = f"{system}, kernel {facts['kernel']}, {facts['architecture']}, {cores} cores, cgroup v{version()}"
+    system = facts.system or "Linux"
+    cores = facts.cores or 1
+    told = f"{system}, kernel {facts.kernel}, {facts.architecture}, {cores} cores, cgroup v{version()}"
     if cores == 1:
         return Check("host", "limited", f"{told}: on a single core what runs side by side takes turns")
     return Check("host", "ok", told)

@@ -16,15 +16,16 @@ off, and the other steps are as above, on a fresh daemon.
 
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import anyio
 
 from harness import __version__
 from harness.core.errors import InfraError, Interrupted, UsageError
+from harness.core.manifest import Programs, Resumption, RunManifest
 from harness.core.outcome import Ending
 from harness.core.records import FORMAT, Summary
 from harness.core.rng import first_seed
@@ -137,7 +138,7 @@ async def run_scenario(
             Run(
                 plan,
                 RunFolder.create(options.results, scenario.name),
-                _story(plan.name, options, plan.toolchain, seed),
+                _manifest(plan.name, options, plan.toolchain, seed),
                 audience_of(plan.name),
             )
             for plan in plans
@@ -176,7 +177,7 @@ async def resume_run(
         Interrupted: before it went on.
     """
     with folder.locked():
-        story = folder.read_json("run.json")
+        manifest = folder.manifest()
         if not (folder.path / "run.db").exists():
             raise NeverBegan(folder)
         past, summary = resume_point_of(folder), folder.summary()
@@ -184,29 +185,26 @@ async def resume_run(
             raise Ended(folder, summary)
         options = RunOptions(
             results=folder.path.parent,
-            toolchain=story["toolchain"]["spec"],
-            allow_host_damage=story["allow_host_damage"],
+            toolchain=manifest.toolchain.spec,
+            allow_host_damage=manifest.allow_host_damage,
         )
         async with interruptible(interrupted) as interrupt:
             with interrupt.cancellable():
                 await _give_back(folder)
-                plan = await plan_run(story["name"], scenario, options, audience.doing)
+                plan = await plan_run(manifest.name, scenario, options, audience.doing)
             if interrupt.came:
                 raise Interrupted
-            had = {program: binary["sha256"] for program, binary in story["toolchain"]["binaries"].items()}
+            had = manifest.toolchain.hashes
             has = {program: binary.sha256 for program, binary in plan.toolchain.binaries.items()}
             if had != has:
                 differing = sorted(program for program in had | has if had.get(program) != has.get(program))
                 raise OtherToolchain(folder, plan.toolchain.spec, differing)
-            require_bearable([*plan.burdens(story["shards"])], cache_folder("daemons"))
+            require_bearable([*plan.burdens(manifest.shards)], cache_folder("daemons"))
             mark_cut_off(folder)
             (folder.path / "summary.json").unlink(missing_ok=True)
-            story.pop("kept", None)
-            story["pid"] = os.getpid()
-            story.setdefault("resumed", []).append(
-                {"at": _now(), "argv": argv, "iteration": past.begun, "seconds": past.seconds}
-            )
-            return await Run(plan, folder, story, audience, past).through(interrupt)
+            resumption = Resumption(_now(), argv, past.begun, past.seconds)
+            manifest = replace(manifest, kept=None, pid=os.getpid(), resumed=(*manifest.resumed, resumption))
+            return await Run(plan, folder, manifest, audience, past).through(interrupt)
 
 
 def _has_more(summary: Summary, scenario: Scenario, past: ResumePoint) -> bool:
@@ -231,24 +229,22 @@ async def _give_back(folder: RunFolder) -> None:
         raise NotGivenBack(problems)
 
 
-def _story(name: str, options: RunOptions, toolchain: Toolchain, seed: int) -> dict[str, Any]:
-    """Return what `run.json` says from the start; the daemon's own facts come once it runs."""
-    return {
-        "format": FORMAT,
-        "harness": __version__,
-        "argv": options.argv,
-        "pid": os.getpid(),
-        "started": _now(),
-        "seed": seed,
-        "name": name,
-        "shards": options.shards,
-        "keep": options.keep,
-        "allow_host_damage": options.allow_host_damage,
-        "toolchain": {"spec": toolchain.spec, "binaries": {k: asdict(v) for k, v in toolchain.binaries.items()}},
-        "daemon": None,
-        "registry": "",
-        "host": describe(cache_folder("daemons")),
-    }
+def _manifest(name: str, options: RunOptions, toolchain: Toolchain, seed: int) -> RunManifest:
+    """Return what is known of a run from its start."""
+    return RunManifest(
+        format=FORMAT,
+        harness=__version__,
+        argv=options.argv,
+        pid=os.getpid(),
+        started=_now(),
+        seed=seed,
+        name=name,
+        shards=options.shards,
+        keep=options.keep,
+        allow_host_damage=options.allow_host_damage,
+        toolchain=Programs(toolchain.spec, toolchain.binaries),
+        host=describe(cache_folder("daemons")),
+    )
 
 
 def _now() -> str:

@@ -4,12 +4,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
-import anyio.to_thread
-
-from harness.buildkit.diagnosis import diagnose_finding
 from harness.core.errors import InfraError
-from harness.core.records import Finding
-from harness.daemons.base import DaemonFacts
+from harness.core.files import write_whole
+from harness.core.records import Diagnosis, Finding
 from harness.host.proc import run
 from harness.report.door import redactor_of
 from harness.store.folder import RunFolder
@@ -17,7 +14,7 @@ from harness.store.folder import RunFolder
 _SECONDS: Final = 30.0
 
 
-async def notify(command: str, folder: RunFolder, scenario: str, finding: Finding, daemon: DaemonFacts) -> str:
+async def notify(command: str, folder: RunFolder, scenario: str, finding: Finding, diagnosis: Diagnosis | None) -> str:
     """Run a shell's command once the evidence of a finding is captured; return ``captured``, or why it failed.
 
     It has on its standard input, and in the file that ``$REPRO_FINDING`` names, one JSON object: `scenario`, `run` (the
@@ -25,8 +22,6 @@ async def notify(command: str, folder: RunFolder, scenario: str, finding: Findin
     """
     place = f"findings/{finding.iteration}"
     evidence = (folder.path / place).absolute()
-    facts = {"kind": daemon.kind, "version": daemon.version}
-    diagnosis = await anyio.to_thread.run_sync(diagnose_finding, evidence, facts)
     told = {
         "scenario": scenario,
         "run": str(folder.path.absolute()),
@@ -47,4 +42,4 @@ async def notify(command: str, folder: RunFolder, scenario: str, finding: Findin
 
 def _keep(file: Path, printed: str) -> None:
     if printed:
-        file.write_text(printed)
+        write_whole(file, printed)

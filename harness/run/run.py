@@ -2,20 +2,21 @@
 
 import secrets
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import anyio
 
 from harness.actors.build import Build
 from harness.actors.generate import Generate
 from harness.analysis.judge import judge
-from harness.buildkit.diagnosis import diagnose_finding
-from harness.core.errors import InfraError, SubjectError
+from harness.core.errors import InfraError, StoreError, SubjectError
+from harness.core.files import write_whole
+from harness.core.manifest import RunManifest
 from harness.core.outcome import Ending
-from harness.core.records import Action, Answer, Audit, Finding, Iteration, Summary
+from harness.core.records import Action, Answer, Audit, Diagnosis, Finding, Iteration, Summary
 from harness.daemons.base import Slot
 from harness.daemons.registry import open_registry
 from harness.host.cache import cache_folder
@@ -46,8 +47,7 @@ class Run:
 
     plan: Plan
     folder: RunFolder
-    story: dict[str, Any]
-    """What `run.json` says."""
+    manifest: RunManifest
     audience: Reporter
     past: ResumePoint = NOTHING_YET
     conductor: Conductor | None = None
@@ -68,10 +68,10 @@ class Run:
     async def through(self, interrupt: Interrupt) -> Summary:
         """Run it from the folder's first file to the summary."""
         self.audience.doing(f"starting a daemon of {self.plan.toolchain.spec}")
-        (self.folder.path / "scenario.yaml").write_text(dump(self.scenario))
+        write_whole(self.folder.path / "scenario.yaml", dump(self.scenario))
         builds = (actor for actor in self.scenario.actors if isinstance(actor, Build) and actor.dockerfile)
         keep_dockerfiles(self.folder.path, [Path(str(build.dockerfile)) for build in builds])
-        self.folder.write_json("run.json", self.story)
+        self.folder.write_manifest(self.manifest)
         self.folder.reserve()
         began = anyio.current_time()
         ending, detail = Ending.INTERRUPTED, ""
@@ -93,7 +93,7 @@ class Run:
     def _keeps(self, session: Session) -> bool:
         """Whether a daemon is left to the user, in a run that came to its own end: asked for, or held as it hung."""
         held = self.scenario.on_hang.then == "hold" and session.hung
-        return bool(self._ending and (self.story["keep"] or held))
+        return bool(self._ending and (self.manifest.keep or held))
 
     @property
     def _ending(self) -> Ending | None:
@@ -104,12 +104,13 @@ class Run:
         with self.folder.database() as database:
             async with self._ledger(self.folder.name + _STAGING) as ledger:
                 staging = ledger.own_folder(cache_folder("staging") / self.folder.name)
-                async with self._registry(ledger) as self.story["registry"]:
+                async with self._registry(ledger) as registry:
+                    self.manifest = replace(self.manifest, registry=registry)
                     self.conductor = Conductor(self.scenario, self.folder, database, self.audience, self.past)
                     async with anyio.create_task_group() as beside:
                         beside.start_soon(self.conductor.watch_over)
                         async with anyio.create_task_group() as shards:
-                            for share in allocations(self.story["shards"]):
+                            for share in allocations(self.manifest.shards):
                                 shards.start_soon(self._shard, self.conductor, share, staging)
                         beside.cancel_scope.cancel()
                     if self.conductor.exhausted:  # also where all had begun already when the run was gone on with
@@ -139,18 +140,17 @@ class Run:
             memory = spec.limits.memory or share.memory
             spec = spec.model_copy(update={"limits": spec.limits.model_copy(update={"memory": memory})})
         async with self._ledger(name) as ledger:
-            may_stay = self.story["keep"] or self.scenario.on_hang.then == "hold"
+            may_stay = self.manifest.keep or self.scenario.on_hang.then == "hold"
             site = Slot(name, records, ledger, share.cores, may_stay)
             async with self.plan.open_daemon(self.plan.toolchain, spec, site) as daemon:
                 if not self.started:
                     self.started = True
-                    self.story["daemon"] = asdict(daemon.facts)
-                    self.folder.write_json("run.json", self.story)
-                    self.audience.started(self.scenario, self.folder, daemon, self.story["seed"], self.past)
+                    self._record(replace(self.manifest, daemon=daemon.facts))
+                    self.audience.started(self.scenario, self.folder, daemon, self.manifest.seed, self.past)
                     conductor.begin()
                     since = conductor.since
                 session = Session(conductor, daemon, share, since)
-                await session.perform(self.plan.actors, staging, self.story["seed"], self.story["registry"])
+                await session.perform(self.plan.actors, staging, self.manifest.seed, self.manifest.registry)
                 await self._probe(session, staging)
                 if self._ending:
                     self.audience.doing("ending the daemon")
@@ -159,8 +159,12 @@ class Run:
                     site.grace = _HUNG_GRACE_SECONDS
                 if site.keep:
                     self._kept.add(name)
-                    self.story["kept"] = asdict(daemon.facts)
-                    self.folder.write_json("run.json", self.story)
+                    self._record(replace(self.manifest, kept=daemon.facts))
+
+    def _record(self, manifest: RunManifest) -> None:
+        """Write what is now known of the run."""
+        self.manifest = manifest
+        self.folder.write_manifest(manifest)
 
     async def _probe(self, session: Session, staging: Path) -> None:
         """Ask a daemon that hung what it still does, unless the scenario wants it left as it is."""
@@ -171,7 +175,7 @@ class Run:
         other = staging / "aftermath"
         _OTHER.write(other)
         self.audience.doing("asking the daemon that hung what it still does")
-        seed, registry = self.story["seed"], self.story["registry"]
+        seed, registry = self.manifest.seed, self.manifest.registry
         probes = Probes(build.request(hang.iteration, folder=staging, seed=seed, registry=registry), other)
         self.aftermath = await examine(session.daemon, probes, self.scenario.detect)
 
@@ -201,7 +205,6 @@ class Run:
     def _conclude(self, ending: Ending, detail: str, seconds: float) -> Summary:
         """Judge what was recorded, and write the last file."""
         self.folder.release()
-        daemon = {"name": self.plan.name, **(self.story["daemon"] or {})}
         self.audience.doing("computing the verdict")
         summary = judge(
             self.folder.each(Iteration),
@@ -211,9 +214,8 @@ class Run:
             expected={each.name: type(each).__name__.lower() for each in self.plan.actors if each.must_act},
             threshold=self.scenario.detect.export_hang,
             scenario=self.scenario.name,
-            daemon={key: daemon.get(key) for key in ("name", "kind", "version")}
-            | {"toolchain": self.story["toolchain"]["spec"]},
-            seed=self.story["seed"],
+            daemon=self.manifest.subject,
+            seed=self.manifest.seed,
             ending=ending,
             detail=detail,
             seconds=seconds,
@@ -225,6 +227,12 @@ class Run:
         summary = replace(summary, graph=state_of(self.folder.each(Audit), findings))
         first = summary.first_hang or summary.first_stall
         if first:
-            summary = replace(summary, diagnosis=diagnose_finding(findings / str(first.iteration), daemon))
+            summary = replace(summary, diagnosis=self._diagnosis(first.iteration))
         self.folder.write_json("summary.json", asdict(summary))
         return summary
+
+    def _diagnosis(self, iteration: int) -> Diagnosis | None:
+        """Return what the evidence of a finding comes to; where that cannot be read, the verdict stands without it."""
+        with suppress(StoreError):
+            return self.folder.evidence(iteration).diagnosis(self.manifest.subject)
+        return None

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 import anyio
+import anyio.to_thread
 from anyio.abc import ObjectReceiveStream
 from anyio.streams.memory import MemoryObjectSendStream
 
@@ -19,6 +20,7 @@ from harness.client.activity import Activity, Work, look_at
 from harness.client.detectors.table import detectors
 from harness.client.watched_build import Watch
 from harness.core.errors import DaemonDied
+from harness.core.files import write_whole
 from harness.core.outcome import Ending, Outcome, Phase
 from harness.core.records import Action, Begun, Birth, Finding, Iteration
 from harness.daemons.base import Daemon
@@ -311,10 +313,9 @@ class Session:
         conductor.observer.found(finding)
         if finding.kind is Outcome.HANG and self.hang is None:
             self.hang = finding
-        place = f"findings/{finding.iteration}"
-        folder = conductor.folder.path / place
-        folder.mkdir(exist_ok=True)
-        (folder / "progress.jsonl").write_bytes(said)
+        here = conductor.folder.evidence(finding.iteration)
+        here.path.mkdir(exist_ok=True)
+        write_whole(here.path / "progress.jsonl", said)
         async with conductor.capturing:  # one at a time; who comes second may find that the run has what it needs
             if not self.hung and conductor.may_capture():
                 what = f"capturing the evidence of iteration {finding.iteration}"
@@ -323,13 +324,14 @@ class Session:
                     conductor.observer.doing(f"{what}, step {number} of {of}")
 
                 stages = DUMPS_ALONE if self._scenario.on_hang.capture == "dumps" else evidence()
-                captured = await capture_all(self.daemon, folder, stages, tell)
+                captured = await capture_all(self.daemon, here.path, stages, tell)
+                facts = {"kind": self.daemon.facts.kind, "version": self.daemon.facts.version}
+                diagnosis = await anyio.to_thread.run_sync(here.write_diagnosis, facts)
                 if command := self._scenario.on_finding:
-                    facts = self.daemon.facts
                     captured["on_finding"] = await notify(
-                        command, conductor.folder, self._scenario.name, finding, facts
+                        command, conductor.folder, self._scenario.name, finding, diagnosis
                     )
-                conductor.folder.write_json(f"{place}/captured.json", captured)
+                here.write_captured(captured)
             if finding.hunted and not self.hung:
                 self.hung = True
                 conductor.hunted()

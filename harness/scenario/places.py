@@ -1,15 +1,20 @@
 """YAML with places: a document as plain data, and the line of every key in it."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
+from harness.core.bounded_yaml import TooLarge, require_few, require_short
 from harness.core.errors import nearest
 
 KeyPath = tuple[str | int, ...]
+
+_MOST_DEPTH: Final = 60
+"""Levels of a document: a scenario has six, and a daemon's configuration in it some more."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -20,8 +25,19 @@ class _Loader(yaml.SafeLoader):
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
+        self._depth = 0
         self.own_keys: dict[yaml.MappingNode, list[yaml.Node]] = {}
         """What stands in each mapping itself: an alias comes to a mapping again when others are merged into it."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """Return the next node, unless it lies deeper than anything in a scenario."""
+        self._depth += 1
+        if self._depth > _MOST_DEPTH:
+            raise TooLarge(f"is nested too deeply: {_MOST_DEPTH} levels are taken")
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self._depth -= 1
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         """Merge what ``<<`` names into a mapping."""
@@ -65,15 +81,17 @@ def parse(text: str) -> Document:
     """Read one YAML document.
 
     Raises:
-        yaml.MarkedYAMLError: what is not YAML.
+        yaml.YAMLError: what is not YAML, or is refused for its size; where it has a place, a MarkedYAMLError.
     """
+    require_short(text)
     document = Document()
     loader = _Loader(text)
     try:
         node = loader.get_single_node()
+        require_few(node)
         document.data = None if node is None else _value(loader, node, (), document)
     except RecursionError as error:
-        raise yaml.YAMLError("an alias contains itself") from error
+        raise yaml.YAMLError("is nested too deeply") from error
     finally:
         loader.dispose()
     return document
@@ -87,7 +105,7 @@ def _value(loader: _Loader, node: yaml.Node, path: KeyPath, document: Document) 
         return _scalar(loader, node)
     loader.flatten_mapping(node)
     own = [str(_scalar(loader, key)) for key in loader.own_keys[node]]
-    document.repeated += [(*path, key) for key in dict.fromkeys(own) if own.count(key) > 1]
+    document.repeated += [(*path, key) for key, count in Counter(own).items() if count > 1]
     result: dict[Any, Any] = {}
     for key_node, value_node in node.value:
         key = str(_scalar(loader, key_node))
@@ -124,19 +142,37 @@ class WrittenFloat(float):
 
 
 def _scalar(loader: _Loader, node: yaml.Node) -> Any:
+    tag = node.tag.rpartition(":")[2]
     try:
         value = loader.construct_object(node, deep=True)
-        match node.tag.rpartition(":")[2]:
-            case "int":
-                return WrittenInt.of(value, node.value)
-            case "float":
-                return WrittenFloat.of(value, node.value)
-            case _:
-                return value
-    except (ValueError, KeyError, AttributeError) as error:  # what PyYAML lets through of a tag that does not fit
-        raise yaml.MarkedYAMLError(
-            problem=f"is no {node.tag.rpartition(':')[2]}", problem_mark=node.start_mark
-        ) from error
+    except (ValueError, LookupError, AttributeError, TypeError) as error:  # what PyYAML lets through of a wrong tag
+        raise yaml.MarkedYAMLError(problem=f"is no {tag}", problem_mark=node.start_mark) from error
+    match tag:
+        case "int":
+            return WrittenInt.of(value, node.value)
+        case "float":
+            return WrittenFloat.of(value, node.value)
+        case "str":
+            return _sayable(value, node)
+        case "bool" | "null" | "value" | "merge":
+            return value
+    raise yaml.MarkedYAMLError(
+        problem=f"is tagged as {tag}, and a scenario has text, numbers, true, false and null",
+        problem_mark=node.start_mark,
+    )
+
+
+def _sayable(text: str, node: yaml.Node) -> str:
+    """Return a text that a program can be given: without NUL and halves of characters, which YAML can write."""
+    try:
+        if "\0" not in text:
+            text.encode()
+            return text
+    except UnicodeEncodeError:
+        pass
+    raise yaml.MarkedYAMLError(
+        problem="holds a character that no program can be given: NUL, or half of one", problem_mark=node.start_mark
+    )
 
 
 class Override(str):

@@ -11,6 +11,8 @@ from itertools import pairwise
 from typing import Any, Final
 
 from harness.core.outcome import Outcome
+from harness.core.records import Sample
+from harness.store.database import record_of
 from harness.store.folder import RunFolder
 
 _TIME: Final = "max(started, coalesce(exported, 0), coalesce(killed, 0), coalesce(exited, 0))"
@@ -279,6 +281,47 @@ def findings(folder: RunFolder) -> Findings:
     with folder.reading() as connection:
         iteration, kind, *rest = _columns(connection, query, (), 6)
         return Findings(iteration, tuple(Outcome(each) for each in kind), *rest)
+
+
+def first_hang(folder: RunFolder) -> int | None:
+    """Return the iteration that was first seen to hang; None where none was."""
+    query = "SELECT iteration FROM findings WHERE kind = ? ORDER BY at LIMIT 1"
+    with folder.reading() as connection:
+        hang = connection.execute(query, (str(Outcome.HANG),)).fetchone()
+        return hang[0] if hang else None
+
+
+def finding_counts(folder: RunFolder) -> dict[str, int]:
+    """Return how many findings there are of each kind."""
+    with folder.reading() as connection:
+        return dict(connection.execute("SELECT kind, count(*) FROM findings GROUP BY kind"))
+
+
+def last_sample(folder: RunFolder) -> Sample | None:
+    """Return how the daemon was at last; None where it was not measured."""
+    with folder.reading() as connection:
+        connection.row_factory = sqlite3.Row
+        row = connection.execute("SELECT * FROM samples ORDER BY rowid DESC LIMIT 1").fetchone()
+        return record_of(Sample, row) if row else None
+
+
+@dataclass(frozen=True)
+class DiskUse:
+    """What a run took of its disks while its first daemon lived."""
+
+    iterations: int
+    seconds: float
+    bytes: int
+
+
+def disk_use(folder: RunFolder) -> DiskUse | None:
+    """Return what a run took of its disks; None where fewer than two samples say what was free."""
+    builds = "SELECT count(*), max(exited) FROM iterations WHERE generation = 1"
+    query = "SELECT disk_free FROM samples WHERE disk_free IS NOT NULL AND at <= ? ORDER BY at"
+    with folder.reading() as connection:
+        count, seconds = _row(connection, builds)
+        free = [value for (value,) in connection.execute(query, [seconds or 0.0])]
+        return DiskUse(count, seconds, free[0] - free[-1]) if len(free) > 1 else None
 
 
 def lives(folder: RunFolder, threshold: float = 0.0) -> LifetimeTable:

@@ -138,7 +138,7 @@ def _written(value: object) -> object:
     return str(value) if isinstance(value, Enum) else value
 
 
-def _record(kind: type[R], row: sqlite3.Row) -> R:
+def record_of(kind: type[R], row: sqlite3.Row) -> R:
     """Return a row as its record; what an earlier version did not write has the record's default."""
     cls: type = kind
     there = set(row.keys())

@@ -4,25 +4,21 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import fields
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
+import yaml
+
+from harness.core.bounded_yaml import MOST_CHARACTERS, parse_yaml
 from harness.core.errors import StoreError
-from harness.core.outcome import Ending, ExitCode, Verdict
-from harness.core.records import (
-    FORMAT,
-    ActorTotals,
-    Answer,
-    Diagnosis,
-    FirstHang,
-    GraphState,
-    Leak,
-    Rate,
-    Summary,
-)
-from harness.store.database import _TABLES, Database, R, _complete, _record
+from harness.core.files import Damaged, read_json, read_text
+from harness.core.manifest import RunManifest
+from harness.core.records import FORMAT, Summary
+from harness.store.database import _TABLES, Database, R, _complete, record_of
+from harness.store.evidence import EvidenceFolder
 from harness.store.folders import Folder, new_folder
+
+V = TypeVar("V", RunManifest, Summary)
 
 _RESERVED: Final = "room-for-the-summary"
 _RESERVED_BYTES: Final = 2**20
@@ -36,34 +32,58 @@ class RunFolder(Folder):
         """Make a new folder for a run of `scenario`."""
         return cls(new_folder(results / scenario, "daemon", "findings"))
 
-    def summary(self) -> Summary | None:
-        """Return what the run came to; None where it has not ended, or died."""
-        if not (self.path / "summary.json").exists():
-            return None
-        try:
-            return self._summary(self.read_json("summary.json"))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise StoreError(self.path / "summary.json", f"is damaged: {type(error).__name__} {error}") from error
+    def manifest(self) -> RunManifest:
+        """Return what the run is: `run.json`.
 
-    def _summary(self, written: dict[str, Any]) -> Summary:
-        if written.get("format", 0) > FORMAT:
-            raise StoreError(self.path, f"was written by a newer version (format {written['format']}, known: {FORMAT})")
-        first = {key: FirstHang(**written[key]) if written[key] else None for key in ("first_hang", "first_stall")}
-        known = {field.name for field in fields(Summary)}
-        values = {key: value for key, value in written.items() if key in known} | first
-        values |= {
-            "rate": Rate(**written["rate"]),
-            "verdict": Verdict(written["verdict"]),
-            "ending": Ending(written["ending"]),
-            "exit_code": ExitCode(written["exit_code"]),
-            "aftermath": {name: Answer(**answer) for name, answer in written.get("aftermath", {}).items()},
-            "diagnosis": _diagnosis(written.get("diagnosis")),
-            "left_behind": tuple(written["left_behind"]),
-            "leak": Leak(**written["leak"]) if written.get("leak") else None,
-            "graph": _graph_state(written.get("graph")),
-            "actors": {name: ActorTotals(**totals) for name, totals in written.get("actors", {}).items()},
-        }
-        return Summary(**values)
+        Raises:
+            StoreError: it is damaged, or a newer version wrote it.
+        """
+        return self._versioned(self.path / "run.json", RunManifest)
+
+    def write_manifest(self, manifest: RunManifest) -> None:
+        """Write what the run is, in place of what stood there."""
+        self.write_json("run.json", manifest)
+
+    def summary(self) -> Summary | None:
+        """Return what the run came to; None where it has not ended, or died.
+
+        Raises:
+            StoreError: it is damaged, or a newer version wrote it.
+        """
+        file = self.path / "summary.json"
+        return self._versioned(file, Summary) if os.path.lexists(file) else None
+
+    def scenario(self) -> dict[str, Any]:
+        """Return the scenario as it is written in `scenario.yaml`; empty before that is written.
+
+        Raises:
+            StoreError: it is damaged.
+        """
+        file = self.path / "scenario.yaml"
+        if not os.path.lexists(file):
+            return {}
+        try:
+            content = parse_yaml(read_text(file, 4 * MOST_CHARACTERS))
+        except yaml.YAMLError as error:
+            raise Damaged(file, " ".join(str(error).split())) from error
+        if not isinstance(content, dict):
+            raise Damaged(file, "it holds no mapping")
+        return content
+
+    def evidence(self, iteration: int) -> EvidenceFolder:
+        """Return the folder of what was captured at a finding."""
+        return EvidenceFolder(self.path / "findings" / str(iteration))
+
+    def evidences(self) -> list[EvidenceFolder]:
+        """Return those that there are, in the order of their iterations."""
+        found = [path for path in self.path.glob("findings/*") if path.name.isdecimal() and path.is_dir()]
+        return [EvidenceFolder(path) for path in sorted(found, key=lambda path: int(path.name))]
+
+    def _versioned(self, file: Path, kind: type[V]) -> V:
+        content = read_json(file, kind)
+        if content.format > FORMAT:
+            raise StoreError(file, f"was written by a newer version (format {content.format}, known: {FORMAT})")
+        return content
 
     def reserve(self) -> None:
         """Set room aside for the run's last file, which is to be written also on a disk that has filled up."""
@@ -98,12 +118,14 @@ class RunFolder(Folder):
         """
         source = self.path / "run.db"
         try:
+            if not source.is_file():
+                raise StoreError(source, "cannot be read: there is no such file")
             with closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True)) as connection:
                 connection.execute("BEGIN")
                 for kind, table in _TABLES.items():
                     _complete(connection, kind, table)
                 yield connection
-        except (sqlite3.Error, IndexError, ValueError) as error:
+        except (sqlite3.Error, LookupError, ValueError, TypeError, ArithmeticError) as error:
             raise StoreError(source, f"cannot be read: {error}") from error
 
     def each(self, kind: type[R]) -> Iterator[R]:
@@ -111,19 +133,8 @@ class RunFolder(Folder):
         with self.reading() as connection:
             connection.row_factory = sqlite3.Row
             for row in connection.execute(f"SELECT * FROM {_TABLES[kind]} ORDER BY rowid"):  # noqa: S608 — our own names
-                yield _record(kind, row)
+                yield record_of(kind, row)
 
     def read(self, kind: type[R]) -> list[R]:
         """Return every record of a kind, in the order in which they were written."""
         return list(self.each(kind))
-
-
-def _graph_state(written: dict[str, Any] | None) -> GraphState | None:
-    return GraphState(**{**written, "faults": tuple(written["faults"])}) if written else None
-
-
-def _diagnosis(written: dict[str, Any] | None) -> Diagnosis | None:
-    if written is None:
-        return None
-    lists = {key: tuple(written[key]) for key in ("goroutines", "frames")}
-    return Diagnosis(**{**written, **lists})

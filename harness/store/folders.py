@@ -1,18 +1,17 @@
 """Folders that this project keeps: each made for one run, search or series, with a lock and JSON files of its own."""
 
 import fcntl
-import json
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from harness.core.errors import StoreError, UsageError
+from harness.core.files import read_json, write_json
 
 _LOCK_TRIES: Final = 5
 _LOCK_PAUSE: Final = 0.02
@@ -38,20 +37,15 @@ class Folder:
 
     def write_json(self, name: str, content: object) -> None:
         """Write `content` to the file `name`, whole or not at all."""
-        draft = self.path / f"{name}.draft"
-        try:
-            draft.write_text(json.dumps(content, indent=1, default=_plain, ensure_ascii=False) + "\n")
-            draft.replace(self.path / name)
-        except OSError as error:
-            raise StoreError(self.path / name, f"{error.strerror}") from error
+        write_json(self.path / name, content)
 
     def read_json(self, name: str) -> dict[str, Any]:
-        """Return the content of the file `name`."""
-        try:
-            content: dict[str, Any] = json.loads((self.path / name).read_text())
-        except (OSError, ValueError) as error:
-            raise StoreError(self.path / name, f"cannot be read: {error}") from error
-        return content
+        """Return the content of the file `name`.
+
+        Raises:
+            StoreError: it cannot be read, or is no JSON object.
+        """
+        return read_json(self.path / name, dict[str, Any])
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -127,7 +121,10 @@ class LeadsOut(StoreError):
 
 def lies_in(folder: Path, file: Path) -> bool:
     """Whether a file lies in a folder or below it, wherever links may lead."""
-    return file.resolve().is_relative_to(folder.resolve())
+    try:
+        return file.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError):  # links that lead in a circle lead nowhere
+        return False
 
 
 def require_no_way_out(folder: Path) -> None:
@@ -160,11 +157,3 @@ def the_one(name: str, mark: str, folders: Iterable[Path], refusal: Callable[[li
     if len(matching) != 1:
         raise refusal(matching)
     return matching[0]
-
-
-def _plain(value: object) -> object:
-    if hasattr(value, "__dataclass_fields__"):
-        return asdict(value)  # type: ignore[call-overload]
-    if isinstance(value, Mapping):
-        return dict(value)
-    return str(value)

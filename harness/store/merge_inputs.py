@@ -4,13 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import Any, Final
-
-import yaml
+from typing import Final
 
 from harness.analysis.judge import judge
 from harness.analysis.merge import Part
-from harness.core.errors import StoreError, UsageError
+from harness.core.errors import UsageError
+from harness.core.manifest import Addends
 from harness.core.outcome import Ending
 from harness.core.records import Action, Audit, Finding, Iteration, Summary
 from harness.scenario.dump import export_hang_of
@@ -96,18 +95,16 @@ def came_to(folder: RunFolder) -> Summary:
         return summary
     if not (folder.path / "run.db").exists():
         raise NothingRecorded(folder.path)
-    story, past, scenario = folder.read_json("run.json"), resume_point_of(folder), _scenario(folder)
-    daemon = story["daemon"] or {}
+    manifest, past, scenario = folder.manifest(), resume_point_of(folder), folder.scenario()
     return judge(
         folder.each(Iteration),
         folder.each(Finding),
         audits=folder.each(Audit),
         actions=folder.each(Action),
         threshold=export_hang_of(scenario),
-        scenario=scenario["name"],
-        daemon={"name": story["name"], "kind": daemon.get("kind"), "version": daemon.get("version")}
-        | {"toolchain": story["toolchain"]["spec"]},
-        seed=story["seed"],
+        scenario=str(scenario.get("name", "")),
+        daemon=manifest.subject,
+        seed=manifest.seed,
         ending=Ending.INFRA,
         detail="the harness was killed",
         seconds=past.seconds,
@@ -116,28 +113,18 @@ def came_to(folder: RunFolder) -> Summary:
 
 
 def _member(folder: RunFolder) -> Member:
-    story = folder.read_json("run.json")
-    daemon = story["daemon"] or {}
-    nature = {key: str(daemon.get(key) or "none") for key in ("kind", "version")}
-    nature = {f"daemon's {key}": value for key, value in nature.items()}
-    nature |= {f"{name}'s hash": binary["sha256"][:16] for name, binary in story["toolchain"]["binaries"].items()}
-    nature |= {key: value for key, value in _flat(_scenario(folder)) if key not in _MAY_DIFFER}
+    manifest = folder.manifest()
+    nature = {"daemon's kind": manifest.kind or "none", "daemon's version": manifest.version or "none"}
+    nature |= {f"{name}'s hash": value[:16] for name, value in manifest.toolchain.hashes.items()}
+    nature |= {key: value for key, value in _flat(folder.scenario()) if key not in _MAY_DIFFER}
+    of = manifest.merged or Addends((folder.name,), (manifest.seed,))
     return Member(
         folder.path,
-        frozenset(story.get("merged", {}).get("runs", [folder.name])),
-        frozenset(story.get("merged", {}).get("seeds", [story["seed"]])),
+        frozenset(of.runs),
+        frozenset(of.seeds),
         nature,
         came_to(folder),
     )
-
-
-def _scenario(folder: RunFolder) -> dict[str, Any]:
-    file = folder.path / "scenario.yaml"
-    try:
-        written: dict[str, Any] = yaml.safe_load(file.read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise StoreError(file, f"cannot be read: {error}") from error
-    return written
 
 
 def _flat(value: object, path: str = "") -> Iterator[tuple[str, str]]:

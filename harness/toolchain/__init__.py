@@ -1,6 +1,7 @@
 """Toolchains: the daemon binaries under test, wherever they come from."""
 
-from harness.toolchain.base import NEEDS, Binary, Source, Toolchain
+from harness.core.manifest import Binary
+from harness.toolchain.base import NEEDS, Source, Toolchain
 from harness.toolchain.cached import Cached, cached_toolchains, remove
 from harness.toolchain.programs import equip
 from harness.toolchain.table import SOURCES, resolve

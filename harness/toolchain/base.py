@@ -10,6 +10,7 @@ from typing import Final, Protocol
 import anyio.to_thread
 
 from harness.core.errors import CommandError, CommandMissing, CommandTimeout, SubjectError, UsageError
+from harness.core.manifest import Binary
 from harness.host.proc import run
 
 NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -46,15 +47,6 @@ class BinaryBroken(SubjectError):
 
     def __init__(self, path: Path, why: str) -> None:
         super().__init__(f"{path.name} does not start on this host: {why} (in {path.parent})")
-
-
-@dataclass(frozen=True)
-class Binary:
-    """One program that starts on this host: where it is, what it says it is, and its SHA-256 in hex."""
-
-    path: Path
-    version: str
-    sha256: str
 
 
 @dataclass(frozen=True)

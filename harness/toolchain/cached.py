@@ -15,8 +15,9 @@ import anyio.to_thread
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from harness.core.errors import InfraError, UnknownKind
+from harness.core.manifest import Binary
 from harness.host.cache import cache_folder
-from harness.toolchain.base import Binary, Toolchain, inspect, sha256_of, version_of
+from harness.toolchain.base import Toolchain, inspect, sha256_of, version_of
 
 _RECORD: Final = "toolchain.json"
 

@@ -22,7 +22,7 @@ from harness.store.folder import RunFolder
 from harness.store.folders import lies_in
 from harness.web.auth import LOOPBACK, TokenGuard
 from harness.web.headers import SANDBOX, Headers
-from harness.web.metrics import metrics_of
+from harness.web.metrics import Metrics
 from harness.web.pages import Pages
 from harness.web.runs import Runs, redactor_for
 from harness.web.view import Views
@@ -33,7 +33,7 @@ _YEAR: Final = 365 * 24 * 3600
 _REPORT: Final = Path("report.html")
 
 
-def make_app(results: Path, *, token: str | None, loopback: bool) -> Starlette:
+def make_app(results: Path, *, token: str | None, loopback: bool, host: str = LOOPBACK[0]) -> Starlette:
     """Return the application.
 
     Args:
@@ -41,11 +41,12 @@ def make_app(results: Path, *, token: str | None, loopback: bool) -> Starlette:
         token: what who looks must have; None lets everybody in who reaches it.
         loopback: whether it listens on the loopback alone; then it answers to names of the loopback alone, so that no
             page elsewhere can have its own name lead here.
+        host: where it listens, which is one of those names.
     """
     answers = _Answers(Runs(results))
     middleware = [Middleware(Headers)]
     if loopback:
-        middleware.append(Middleware(TrustedHostMiddleware, allowed_hosts=LOOPBACK, www_redirect=False))
+        middleware.append(Middleware(TrustedHostMiddleware, allowed_hosts=[*LOOPBACK, host], www_redirect=False))
     if token is not None:
         middleware.append(Middleware(TokenGuard, token=token))
     middleware.append(Middleware(GZipMiddleware, compresslevel=_GZIP_LEVEL))
@@ -69,7 +70,7 @@ class _Answers:
     """What each route answers; disk and database are read in threads."""
 
     def __init__(self, runs: Runs) -> None:
-        self._runs, self._views, self._pages = runs, Views(), Pages()
+        self._runs, self._views, self._pages, self._metrics = runs, Views(), Pages(), Metrics(runs)
 
     async def index(self, _: Request) -> Response:
         """The runs, newest first."""
@@ -104,7 +105,7 @@ class _Answers:
 
     async def metrics(self, _: Request) -> Response:
         """The runs of now as Prometheus metrics."""
-        return Response(await run_sync(metrics_of, self._runs), media_type=CONTENT_TYPE_LATEST)
+        return Response(await run_sync(self._metrics.text), media_type=CONTENT_TYPE_LATEST)
 
     async def bokeh(self, _: Request) -> Response:
         """Bokeh's own script, of the package that is installed."""

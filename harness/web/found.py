@@ -3,11 +3,11 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from harness.buildkit.diagnosis import diagnose_finding
 from harness.core.records import Diagnosis, Finding
 from harness.report.account import evidence_of
 from harness.report.words import finding_line
 from harness.store.folder import RunFolder
+from harness.store.salvage import Salvage
 
 
 class FindingView:
@@ -38,14 +38,17 @@ def plain(diagnosis: Diagnosis | None, clean: Callable[[str], str]) -> dict[str,
 def _whole(
     folder: RunFolder, finding: Finding, daemon: Mapping[str, Any], clean: Callable[[str], str]
 ) -> dict[str, Any]:
-    evidence = evidence_of(folder, finding, clean)
+    salvage = Salvage()
+    evidence = evidence_of(folder, finding, clean, salvage)
+    diagnosis = salvage(lambda: folder.evidence(finding.iteration).diagnosis(daemon), None)
+    damaged = {"damaged": clean("; ".join(salvage.problems))} if salvage.problems else {}
     return {
         "line": evidence.line,
         "whole": True,
-        "diagnosis": plain(diagnose_finding(folder.path / "findings" / str(finding.iteration), daemon), clean),
+        "diagnosis": plain(diagnosis, clean),
         "steps": evidence.steps,
         "captured": evidence.captured,
-        "missing": evidence.missing,
+        "missing": evidence.missing | damaged,
         "files": evidence.files,
         "goroutines": evidence.goroutines,
         "buckets": evidence.buckets,

@@ -1,6 +1,8 @@
 """The runs as Prometheus metrics: those that go on, and those of the last day; older ones would only be labels."""
 
+import time
 from collections.abc import Iterable, Iterator, Mapping
+from threading import Lock
 from typing import Final
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -17,6 +19,8 @@ from harness.web.runs import Runs, last_record, standing
 _Family = GaugeMetricFamily | CounterMetricFamily
 _RECENT: Final = 24 * 3600.0
 _RUN: Final = ("scenario", "run")
+_SHARE: Final = 10
+"""The runs are read again after so many times as long as the last reading took."""
 _SAMPLED: Final = (
     ("goroutines", "goroutines", "Goroutines of the daemon."),
     ("rss", "memory_bytes", "Resident bytes of the daemon's processes."),
@@ -34,6 +38,25 @@ def metrics_of(runs: Runs) -> bytes:
     registry = CollectorRegistry()
     registry.register(_Collector(runs))
     return generate_latest(registry)
+
+
+class Metrics:
+    """The metrics as of a moment ago: many who ask at once share one answer, for which the runs are read once."""
+
+    def __init__(self, runs: Runs) -> None:
+        self._runs = runs
+        self._lock = Lock()
+        self._text = b""
+        self._not_before = 0.0
+
+    def text(self) -> bytes:
+        """Return them in Prometheus's text format; reading the runs takes a tenth of one core at most."""
+        with self._lock:
+            began = time.monotonic()
+            if began >= self._not_before:
+                self._text = metrics_of(self._runs)
+                self._not_before = time.monotonic() + _SHARE * (time.monotonic() - began)
+            return self._text
 
 
 class _Collector(Collector):
@@ -75,24 +98,22 @@ class _Collector(Collector):
 def _add(families: dict[str, _Family], folder: RunFolder, age: float) -> None:
     """Add a run's figures, all or none."""
     run = (folder.path.parent.name, folder.name)
-    is_locked = standing(folder).state == "goes on"
+    stands = standing(folder)
+    if stands.state is None:
+        raise StoreError(folder.path, stands.because)
     found: dict[str, int] = {}
     last = None
     counts: Mapping[Outcome, int] = {}
     if (folder.path / "run.db").exists():
         counts = aggregate.outcomes(folder).counts
-        columns = ", ".join(column for column, _, _ in _SAMPLED)
-        with folder.reading() as connection:
-            found = dict(connection.execute("SELECT kind, count(*) FROM findings GROUP BY kind"))
-            query = f"SELECT {columns} FROM samples ORDER BY rowid DESC LIMIT 1"  # noqa: S608 — our own names
-            last = connection.execute(query).fetchone()
-    families["state"].add_metric(run, float(is_locked))
+        found, last = aggregate.finding_counts(folder), aggregate.last_sample(folder)
+    families["state"].add_metric(run, float(stands.state == "goes on"))
     if age < float("inf"):
         families["age"].add_metric(run, age)
     for outcome, count in counts.items():
         families["iterations"].add_metric((*run, str(outcome)), count)
     for kind, count in found.items():
         families["findings"].add_metric((*run, kind), count)
-    for (column, _, _), value in zip(_SAMPLED, last or (), strict=bool(last)):
-        if value is not None:
+    for column, _, _ in _SAMPLED if last else ():
+        if (value := getattr(last, column)) is not None:
             families[column].add_metric(run, value)

@@ -10,11 +10,9 @@ from bokeh.embed import json_item
 from bokeh.layouts import column
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from harness.core.errors import StoreError
 from harness.core.outcome import Outcome
 from harness.report.charts.columns import COLOURS, no_columns
 from harness.report.charts.figures import Charts
-from harness.report.redact import redact
 from harness.store.folder import RunFolder
 from harness.web.runs import ListedRun, standing
 
@@ -50,16 +48,12 @@ class Pages:
 
     def run(self, folder: RunFolder) -> str:
         """Return the page of a run, with its verdict and without its figures."""
-        try:
-            stands = standing(folder)
-            verdict, because = stands.verdict, stands.because
-        except StoreError as error:
-            verdict, because = "DAMAGED", redact(str(error))
+        stands = standing(folder)
         return self._environment.get_template("templates/run.html").render(
             scenario=folder.path.parent.name,
             name=folder.name,
-            verdict=verdict,
-            because=because,
+            verdict=stands.verdict,
+            because=stands.because,
             report=(folder.path / "report.html").exists(),
             charts=self._charts,
         )

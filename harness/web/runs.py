@@ -1,24 +1,24 @@
 """The runs below a results folder, as they stand: also those that go on, died, or cannot be read."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from harness.core.errors import StoreError
-from harness.core.outcome import Outcome
+from harness.core.manifest import RunManifest
 from harness.core.records import Summary
 from harness.report.door import redactor_of
 from harness.report.redact import Redactor, redact
 from harness.report.words import headline
 from harness.store import aggregate
 from harness.store.folder import RunFolder
+from harness.store.salvage import Salvage
 
 State = Literal["ended", "goes on", "died"]
-_STORY: Final = ("pid", "started", "seed", "argv", "toolchain", "daemon")
-"""What is asked of `run.json`."""
+DAMAGED: Final = "DAMAGED"
 _KEPT: Final = 1000
 """Runs of which it is kept in memory what is secret in them."""
 
@@ -27,10 +27,11 @@ _KEPT: Final = 1000
 class Standing:
     """How a run stands."""
 
-    state: State
+    state: State | None
+    """None where a file is damaged, so that nobody can tell."""
     verdict: str
     because: str
-    story: Mapping[str, Any]
+    manifest: RunManifest | None
     summary: Summary | None
 
 
@@ -71,21 +72,18 @@ class Runs:
 
 
 def standing(folder: RunFolder) -> Standing:
-    """Return how a run stands.
-
-    Raises:
-        StoreError: its files are damaged.
-    """
-    redactor = redactor_for(folder)
-    story, summary = redactor.tree(folder.read_json("run.json")), redactor.tree(folder.summary())
-    lacking = [name for name in _STORY if name not in story]
-    if lacking:
-        raise StoreError(folder.path / "run.json", f"is damaged: it lacks {', '.join(lacking)}")
-    verdict, because = headline(folder, summary, story)
+    """Return how a run stands; of one that is damaged, what is wrong, and what can be read."""
+    salvage = Salvage()
+    redactor = salvage(lambda: redactor_for(folder), Redactor())
+    manifest = redactor.tree(salvage(folder.manifest, None))
+    summary = redactor.tree(salvage(folder.summary, None))
+    if manifest is None or salvage.problems:
+        return Standing(None, DAMAGED, redactor.clean("; ".join(salvage.problems)), manifest, summary)
+    verdict, because = headline(folder, summary, manifest)
     because = redactor.clean(because)
     if summary:
-        return Standing("ended", verdict, because, story, summary)
-    return Standing("goes on" if folder.is_locked else "died", verdict, because, story, None)
+        return Standing("ended", verdict, because, manifest, summary)
+    return Standing("goes on" if folder.is_locked else "died", verdict, because, manifest, None)
 
 
 def redactor_for(folder: RunFolder) -> Redactor:
@@ -117,18 +115,10 @@ def _listed(folder: RunFolder) -> ListedRun:
         if summary:
             iterations, hang = summary.iterations, summary.first_hang.iteration if summary.first_hang else None
         elif (folder.path / "run.db").exists():
-            iterations, hang = _so_far(folder)
+            iterations, hang = aggregate.iterations(folder), aggregate.first_hang(folder)
         else:
             iterations, hang = 0, None
     except StoreError as error:
-        return ListedRun(scenario, folder.name, "", None, "DAMAGED", redact(str(error)), None, None)
-    started = str(stands.story["started"])
+        return ListedRun(scenario, folder.name, "", None, DAMAGED, redact(str(error)), None, None)
+    started = stands.manifest.started if stands.manifest else ""
     return ListedRun(scenario, folder.name, started, stands.state, stands.verdict, stands.because, iterations, hang)
-
-
-def _so_far(folder: RunFolder) -> tuple[int, int | None]:
-    """Return how many iterations are over, and the first that hung."""
-    with folder.reading() as connection:
-        query = "SELECT iteration FROM findings WHERE kind = ? ORDER BY at LIMIT 1"
-        hang = connection.execute(query, (str(Outcome.HANG),)).fetchone()
-    return aggregate.iterations(folder), hang[0] if hang else None

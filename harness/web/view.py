@@ -15,10 +15,11 @@ from harness.core.errors import StoreError
 from harness.core.outcome import Outcome
 from harness.core.records import Finding
 from harness.report.charts.columns import columns_of, no_columns, shades
-from harness.report.redact import redact
+from harness.report.redact import Redactor, redact
 from harness.report.words import facts, facts_so_far, finding_line, leak_line
 from harness.store import aggregate
 from harness.store.folder import RunFolder
+from harness.store.salvage import Salvage
 from harness.web.found import FindingView, plain
 from harness.web.runs import Standing, redactor_for, standing
 
@@ -77,13 +78,10 @@ class Views:
 
 def view_of(folder: RunFolder, found: FindingView) -> dict[str, Any]:
     """Return a run's data; of one that is damaged, what is wrong with it."""
+    stands = standing(folder)
+    told = _told(stands.verdict, stands.because, stands.state or "damaged")
     try:
-        stands = standing(folder)
-    except StoreError as error:
-        return _told("DAMAGED", redact(str(error)), "damaged")
-    told = _told(stands.verdict, stands.because, stands.state)
-    try:
-        clean = redactor_for(folder).clean
+        clean = Salvage()(lambda: redactor_for(folder), Redactor()).clean
         told["diagnosis"] = plain(stands.summary.diagnosis if stands.summary else None, clean)
         if (folder.path / "run.db").exists():
             told |= _recorded(folder, stands, found, clean)
@@ -116,18 +114,23 @@ def _told(verdict: str, because: str, state: str) -> dict[str, Any]:
 
 
 def _recorded(folder: RunFolder, stands: Standing, found: FindingView, clean: Callable[[str], str]) -> dict[str, Any]:
-    summary, story = stands.summary, stands.story
+    summary, manifest = stands.summary, stands.manifest
     tails = aggregate.tails(folder)
     columns = columns_of(folder, tails=tails)
-    lines = facts(folder, summary, story) if summary else facts_so_far(folder, story, tails)
+    lines = {}
+    if summary:
+        lines = facts(folder, summary, manifest)
+    elif manifest:
+        lines = facts_so_far(folder, manifest, tails)
     first = list(islice(folder.each(Finding), _LINES))
-    daemon = story["daemon"] or {}
     return {
         "facts": {name: clean(value) for name, value in lines.items()},
         "outcomes": {name: count for name in map(str, Outcome) if (count := sum(columns["outcomes"][name]))},
         "leak": leak_line(summary.leak) if summary and summary.leak else "",
         "shades": shades(columns["acts"]),
-        "findings": [found.told(folder, finding, daemon, clean) for finding in first[:_TOLD_WHOLE]],
+        "findings": [
+            found.told(folder, finding, manifest.subject if manifest else {}, clean) for finding in first[:_TOLD_WHOLE]
+        ],
         "more": [clean(finding_line(finding)) for finding in first[_TOLD_WHOLE:]],
         "untold": max(0, len(columns["findings"]["at"]) - _LINES),
         "columns": columns,

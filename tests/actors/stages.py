@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from harness.actors.base import ActorEnv, Disturbance, Effect
-from harness.daemons.base import DaemonFacts
+from harness.core.manifest import DaemonFacts
 from harness.daemons.dockerd import DockerClient
 from harness.daemons.host import HostDaemon
 from harness.host.attended_clock import AttendedClock

@@ -1,12 +1,12 @@
 """A run of a million iterations, written by SQL alone: as large as a run that lasts for months, in a minute."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from harness.analysis.judge import judge
 from harness.analysis.rates import rate
+from harness.core.manifest import DaemonFacts, HostFacts, Programs, RunManifest
 from harness.core.outcome import Ending, Outcome, Phase
 from harness.core.records import FORMAT, Audit, Finding, GoroutineGroup, Iteration
 from harness.store import aggregate
@@ -76,7 +76,7 @@ def write_million(results: Path, count: int = ITERATIONS) -> RunFolder:
         ]
         for audit in audits:
             database.add(audit)
-    folder.write_json("run.json", _story())
+    folder.write_manifest(_manifest())
     (folder.path / "scenario.yaml").write_text("name: million\n")
     summary = judge(
         [Iteration(1, "ci", {}, Outcome.OK, 0.0, 0.1, 0.2, 0.3, 0.31, None, 0)],
@@ -103,24 +103,15 @@ def write_million(results: Path, count: int = ITERATIONS) -> RunFolder:
     return folder
 
 
-def _story() -> Mapping[str, Any]:
-    return {
-        "format": FORMAT,
-        "harness": "0.1.0",
-        "argv": ["repro", "run", "million.yaml"],
-        "pid": 1,
-        "started": "2026-01-01T00:00:00+00:00",
-        "seed": 7,
-        "toolchain": {"spec": "path:/opt/buildkit", "binaries": {}},
-        "daemon": {"kind": "buildkitd", "version": "v0.23.2", "details": {}},
-        "registry": "",
-        "host": {
-            "system": "Linux",
-            "kernel": "6.1",
-            "architecture": "x86_64",
-            "cores": 2,
-            "memory_bytes": 2**33,
-            "cgroup": 2,
-            "filesystem": "ext4",
-        },
-    }
+def _manifest() -> RunManifest:
+    return RunManifest(
+        format=FORMAT,
+        harness="0.1.0",
+        argv=("repro", "run", "million.yaml"),
+        pid=1,
+        started="2026-01-01T00:00:00+00:00",
+        seed=7,
+        toolchain=Programs("path:/opt/buildkit"),
+        daemon=DaemonFacts("buildkitd", "v0.23.2", "path:/opt/buildkit", "unix:///run/b", private=True),
+        host=HostFacts(kernel="6.1", architecture="x86_64", system="Linux", cores=2, memory_bytes=2**33, cgroup=2),
+    )

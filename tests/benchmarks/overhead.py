@@ -61,20 +61,22 @@ def throughput(folder: Path, spec: str) -> None:
     """Compare throughput on one kept daemon, and print a line a round and the medians."""
     repro(folder, PROJECT / "scenarios" / "control-clean.yaml", "--daemon", spec, "--keep")
     try:
-        story = find_run("last", folder / "results").read_json("run.json")
-        binaries = story["toolchain"]["binaries"]
+        manifest = find_run("last", folder / "results").read_json("run.json")
+        binaries = manifest["toolchain"]["binaries"]
         plugins = folder / "docker" / "cli-plugins"
         plugins.mkdir(parents=True)
         (plugins / "docker-buildx").symlink_to(binaries["docker-buildx"]["path"])
         environment = {
             "PATH": f"{Path(binaries['docker']['path']).parent}:{os.environ['PATH']}",
-            "DOCKER_HOST": story["daemon"]["address"],
+            "DOCKER_HOST": manifest["daemon"]["address"],
             "DOCKER_CONFIG": str(plugins.parent),
         }
         context = folder / "context"
         shutil.copytree(PROJECT / "dockerfiles" / "diamond", context)
         lay_base(context, "busybox", anyio.run(static_busybox))
-        print(f"dockerd {story['daemon']['version']}, {os.cpu_count()} cores, {LINES} lines, {BUILDS} builds a round")
+        print(
+            f"dockerd {manifest['daemon']['version']}, {os.cpu_count()} cores, {LINES} lines, {BUILDS} builds a round"
+        )
         rounds = []
         for number in range(ROUNDS + WARM_UP):
             bare = bare_loop(context, environment, number)

@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from harness.client.activity import Activity, Look, Work, look_at
-from harness.daemons.base import DaemonFacts
+from harness.core.manifest import DaemonFacts
 from tests.support.eventually import eventually
 
 RUN, COPY, OTHER = "[2/2] RUN echo 1 && sleep 185", "[1/2] COPY big /", "[2/2] RUN make"

@@ -7,7 +7,8 @@ from unittest.mock import Mock
 
 import pytest
 
-from harness.daemons.base import BuildRequest, DaemonFacts, PruneRequest
+from harness.core.manifest import DaemonFacts
+from harness.daemons.base import BuildRequest, PruneRequest
 from harness.daemons.buildkitd import Buildkitd, NotToml, _configuration, _toml
 from harness.daemons.dockerd import DockerClient
 from harness.daemons.dockerd import _configuration as dockerd_configuration

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from harness.daemons.base import BuildRequest, DaemonFacts, PruneRequest, Slot
+from harness.core.manifest import DaemonFacts
+from harness.daemons.base import BuildRequest, PruneRequest, Slot
 from harness.daemons.buildkitd import Buildkitd
 from harness.daemons.buildx import Buildx, client_environment
 from harness.daemons.control import Control

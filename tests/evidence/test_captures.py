@@ -15,7 +15,8 @@ import pytest
 
 from harness.client.watched_build import Watch
 from harness.core.errors import CaptureError
-from harness.daemons.base import BuildRecords, BuildRequest, DaemonFacts
+from harness.core.manifest import DaemonFacts
+from harness.daemons.base import BuildRecords, BuildRequest
 from harness.evidence.base import Capture
 from harness.evidence.beside import Beside
 from harness.evidence.client import ClientDump

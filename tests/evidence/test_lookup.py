@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from harness.core.errors import CaptureError
-from harness.daemons.base import DaemonFacts
+from harness.core.manifest import DaemonFacts
 from harness.evidence.lookup import LookedFor, Lookup, calls, lookups_in, read_lookups
 
 pytestmark = pytest.mark.anyio

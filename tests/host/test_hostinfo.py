@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +14,8 @@ import psutil
 import pytest
 
 from harness.core.errors import InfraError, UsageError
+from harness.core.files import typed
+from harness.core.manifest import HostFacts
 from harness.host import hostinfo
 from harness.host.hostinfo import (
     DISK_FLOOR,
@@ -105,12 +108,12 @@ def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_recorded(tmp_path: Path) -> None:
     """What run.json records is this host's, complete, and plain JSON."""
     facts = describe(tmp_path)
-    assert json.loads(json.dumps(facts)) == facts
-    assert facts["kernel"] == os.uname().release
-    assert facts["cores"] == os.cpu_count()
-    assert facts["memory_bytes"] == os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    assert facts["cgroup"] in {1, 2}
-    assert all(facts[key] for key in ("architecture", "disk_free_bytes", "filesystem", "python"))
+    assert typed(json.loads(json.dumps(asdict(facts))), HostFacts) == facts
+    assert facts.kernel == os.uname().release
+    assert facts.cores == os.cpu_count()
+    assert facts.memory_bytes == os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    assert facts.cgroup in {1, 2}
+    assert all((facts.architecture, facts.disk_free_bytes, facts.filesystem, facts.python))
 
 
 def test_the_file_system_of_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,9 +122,9 @@ def test_the_file_system_of_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyP
     parts = [SimpleNamespace(mountpoint=point, fstype=kind) for point, kind in points.items()]
     monkeypatch.setattr(psutil, "disk_partitions", lambda **_: parts)
     (tmp_path / "a" / "bc").mkdir(parents=True)
-    assert describe(tmp_path / "a" / "bc")["filesystem"] == "btrfs"
-    assert describe(tmp_path)["filesystem"] == "xfs"
-    assert describe(Path("/"))["filesystem"] == "ext4"
+    assert describe(tmp_path / "a" / "bc").filesystem == "btrfs"
+    assert describe(tmp_path).filesystem == "xfs"
+    assert describe(Path("/")).filesystem == "ext4"
 
 
 @pytest.mark.parametrize(

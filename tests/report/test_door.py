@@ -1,6 +1,7 @@
 """What a run knows to be secret is known wherever it says so; what of a file may leave depends on what it is."""
 
 import gzip
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from harness.core.errors import StoreError
 from harness.report.door import Withheld, content_of, redactor_of, scenario_of
 from harness.report.redact import REDACTED, Redactor
 from harness.store.folder import RunFolder
-from tests.web.runs import STORY, ended
+from tests.web.runs import MANIFEST, ended
 
 WORD = "hunter2Zq"
 
@@ -48,7 +49,7 @@ def test_a_scenario_tells(run: RunFolder, part: dict[str, object], value: str) -
 @pytest.mark.parametrize("word", ["actors.ci.args.NPM_TOKEN=two words", "daemon.config.x=https://me:two words@h"])
 def test_a_command_line_tells(run: RunFolder, word: str) -> None:
     """What was set on the command line is known."""
-    run.write_json("run.json", STORY | {"argv": ["repro", "run", "s.yaml", "--set", word]})
+    run.write_manifest(replace(MANIFEST, argv=("repro", "run", "s.yaml", "--set", word)))
     assert knows(run, "two words") is ("=two" in word)
 
 

@@ -10,9 +10,10 @@ import pytest
 
 from harness.buildkit.goroutines.parse import goroutines
 from harness.core.errors import CaptureError
+from harness.core.manifest import DaemonFacts
 from harness.core.outcome import Outcome
 from harness.core.records import Audit, Finding, GoroutineGroup, Iteration
-from harness.daemons.base import BuildRecords, BuildRequest, DaemonFacts, PruneRequest, RunningBuild
+from harness.daemons.base import BuildRecords, BuildRequest, PruneRequest, RunningBuild
 from harness.host.proc import Command
 from harness.run.audit import Auditor, grouped
 from tests.buildkit.test_bbolt import REAL

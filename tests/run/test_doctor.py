@@ -8,13 +8,14 @@ import anyio
 import pytest
 
 from harness.cli.commands.doctor import doctor as command
+from harness.core.manifest import Binary
 from harness.host import hostinfo
 from harness.host.ledger import Ledger
 from harness.host.owner import host
 from harness.host.proc import Identity
 from harness.run.doctor import Check, examine
 from harness.toolchain.auto import NothingServes
-from harness.toolchain.base import Binary, Toolchain
+from harness.toolchain.base import Toolchain
 from harness.toolchain.base_image import NoStaticBusybox
 
 pytestmark = pytest.mark.usefixtures("cache")

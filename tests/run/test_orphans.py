@@ -7,9 +7,10 @@ import pytest
 
 from harness.cli.display.totals import Totals
 from harness.core.errors import CaptureError
+from harness.core.manifest import DaemonFacts
 from harness.core.outcome import Ending, Outcome, Phase, Verdict
 from harness.core.records import Audit, Finding, Iteration
-from harness.daemons.base import BuildRequest, DaemonFacts, PruneRequest, RunningBuild
+from harness.daemons.base import BuildRequest, PruneRequest, RunningBuild
 from harness.host.attended_clock import AttendedClock
 from harness.host.proc import Command
 from harness.run.orphans import Orphan, Orphans

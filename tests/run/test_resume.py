@@ -164,9 +164,9 @@ def test_other_binaries_are_refused(tmp_path: Path) -> None:
     scenario = write_scenario(tmp_path, stop={"iterations": 5})
     _, _, folder = run(scenario)
     (folder.path / "summary.json").unlink()
-    story = folder.read_json("run.json")
-    story["toolchain"]["binaries"]["buildkitd"] = {"path": "/x/buildkitd", "version": "v1", "sha256": "0" * 64}
-    folder.write_json("run.json", story)
+    manifest = folder.read_json("run.json")
+    manifest["toolchain"]["binaries"]["buildkitd"] = {"path": "/x/buildkitd", "version": "v1", "sha256": "0" * 64}
+    folder.write_json("run.json", manifest)
     refused = resume(scenario)
     assert refused.returncode == 129
     assert "began with other binaries than toolchain 'stub' has now (buildkitd)" in refused.stderr

@@ -260,7 +260,9 @@ def test_a_damaged_summary(tmp_path: Path, written: str) -> None:
     """A summary that is JSON and no summary is an error that names the file, and no crash."""
     folder = RunFolder.create(tmp_path, "s")
     (folder.path / "summary.json").write_text(written)
-    with pytest.raises(StoreError, match=r"summary\.json: is damaged: \w+Error "):
+    with pytest.raises(
+        StoreError, match=r"summary\.json: is damaged: (format|rate|verdict|first_hang|seconds|the whole)"
+    ):
         folder.summary()
 
 
@@ -388,10 +390,10 @@ def test_a_record_that_cannot_be_written(tmp_path: Path) -> None:
 def test_a_broken_json_file(tmp_path: Path) -> None:
     """A file of the run that is absent or no JSON is an error that names it."""
     folder = RunFolder.create(tmp_path, "s")
-    with pytest.raises(StoreError, match=r"run\.json: cannot be read"):
+    with pytest.raises(StoreError, match=r"run\.json: cannot be read: No such file"):
         folder.read_json("run.json")
     (folder.path / "run.json").write_text('{"half": ')
-    with pytest.raises(StoreError, match=r"run\.json: cannot be read"):
+    with pytest.raises(StoreError, match=r"run\.json: is damaged: EOF"):
         folder.read_json("run.json")
 
 
@@ -400,14 +402,14 @@ def test_a_file_is_written_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     folder = RunFolder.create(tmp_path, "s")
     folder.write_json("run.json", {"seed": 1})
 
-    def fail(path: Path, text: str) -> int:
-        with path.open("w") as file:
+    def fail(path: Path, text: bytes) -> int:
+        with path.open("wb") as file:
             file.write(text[:3])
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "write_text", fail)
-        with pytest.raises(StoreError, match=r"run\.json: No space left on device"):
+        patch.setattr(Path, "write_bytes", fail)
+        with pytest.raises(StoreError, match=r"run\.json: cannot be written: No space left on device"):
             folder.write_json("run.json", {"seed": 2})
     assert folder.read_json("run.json") == {"seed": 1}
 

@@ -79,16 +79,16 @@ def pair(tmp_path: Path) -> tuple[RunFolder, RunFolder]:
     _, _, folder = run(write_scenario(tmp_path), "--iterations", "2", "--seed", "1")
     other = RunFolder(tmp_path / "elsewhere" / "20261124T180013Z-b371")
     shutil.copytree(folder.path, other.path)
-    change_story(other, lambda story: story.update(seed=2))
+    change_manifest(other, lambda manifest: manifest.update(seed=2))
     change_scenario(other, lambda scenario: scenario["stop"].update(iterations=9))
     return folder, other
 
 
-def change_story(folder: RunFolder, change: Callable[[dict[str, Any]], None]) -> None:
+def change_manifest(folder: RunFolder, change: Callable[[dict[str, Any]], None]) -> None:
     """Change what `run.json` says."""
-    story = folder.read_json("run.json")
-    change(story)
-    folder.write_json("run.json", story)
+    manifest = folder.read_json("run.json")
+    change(manifest)
+    folder.write_json("run.json", manifest)
 
 
 def change_scenario(folder: RunFolder, change: Callable[[dict[str, Any]], None]) -> None:
@@ -109,13 +109,13 @@ def test_what_belongs_together_and_what_does_not(pair: tuple[RunFolder, RunFolde
     is told at once.
     """
     one, other = pair
-    change_story(one, lambda story: story.update(toolchain=binaries("a" * 64)))
-    change_story(other, lambda story: story.update(toolchain=binaries("a" * 64) | {"spec": "path:/y"}))
+    change_manifest(one, lambda manifest: manifest.update(toolchain=binaries("a" * 64)))
+    change_manifest(other, lambda manifest: manifest.update(toolchain=binaries("a" * 64) | {"spec": "path:/y"}))
     change_scenario(other, lambda scenario: scenario["daemon"].update(toolchain="path:/y"))
     change_scenario(other, lambda scenario: scenario["actors"][0].update(dockerfile="/elsewhere/dockerfiles/one"))
     assert [member.summary.rate.trials for member in read_members([one, other])] == [2, 2]
-    change_story(other, lambda story: story.update(toolchain=binaries("b" * 64)))
-    change_story(other, lambda story: story["daemon"].update(version="v0.25.1"))
+    change_manifest(other, lambda manifest: manifest.update(toolchain=binaries("b" * 64)))
+    change_manifest(other, lambda manifest: manifest["daemon"].update(version="v0.25.1"))
     change_scenario(other, lambda scenario: scenario["actors"][0].update(parallel=4))
     change_scenario(other, lambda scenario: scenario["stop"].update(on=["hang", "stall"]))
     with pytest.raises(NotTogether) as refused:
@@ -135,7 +135,7 @@ def test_what_belongs_together_and_what_does_not(pair: tuple[RunFolder, RunFolde
 def test_what_would_count_twice(pair: tuple[RunFolder, RunFolder]) -> None:
     """Of one seed there is one plan, so a run with the same is refused, under whatever name."""
     one, other = pair
-    change_story(other, lambda story: story.update(seed=1))
+    change_manifest(other, lambda manifest: manifest.update(seed=1))
     with pytest.raises(SameRun, match=r"played the same plan \(seed 1\)"):
         read_members([one, other])
 

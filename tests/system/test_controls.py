@@ -44,9 +44,9 @@ def test_quiet_dockerd_is_clean(repro: Repro, toolchain: str) -> None:
     assert code == 0, output
     assert repro.summary.verdict is Verdict.CLEAN
     assert "infra" not in repro.summary.outcomes
-    story = repro.folder.read_json("run.json")
-    assert story["daemon"]["version"][:2] in {"26", "28"}
-    assert all(len(binary["sha256"]) == 64 for binary in story["toolchain"]["binaries"].values())
+    manifest = repro.folder.read_json("run.json")
+    assert manifest["daemon"]["version"][:2] in {"26", "28"}
+    assert all(len(binary["sha256"]) == 64 for binary in manifest["toolchain"]["binaries"].values())
     assert not left_of(repro.folder.name)
 
 

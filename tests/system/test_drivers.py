@@ -93,10 +93,10 @@ def test_quiet_remote_is_clean(repro: Repro) -> None:
     code, output = repro("run", str(SCENARIOS / "control-clean.yaml"), *words)
     assert code == 0, output
     assert repro.summary.verdict is Verdict.CLEAN
-    story = repro.folder.read_json("run.json")
-    assert story["daemon"]["kind"] == "buildkitd"
-    assert story["daemon"]["details"]["driver"] == "remote"
-    assert "docker-buildx" in story["toolchain"]["binaries"]
+    manifest = repro.folder.read_json("run.json")
+    assert manifest["daemon"]["kind"] == "buildkitd"
+    assert manifest["daemon"]["details"]["driver"] == "remote"
+    assert "docker-buildx" in manifest["toolchain"]["binaries"]
     assert not left_of(repro.folder.name)
 
 

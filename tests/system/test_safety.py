@@ -98,13 +98,13 @@ def own_docker(repro: Repro) -> dict[str, str]:
     """An environment in which a dockerd of ours plays the host's own."""
     code, output = repro("run", str(SCENARIOS / "control-clean.yaml"), "--daemon", TOOLCHAIN, "--keep")
     assert code == 0, output
-    story = repro.folder.read_json("run.json")
-    binaries = story["toolchain"]["binaries"]
+    manifest = repro.folder.read_json("run.json")
+    binaries = manifest["toolchain"]["binaries"]
     config = repro.results / "docker-config" / "cli-plugins"
     config.mkdir(parents=True)
     (config / "docker-buildx").symlink_to(binaries["docker-buildx"]["path"])
     path = f"{Path(binaries['docker']['path']).parent}:{os.environ['PATH']}"
-    return {"PATH": path, "DOCKER_HOST": story["daemon"]["address"], "DOCKER_CONFIG": str(config.parent)}
+    return {"PATH": path, "DOCKER_HOST": manifest["daemon"]["address"], "DOCKER_CONFIG": str(config.parent)}
 
 
 def test_hosts_daemon_is_loaded_and_left_alone(repro: Repro, own_docker: dict[str, str], tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.toolchain.base import NEEDS, Binary, BinaryBroken, Toolchain, ToolchainIncomplete, inspect, version_of
+from harness.core.manifest import Binary
+from harness.toolchain.base import NEEDS, BinaryBroken, Toolchain, ToolchainIncomplete, inspect, version_of
 
 pytestmark = pytest.mark.anyio
 

@@ -12,8 +12,10 @@ from harness.web.app import make_app
 class Client:
     """Keeps its cookies, and follows no redirect."""
 
-    def __init__(self, results: Path, token: str | None = None, *, loopback: bool = True) -> None:
-        self._app = make_app(results, token=token, loopback=loopback)
+    def __init__(
+        self, results: Path, token: str | None = None, *, loopback: bool = True, host: str = "127.0.0.1"
+    ) -> None:
+        self._app = make_app(results, token=token, loopback=loopback, host=host)
         self._cookies = httpx.Cookies()
 
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:

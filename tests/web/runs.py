@@ -5,23 +5,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from harness.analysis.judge import judge
+from harness.core.manifest import DaemonFacts, Programs, RunManifest
 from harness.core.outcome import Ending, Outcome, Phase
 from harness.core.records import FORMAT, Action, Audit, Finding, Iteration, Sample
 from harness.store.folder import RunFolder
 
 FINDING = Finding(3, Outcome.HANG, 9.5, "ci", {"N": "3"}, Phase.EXPORTED, 5.0, 4, (), hunted=True)
-STORY = {
-    "format": FORMAT,
-    "argv": ["repro", "run", "s.yaml"],
-    "pid": 1,
-    "started": "2026-01-01T00:00:00+00:00",
-    "seed": 7,
-    "toolchain": {"spec": "path:/opt/b", "binaries": {}},
-    "daemon": {"kind": "buildkitd", "version": "v0.23.2"},
-}
+MANIFEST = RunManifest(
+    format=FORMAT,
+    argv=("repro", "run", "s.yaml"),
+    pid=1,
+    started="2026-01-01T00:00:00+00:00",
+    seed=7,
+    toolchain=Programs("path:/opt/b"),
+    daemon=DaemonFacts("buildkitd", "v0.23.2", "path:/opt/b", "unix:///run/b", private=True),
+)
 
 
 def ended(results: Path, scenario: str = "s") -> RunFolder:
@@ -44,7 +44,7 @@ def ended(results: Path, scenario: str = "s") -> RunFolder:
     return folder
 
 
-def recorded(results: Path, scenario: str = "s", story: dict[str, Any] | None = None) -> RunFolder:
+def recorded(results: Path, scenario: str = "s", manifest: RunManifest = MANIFEST) -> RunFolder:
     """Write the records of that run, and no summary."""
     folder = RunFolder.create(results, scenario)
     with folder.database() as database:
@@ -55,7 +55,7 @@ def recorded(results: Path, scenario: str = "s", story: dict[str, Any] | None = 
         for at, goroutines in ((1.0, 70), (2.0, 76)):
             database.add(Sample(at, 1.5, 64 * 2**20, goroutines, 2, 0.001, 0.0, 0.03, 80 * 2**20))
         database.add(FINDING)
-    folder.write_json("run.json", story or STORY)
+    folder.write_manifest(manifest)
     (folder.path / "scenario.yaml").write_text("actors:\n- build: ci\n  args: {API_TOKEN: geheim-geheim}\n")
     here = folder.path / "findings" / "3"
     here.mkdir()

@@ -1,6 +1,7 @@
 """The page: every run is told, whatever state it is in; nothing is written, and nothing but runs is read."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -116,9 +117,9 @@ DAMAGES: list[tuple[str, Callable[[RunFolder], object]]] = [
     ("database", cut),
     ("no database at all", lambda folder: (folder.path / "run.db").write_text("no database")),
     ("empty database", lambda folder: (folder.path / "run.db").write_bytes(b"")),
-    ("story", lambda folder: (folder.path / "run.json").write_text("{")),
-    ("story without its pid", lambda folder: (folder.path / "run.json").write_text("{}")),
-    ("story that is a list", lambda folder: (folder.path / "run.json").write_text("[]")),
+    ("manifest", lambda folder: (folder.path / "run.json").write_text("{")),
+    ("manifest without its pid", lambda folder: (folder.path / "run.json").write_text("{}")),
+    ("manifest that is a list", lambda folder: (folder.path / "run.json").write_text("[]")),
     ("summary", lambda folder: (folder.path / "summary.json").write_text("{}")),
     ("scenario", lambda folder: (folder.path / "scenario.yaml").write_text("a: [")),
     ("evidence", lambda folder: (folder.path / "findings" / "3" / "captured.json").write_text("{")),
@@ -134,7 +135,7 @@ def test_damage_is_told(tmp_path: Path, damage: Callable[[RunFolder], object]) -
     index, run = page.get("/"), page.get(url(folder))
     assert (index.status_code, run.status_code) == (200, 200)
     told = data(page, folder)
-    assert "run.db" in told["problem"] or told["verdict"] == "DAMAGED" or "cannot be read" in told["problem"]
+    assert told["verdict"] == "DAMAGED" or re.search("run.db|cannot be read|is damaged", str(told))
     assert data(page, other)["problem"] == ""
     assert page.get("/metrics").status_code == 200
 
@@ -242,6 +243,13 @@ def test_looking_leaves_no_trace(tmp_path: Path) -> None:
 def test_names_of_the_loopback(tmp_path: Path, host: str) -> None:
     """On the loopback, it answers to the loopback's names."""
     assert Client(tmp_path).get("/", headers={"Host": host}).status_code == 200
+
+
+def test_another_address_of_the_loopback(tmp_path: Path) -> None:
+    """Where it listens at 127.0.0.2, as it prints, it answers to that; to other names it does not."""
+    page = Client(tmp_path, host="127.0.0.2")
+    answers = [page.get("/", headers={"Host": f"{host}:8321"}).status_code for host in ("127.0.0.2", "127.0.0.3")]
+    assert answers == [200, 400]
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:8321", ""])

@@ -1,9 +1,10 @@
 """`repro diagnose`: what keeps a daemon from going on, from a run's evidence, a capture's, or anybody's dumps."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -20,6 +21,7 @@ from harness.core.outcome import ExitCode
 from harness.core.records import Diagnosis
 from harness.report.dumps import dumps_page
 from harness.store.find import find_run
+from harness.store.salvage import Salvage
 
 _BUCKETS_TOLD = 12
 _FRAMES_TOLD = 8
@@ -99,12 +101,13 @@ def _of_evidence(folder: Path) -> _Told:
 
 def _of_run(run: str, results: Path) -> _Told:
     folder = find_run(run, results)
-    summary = folder.summary()
-    daemon = summary.daemon if summary else folder.read_json("run.json")["daemon"] or {}
-    for finding in sorted((folder.path / "findings").glob("*"), key=lambda path: int(path.name)):
-        found = diagnose_finding(finding, daemon)
+    salvage = Salvage()
+    summary, manifest = salvage(folder.summary, None), salvage(folder.manifest, None)
+    daemon: Mapping[str, Any] = summary.daemon if summary else manifest.subject if manifest else {}
+    for evidence in folder.evidences():
+        found = diagnose_finding(evidence.path, daemon)
         if found:
-            return _with_last(found, finding)
+            return _with_last(found, evidence.path)
     raise NothingFound(folder.path)
 
 

@@ -4,7 +4,7 @@ import json
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -16,6 +16,7 @@ from harness.analysis.merge import merge
 from harness.cli.display.against import AgainstOption, hold_against, require_rate, told_against
 from harness.cli.options import RESULTS, Results
 from harness.core.errors import StoreError, UsageError
+from harness.core.manifest import Addends
 from harness.core.records import Summary
 from harness.core.units import format_duration
 from harness.report.words import rate_line
@@ -71,14 +72,15 @@ def _write(output: Path, folders: Sequence[RunFolder], members: Sequence[Member]
         raise Occupied(output) from error
     except OSError as error:
         raise StoreError(output, f"{error.strerror}") from error
-    stories = [folder.read_json("run.json") for folder in folders]
-    merged = {
-        "runs": sorted(name for member in members for name in member.runs),
-        "seeds": sorted(seed for member in members for seed in member.seeds),
-    }
+    manifests = [folder.manifest() for folder in folders]
+    addends = Addends(
+        runs=tuple(sorted(name for member in members for name in member.runs)),
+        seeds=tuple(sorted(seed for member in members for seed in member.seeds)),
+    )
     target = RunFolder(output)
-    story = stories[0] | {"argv": sys.argv, "started": min(story["started"] for story in stories), "merged": merged}
-    target.write_json("run.json", {key: value for key, value in story.items() if key not in {"kept", "resumed"}})
+    started = min(manifest.started for manifest in manifests)
+    argv = tuple(sys.argv)
+    target.write_manifest(replace(manifests[0], argv=argv, started=started, kept=None, resumed=(), merged=addends))
     with target.database():
         pass
     target.write_json("summary.json", asdict(summary))

@@ -51,7 +51,7 @@ def serve(
     if not results.is_dir():
         raise NoRuns(results)
     token = token_for(host, token)
-    app = make_app(results, token=token, loopback=is_loopback(host))
+    app = make_app(results, token=token, loopback=is_loopback(host), host=host)
     with _listening(host, port) as listener:
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C; uvicorn raises it again once it is done
         address = address_of(host, listener.getsockname()[1], token)

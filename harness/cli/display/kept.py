@@ -1,25 +1,26 @@
 """How to get at a daemon that a run has left running."""
 
 from collections.abc import Iterator
-from typing import Any
 
+from harness.core.manifest import RunManifest
 from harness.host.ledger import ledgers
-from harness.store.folder import RunFolder
 
 
-def kept_lines(folder: RunFolder) -> Iterator[str]:
+def kept_lines(manifest: RunManifest | None) -> Iterator[str]:
     """Yield what a person needs who wants to look at a run's daemon; nothing where none was left, or it has ended."""
-    kept: dict[str, Any] = folder.read_json("run.json").get("kept") or {}
-    pid = kept.get("builder") or kept.get("pid")
+    kept = manifest.kept if manifest else None
+    if kept is None:
+        return
+    pid = kept.builder or kept.pid
     owned = {
         process.pid for ledger in ledgers() if ledger.sees_processes for process in ledger.processes if process.alive()
     }
-    if kept.get("pid") not in owned:
+    if kept.pid not in owned:
         return
-    yield f"kept: {kept['kind']} {kept['version']}, pid {pid}, at {kept['address']}; `repro clean` ends it"
+    yield f"kept: {kept.kind} {kept.version}, pid {pid}, at {kept.address}; `repro clean` ends it"
     yield f"    dlv attach {pid}"
     yield f"    gdb -p {pid}"
-    debug = kept.get("details", {}).get("debug_socket")
+    debug = kept.details.get("debug_socket")
     if debug:
         yield f"    curl --unix-socket {debug} 'http://daemon/debug/pprof/goroutine?debug=2'"
-    yield f"    kill -QUIT {pid}    its goroutines go to {kept['log']}, and it ends"
+    yield f"    kill -QUIT {pid}    its goroutines go to {kept.log}, and it ends"

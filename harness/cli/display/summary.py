@@ -12,12 +12,12 @@ from harness.buildkit.known import HUNTED, Release, known_in, place_of
 from harness.buildkit.progress import told
 from harness.cli.display.against import told_against
 from harness.cli.display.kept import kept_lines
-from harness.core.errors import StoreError
 from harness.core.outcome import Ending, Outcome, Verdict
 from harness.core.records import Diagnosis, Finding, Summary
 from harness.core.units import format_duration
 from harness.report.words import facts, finding_line, headline, little_effect, rate_line
 from harness.store.folder import RunFolder
+from harness.store.salvage import Salvage
 
 _COLOURS: Final = {Verdict.HANG: "bold red", Verdict.CLEAN: "bold green", Verdict.INCONCLUSIVE: "yellow"}
 _LAST_STEPS: Final = 6
@@ -26,27 +26,41 @@ _BECAUSE: Final = 300
 """Characters of what a verdict rests on that its block has; all of it stands above."""
 
 
-def tell(console: Console, folder: RunFolder, summary: Summary | None, against: str | None = None) -> None:
-    """Print a run, held against a rate if one is given; one that has no summary is told as what it is."""
+def tell(
+    console: Console,
+    folder: RunFolder,
+    summary: Summary | None,
+    against: str | None = None,
+    salvage: Salvage | None = None,
+) -> None:
+    """Print a run, held against a rate if one is given; one that has no summary is told as what it is.
+
+    What cannot be read is noted in `salvage`, and the rest is told.
+    """
+    salvage = salvage or Salvage()
     if summary is None:
-        story = folder.read_json("run.json")
-        verdict, because = headline(folder, summary, story)
-        _say(console, f"started {story['started']}, seed {story['seed']}: {' '.join(story['argv'])}")
+        is_damaged = bool(salvage.problems)
+        manifest = salvage(folder.manifest, None)
+        verdict, because = headline(folder, summary, manifest)
+        because = "what it came to cannot be read" if is_damaged else because
+        if manifest:
+            _say(console, f"started {manifest.started}, seed {manifest.seed}: {' '.join(manifest.argv)}")
         _say(console, f"{verdict}  {because}; {folder.path}", "yellow")
         return
-    tell_details(console, folder, summary)
+    tell_details(console, folder, summary, salvage)
     console.print()
     tell_verdict(console, folder, summary, against)
 
 
-def tell_details(console: Console, folder: RunFolder, summary: Summary) -> None:
-    """Print what the verdict rests on."""
-    story = folder.read_json("run.json")
-    for name, value in facts(folder, summary, story).items():
+def tell_details(console: Console, folder: RunFolder, summary: Summary, salvage: Salvage | None = None) -> None:
+    """Print what the verdict rests on; what cannot be read of it is noted in `salvage`."""
+    salvage = salvage or Salvage()
+    manifest = salvage(folder.manifest, None)
+    for name, value in salvage(lambda: facts(folder, summary, manifest), dict[str, str]()).items():
         _say(console, f"{name:<14} {value}")
-    findings = folder.read(Finding)
+    findings = salvage(lambda: folder.read(Finding), [])
     for finding in findings[:1]:
-        _tell_finding(console, folder, finding)
+        _tell_finding(console, folder, finding, salvage)
     for finding in findings[1:_FINDINGS_TOLD]:
         _say(console, finding_line(finding), "red")
     if len(findings) > _FINDINGS_TOLD:
@@ -63,7 +77,7 @@ def tell_details(console: Console, folder: RunFolder, summary: Summary) -> None:
         _say(console, f"    {question.replace('_', ' '):<24} {answer.said}{seconds}{detail}")
     if len(summary.because.splitlines()) > 1:
         _say(console, summary.because)
-    for line in kept_lines(folder):
+    for line in kept_lines(manifest):
         _say(console, line)
     for problem in summary.left_behind:
         _say(console, f"left behind: {problem}; try `repro clean`", "red")
@@ -71,7 +85,7 @@ def tell_details(console: Console, folder: RunFolder, summary: Summary) -> None:
 
 def tell_verdict(console: Console, folder: RunFolder, summary: Summary, against: str | None = None) -> None:
     """Print the verdict, its diagnosis and rate, what to do next, and where all of it is: twelve lines at most."""
-    verdict, because = headline(folder, summary, folder.read_json("run.json"))
+    verdict, because = headline(folder, summary, None)
     first = shorten(because.splitlines()[0], _BECAUSE, placeholder=" …")
     console.print(Text(f"{verdict}  ", _COLOURS[summary.verdict]) + first, soft_wrap=True)
     for name, value in _block(folder, summary, against):
@@ -128,7 +142,7 @@ def _next_steps(folder: RunFolder, summary: Summary) -> Iterator[str]:
         release = Release.of(summary.daemon)
         if HUNTED in {each.name for each in known_in(release)} and summary.scenario != "merged-and-killed":
             yield f"`repro run merged-and-killed --daemon {spec}` shows the hang that {release} is known for"
-        if more := _more_of(summary) if "merged" not in folder.read_json("run.json") else "":
+        if more := _more_of(summary) if not _is_sum(folder) else "":
             yield f"`repro resume {run} {more}` rules out rarer hangs"
         yield "`repro demo` shows what a hang that is found looks like"
     elif summary.ending in {Ending.INTERRUPTED, Ending.INFRA}:
@@ -141,6 +155,11 @@ def _next_steps(folder: RunFolder, summary: Summary) -> Iterator[str]:
         yield f"`repro check {shlex.quote(str(folder.path / 'scenario.yaml'))}` says what of it can have no effect"
 
 
+def _is_sum(folder: RunFolder) -> bool:
+    manifest = Salvage()(folder.manifest, None)
+    return manifest is not None and manifest.merged is not None
+
+
 def _more_of(summary: Summary) -> str:
     """Return the option that lets a run that came to its end go on for ten times as long; nothing of others."""
     if summary.ending is Ending.ITERATIONS:
@@ -148,7 +167,7 @@ def _more_of(summary: Summary) -> str:
     return f"--time {format_duration(10 * round(summary.seconds))}" if summary.ending is Ending.TIME else ""
 
 
-def _tell_finding(console: Console, folder: RunFolder, finding: Finding) -> None:
+def _tell_finding(console: Console, folder: RunFolder, finding: Finding, salvage: Salvage) -> None:
     _say(console, finding_line(finding), "red")
     said = [line for item in finding.last_progress for line in told(item)]
     for line in said[-_LAST_STEPS:]:
@@ -156,10 +175,7 @@ def _tell_finding(console: Console, folder: RunFolder, finding: Finding) -> None
     if finding.kind is Outcome.HANG:
         due = "the client should have returned" if finding.seen_by == "client" else "the daemon should have been done"
         _say(console, f"    <- here {due}")
-    try:
-        captured = folder.read_json(f"findings/{finding.iteration}/captured.json")
-    except StoreError:
-        captured = {}
+    captured = salvage(folder.evidence(finding.iteration).captured, dict[str, str]())
     had = [name for name, result in captured.items() if result == "captured"]
     where = folder.path / "findings" / str(finding.iteration)
     _say(console, f"    evidence: {len(had)} of {len(captured)} kinds captured; {where}")

@@ -92,7 +92,7 @@ def gather(folder: RunFolder, finding: Finding, findings: Sequence[Finding]) -> 
     since = min((build.started for build in steps.builds), default=finding.at) if steps else finding.at
     acts = (act for act in folder.each(Action) if act.generation == finding.generation)
     summary = folder.summary()
-    daemon = summary.daemon if summary else folder.read_json("run.json").get("daemon") or {}
+    daemon = summary.daemon if summary else folder.manifest().subject
     return Evidence(
         finding,
         place,

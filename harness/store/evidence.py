@@ -1,0 +1,71 @@
+"""What was captured at a finding, or of a daemon that is not ours, read from its folder."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from harness.buildkit.diagnosis import diagnose_finding
+from harness.core.errors import StoreError
+from harness.core.files import read_json
+from harness.core.manifest import CaptureManifest
+from harness.core.records import FORMAT, Diagnosis
+from harness.store.folders import Folder
+
+CAPTURED = "captured"
+"""What `captured.json` says of a kind that was had; of others it says why not."""
+
+
+class EvidenceFolder(Folder):
+    """``findings/<iteration>/`` of a run, or a capture's folder."""
+
+    def captured(self) -> Mapping[str, str]:
+        """Return what became of each kind of evidence; empty before all were tried.
+
+        Raises:
+            StoreError: `captured.json` is damaged.
+        """
+        file = self.path / "captured.json"
+        return read_json(file, dict[str, str]) if os.path.lexists(file) else {}
+
+    def write_captured(self, results: Mapping[str, str]) -> None:
+        """Write what became of each kind of evidence: the last file of it."""
+        self.write_json("captured.json", results)
+
+    def capture_manifest(self) -> CaptureManifest:
+        """Return which daemon a capture is of.
+
+        Raises:
+            StoreError: `daemon.json` is damaged, or a newer version wrote it.
+        """
+        file = self.path / "daemon.json"
+        written = read_json(file, CaptureManifest)
+        if written.format > FORMAT:
+            raise StoreError(file, f"was written by a newer version (format {written.format}, known: {FORMAT})")
+        return written
+
+    def write_diagnosis(self, daemon: Mapping[str, object]) -> Diagnosis | None:
+        """Diagnose the evidence, and keep what that comes to in `diagnosis.json`; None where there is no dump.
+
+        Args:
+            daemon: its `kind` and `version`.
+        """
+        found = diagnose_finding(self.path, daemon)
+        if found:
+            self.write_json("diagnosis.json", found)
+        return found
+
+    def diagnosis(self, daemon: Mapping[str, object]) -> Diagnosis | None:
+        """Return what the evidence comes to, as it was kept; of a run of an earlier version, diagnosed now.
+
+        Args:
+            daemon: its `kind` and `version`.
+
+        Raises:
+            StoreError: `diagnosis.json` is damaged.
+        """
+        file = self.path / "diagnosis.json"
+        return read_json(file, Diagnosis) if os.path.lexists(file) else diagnose_finding(self.path, daemon)
+
+    def dumps(self) -> list[Path]:
+        """Return the goroutine dumps, in the order in which they were made."""
+        return sorted(path for path in self.path.glob("goroutines-*.txt") if path.is_file())

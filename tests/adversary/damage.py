@@ -1,0 +1,217 @@
+"""Damages each file of a run's folder in each way, and looks at the run with each command: who gives a traceback?
+
+``python -m tests.adversary.damage RUN [SEED [FILE...]]`` prints the count, and what broke. RUN is a folder of a
+finished run, best one with a finding; it is copied and not touched. `serve` is asked for its pages, and `resume` stops
+before a daemon.
+"""
+
+import io
+import json
+import random
+import shutil
+import sys
+import tempfile
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import redirect_stderr, redirect_stdout, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from unittest.mock import patch
+
+from harness.cli.main import _exit_code
+from harness.core.errors import UsageError
+from tests.web.client import Client
+
+Damage = Callable[[Path, random.Random], object]
+
+PAGES: Final = ("/", "/metrics", "/runs/{run}/", "/runs/{run}/data.json", "/runs/{run}/report.html")
+
+
+def _flip(file: Path, rng: random.Random) -> None:
+    content = bytearray(file.read_bytes())
+    for _ in range(min(20, len(content))):
+        content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+    file.write_bytes(content)
+
+
+def _insert(what: bytes) -> Damage:
+    def insert(file: Path, rng: random.Random) -> None:
+        content = file.read_bytes()
+        place = rng.randrange(len(content) + 1)
+        file.write_bytes(content[:place] + what + content[place:])
+
+    return insert
+
+
+def _truncate(file: Path, rng: random.Random) -> None:
+    file.write_bytes(file.read_bytes()[: rng.randrange(max(1, file.stat().st_size))])
+
+
+def _folder(file: Path, _: random.Random) -> None:
+    file.unlink()
+    file.mkdir()
+
+
+def _circle(file: Path, _: random.Random) -> None:
+    file.unlink()
+    file.symlink_to(file.name)
+
+
+def _page(file: Path, rng: random.Random) -> None:
+    """Overwrite 64 bytes in the middle: of a database the header stays, and a page of it is garbage."""
+    content = bytearray(file.read_bytes())
+    place = rng.randrange(100, max(101, len(content)))
+    content[place : place + 64] = rng.randbytes(64)
+    file.write_bytes(content)
+
+
+def _values(value: Callable[[random.Random], object]) -> Damage:
+    """Return what puts another value in one place of a JSON file; of what is none, in the place of the whole."""
+
+    def change(file: Path, rng: random.Random) -> None:
+        whole = None
+        with suppress(ValueError):
+            whole = json.loads(file.read_text(errors="replace"))
+        if isinstance(whole, dict) and whole:
+            here = whole
+            while isinstance(below := here[key := rng.choice([*here])], dict) and below and rng.random() < 0.7:
+                here = below
+            here[key] = value(rng)
+        else:
+            whole = value(rng)
+        file.write_text(json.dumps(whole))
+
+    return change
+
+
+def _lacks(file: Path, rng: random.Random) -> None:
+    whole = None
+    with suppress(ValueError):
+        whole = json.loads(file.read_text(errors="replace"))
+    if isinstance(whole, dict) and whole:
+        del whole[rng.choice([*whole])]
+    file.write_text(json.dumps(whole))
+
+
+DAMAGES: Final[dict[str, Damage]] = {
+    "missing": lambda file, _: file.unlink(),
+    "empty": lambda file, _: file.write_bytes(b""),
+    "folder": _folder,
+    "circle": _circle,
+    "truncated": _truncate,
+    "flipped": _flip,
+    "garbage": _page,
+    "nul": _insert(b"\0"),
+    "not utf-8": _insert(b"\xff\xfe"),
+    "zeros": lambda file, _: file.write_bytes(bytes(file.stat().st_size)),
+    "list": lambda file, _: file.write_text("[]"),
+    "lacks a key": _lacks,
+    "other type": _values(lambda rng: rng.choice([None, [], {}, "text", 5, -1, [[]], {"a": {"b": 1}}, True, ""])),
+    "huge number": _values(lambda rng: rng.choice([10**30, -(10**30), 1e308, 2**63, 10**4000])),
+    "odd text": _values(lambda rng: rng.choice(["\0", "\ud800", "9" * 5000, "../../..", "\x1b[31m", "x" * 100_000])),
+}
+
+
+@dataclass(frozen=True)
+class Broke:
+    """A command that gave a traceback."""
+
+    file: str
+    damage: str
+    command: str
+    last: str
+    """The end of it."""
+
+
+def attack(run: Path, seed: int, *, files: Sequence[str] = (), damages: Sequence[str] = ()) -> Iterator[list[Broke]]:
+    """Yield, for each damage to each file, which commands broke.
+
+    Args:
+        run: a run's folder.
+        seed: of all chance.
+        files: names below the run's folder; all without them.
+        damages: out of `DAMAGES`; all without them.
+    """
+    names = files or sorted(str(file.relative_to(run)) for file in run.rglob("*") if file.is_file())
+    with tempfile.TemporaryDirectory() as place:
+        whole = Path(place) / "whole" / "s" / run.name
+        shutil.copytree(run, whole)
+        for name in names:
+            for damage in damages or DAMAGES:
+                results = Path(place) / "results"
+                shutil.copytree(run, results / "s" / run.name)
+                rng = random.Random(f"{seed} {name} {damage}")
+                DAMAGES[damage](results / "s" / run.name / name, rng)
+                yield [
+                    Broke(name, damage, command, last) for command, last in _look(results, run.name, whole, Path(place))
+                ]
+                shutil.rmtree(results)
+
+
+def _look(results: Path, name: str, whole: Path, place: Path) -> Iterator[tuple[str, str]]:
+    """Yield the commands that break, with the end of each traceback."""
+    run = str(results / "s" / name)
+    commands = {
+        "show": ["show", run],
+        "show --json": ["show", run, "--json"],
+        "show last": ["show", "last", "--results", str(results)],
+        "list": ["list"],
+        "diagnose": ["diagnose", run],
+        "bundle": ["bundle", run, "-o", str(place / "bundle.tgz")],
+        "merge": ["merge", run, str(whole)],
+        "report": ["report", run, "-o", str(place / "report")],
+        "resume": ["resume", run, "--no-report"],
+    }
+    for command, words in commands.items():
+        if last := _broken(words):
+            yield command, last
+    page = Client(results)
+    for path in PAGES:
+        try:
+            answer = page.get(path.format(run=f"s/{name}"))
+            if answer.status_code >= 500:
+                yield path, f"{answer.status_code}"
+        except Exception as error:
+            yield path, _end(error)
+
+
+def _broken(words: list[str]) -> str:
+    """Run a command in this process; return the end of its traceback, or nothing."""
+    told = io.StringIO()
+    stop = UsageError("no daemon is started here")
+    with (
+        patch.object(sys, "argv", ["repro", *words]),
+        patch("harness.run.engine.plan_run", side_effect=stop),
+        redirect_stderr(told),
+        redirect_stdout(io.StringIO()),
+    ):
+        try:
+            _exit_code(words)  # all that `repro` does, but for the exit
+        except BaseException as error:
+            return _end(error)
+    lines = [line for line in told.getvalue().splitlines() if line.strip()]
+    return lines[-2] if any(line.lstrip(" |+-").startswith("Traceback") for line in lines) else ""
+
+
+def _end(error: BaseException) -> str:
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {str(error)[:80]} ({Path(place.filename).name}:{place.lineno})"
+
+
+def main() -> None:
+    """Attack a run, and print what came."""
+    run, seed = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 1
+    looked, broken, commands, why = 0, 0, 0, Counter[str]()
+    for found in attack(run, seed, files=sys.argv[3:]):
+        looked, broken, commands = looked + 1, broken + bool(found), commands + len(found)
+        sys.stderr.write(f"\r{broken} of {looked}")
+        why.update(f"{each.command}: {each.file}: {each.damage}: {each.last}" for each in found)
+    print(f"{broken} of {looked} damaged folders gave tracebacks, {commands} in all; seed {seed}")  # noqa: T201
+    for line, _ in why.most_common():
+        print(f"  {line[:220]}")  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

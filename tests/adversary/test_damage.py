@@ -1,0 +1,34 @@
+"""A damaged file of a run costs that file: no command breaks, and what can be read is shown."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.adversary.damage import attack
+from tests.support.stub_runs import repro
+from tests.web.runs import ended
+
+QUICK = ("folder", "other type")
+
+
+@pytest.mark.usefixtures("cache")
+@pytest.mark.parametrize("file", ["run.json", "run.db", "findings/3/captured.json"])
+def test_no_command_breaks(tmp_path: Path, file: str) -> None:
+    """Whatever is done to a file, each command and page says what is wrong; `damage.py` has all files and ways."""
+    run = ended(tmp_path).path
+    looked = [*attack(run, seed=7, files=[file], damages=QUICK)]
+    assert len(looked) == len(QUICK)
+    assert [broke for found in looked for broke in found] == []
+
+
+def test_the_rest_is_shown(tmp_path: Path) -> None:
+    """Without its `run.json`, and with a `captured.json` that is none, a run's verdict and finding are shown."""
+    folder = ended(tmp_path)
+    (folder.path / "run.json").write_text("{}")
+    (folder.path / "findings" / "3" / "captured.json").write_text("[]")
+    shown = repro("show", str(folder.path / "."))
+    assert shown.returncode == 255
+    assert shown.stdout.startswith("HANG  ")
+    assert "iteration 3 at 9.5 s  HANG" in shown.stdout
+    told = shown.stderr.splitlines()
+    assert [line.split(": is damaged: ")[0].rpartition("/")[2] for line in told] == ["run.json", "captured.json"]
