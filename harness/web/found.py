@@ -48,7 +48,7 @@ def _whole(
         "diagnosis": plain(diagnosis, clean),
         "steps": evidence.steps,
         "captured": evidence.captured,
-        "missing": evidence.missing | damaged,
+        "missing": {**evidence.missing, **damaged},
         "files": evidence.files,
         "goroutines": evidence.goroutines,
         "buckets": evidence.buckets,
