@@ -42,9 +42,20 @@ class Coordinator(Protocol):
         """Take the record of what was done."""
         ...
 
-    async def found(self, watch: Watch) -> None:
-        """Take a finding, and capture its evidence while the client still waits."""
+    async def found(self, what: "Watch | Unanswered") -> None:
+        """Take a finding, and capture its evidence while who asked still waits."""
         ...
+
+
+@dataclass(frozen=True)
+class Unanswered:
+    """An act that has not come back."""
+
+    actor: str
+    what: str
+    """What the daemon was asked for, to a person."""
+    waited: float
+    """In attended seconds."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +81,8 @@ class ActorEnv:
     """Those that clients run on; without any, on all."""
     exhausted: anyio.Event = field(default_factory=anyio.Event)
     """Set once no more iterations begin on this daemon: no line of builds waits for its trigger in vain."""
+    patience: float = 600.0
+    """Attended seconds for which an act may go unanswered (`detect.act`)."""
 
     def dice(self, actor: str) -> Dice:
         """Return the chance of one actor."""

@@ -18,8 +18,9 @@ from harness.actors.context import OFFLINE, find_dockerfile, lay_base, stages, u
 from harness.actors.generate import Generate, fill
 from harness.actors.kill import KillRule
 from harness.actors.template import Text, filled
+from harness.buildkit.failures import signature_of
 from harness.client.watched_build import ClientVerdict, Watch, judge_client
-from harness.core.outcome import Outcome, Phase
+from harness.core.outcome import FAILURES, Outcome, Phase
 from harness.core.records import Iteration
 from harness.core.rng import Dice
 from harness.core.trace import environment_of
@@ -67,9 +68,9 @@ class Build(Actor):
     """Build arguments; `{iteration}` and `{iteration % 7}` stand for numbers."""
     tag: str | None = None
     """The image's name; without it, one for each line, as clients that tag one name at once make each other fail."""
-    export: Literal["load", "image", "oci", "push"] = "load"
-    """Where the result goes: into the daemon's images (docker's `--load`), an image, an OCI archive, or the run's own
-    registry.
+    export: Literal["load", "image", "oci", "tar", "local", "push"] = "load"
+    """Where the result goes: into the daemon's images (docker's `--load`), an image, an OCI archive, a tar of its
+    files, a folder of the client's, or the run's own registry.
     """
     no_cache: Annotated[float, Field(ge=0, le=1), WithJsonSchema(_BOOLEAN_OR_SHARE)] = 0.0
     """Whether the build uses no cache; or how likely each iteration uses none."""
@@ -252,6 +253,7 @@ class Build(Actor):
             args={key: filled(value, iteration) for key, value in self.args.items()},
             tag=image,
             export=self.export,
+            folder=folder / f"{self.name}-{line}.out" if self.export == "local" else None,
             no_cache=Dice(seed, f"{self.name}/no_cache").throw(iteration).random() < self.no_cache,
             pull=self.pull,
             network=self.network,
@@ -272,6 +274,8 @@ class Build(Actor):
                 tasks.start_soon(self._kill, watch, kill_after)
             with watch.patience:
                 await watch.wait()
+            if not watch.found:
+                watch.weigh(judge_client(watch, stage.daemon.facts.pid))
             if watch.found:
                 await stage.board.found(watch)
             tasks.cancel_scope.cancel()
@@ -318,6 +322,7 @@ def _record(watch: Watch, verdict: ClientVerdict, kill_after: float | None, stag
         killed=at(watch.killed),
         returncode=watch.client.returncode if watch.progress.phase is Phase.EXITED else None,
         error=verdict.error,
+        failure=signature_of(verdict.error) if verdict.outcome in FAILURES else "",
         generation=stage.generation,
         kill_due=None if kill_after is None else reached[Phase.STARTED] - began + kill_after,
         cut=stage.now() if verdict.outcome is Outcome.CUT_OFF else None,

@@ -2,25 +2,19 @@
 
 import re
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Final, Literal
 
-import anyio
-
-from harness.actors.base import ActorEnv, CouldNot, Disturbance, Effect, NothingOfTheKind
+from harness.actors.answered import Request, answered
+from harness.actors.base import ActorEnv, CouldNot, Effect
+from harness.actors.kill import KillRule
 from harness.buildkit import messages
-from harness.core.errors import CommandError, CommandTimeout
-from harness.core.trace import environment_of, parent_of
+from harness.core.trace import parent_of
 from harness.core.units import Size, format_duration, format_size, parse_duration
 from harness.daemons.base import PruneRequest
 from harness.daemons.control import ControlError, Controlled
-from harness.host.proc import running
 from harness.scenario import Scenario, Setting, Violation
 from harness.scenario.triggers import Firing
-
-_DEADLINE_SECONDS: Final = 60.0
-
 
 _TOTAL: Final = re.compile(r"^Total(?: reclaimed space)?:\s*([\d.]+)\s*([kKMGTP]?)i?B\s*$")
 _UNTIL: Final = re.compile(r"(?:until|unused-for)=(\S+)")
@@ -42,7 +36,7 @@ def removed(printed: str) -> int | None:
     return size or records
 
 
-class Prune(Disturbance):
+class Prune(Request):
     """Prune the build cache, the images, or everything; or remove the image that a build has just made."""
 
     what: Literal["cache", "images", "everything", "tag"] = "cache"
@@ -53,6 +47,8 @@ class Prune(Disturbance):
     """In the client's own form, such as `type=regular` or `until=1h`."""
     keep_storage: Size | None = None
     """How much of the build cache is left."""
+    kill: KillRule | None = None
+    """Have its client killed in the middle of some of its acts; `every` counts those."""
     via: Literal["client", "api"] = "client"
     """`client` is what users run; `api` asks the daemon itself (`what: cache`), at a tenth of the cost."""
 
@@ -63,6 +59,8 @@ class Prune(Disturbance):
             yield Violation(("what",), "`tag` removes what a build has just made, so `when` has to follow one (`of`)")
         if self.keep_storage is not None and self.what != "cache":
             yield Violation(("keep_storage",), "only of the build cache (`what: cache`) can a part be kept")
+        if self.via == "api" and self.kill:
+            yield Violation(("kill",), "`via: api` starts no client that could be killed")
         if self.via == "api" and self.what != "cache":
             yield Violation(("via",), "BuildKit's API prunes the build cache alone (`what: cache`)")
 
@@ -97,11 +95,17 @@ class Prune(Disturbance):
         Raises:
             CouldNot: the daemon keeps nothing of the kind, said no, or did not end in time.
         """
-        async with self._asked(stage, moment) if self.via == "api" else self._run(stage, moment) as effect:
+        images = moment.build.images if moment.build else ()
+        request = PruneRequest(self.what, self.all, self.filters, self.keep_storage, images)
+        way = self._over_api(stage, moment) if self.via == "api" else self._by_client(stage, moment, request)
+        async with way as effect:
             yield effect
 
+    def _by_client(self, stage: ActorEnv, moment: Firing, request: PruneRequest) -> AbstractAsyncContextManager[Effect]:
+        return self.asked(stage, moment, stage.daemon.prune(request), removed, self.kill)
+
     @asynccontextmanager
-    async def _asked(self, stage: ActorEnv, moment: Firing) -> AsyncIterator[Effect]:
+    async def _over_api(self, stage: ActorEnv, moment: Firing) -> AsyncIterator[Effect]:
         if not isinstance(stage.daemon, Controlled):
             raise CouldNot("we cannot speak this daemon's control API; `via: client` can prune it")
         effect = Effect()
@@ -109,31 +113,12 @@ class Prune(Disturbance):
         try:
             async with stage.daemon.control.pruning(request, parent) as asked:
                 yield effect
-                with anyio.fail_after(_DEADLINE_SECONDS):
-                    sizes = [record.size async for record in asked]
-        except TimeoutError as error:
-            raise CouldNot(f"did not end within {_DEADLINE_SECONDS:g} s") from error
+
+                async def removed_all() -> list[int]:
+                    return [record.size async for record in asked]
+
+                sizes = await answered(stage, self, "prune, over the control API", removed_all)
         except ControlError as error:
             raise CouldNot(str(error)) from error
         effect.detail = f"{len(sizes)} records, {sum(sizes)} B"
         effect.effect = sum(sizes) or len(sizes)
-
-    @asynccontextmanager
-    async def _run(self, stage: ActorEnv, moment: Firing) -> AsyncIterator[Effect]:
-        """Start the client; what was reclaimed is the last line that it prints."""
-        images = moment.build.images if moment.build else ()
-        command = stage.daemon.prune(PruneRequest(self.what, self.all, self.filters, self.keep_storage, images))
-        if command is None:
-            raise NothingOfTheKind("this daemon keeps no images")
-        environment = {**command.env, **environment_of(self.name, moment.count)}
-        async with running(replace(command, env=environment)) as client:
-            deed = Effect()
-            yield deed
-            try:
-                done = await client.completed(_DEADLINE_SECONDS)
-            except CommandTimeout as error:
-                raise CouldNot(f"did not end within {_DEADLINE_SECONDS:g} s") from error
-            except CommandError as error:
-                raise CouldNot(" ".join(error.output.split())[-200:]) from error
-            deed.detail = " ".join((done.stdout.strip().splitlines() or [""])[-1].split())
-            deed.effect = removed(done.stdout)

@@ -5,10 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from harness.analysis.effects import totals_of, without_effect
+from harness.analysis.failures import Failures, symptom_rates
 from harness.analysis.leak import leak_of
 from harness.analysis.lifetimes import Life, Lives
 from harness.analysis.rates import excluded_rate, quantile, rate
-from harness.core.outcome import Ending, ExitCode, Outcome, Verdict
+from harness.core.outcome import Ending, ExitCode, FindingKind, Outcome, Symptom, Verdict
 from harness.core.records import FORMAT, Action, Answer, Audit, Finding, FirstHang, Iteration, Rate, Summary
 
 _CUT_SHORT: dict[Ending, str] = {
@@ -60,7 +61,7 @@ def judge(
     outcomes: Counter[Outcome] = Counter()
     tails: list[float] = []
     error = ""
-    errors: Counter[str] = Counter()
+    failures = Failures()
     actors = totals_of(actions, expected)
     idle = without_effect(actors)
     for iteration in iterations:
@@ -69,8 +70,7 @@ def judge(
         if iteration.outcome is Outcome.OK and iteration.tail is not None:
             tails.append(iteration.tail)
         error = error or iteration.error
-        if iteration.outcome is Outcome.FAILED:
-            errors[" ".join(iteration.error.split())] += 1
+        failures.add(iteration)
     hunted = [finding for finding in found if finding.hunted]
     lived = daemons.told()
     hangs = rate(*(sum(getattr(life, what) for life in lived) for what in ("hung", "trials", "unsettled")))
@@ -88,16 +88,14 @@ def judge(
         verdict, because = Verdict.INCONCLUSIVE, f"no build came to the end of its export{why}"
     elif idle:
         verdict, because = Verdict.INCONCLUSIVE, idle
-    elif outcomes[Outcome.FAILED] > outcomes[Outcome.OK]:
-        commonest, count = errors.most_common(1)[0]
+    elif failures.failed > outcomes[Outcome.OK]:
         verdict = Verdict.INCONCLUSIVE
-        because = (
-            f"{outcomes[Outcome.FAILED]} builds failed and {outcomes[Outcome.OK]} succeeded; "
-            f"most often, {count} times: {commonest or 'without a word'}"
-        )
+        because = f"{failures.failed} builds failed and {outcomes[Outcome.OK]} succeeded; {_commonest(failures)}"
     else:
         verdict = Verdict.CLEAN
         because = without_a_hang(hangs)
+        if failures.failed:
+            because += f"; {failures.failed} builds failed, {_commonest(failures)}"
     if verdict is Verdict.INCONCLUSIVE and idle and not found and idle != because:
         because = f"{idle}; {because}"
     total = outcomes.total()
@@ -114,6 +112,9 @@ def judge(
         outcomes={outcome.value: outcomes[outcome] for outcome in Outcome if outcomes[outcome]},
         first_hang=_first(found, Outcome.HANG),
         first_stall=_first(found, Outcome.STALL),
+        first_finding=_seen(decisive(found)),
+        failures=failures.counts(),
+        symptoms=symptom_rates(found, failures.ended, actors),
         rate=hangs,
         tail_seconds={"p50": quantile(tails, 0.5), "p99": quantile(tails, 0.99), "max": quantile(tails, 1.0)},
         seconds=seconds,
@@ -154,14 +155,37 @@ def _exit_code(verdict: Verdict, ending: Ending) -> ExitCode:
     return _EXIT_CODES[verdict]
 
 
-def _first(found: list[Finding], kind: Outcome) -> FirstHang | None:
-    for finding in found:
-        if finding.kind is kind:
-            return FirstHang(finding.iteration, finding.at, finding.actor, finding.args, kind, finding.seen_by)
-    return None
+def decisive(findings: Iterable[Finding]) -> Finding | None:
+    """Return the finding that decides: the first that the scenario hunts, else the first hang, else the first."""
+    order = sorted(findings, key=lambda each: (not each.hunted, each.kind is not Outcome.HANG, each.at))
+    return order[0] if order else None
+
+
+def _first(found: list[Finding], kind: FindingKind) -> FirstHang | None:
+    return _seen(next((finding for finding in found if finding.kind is kind), None))
+
+
+def _seen(finding: Finding | None) -> FirstHang | None:
+    if finding is None:
+        return None
+    return FirstHang(finding.iteration, finding.at, finding.actor, finding.args, finding.kind, finding.seen_by)
+
+
+def _commonest(failures: Failures) -> str:
+    most = failures.counts()[0]
+    return f"most often, {most.count} times: {most.example or 'without a word'}"
 
 
 def _told(finding: Finding) -> str:
-    what = {Outcome.HANG: "export hang", Outcome.STALL: "stall before the export"}[finding.kind]
+    what = {
+        Outcome.HANG: "export hang",
+        Outcome.STALL: "stall before the export",
+        Outcome.LATE_FAILURE: "failure after the export",
+        Symptom.FAILURE: "failure",
+        Symptom.DEATH: "death of the daemon",
+        Symptom.ACT: "act without an answer",
+    }[finding.kind]
+    if finding.detail:
+        what += f" ({finding.detail.strip().splitlines()[0]})"
     behind = ", behind a build that was timed out" if finding.seen_by == "history" else ""
     return f"{what} at iteration {finding.iteration}, {finding.at:.1f} s into the run{behind}"

@@ -63,6 +63,7 @@ def merge(parts: Sequence[Part]) -> Summary:
         outcomes={outcome.value: outcomes[outcome] for outcome in Outcome if outcomes[outcome]},
         first_hang=_earliest([each.first_hang for each in summaries]),
         first_stall=_earliest([each.first_stall for each in summaries]),
+        first_finding=decisive.first_finding,
         rate=hangs,
         tail_seconds=_tails(summaries),
         seconds=seconds,
@@ -95,7 +96,11 @@ def _judged(parts: Sequence[Part]) -> tuple[Summary, Verdict, str]:
 def _says_something(summary: Summary) -> bool:
     """Whether an inconclusive run saw something that a clean one beside it does not make good."""
     unloaded = summary.ending in _BY_ITSELF  # its builds failed, or what was to disturb the daemon did not
-    return bool(summary.first_hang or summary.first_stall) or summary.ending in _OF_THE_DAEMON or unloaded
+    return (
+        bool(summary.first_finding or summary.first_hang or summary.first_stall)
+        or summary.ending in _OF_THE_DAEMON
+        or unloaded
+    )
 
 
 def _added_up(summaries: Sequence[Summary]) -> dict[str, ActorTotals]:
@@ -124,7 +129,7 @@ def _exit_code(verdict: Verdict, summaries: Sequence[Summary]) -> ExitCode:
 
 def _time_of_first(summary: Summary) -> tuple[bool, float]:
     """Return what puts a run whose first hang is earlier first, and those that had only stalls behind."""
-    first = summary.first_hang or summary.first_stall
+    first = summary.first_hang or summary.first_stall or summary.first_finding
     return summary.first_hang is None, first.seconds if first else summary.seconds
 
 

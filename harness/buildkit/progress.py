@@ -98,8 +98,11 @@ class Progress:
     @property
     def phase(self) -> Phase:
         """Where the build stands now."""
-        if Phase.EXITED in self.reached:
-            return Phase.EXITED
+        return Phase.EXITED if Phase.EXITED in self.reached else self.came_to
+
+    @property
+    def came_to(self) -> Phase:
+        """How far the build has come, whether or not its client is still there."""
         if self._exports:
             done = len(self._results) >= self._wanted and all(self._exports.values())
             return Phase.EXPORTED if done else Phase.EXPORTING

@@ -12,7 +12,7 @@ import anyio
 from harness.buildkit.progress import News, Progress
 from harness.client.activity import Work
 from harness.client.detectors.base import Detector, Stillness
-from harness.core.outcome import Outcome, Phase
+from harness.core.outcome import FAILURES, FindingKind, Outcome, Phase
 from harness.daemons.base import BuildRequest
 from harness.host.attended_clock import AttendedClock
 from harness.host.proc import Child, Identity
@@ -28,10 +28,11 @@ _BROKEN_CONNECTION: Final = re.compile(
 
 @dataclass(frozen=True)
 class Detection:
-    """What a detector said, and how long had been waited in vain (attended seconds)."""
+    """What a detector said, and how long had been waited in vain (attended seconds); or the error of one that ended."""
 
-    outcome: Outcome
-    waited: float
+    kind: FindingKind
+    waited: float = 0.0
+    error: str = ""
 
 
 class Watch:
@@ -48,6 +49,8 @@ class Watch:
         self.excuse = ""
         """Why it may fail without fault of its own: the daemon is taken down on purpose."""
         self.on_news: Callable[[Watch, News], None] = lambda _watch, _news: None
+        self.failure_kind: Callable[[Outcome, str], FindingKind | None] = lambda _outcome, _error: None
+        """Which failures are findings, and of what kind."""
         self._attention = attention
         self._phase_since = self._heard_at = attention.attended
         self.closed = anyio.Event()
@@ -120,6 +123,12 @@ class Watch:
                 self.patience.cancel()
                 return
 
+    def weigh(self, verdict: "ClientVerdict") -> None:
+        """Take note where a client that has ended is a finding by its error, or by another of its messages."""
+        told = "\n".join(dict.fromkeys((verdict.error, *self.progress.messages)))
+        if kind := self.failure_kind(verdict.outcome, told):
+            self.found = Detection(kind, error=verdict.error)
+
     def cut_off(self) -> None:
         """Stop waiting for the client, unless its export has completed and it may yet be seen to hang."""
         if self.progress.phase is not Phase.EXPORTED:
@@ -142,8 +151,8 @@ def judge_client(watch: Watch, daemon: int | None) -> ClientVerdict:
         daemon: the daemon's pid, if it is ours: a build that failed beside a dead daemon did not fail by itself.
     """
     progress, returncode = watch.progress, watch.client.returncode
-    if watch.found:
-        return ClientVerdict(watch.found.outcome)
+    if watch.found and isinstance(watch.found.kind, Outcome) and watch.found.kind not in FAILURES:
+        return ClientVerdict(watch.found.kind)
     if progress.phase is not Phase.EXITED or returncode is None:
         return ClientVerdict(Outcome.CUT_OFF)
     if returncode == 0:
@@ -162,7 +171,8 @@ def _judge_failure(progress: Progress, returncode: int, *, daemon_died: bool) ->
     told = [line for line in progress.messages if "error" in line.lower()] or [*progress.messages]
     error = told[-1] if told else progress.vertex_error or f"the client ended with status {returncode}, and no word"
     built = Phase.SOLVING in progress.reached and not _BROKEN_CONNECTION.search(error) and not daemon_died
-    return ClientVerdict(Outcome.FAILED if built else Outcome.INFRA, error)
+    failed = Outcome.LATE_FAILURE if progress.came_to is Phase.EXPORTED else Outcome.FAILED
+    return ClientVerdict(failed if built else Outcome.INFRA, error)
 
 
 def _alive(pid: int) -> bool:

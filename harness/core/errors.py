@@ -65,14 +65,23 @@ class ScenarioError(UsageError):
 
 
 class SubjectError(HarnessError):
-    """The daemon under test misbehaved in a way that is no hang and no stall."""
+    """The daemon under test misbehaved in a way that is no hang and no stall.
+
+    Args:
+        brief: what happened, in a line.
+        log: its log, whose end is told too.
+    """
+
+    def __init__(self, brief: str, log: Path | None = None) -> None:
+        self.brief = brief
+        super().__init__(f"{brief}{_end_of(log)}")
 
 
 class DaemonStartError(SubjectError):
     """A daemon that did not come up."""
 
     def __init__(self, daemon: str, why: str, log: Path) -> None:
-        super().__init__(f"{daemon} did not start: {why}{_end_of(log)}")
+        super().__init__(f"{daemon} did not start: {why}", log)
 
 
 class DaemonDied(SubjectError):
@@ -80,7 +89,7 @@ class DaemonDied(SubjectError):
 
     def __init__(self, daemon: str, status: int, log: Path | None) -> None:
         how = f"signal {-status}" if status < 0 else f"status {status}"
-        super().__init__(f"{daemon} ended by itself with {how}{_end_of(log)}")
+        super().__init__(f"{daemon} ended by itself with {how}", log)
 
 
 class InfraError(HarnessError):

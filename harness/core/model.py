@@ -1,11 +1,24 @@
 """The base of everything that people write in YAML: frozen, unknown keys are refused, and numbers are numbers."""
 
+import re
 import types
 import typing
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationInfo, field_validator
+
+
+def _pattern(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"{text!r} is no regular expression: {error}") from error
+    return text
+
+
+Pattern = Annotated[str, AfterValidator(_pattern)]
+"""A regular expression."""
 
 _MOST: Final = 2**63 - 1
 """What the records hold."""

@@ -34,6 +34,8 @@ class Outcome(StrEnum):
     """We killed the client, as the scenario asked."""
     FAILED = "failed"
     """The build reported an error."""
+    LATE_FAILURE = "late_failure"
+    """The export completed, and the client reported an error all the same."""
     HANG = "hang"
     """The export completed and the client did not return."""
     STALL = "stall"
@@ -42,6 +44,30 @@ class Outcome(StrEnum):
     """We or the host broke, or the daemon died: never counted."""
     CUT_OFF = "cut_off"
     """The run ended while the build was in flight: never counted."""
+
+
+class Symptom(StrEnum):
+    """What else is found than builds that end in a way that no build should."""
+
+    FAILURE = "failure"
+    """A build reported an error that the scenario looks for."""
+    DEATH = "death"
+    """The daemon ended by itself, or did not start again on its root."""
+    ACT = "act"
+    """An act, such as a prune, did not come back."""
+
+
+FindingKind = Outcome | Symptom
+"""`hang`, `stall` and `late_failure`, or a symptom."""
+
+
+def finding_kind(name: str) -> FindingKind:
+    """Return the kind of finding of this name."""
+    return Symptom(name) if name in {*Symptom} else Outcome(name)
+
+
+FAILURES: Final = frozenset({Outcome.FAILED, Outcome.LATE_FAILURE})
+"""The client ended by itself, and told an error."""
 
 
 class Verdict(StrEnum):

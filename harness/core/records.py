@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from harness.core.outcome import Ending, ExitCode, Outcome, Phase, Verdict
+from harness.core.outcome import Ending, ExitCode, FindingKind, Outcome, Phase, Symptom, Verdict
 
 FORMAT: Final = 1
 """Version of every file and table below; a reader refuses what is newer than itself."""
@@ -93,6 +93,8 @@ class Iteration:
     """When the scenario has its client killed, unless it has ended before."""
     cut: float | None = None
     """When it was cut off, still without an end; None where nobody knows."""
+    failure: str = ""
+    """The signature of its error: without what differs from build to build; empty where it did not fail."""
 
     @property
     def tail(self) -> float | None:
@@ -156,10 +158,11 @@ class Sample:
 
 @dataclass(frozen=True)
 class Finding:
-    """A hang or a stall, as it was when it was seen."""
+    """What a scenario may hunt, such as a hang, as it was when it was seen."""
 
     iteration: int
-    kind: Outcome
+    """Of what is no build's, such as a death, the last one that had begun."""
+    kind: FindingKind
     at: float
     actor: str
     args: Mapping[str, str]
@@ -174,6 +177,14 @@ class Finding:
     """Which daemon of the run it is of, from 1."""
     seen_by: str = "client"
     """`client`, which waited; or `history`: of a build that we timed out, the daemon holds the record to be running."""
+    detail: str = ""
+    """The error that a client told, how a daemon ended, or what an act was to do."""
+
+    @property
+    def place(self) -> str:
+        """The folder of its evidence, within the run's: those of one build and of its daemon are two."""
+        apart = self.kind in {Symptom.DEATH, Symptom.ACT}
+        return f"findings/{self.iteration}-{self.kind}" if apart else f"findings/{self.iteration}"
 
 
 @dataclass(frozen=True)
@@ -270,8 +281,25 @@ class FirstHang:
     seconds: float
     build: str
     args: Mapping[str, str]
-    kind: Outcome
+    kind: FindingKind
     seen_by: str = "client"
+
+
+@dataclass(frozen=True)
+class FailureCount:
+    """Errors of one kind, by their signature."""
+
+    text: str
+    """The signature: an error without what differs from build to build."""
+    outcome: Outcome
+    """`failed`, or `late_failure`: the export had completed before."""
+    count: int
+    first: int
+    """The iteration that told it first."""
+    example: str
+    """What that told."""
+    rate: Rate
+    """Among the builds whose clients ended by themselves."""
 
 
 Said = Literal["yes", "no", "not asked"]
@@ -340,3 +368,10 @@ class Summary:
     """What the acts of each actor that is no build came to, by its name."""
     graph: GraphState | None = None
     """None where its database was never read."""
+    first_finding: FirstHang | None = None
+    """The first that the scenario hunts, of whatever kind; else the first."""
+    failures: tuple[FailureCount, ...] = ()
+    """The errors of builds, the commonest kind first; at most twenty kinds."""
+    symptoms: Mapping[str, Rate] = field(default_factory=dict)
+    """How often findings came that are neither hangs nor stalls, by kind: failures and deaths per build, acts per act.
+    """

@@ -60,7 +60,9 @@ class BuildRequest:
     args: Mapping[str, str]
     tag: str
     export: str
-    """`load`, `image`, `oci` or `push`."""
+    """`load`, `image`, `oci`, `tar`, `local` or `push`."""
+    folder: Path | None = None
+    """Where the export `local` goes."""
     no_cache: bool = False
     pull: bool = False
     network: str = "none"
@@ -224,6 +226,15 @@ class ListsRecords(Protocol):
         Raises:
             CaptureError: it did not say.
         """
+        ...
+
+
+@runtime_checkable
+class Listing(Protocol):
+    """A daemon whose client can be had list what it keeps, as an act: for as long as that takes."""
+
+    def listing(self, what: Literal["cache", "builds"]) -> Command:
+        """Return the client command that lists the records of the cache, or of the builds."""
         ...
 
 

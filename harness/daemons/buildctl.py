@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal
 
 from harness.core.errors import CaptureError, CommandError, CommandTimeout
 from harness.daemons.base import BuildRecords, RunningBuild
@@ -66,6 +66,10 @@ class Buildctl:
             CaptureError: it did not say.
         """
         return await self.told("du", "--verbose")
+
+    def listing(self, what: Literal["cache", "builds"]) -> Command:
+        """Return the command that lists records."""
+        return self.command(*(("du",) if what == "cache" else ("debug", "histories")))
 
     async def told(self, *words: str) -> str:
         """Return what a command that lists something prints.

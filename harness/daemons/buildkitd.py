@@ -4,7 +4,7 @@ import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import tomli_w
 
@@ -53,6 +53,8 @@ class Buildkitd:
             "load": f"type=docker,name={request.tag},dest=/dev/null",
             "image": f"type=image,name={request.tag}",
             "oci": "type=oci,dest=/dev/null",
+            "tar": "type=tar,dest=/dev/null",
+            "local": f"type=local,dest={request.folder}",
             "push": f"type=image,name={request.tag},push=true",
         }[request.export]
         return self._command(
@@ -101,6 +103,10 @@ class Buildkitd:
     async def cache_records(self) -> str:
         """Return the records of its cache."""
         return await _client(self.home).cache_records()
+
+    def listing(self, what: Literal["cache", "builds"]) -> Command:
+        """Return the command that lists records."""
+        return _client(self.home).listing(what)
 
     def _command(self, *words: str) -> Command:
         return _client(self.home).command(*words)

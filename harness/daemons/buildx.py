@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal
 
 from harness.core.errors import CaptureError, CommandError, CommandTimeout
 from harness.daemons.base import BuildRecords, BuildRequest, PruneRequest, RunningBuild, of_target
@@ -43,6 +43,8 @@ class Buildx:
             "load": self.load,
             "image": self.image,
             "oci": ("--output", "type=oci,dest=/dev/null"),
+            "tar": ("--output", "type=tar,dest=/dev/null"),
+            "local": ("--output", f"type=local,dest={request.folder}"),
             "push": ("--push",),
         }[request.export]
         switches = [*(["--no-cache"] if request.no_cache else []), *(["--pull"] if request.pull else [])]
@@ -110,6 +112,10 @@ class Buildx:
             CaptureError: it did not say.
         """
         return await self._told("du", "--verbose")
+
+    def listing(self, what: Literal["cache", "builds"]) -> Command:
+        """Return the command that lists records."""
+        return self.command(*(("du",) if what == "cache" else ("history", "ls")))
 
     async def _told(self, *words: str) -> str:
         command = self.command(*words)

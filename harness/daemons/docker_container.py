@@ -56,6 +56,7 @@ class DockerContainer:
         self.goroutine_count, self.goroutine_dump = pprof.goroutine_count, pprof.goroutine_dump
         self.page, self.info = pprof.page, dockerd.info
         self.build_records, self.cache_records = buildx.build_records, buildx.cache_records
+        self.listing = buildx.listing
 
     @property
     def facts(self) -> DaemonFacts:

@@ -118,6 +118,7 @@ class Dockerd:
         self.goroutine_count, self.goroutine_dump = pprof.goroutine_count, pprof.goroutine_dump
         self.page, self.info = pprof.page, client.info
         self.build_records, self.cache_records = client.buildx.build_records, client.buildx.cache_records
+        self.listing = client.buildx.listing
 
     @property
     def facts(self) -> DaemonFacts:

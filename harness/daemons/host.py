@@ -28,7 +28,7 @@ class HostDaemon:
         self.facts = facts
         self.build, self.builds = client.buildx.build, client.buildx.builds
         self.iteration_of, self.progress = client.buildx.iteration_of, client.buildx.progress
-        self.prune, self.answers = client.prune, client.answers
+        self.prune, self.answers, self.listing = client.prune, client.answers, client.buildx.listing
 
     async def ended(self) -> int:
         """Never return: its process is not ours to watch."""

@@ -26,7 +26,7 @@ class Remote:
         self.ended, self.stop, self.start = buildkitd.ended, buildkitd.stop, buildkitd.start
         self.goroutine_count, self.goroutine_dump = buildkitd.goroutine_count, buildkitd.goroutine_dump
         self.page, self.build_records = buildkitd.page, buildkitd.build_records
-        self.cache_records = buildkitd.cache_records
+        self.cache_records, self.listing = buildkitd.cache_records, buildkitd.listing
 
     @property
     def facts(self) -> DaemonFacts:

@@ -75,8 +75,8 @@ class Stub:
         return self._behaviours.get(str(iteration), self._behaviours.get("default", "ok"))
 
     def prune(self, request: PruneRequest) -> Command:  # noqa: ARG002 — nothing to prune
-        """Return a command that does nothing."""
-        return Command(("true",))
+        """Return a command that does nothing, or what `daemon.config` says for `prune`."""
+        return Command(("sh", "-c", self._behaviours.get("prune", "true")))
 
     async def answers(self) -> bool:
         """It always answers."""

@@ -1,4 +1,4 @@
-# A build client that only pretends. $1: ok, hang, stall, silent, fail, refuse, die, deaf, a number of seconds to build,
+# A build client that only pretends. $1: ok, hang, stall, silent, fail, late, refuse, die, deaf, a number of seconds to build,
 # `tail` and a number of seconds that pass between the export's end and the client's, or `orphan …`, to be killed.
 step='{"vertexes":[{"digest":"sha256:1","name":"[1/1] RUN true","started":"2026-01-01T00:00:00Z"'
 export='{"vertexes":[{"digest":"sha256:2","name":"exporting to image","started":"2026-01-01T00:00:00Z"'
@@ -22,5 +22,6 @@ echo "$export}]}"
 echo "$export$done}]}"
 case $1 in
 hang) exec sleep 1000 ;;
+late) echo "ERROR: failed to build: failed to solve: parent snapshot sha256:$(printf %064d $$) does not exist: not found"; exit 1 ;;
 tail*) exec sleep "${1#tail }" ;;
 esac

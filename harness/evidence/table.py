@@ -26,6 +26,8 @@ from harness.evidence.steps import Steps
 Stages = Sequence[Sequence[Capture]]
 """What is in one stage is captured at once; a stage begins when the one before it is done."""
 
+_PANIC_LINES: Final = 200_000
+"""A panic prints every goroutine, some twenty lines each."""
 _BUILDKIT: Final = "only BuildKit's own debug address has it"
 
 OF_DAEMON: Final[Stages] = (
@@ -68,6 +70,17 @@ def of_build(hung: Watch, beside: Sequence[Watch], steps: Steps) -> Stages:
 def of_orphan(beside: Sequence[Watch], steps: Steps) -> Stages:
     """Return all captures for a build whose client is gone."""
     return ((Beside(beside), steps), *OF_DAEMON)
+
+
+def of_failure(beside: Sequence[Watch]) -> Stages:
+    """Return the captures for a build that failed: what its daemon holds; nothing waits, so no stacks are had."""
+    return ((Beside(beside),), OF_DAEMON[0], (EngineInfo(), BuildList(), CacheList()))
+
+
+def of_death(since: int) -> Stages:
+    """Return the captures for a daemon that is gone: its log from byte `since` on, panic and all; its files."""
+    kept = [capture for capture in OF_DAEMON[0] if not isinstance(capture, LogTail | Processes)]
+    return ((LogTail(lines=_PANIC_LINES, since=since), *kept),)
 
 
 def _nobody_hears(number: int, of: int) -> None:

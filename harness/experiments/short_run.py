@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 from harness.analysis.lifetimes import onset_of
 from harness.core.errors import Interrupted
-from harness.core.outcome import Ending, Outcome, Verdict
+from harness.core.outcome import FAILURES, Ending, Outcome, Verdict
 from harness.core.records import Finding, Iteration, Summary
 from harness.run.engine import run_scenario
 from harness.run.observer import NullObserver, Reporter
@@ -16,7 +16,7 @@ from harness.scenario.model import OnHang
 from harness.store.folder import RunFolder
 
 _QUIET: Final = OnHang(then="stop", probe=False)
-_NOT_COUNTED: Final = frozenset({Outcome.FAILED, Outcome.INFRA})
+_NOT_COUNTED: Final = FAILURES | {Outcome.INFRA}
 
 
 @dataclass(frozen=True)
@@ -113,6 +113,10 @@ def _seen_in(summary: Summary, folder: RunFolder) -> ShortRun:
 def _begun_as_it_hung(folder: RunFolder) -> int:
     """Return how many builds had begun, and did not fail, as the first one began to hang."""
     found = min((finding for finding in folder.each(Finding) if finding.hunted), key=lambda finding: finding.at)
-    builds = [build for build in folder.each(Iteration) if build.outcome not in _NOT_COUNTED]
+    builds = [
+        build
+        for build in folder.each(Iteration)
+        if build.outcome not in _NOT_COUNTED or build.number == found.iteration  # the finding may be its failure
+    ]
     onset = next((onset_of(found, build) for build in builds if build.number == found.iteration), found.at)
     return sum(build.started <= onset for build in builds)

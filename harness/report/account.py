@@ -138,7 +138,7 @@ def _facts(folder: RunFolder, summary: Summary | None, manifest: RunManifest | N
 
 def evidence_of(folder: RunFolder, finding: Finding, clean: Callable[[str], str], salvage: Salvage) -> Evidence:
     """Return what was captured at a finding so far; what is damaged is noted."""
-    here = folder.evidence(finding.iteration)
+    here = folder.evidence(finding)
     captured = salvage(here.captured, dict[str, str]())
     files = sorted(file for file in here.path.rglob("*") if file.is_file() and lies_in(folder.path, file))
     buckets = salvage(lambda: _buckets(here), [])

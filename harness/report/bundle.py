@@ -82,7 +82,7 @@ def bundle(run: RunFolder, target: Path, *, databases: bool = False, hidden: Col
     packing = _Packing(redactor, databases, omitted, {f"{name}.yaml": scenario.encode()})
     packing.take(chain(dockerfiles, _files(run.path)))
     findings = run.read(Finding)
-    evidence = run.path / "findings" / str(findings[0].iteration) if findings else None
+    evidence = run.path / findings[0].place if findings else None
     why = explain(run).told[1:] if findings else []
     text = issue(summary, manifest, scenario, findings, _captured(evidence), omitted, why)
     packing.write(target, f"{name}-{run.name}", text, evidence)
@@ -176,8 +176,9 @@ def _files(run: Path) -> Iterator[tuple[str, Path]]:
 
 def _in_order(folder: Path) -> tuple[bool, int, str]:
     """Return what folders of findings are ordered by: their iteration; what is named otherwise comes last."""
-    is_iteration = folder.name.isascii() and folder.name.isdecimal() and len(folder.name) < 20
-    return not is_iteration, int(folder.name) if is_iteration else 0, folder.name
+    number = folder.name.partition("-")[0]
+    is_iteration = number.isascii() and number.isdecimal() and len(number) < 20
+    return not is_iteration, int(number) if is_iteration else 0, folder.name
 
 
 def _take_along(run: Path, written: dict[str, Any]) -> tuple[list[tuple[str, Path]], dict[str, str]]:

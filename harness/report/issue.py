@@ -11,6 +11,10 @@ from harness.core.units import format_duration, format_size
 _EXPECTED = {
     "hang": "The client should return as soon as its export has completed.",
     "stall": "The build should go on, or fail.",
+    "failure": "The build should succeed.",
+    "late_failure": "A client whose export has completed should succeed.",
+    "death": "The daemon should go on.",
+    "act": "The daemon should answer.",
 }
 _EXPECTED_ORPHAN = "The daemon should be done with a build soon after its client was killed; it still holds it to run."
 
@@ -90,7 +94,11 @@ def issue_of_capture(
 
 def _title(summary: Summary) -> str:
     daemon = f"{summary.daemon.get('kind')} {summary.daemon.get('version')}"
-    return f"{daemon}: {summary.because}" if summary.first_hang or summary.first_stall else f"{daemon}: no finding"
+    return (
+        f"{daemon}: {summary.because}"
+        if summary.first_hang or summary.first_stall or summary.first_finding
+        else f"{daemon}: no finding"
+    )
 
 
 def _description(summary: Summary, findings: Sequence[Finding]) -> str:
@@ -99,8 +107,7 @@ def _description(summary: Summary, findings: Sequence[Finding]) -> str:
     first = findings[0]
     lines = [
         f"In a stress run of {summary.iterations} builds, iteration {first.iteration} ({first.actor} "
-        f"{json.dumps(dict(first.args))}) came to a {first.kind} {first.at:.1f} s into the run: in phase "
-        f"`{first.phase}`, nothing came for {format_duration(round(first.waited, 1))}. "
+        f"{json.dumps(dict(first.args))}) came to a {first.kind} {first.at:.1f} s into the run: {_how(first)}. "
         f"{_EXPECTED[first.kind] if first.seen_by == 'client' else _EXPECTED_ORPHAN}",
     ]
     if summary.diagnosis:
@@ -114,6 +121,13 @@ def _description(summary: Summary, findings: Sequence[Finding]) -> str:
         f"Hang rate: {rate} (95 % interval {rate.interval}).",
     ]
     return "\n".join(lines)
+
+
+def _how(finding: Finding) -> str:
+    """Return what was seen: an error, or for how long nothing was."""
+    if finding.detail:
+        return f"`{' '.join(finding.detail.split())}`"
+    return f"in phase `{finding.phase}`, nothing came for {format_duration(round(finding.waited, 1))}"
 
 
 def _reproduction(summary: Summary, manifest: RunManifest, scenario: str) -> str:

@@ -1,16 +1,21 @@
 """What is said of a run, in lines: the same on a screen, on a page, and in the text of an issue."""
 
 import json
+from collections.abc import Sequence
+from textwrap import shorten
 from typing import Final
 
 from harness.analysis.rates import excluded_rate
 from harness.core.manifest import RunManifest
-from harness.core.outcome import Outcome
+from harness.core.outcome import Outcome, Symptom
 from harness.core.records import ActorTotals, Finding, GraphState, Leak, Rate, Summary
 from harness.core.units import format_duration, format_size
 from harness.store import aggregate
 from harness.store.folder import RunFolder
 
+_KINDS_TOLD: Final = 3
+_LONGEST: Final = 300
+"""Characters of an error in a line; the whole is in the record."""
 NO_VERDICT: Final = "NO VERDICT"
 _FAULTS_TOLD: Final = 3
 
@@ -81,11 +86,20 @@ def _measured(folder: RunFolder) -> dict[str, str]:
     acts, ends = aggregate.acts(folder), aggregate.ends(folder)
     if acts:
         told["actions"] = "; ".join(_acts_line(of_one) for of_one in acts)
+    if kinds := aggregate.failures(folder):
+        told["failures"] = failures_line(kinds)
     if ends.goroutines:
         told["goroutines"] = "{} at first, {} at last".format(*ends.goroutines)
     if ends.rss:
         told["daemon memory"] = "{} at first, {} at last".format(*map(format_size, ends.rss))
     return told
+
+
+def failures_line(kinds: Sequence[tuple[str, int]]) -> str:
+    """Return the commonest kinds of errors, with how often each came."""
+    told = [f"{count} × {text or 'without a word'}" for text, count in kinds[:_KINDS_TOLD]]
+    more = f"and {len(kinds) - _KINDS_TOLD} more kinds" if len(kinds) > _KINDS_TOLD else ""
+    return "; ".join([*told, *([more] if more else [])])
 
 
 def _acts_line(acts: aggregate.Acts) -> str:
@@ -125,15 +139,20 @@ def leak_line(leak: Leak) -> str:
 def finding_line(finding: Finding) -> str:
     """Return one line that says what was found, where, and after what wait."""
     waited = format_duration(round(finding.waited, 1))
+    said = shorten(finding.detail.strip().partition("\n")[0], _LONGEST)
     held = f"the daemon has held the build for {waited} after its client was timed out"
     what = {
         (Outcome.HANG, "client"): f"HANG: export completed, and the client has not returned for {waited}",
         (Outcome.STALL, "client"): f"STALL: no progress for {waited}, in phase {finding.phase}",
         (Outcome.HANG, "history"): f"HANG: every step has ended, and {held}",
         (Outcome.STALL, "history"): f"STALL: {held}, in phase {finding.phase}",
+        (Outcome.LATE_FAILURE, "client"): f"LATE FAILURE: export completed, and the client said: {said}",
+        (Symptom.FAILURE, "client"): f"FAILURE: {said}",
+        (Symptom.DEATH, "client"): f"DEATH: {said}",
+        (Symptom.ACT, "client"): f"ACT: {said} has not come back for {waited}",
     }[finding.kind, finding.seen_by]
-    args = json.dumps(dict(finding.args))
-    return f"iteration {finding.iteration} at {finding.at:.1f} s  {what}  ({finding.actor} {args})"
+    args = f" {json.dumps(dict(finding.args))}" if finding.kind not in {Symptom.DEATH, Symptom.ACT} else ""
+    return f"iteration {finding.iteration} at {finding.at:.1f} s  {what}  ({finding.actor}{args})"
 
 
 def shown_seconds(value: float | None) -> str:

@@ -3,12 +3,13 @@
 Nothing here judges: it records, and stops. What goes on at one daemon is a `Session`.
 """
 
+from collections import Counter
 from typing import Final, Protocol
 
 import anyio
 import anyio.to_thread
 
-from harness.core.outcome import Ending, Outcome
+from harness.core.outcome import Ending, FindingKind, Outcome
 from harness.host.attended_clock import AttendedClock
 from harness.host.cache import cache_folder
 from harness.host.hostinfo import require_room_to_go_on
@@ -21,7 +22,7 @@ from harness.store.resume_point import NOTHING_YET, ResumePoint
 TEND_SECONDS: Final = 1.0
 """What a power cut may cost of the records; a disk that fills by more than its reserve in that time fills up."""
 _FULL_EVIDENCE: Final = 3
-"""Findings whose evidence is captured, each in full: megabytes. Of later ones there is the progress."""
+"""Findings of a kind whose evidence is captured, each in full: megabytes. Of later ones there is the progress."""
 
 
 class DaemonSession(Protocol):
@@ -67,7 +68,8 @@ class Conductor:
         """Evidence is captured of one finding at a time."""
         self._past = past
         self._generation, self._series = past.generation, past.series
-        self._hunted, self._captured = past.hunted, past.captured
+        self._hunted = past.hunted
+        self._captured = Counter[FindingKind]({Outcome.HANG: past.captured})
         self._sessions: list[DaemonSession] = []
         self.begin()
 
@@ -132,10 +134,11 @@ class Conductor:
         self._series += 1
         return self._series
 
-    def may_capture(self) -> bool:
-        """Whether another finding's evidence is captured; it counts as if it were."""
-        self._captured += 1
-        return self._captured <= _FULL_EVIDENCE
+    def may_capture(self, kind: FindingKind) -> bool:
+        """Whether another finding's evidence is captured, of its kind; it counts as if it were."""
+        kind = Outcome.HANG if kind is Outcome.STALL else kind
+        self._captured[kind] += 1
+        return self._captured[kind] <= _FULL_EVIDENCE
 
     def hunted(self) -> None:
         """Count a daemon that has shown what the scenario hunts."""

@@ -26,7 +26,7 @@ def state_of(audits: Iterable[Audit], findings: Path) -> GraphState | None:
         findings: the folder of its findings.
     """
     reads = [audit.graph_faults for audit in audits if audit.graph_keys is not None]
-    for copy in sorted(findings.glob("*/cache.db"), key=lambda file: int(file.parent.name)):
+    for copy in sorted(findings.glob("*/cache.db"), key=lambda file: int(file.parent.name.partition("-")[0])):
         with suppress(CaptureError):
             reads.append(told_faults(read_graph(copy)))
     told = dict.fromkeys(fault for each in reads for fault in each)

@@ -20,15 +20,14 @@ async def notify(command: str, folder: RunFolder, scenario: str, finding: Findin
     It has on its standard input, and in the file that ``$REPRO_FINDING`` names, one JSON object: `scenario`, `run` (the
     folder), `finding`, and `diagnosis` where there is one. What it prints is kept beside that. It gets 30 s.
     """
-    place = f"findings/{finding.iteration}"
-    evidence = (folder.path / place).absolute()
+    evidence = (folder.path / finding.place).absolute()
     told = {
         "scenario": scenario,
         "run": str(folder.path.absolute()),
         "finding": asdict(finding),
         "diagnosis": asdict(diagnosis) if diagnosis else None,
     }
-    folder.write_json(f"{place}/finding.json", redactor_of(folder.path).tree(told))
+    folder.write_json(f"{finding.place}/finding.json", redactor_of(folder.path).tree(told))
     file = evidence / "finding.json"
     try:
         done = await run(

@@ -11,7 +11,7 @@ import anyio
 
 from harness.actors.build import Build
 from harness.actors.generate import Generate
-from harness.analysis.judge import judge
+from harness.analysis.judge import decisive, judge
 from harness.core.errors import InfraError, StoreError, SubjectError
 from harness.core.files import write_whole
 from harness.core.manifest import RunManifest
@@ -223,16 +223,14 @@ class Run:
             aftermath=self.aftermath,
             left_behind=tuple(self.left_behind),
         )
-        findings = self.folder.path / "findings"
-        summary = replace(summary, graph=state_of(self.folder.each(Audit), findings))
-        first = summary.first_hang or summary.first_stall
-        if first:
-            summary = replace(summary, diagnosis=self._diagnosis(first.iteration))
+        summary = replace(summary, graph=state_of(self.folder.each(Audit), self.folder.path / "findings"))
+        if first := decisive([*self.folder.each(Finding)]):
+            summary = replace(summary, diagnosis=self._diagnosis(first))
         self.folder.write_json("summary.json", asdict(summary))
         return summary
 
-    def _diagnosis(self, iteration: int) -> Diagnosis | None:
+    def _diagnosis(self, finding: Finding) -> Diagnosis | None:
         """Return what the evidence of a finding comes to; where that cannot be read, the verdict stands without it."""
         with suppress(StoreError):
-            return self.folder.evidence(iteration).diagnosis(self.manifest.subject)
+            return self.folder.evidence(finding).diagnosis(self.manifest.subject, finding)
         return None

@@ -14,18 +14,19 @@ import anyio.to_thread
 from anyio.abc import ObjectReceiveStream
 from anyio.streams.memory import MemoryObjectSendStream
 
-from harness.actors.base import Actor, ActorEnv
+from harness.actors.base import Actor, ActorEnv, Unanswered
 from harness.buildkit.progress import News, Step
 from harness.client.activity import Activity, Work, look_at
 from harness.client.detectors.table import detectors
 from harness.client.watched_build import Watch
-from harness.core.errors import DaemonDied
+from harness.core.errors import DaemonDied, SubjectError
 from harness.core.files import write_whole
-from harness.core.outcome import Ending, Outcome, Phase
+from harness.core.outcome import Ending, Outcome, Phase, Symptom
 from harness.core.records import Action, Begun, Birth, Finding, Iteration
 from harness.daemons.base import Daemon
 from harness.evidence.steps import BuildSteps, RecentBuilds, Steps
-from harness.evidence.table import DUMPS_ALONE, Stages, capture_all, of_build, of_orphan
+from harness.evidence.table import DUMPS_ALONE, Stages, capture_all, of_build, of_death, of_failure, of_orphan
+from harness.host.interrupt import first_of
 from harness.host.log_rotation import rotate
 from harness.host.partition import Allocation
 from harness.run.audit import Auditor
@@ -82,6 +83,9 @@ class Session:
         self._auditing = anyio.CancelScope()
         threshold, attention = conductor.scenario.detect.orphan, conductor.attention
         self._orphans = Orphans(daemon, threshold, attention, self._left_running, self._released)
+        log = daemon.facts.log
+        self._log_before = log.stat().st_size if log and log.is_file() else 0
+        """Bytes of its log that are an earlier daemon's."""
         self._streak: tuple[Outcome, int] = (Outcome.OK, 0)
 
     async def perform(self, actors: Sequence[Actor], staging: Path, seed: int, registry: str = "") -> None:
@@ -99,6 +103,7 @@ class Session:
         stage = ActorEnv(
             *(self.daemon, self.generation, staging, seed, self.began, conductor.attention),
             *(self, self, self._inflight, registry, self.share.cores, self.exhausted),
+            patience=conductor.scenario.detect.act,
         )
         try:
             with self._scope:
@@ -117,6 +122,10 @@ class Session:
                     async with conductor.capturing:  # of what was found without a client
                         pass
                     tasks.cancel_scope.cancel()
+        except* SubjectError as group:
+            error = first_of(group)
+            if not await self._died(error.brief if isinstance(error, SubjectError) else str(error)):
+                raise
         finally:
             conductor.leave(self)
 
@@ -188,7 +197,7 @@ class Session:
         begun = Begun(watch.iteration, watch.actor, watch.request.args, started, self.generation)
         self._conductor.database.add(begun)
         self._inflight[watch.iteration] = watch
-        watch.on_news = self._signal
+        watch.on_news, watch.failure_kind = self._signal, self._scenario.failure_kind
         self._signal(watch, News((Phase.STARTED,)))
         try:
             yield
@@ -241,27 +250,35 @@ class Session:
         if not self._conductor.end_if_enough():
             self._scope.cancel()
 
-    async def found(self, watch: Watch) -> None:
-        """Record a finding at once, then capture its evidence while the client still waits."""
+    async def found(self, what: Watch | Unanswered) -> None:
+        """Record a finding at once, then capture its evidence while who asked still waits."""
+        if isinstance(what, Unanswered):
+            await self._unanswered(what)
+        else:
+            await self._found(what)
+
+    async def _found(self, watch: Watch) -> None:
         assert watch.found is not None  # noqa: S101 — what brings a watch here
+        ended = bool(watch.found.error)
         finding = Finding(
             iteration=watch.iteration,
-            kind=watch.found.outcome,
+            kind=watch.found.kind,
             at=self._now(),
             actor=watch.actor,
             args=watch.request.args,
-            phase=watch.progress.phase,
+            phase=watch.progress.came_to,
             waited=watch.found.waited,
             completed_steps=watch.progress.completed_vertexes,
             last_progress=tuple(watch.progress.last),
-            hunted=watch.found.outcome in self._scenario.stop.hunted,
+            hunted=watch.found.kind in self._scenario.stop.hunted,
             generation=self.generation,
+            detail=watch.found.error,
         )
         said = "\n".join([*watch.progress.last, *watch.progress.messages]) + "\n"
 
         def evidence() -> Stages:
             others = [other for other in self._inflight.values() if other is not watch]
-            return of_build(watch, others, self._steps())
+            return of_failure(others) if ended else of_build(watch, others, self._steps())
 
         await self._keep(finding, said.encode(), evidence)
 
@@ -291,6 +308,47 @@ class Session:
         if self.hung:  # no client is to come to its end first
             self._go_on_or_end()
 
+    async def _unanswered(self, act: Unanswered) -> None:
+        """Record an act that did not come back; capture as of a build that lost its client."""
+        finding = Finding(
+            iteration=self._conductor.begun,
+            kind=Symptom.ACT,
+            at=self._now(),
+            actor=act.actor,
+            args={},
+            phase=Phase.STARTED,
+            waited=act.waited,
+            completed_steps=0,
+            last_progress=(),
+            hunted=Symptom.ACT in self._scenario.stop.hunted,
+            generation=self.generation,
+            detail=act.what,
+        )
+        await self._keep(finding, b"", lambda: of_orphan([*self._inflight.values()], self._steps()))
+        if self.hung:
+            self._go_on_or_end()
+
+    async def _died(self, how: str) -> bool:
+        """Record that the daemon is gone, capture what it left, and return whether the scenario hunts that."""
+        finding = Finding(
+            iteration=self._conductor.begun,
+            kind=Symptom.DEATH,
+            at=self._now(),
+            actor=self.daemon.facts.kind,
+            args={},
+            phase=Phase.EXITED,
+            waited=0.0,
+            completed_steps=0,
+            last_progress=(),
+            hunted=Symptom.DEATH in self._scenario.stop.hunted,
+            generation=self.generation,
+            detail=how,
+        )
+        await self._keep(finding, b"", lambda: of_death(self._log_before))
+        if finding.hunted:
+            self._conductor.end_if_enough()
+        return finding.hunted
+
     def _released(self, number: int) -> None:
         """Note that the daemon has let go of a build that we timed out."""
         self._conductor.database.amend(number, released=self._now())
@@ -313,11 +371,12 @@ class Session:
         conductor.observer.found(finding)
         if finding.kind is Outcome.HANG and self.hang is None:
             self.hang = finding
-        here = conductor.folder.evidence(finding.iteration)
+        here = conductor.folder.evidence(finding)
         here.path.mkdir(exist_ok=True)
-        write_whole(here.path / "progress.jsonl", said)
+        if said:
+            write_whole(here.path / "progress.jsonl", said)
         async with conductor.capturing:  # one at a time; who comes second may find that the run has what it needs
-            if not self.hung and conductor.may_capture():
+            if not self.hung and conductor.may_capture(finding.kind):
                 what = f"capturing the evidence of iteration {finding.iteration}"
 
                 def tell(number: int, of: int) -> None:
@@ -326,7 +385,7 @@ class Session:
                 stages = DUMPS_ALONE if self._scenario.on_hang.capture == "dumps" else evidence()
                 captured = await capture_all(self.daemon, here.path, stages, tell)
                 facts = {"kind": self.daemon.facts.kind, "version": self.daemon.facts.version}
-                diagnosis = await anyio.to_thread.run_sync(here.write_diagnosis, facts)
+                diagnosis = await anyio.to_thread.run_sync(here.write_diagnosis, facts, finding)
                 if command := self._scenario.on_finding:
                     captured["on_finding"] = await notify(
                         command, conductor.folder, self._scenario.name, finding, diagnosis

@@ -1,5 +1,6 @@
 """The model of a scenario, but for the actors' own options: those stand in the actors' files."""
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,8 +8,8 @@ from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import Field, SerializeAsAny, field_validator, model_validator
 
-from harness.core.model import StrictModel
-from harness.core.outcome import Outcome
+from harness.core.model import Pattern, StrictModel
+from harness.core.outcome import FAILURES, FindingKind, Outcome, Symptom, finding_kind
 from harness.core.units import Duration, Size, format_duration
 from harness.scenario.owned import owned_keys
 from harness.scenario.triggers import When
@@ -116,8 +117,11 @@ class Stop(StrictModel):
     hangs: Annotated[int, Field(ge=1)] | None = None
     """How many findings of a kind in `on` end the run: without it the first, or none where `on_hang` renews the daemon.
     """
-    on: tuple[Literal["hang", "stall"], ...] = ("hang",)
-    """Which findings the scenario hunts: those decide its verdict."""
+    on: tuple[Literal["hang", "stall", "failure", "late_failure", "death", "act"], ...] = ("hang",)
+    """Which findings the scenario hunts: those decide its verdict. `failure`: a build's error that `detect.failure`
+    names, or any where that names none. `late_failure`: an error of a client whose export had completed. `death`: the
+    daemon ended by itself, or did not start again. `act`: an act, such as a prune, that did not come back.
+    """
 
     @model_validator(mode="after")
     def _ends(self) -> Self:
@@ -126,13 +130,13 @@ class Stop(StrictModel):
         return self
 
     @property
-    def hunted(self) -> frozenset[Outcome]:
-        """The outcomes that decide the verdict."""
-        return frozenset(Outcome(kind) for kind in self.on)
+    def hunted(self) -> frozenset[FindingKind]:
+        """The findings that decide the verdict."""
+        return frozenset(finding_kind(kind) for kind in self.on)
 
 
 class Detect(StrictModel):
-    """How long nothing may happen before it is a finding, in attended time."""
+    """What makes a finding: how long nothing may happen, in attended time; which errors."""
 
     export_hang: Duration = 60.0
     """From the export's completion to the client's exit."""
@@ -140,6 +144,15 @@ class Detect(StrictModel):
     """Without any word from the build, before its export has completed."""
     orphan: Duration = 60.0
     """From the end of a client that was timed out to the end of the daemon's record of its build."""
+    act: Duration = 600.0
+    """From the beginning of an act that asks the daemon for something, such as a prune, to its answer."""
+    failure: Pattern | tuple[Pattern, ...] = ()
+    """Regular expressions: a build that fails with an error in which one of them is found is a finding."""
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """The patterns of `failure`, one or several."""
+        return (self.failure,) if isinstance(self.failure, str) else self.failure
 
 
 class AuditSpec(StrictModel):
@@ -273,6 +286,21 @@ class Scenario(StrictModel):
     def findings_wanted(self) -> int | None:
         """How many findings that it hunts end the run; None where none does."""
         return self.stop.hangs or (None if self.on_hang.then == "renew" else 1)
+
+    def failure_kind(self, outcome: Outcome, error: str) -> FindingKind | None:
+        """Return what a build that has come to an end is a finding of; None where it is none.
+
+        Args:
+            outcome: what became of it.
+            error: all that its client told of that.
+        """
+        if outcome not in FAILURES:
+            return None
+        if any(re.search(pattern, error) for pattern in self.detect.failures):
+            return Symptom.FAILURE
+        if outcome in self.stop.hunted:
+            return outcome
+        return Symptom.FAILURE if Symptom.FAILURE in self.stop.hunted and not self.detect.failure else None
 
     def by_daemon(self) -> Mapping[str, "Scenario"]:
         """Return a scenario for each of its daemons, by name; a single one has no name."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
 
-from harness.core.outcome import Outcome
+from harness.core.outcome import FAILURES, FindingKind, Outcome, finding_kind
 from harness.core.records import Sample
 from harness.store.database import record_of
 from harness.store.folder import RunFolder
@@ -130,7 +130,7 @@ class Findings:
     """The hangs and stalls, in the order in which they were seen."""
 
     iteration: tuple[int, ...]
-    kind: tuple[Outcome, ...]
+    kind: tuple[FindingKind, ...]
     at: tuple[float, ...]
     actor: tuple[str, ...]
     phase: tuple[str, ...]
@@ -275,12 +275,21 @@ def acts(folder: RunFolder) -> tuple[Acts, ...]:
         )
 
 
+def failures(folder: RunFolder) -> Sequence[tuple[str, int]]:
+    """Return the signatures of builds' errors and how often each came, the commonest first."""
+    query = f"""
+        SELECT CASE failure WHEN '' THEN error ELSE failure END AS kind, count(*) FROM iterations
+        WHERE outcome IN ({", ".join(f"'{each}'" for each in FAILURES)}) GROUP BY kind ORDER BY 2 DESC, 1 LIMIT 100"""  # noqa: S608 — our own words
+    with folder.reading() as connection:
+        return [(str(text), int(count)) for text, count in connection.execute(query)]
+
+
 def findings(folder: RunFolder) -> Findings:
-    """Return the hangs and stalls."""
+    """Return what was found."""
     query = "SELECT iteration, kind, at, actor, phase, waited FROM findings ORDER BY at"
     with folder.reading() as connection:
         iteration, kind, *rest = _columns(connection, query, (), 6)
-        return Findings(iteration, tuple(Outcome(each) for each in kind), *rest)
+        return Findings(iteration, tuple(finding_kind(each) for each in kind), *rest)
 
 
 def first_hang(folder: RunFolder) -> int | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from harness.core.errors import StoreError
-from harness.core.outcome import Outcome, Phase
+from harness.core.outcome import Outcome, Phase, Symptom, finding_kind
 from harness.core.records import Action, Audit, Begun, Birth, Finding, Iteration, Sample
 
 Record = Birth | Begun | Iteration | Action | Sample | Finding | Audit
@@ -153,6 +153,8 @@ def record_of(kind: type[R], row: sqlite3.Row) -> R:
 def _read(parts: tuple[Any, ...], value: Any) -> Any:
     if value is None:
         return None
+    if Symptom in parts:
+        return finding_kind(value)
     main = next(part for part in parts if part is not type(None))
     if main in (Outcome, Phase, bool):
         return main(value)

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from harness.buildkit.diagnosis import diagnose_finding
+from harness.buildkit.findings import diagnosis_of
 from harness.core.errors import StoreError
 from harness.core.files import read_json
 from harness.core.manifest import CaptureManifest
-from harness.core.records import FORMAT, Diagnosis
+from harness.core.records import FORMAT, Diagnosis, Finding
 from harness.store.folders import Folder
 
 CAPTURED = "captured"
@@ -43,28 +44,33 @@ class EvidenceFolder(Folder):
             raise StoreError(file, f"was written by a newer version (format {written.format}, known: {FORMAT})")
         return written
 
-    def write_diagnosis(self, daemon: Mapping[str, object]) -> Diagnosis | None:
+    def write_diagnosis(self, daemon: Mapping[str, object], finding: Finding | None = None) -> Diagnosis | None:
         """Diagnose the evidence, and keep what that comes to in `diagnosis.json`; None where there is no dump.
 
         Args:
             daemon: its `kind` and `version`.
+            finding: what it is the evidence of; None of a capture, whose dumps say all.
         """
-        found = diagnose_finding(self.path, daemon)
+        found = self._diagnosed(daemon, finding)
         if found:
             self.write_json("diagnosis.json", found)
         return found
 
-    def diagnosis(self, daemon: Mapping[str, object]) -> Diagnosis | None:
+    def diagnosis(self, daemon: Mapping[str, object], finding: Finding | None = None) -> Diagnosis | None:
         """Return what the evidence comes to, as it was kept; of a run of an earlier version, diagnosed now.
 
         Args:
             daemon: its `kind` and `version`.
+            finding: what it is the evidence of; None of a capture, whose dumps say all.
 
         Raises:
             StoreError: `diagnosis.json` is damaged.
         """
         file = self.path / "diagnosis.json"
-        return read_json(file, Diagnosis) if os.path.lexists(file) else diagnose_finding(self.path, daemon)
+        return read_json(file, Diagnosis) if os.path.lexists(file) else self._diagnosed(daemon, finding)
+
+    def _diagnosed(self, daemon: Mapping[str, object], finding: Finding | None) -> Diagnosis | None:
+        return diagnosis_of(finding, self.path, daemon) if finding else diagnose_finding(self.path, daemon)
 
     def dumps(self) -> list[Path]:
         """Return the goroutine dumps, in the order in which they were made."""

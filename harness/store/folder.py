@@ -1,6 +1,7 @@
 """The run folder: what the run was, what happened in it (SQLite), what it came to. Written and read here only."""
 
 import os
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -13,13 +14,15 @@ from harness.core.bounded_yaml import MOST_CHARACTERS, parse_yaml
 from harness.core.errors import StoreError
 from harness.core.files import Damaged, read_json, read_text
 from harness.core.manifest import RunManifest
-from harness.core.records import FORMAT, Summary
+from harness.core.records import FORMAT, Finding, Summary
 from harness.store.database import _TABLES, Database, R, _complete, record_of
 from harness.store.evidence import EvidenceFolder
 from harness.store.folders import Folder, new_folder
 
 V = TypeVar("V", RunManifest, Summary)
 
+_PLACE: Final = re.compile(r"(\d{1,18})(-[a-z_]+)?")
+"""The name of a finding's folder: its iteration, and its kind where it is no build's."""
 _RESERVED: Final = "room-for-the-summary"
 _RESERVED_BYTES: Final = 2**20
 
@@ -70,14 +73,15 @@ class RunFolder(Folder):
             raise Damaged(file, "it holds no mapping")
         return content
 
-    def evidence(self, iteration: int) -> EvidenceFolder:
+    def evidence(self, finding: Finding) -> EvidenceFolder:
         """Return the folder of what was captured at a finding."""
-        return EvidenceFolder(self.path / "findings" / str(iteration))
+        return EvidenceFolder(self.path / finding.place)
 
     def evidences(self) -> list[EvidenceFolder]:
         """Return those that there are, in the order of their iterations."""
-        found = [path for path in self.path.glob("findings/*") if path.name.isdecimal() and path.is_dir()]
-        return [EvidenceFolder(path) for path in sorted(found, key=lambda path: int(path.name))]
+        found = {path: _PLACE.fullmatch(path.name) for path in self.path.glob("findings/*") if path.is_dir()}
+        placed = sorted((int(match[1]), path) for path, match in found.items() if match)
+        return [EvidenceFolder(path) for _, path in placed]
 
     def _versioned(self, file: Path, kind: type[V]) -> V:
         content = read_json(file, kind)

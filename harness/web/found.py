@@ -14,19 +14,19 @@ class FindingView:
     """The findings of one run; dumps of tens of megabytes are not read at every look."""
 
     def __init__(self) -> None:
-        self._told: dict[int, tuple[int, dict[str, Any]]] = {}
+        self._told: dict[str, tuple[int, dict[str, Any]]] = {}
 
     def told(
         self, folder: RunFolder, finding: Finding, daemon: Mapping[str, Any], clean: Callable[[str], str]
     ) -> dict[str, Any]:
         """Return a finding as plain data; its evidence once that is captured."""
-        captured = folder.path / "findings" / str(finding.iteration) / "captured.json"
+        captured = folder.path / finding.place / "captured.json"
         if not captured.is_file():
             return {"line": clean(finding_line(finding)), "whole": False, "diagnosis": None}
-        written, (known, told) = captured.stat().st_mtime_ns, self._told.get(finding.iteration, (0, {}))
+        written, (known, told) = captured.stat().st_mtime_ns, self._told.get(finding.place, (0, {}))
         if written != known:
             told = _whole(folder, finding, daemon, clean)
-            self._told[finding.iteration] = (written, told)
+            self._told[finding.place] = (written, told)
         return told
 
 
@@ -40,7 +40,7 @@ def _whole(
 ) -> dict[str, Any]:
     salvage = Salvage()
     evidence = evidence_of(folder, finding, clean, salvage)
-    diagnosis = salvage(lambda: folder.evidence(finding.iteration).diagnosis(daemon), None)
+    diagnosis = salvage(lambda: folder.evidence(finding).diagnosis(daemon, finding), None)
     damaged = {"damaged": clean("; ".join(salvage.problems))} if salvage.problems else {}
     return {
         "line": evidence.line,

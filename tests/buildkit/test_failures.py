@@ -20,10 +20,10 @@ SAME = {
         f'failed to prepare extraction snapshot "extract-99-_-aB {D2}": parent snapshot {D1} does not exist: not found',
     ),
     "checksum of a ref": (
-        "failed to compute cache key: failed to calculate checksum of ref 8xqz0vd8mpfo5qfuqbqdd1mwk::y1q2w3e4r5t6y7u8i9o0p1"
-        'a2s: "/app": not found',
-        "failed to compute cache key: failed to calculate checksum of ref p0o9i8u7y6t5r4e3w2q1a2s3d::q1w2e3r4t5y6u7i8o9p0a1"
-        's2d: "/srv/other": not found',
+        "failed to compute cache key: failed to calculate checksum of ref 8xqz0vd8mpfo5qfuqbqdd1mwk::"
+        'y1q2w3e4r5t6y7u8i9o0p1a2s: "/app": not found',
+        "failed to compute cache key: failed to calculate checksum of ref p0o9i8u7y6t5r4e3w2q1a2s3d::"
+        'q1w2e3r4t5y6u7i8o9p0a1s2d: "/srv/other": not found',
     ),
     "locked": (
         f"ref moby/5/layer-{D1} locked for 305.3ms (since 2025-01-02 03:04:05.123456 +0000 UTC m=+12.345): unavailable",

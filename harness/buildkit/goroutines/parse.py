@@ -37,7 +37,7 @@ _OFFSET: Final = re.compile(rb"\+0x[0-9a-f]+$")
 _BEGINS: Final = re.compile(rb"BEGIN goroutine stack dump|SIGQUIT: quit")
 """What a daemon prints before a dump: where a file has several, each begins there."""
 _CRASH: Final = re.compile(
-    rb"(?:^|[\s\"])((?:panic|fatal error|SIGSEGV): .*|runtime: goroutine stack exceeds .*"
+    rb"(?:^|[\s\"])((?:panic|fatal error|SIG(?:SEGV|ABRT|BUS|FPE|ILL|TRAP|SYS)): .*|runtime: goroutine stack exceeds .*"
     rb"|Out of memory: Killed process .*|oom-kill.*|OOMKilled.*)"
 )
 _RECOVERED: Final = b"[recovered]"

@@ -14,7 +14,7 @@ from harness.cli.display.json_lines import machine_line
 from harness.cli.display.summary import tell, tell_details, tell_verdict
 from harness.cli.display.totals import Totals, time_left
 from harness.cli.output import in_order
-from harness.core.outcome import Outcome
+from harness.core.outcome import FAILURES, Outcome
 from harness.core.records import Action, Finding, Iteration, Sample, Summary
 from harness.core.units import format_duration
 from harness.daemons.base import Daemon
@@ -71,7 +71,7 @@ class PlainLines:
     def iterated(self, iteration: Iteration) -> None:
         """Say what is out of the ordinary, and the sum of the rest."""
         self._totals.add(iteration)
-        if iteration.outcome in (Outcome.FAILED, Outcome.INFRA):
+        if iteration.outcome in {*FAILURES, Outcome.INFRA}:
             self._say_some(iteration.outcome, f"iteration {iteration.number}: {iteration.outcome}: {iteration.error}")
         self._sum_up()
 

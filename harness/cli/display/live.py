@@ -10,11 +10,11 @@ from rich.text import Text
 from harness.cli.display.summary import tell
 from harness.cli.display.totals import Totals, time_left
 from harness.cli.output import in_order
-from harness.core.outcome import Outcome
+from harness.core.outcome import FAILURES, Outcome
 from harness.core.records import Action, Finding, Iteration, Sample, Summary
 from harness.core.units import format_duration
 from harness.daemons.base import Daemon
-from harness.report.words import finding_line
+from harness.report.words import failures_line, finding_line
 from harness.scenario import Scenario
 from harness.store.folder import RunFolder
 from harness.store.resume_point import ResumePoint
@@ -58,7 +58,7 @@ class LiveView:
     def iterated(self, iteration: Iteration) -> None:
         """Count it; failures stay on the screen."""
         self._totals.add(iteration)
-        if iteration.outcome in (Outcome.FAILED, Outcome.INFRA):
+        if iteration.outcome in {*FAILURES, Outcome.INFRA}:
             self._say(f"iteration {iteration.number}: {iteration.outcome}: {iteration.error}", "yellow")
 
     def acted(self, action: Action) -> None:
@@ -106,6 +106,7 @@ class LiveView:
             ("acts", totals.act_line()),
             ("tail", totals.tail_line()),
             ("daemon", totals.daemon_line()),
+            *([("failures", failures_line(totals.failures.most_common()))] if totals.failures else ()),
             ("now", self._now or "building"),
         ):
             table.add_row(Text(name, style="dim"), Text(value))

@@ -175,9 +175,9 @@ def _tell_finding(console: Console, folder: RunFolder, finding: Finding, salvage
     if finding.kind is Outcome.HANG:
         due = "the client should have returned" if finding.seen_by == "client" else "the daemon should have been done"
         _say(console, f"    <- here {due}")
-    captured = salvage(folder.evidence(finding.iteration).captured, dict[str, str]())
+    captured = salvage(folder.evidence(finding).captured, dict[str, str]())
     had = [name for name, result in captured.items() if result == "captured"]
-    where = folder.path / "findings" / str(finding.iteration)
+    where = folder.path / finding.place
     _say(console, f"    evidence: {len(had)} of {len(captured)} kinds captured; {where}")
 
 

@@ -5,7 +5,7 @@ from time import monotonic
 from typing import Final
 
 from harness.analysis.rates import excluded_rate, quantile
-from harness.core.outcome import Outcome
+from harness.core.outcome import FAILURES, Outcome
 from harness.core.records import Action, Finding, Iteration, Sample
 from harness.core.units import format_duration, format_size
 from harness.report.words import shown_seconds
@@ -21,6 +21,8 @@ class Totals:
 
     def __init__(self, past: ResumePoint = NOTHING_YET) -> None:
         self.outcomes = Counter({Outcome(name): count for name, count in past.outcomes.items()})
+        self.failures: Counter[str] = Counter()
+        """Errors of builds, by their signature."""
         self.acts: Counter[str] = Counter()
         self.idle: Counter[str] = Counter()
         """Acts that changed nothing, or could not be done."""
@@ -34,6 +36,8 @@ class Totals:
     def add(self, iteration: Iteration) -> None:
         """Count one iteration."""
         self.outcomes[iteration.outcome] += 1
+        if iteration.outcome in FAILURES:
+            self.failures[iteration.failure] += 1
         if iteration.outcome is Outcome.OK and iteration.tail is not None:
             self.trials += 1
             self.tails.append(iteration.tail)
@@ -50,7 +54,7 @@ class Totals:
             self.hangs.append(finding.iteration)
         if finding.seen_by == "history":
             self.outcomes[Outcome.TIMED_OUT] -= 1
-            self.outcomes[finding.kind] += 1
+            self.outcomes[Outcome(finding.kind)] += 1
 
     def measure(self, sample: Sample) -> None:
         """Take a sample in the place of the daemon's last one."""

@@ -17,6 +17,7 @@ COLOURS: Final[Mapping[Outcome, str]] = {
     Outcome.OK: "#5b9a72",
     Outcome.TIMED_OUT: "#a9bcc9",
     Outcome.FAILED: "#dd9a3c",
+    Outcome.LATE_FAILURE: "#b5651d",
     Outcome.HANG: "#c1121f",
     Outcome.STALL: "#7b2cbf",
     Outcome.INFRA: "#8d6e63",
@@ -133,7 +134,7 @@ def _marked(found: aggregate.Findings) -> Columns:
         "iteration": found.iteration,
         "kind": [str(kind) for kind in found.kind],
         "actor": found.actor,
-        "colour": [COLOURS[kind] for kind in found.kind],
+        "colour": [COLOURS[kind if isinstance(kind, Outcome) else Outcome.FAILED] for kind in found.kind],
     }
 
 

@@ -1,28 +1,18 @@
 """``step``: when something becomes of a step of a build of a named actor, after a delay, with a chance."""
 
 import re
-from typing import Annotated
-
-from pydantic import AfterValidator
 
 from harness.buildkit.progress import Step
+from harness.core.model import Pattern
 from harness.core.outcome import StepState
 from harness.scenario.triggers.base import Reached
 from harness.scenario.triggers.follow import FollowBuildTrigger
 
 
-def _pattern(text: str) -> str:
-    try:
-        re.compile(text)
-    except re.error as error:
-        raise ValueError(f"{text!r} is no regular expression: {error}") from error
-    return text
-
-
 class StepTrigger(FollowBuildTrigger):
     """Act when a step whose name matches a pattern starts or completes."""
 
-    step: Annotated[str, AfterValidator(_pattern)]
+    step: Pattern
     """A regular expression, looked for in the names that progress shows: ``RUN sleep``, ``importing cache``."""
     state: StepState = StepState.STARTED
     """`started` or `completed`, a cached step does both at once; `cached`; or `merged`: the step was begun here, and

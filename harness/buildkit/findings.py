@@ -1,0 +1,46 @@
+"""What a finding comes to, by its kind: what its dumps show, what its error is known as, what its daemon died of."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from harness.buildkit.diagnosis import diagnose, diagnose_finding, read_file
+from harness.buildkit.failures import diagnose_failure, name_of, signature_of
+from harness.core.outcome import Outcome, Phase, Symptom
+from harness.core.records import Diagnosis, Finding
+
+LOG: Final = "daemon.log"
+"""The name of the daemon's log among the evidence."""
+
+
+def diagnosis_of(finding: Finding, folder: Path, daemon: Mapping[str, Any]) -> Diagnosis | None:
+    """Return what a finding comes to; None where its evidence says nothing.
+
+    Args:
+        finding: as it is recorded.
+        folder: its evidence.
+        daemon: its `kind` and `version`.
+    """
+    if finding.kind in {Symptom.FAILURE, Outcome.LATE_FAILURE}:
+        return diagnose_failure(finding.detail, late=finding.phase is Phase.EXPORTED)
+    if finding.kind is Symptom.DEATH:
+        return _diagnose_death(finding.detail, folder / LOG, daemon)
+    return diagnose_finding(folder, daemon)
+
+
+def _diagnose_death(how: str, log: Path, daemon: Mapping[str, Any]) -> Diagnosis:
+    """Return what a daemon died of: its panic, where its log has one; else only how it ended."""
+    posted = read_file(log) if log.is_file() else None
+    if posted and posted.crash:
+        return diagnose(posted.dumps, daemon=daemon, crash=posted.crash)
+    return Diagnosis(
+        kind="death",
+        because=how,
+        signature=name_of(signature_of(how)),
+        known=False,
+        fixed_in={},
+        link="",
+        sentence=f"death, not known: {how}, and its log has no panic",
+        goroutines=(),
+        frames=(),
+    )
