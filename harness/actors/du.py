@@ -17,9 +17,10 @@ class Du(Request):
         """Whether it deletes or disturbs what a daemon's owner would miss."""
         return False
 
+    @property
     def in_words(self) -> str:
-        """What it does."""
-        return "list the cache"
+        """What it does, for a sentence that goes on with when."""
+        return "lists the cache's records"
 
     @asynccontextmanager
     async def act(self, stage: ActorEnv, moment: Firing) -> AsyncIterator[Effect]:
