@@ -127,6 +127,7 @@ def test_a_run_that_goes_on(tmp_path: Path, serve: Serve) -> None:
         stop={"iterations": 120},
         detect={"export_hang": "2s", "stall": "30s"},
     )
+    (scenario.parent / "results").mkdir()
     address = serve(scenario.parent / "results")
     process = start(scenario)
     try:
