@@ -45,10 +45,12 @@ class GoroutineDumps:
         pauses = [*(self.apart if number else 0.0 for number in range(self.count)), *self.further]
         for number, pause in enumerate(pauses):
             if number >= self.count and not await self._is_unsure(folder):
-                return
+                break
             await anyio.sleep(pause)
             dump = await daemon.goroutine_dump(self.each)
             write_whole(folder / f"goroutines-{there + number}.txt", dump)
+        if not [*folder.glob(f"goroutines-{there}.txt")]:
+            raise CaptureError("those before say what there is to say, or there are none")
 
     @staticmethod
     async def _is_unsure(folder: Path) -> bool:

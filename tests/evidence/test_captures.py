@@ -117,7 +117,8 @@ async def test_further_dumps_while_they_do_not_say(dump: str, count: int, tmp_pa
 async def test_later_dumps_go_on_where_the_first_ended(tmp_path: Path) -> None:
     """They are made only where the first do not say what it is, and take none of their names."""
     later = GoroutineDumps(count=0, further=(0.0, 0.0))
-    await later.capture(Talks(dump=STANDS), tmp_path)
+    with pytest.raises(CaptureError, match="or there are none"):
+        await later.capture(Talks(dump=STANDS), tmp_path)
     assert not [*tmp_path.iterdir()], "there is nothing to be unsure of"
     for one in (GoroutineDumps(apart=0.0, further=()), later):
         await one.capture(Talks(dump=STANDS), tmp_path)

@@ -22,7 +22,7 @@ from harness.store.salvage import Salvage
 _COLOURS: Final = {Verdict.HANG: "bold red", Verdict.CLEAN: "bold green", Verdict.INCONCLUSIVE: "yellow"}
 _LAST_STEPS: Final = 6
 _FINDINGS_TOLD: Final = 5
-_BECAUSE: Final = 300
+_BECAUSE: Final = 400
 """Characters of what a verdict rests on that its block has; all of it stands above."""
 
 
