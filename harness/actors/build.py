@@ -25,7 +25,7 @@ from harness.core.records import Iteration
 from harness.core.rng import Dice
 from harness.core.trace import environment_of
 from harness.core.units import Size, format_duration, ordinal
-from harness.daemons.base import BuildRequest, Cache
+from harness.daemons.base import BuildRequest, Cache, TellsBuilds
 from harness.host.hostinfo import ResourceDemand
 from harness.host.proc import child
 from harness.scenario import DaemonSpec, Scenario, Setting, Violation
@@ -305,6 +305,7 @@ async def _comes(moments: AsyncGenerator[Firing, None], exhausted: anyio.Event) 
 
 def _record(watch: Watch, verdict: ClientVerdict, kill_after: float | None, stage: ActorEnv) -> Iteration:
     reached, began = watch.progress.reached, stage.began
+    tells = isinstance(stage.daemon, TellsBuilds)  # a hang behind the kill would be seen
 
     def at(time: float | None) -> float | None:
         return None if time is None else time - began
@@ -324,7 +325,7 @@ def _record(watch: Watch, verdict: ClientVerdict, kill_after: float | None, stag
         error=verdict.error,
         failure=signature_of(verdict.error) if verdict.outcome in FAILURES else "",
         generation=stage.generation,
-        kill_due=None if kill_after is None else reached[Phase.STARTED] - began + kill_after,
+        kill_due=None if kill_after is None or tells else reached[Phase.STARTED] - began + kill_after,
         cut=stage.now() if verdict.outcome is Outcome.CUT_OFF else None,
     )
 

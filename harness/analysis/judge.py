@@ -85,7 +85,8 @@ def judge(
         verdict, because = Verdict.INCONCLUSIVE, f"{_told(found[0])}, which this scenario does not hunt"
     elif not hangs.trials:
         why = f"; the first error: {error}" if error else ""
-        verdict, because = Verdict.INCONCLUSIVE, f"no build came to the end of its export{why}"
+        what = "was left alone for long enough to be seen to hang" if tails else "came to the end of its export"
+        verdict, because = Verdict.INCONCLUSIVE, f"no build {what}{why}"
     elif idle:
         verdict, because = Verdict.INCONCLUSIVE, idle
     elif failures.failed > outcomes[Outcome.OK]:

@@ -90,7 +90,7 @@ class Iteration:
     released: float | None = None
     """When the daemon was seen to hold it no longer, of a build that we timed out; None where nobody saw."""
     kill_due: float | None = None
-    """When the scenario has its client killed, unless it has ended before."""
+    """When the scenario has its client killed, on a daemon that does not tell what becomes of such a build."""
     cut: float | None = None
     """When it was cut off, still without an end; None where nobody knows."""
     failure: str = ""

@@ -28,7 +28,7 @@ def test_the_rest_is_shown(tmp_path: Path) -> None:
     (folder.path / "findings" / "3" / "captured.json").write_text("[]")
     shown = repro("show", str(folder.path / "."))
     assert shown.returncode == 255
-    assert shown.stdout.startswith("HANG  ")
+    assert "\nHANG  " in shown.stdout
     assert "iteration 3 at 9.5 s  HANG" in shown.stdout
     told = shown.stderr.splitlines()
     assert [line.split(": is damaged: ")[0].rpartition("/")[2] for line in told] == ["run.json", "captured.json"]

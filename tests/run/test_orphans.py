@@ -274,7 +274,7 @@ def test_a_hang_behind_a_killed_build(tmp_path: Path) -> None:
     assert (summary.verdict, summary.ending) == (Verdict.HANG, Ending.FINDINGS)
     assert summary.because.startswith("export hang at iteration 3, ")
     assert summary.because.endswith(" s into the run, behind a build that was timed out")
-    assert (summary.rate.hangs, summary.rate.trials, summary.outcomes["hang"]) == (0, 0, 1)
+    assert (summary.rate.hangs, summary.rate.trials, summary.outcomes["hang"]) == (1, 1, 1)
     (finding,) = folder.read(Finding)
     assert (finding.kind, finding.seen_by, finding.args) == (Outcome.HANG, "history", {"N": "3"})
     assert 2.0 <= finding.waited < 3.5

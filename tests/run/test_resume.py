@@ -64,7 +64,7 @@ def test_a_killed_run_goes_on(tmp_path: Path) -> None:
     done = resume(scenario)
     summary = folder.summary()
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "going on after iteration" in done.stdout
+    assert "going on after iteration" in done.stderr
     assert summary is not None
     assert (summary.verdict, summary.ending, summary.seed) == (Verdict.CLEAN, Ending.ITERATIONS, 7)
     iterations = folder.read(Iteration)
