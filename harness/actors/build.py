@@ -42,6 +42,8 @@ _WHERE: Final = {
     "image": "kept as an image",
     "oci": "an archive",
     "push": "pushed to the run's own registry",
+    "local": "written to a folder of the client's",
+    "tar": "written to a tar of the client's",
 }
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
 """The name of a file in a context."""

@@ -344,7 +344,7 @@ def test_a_writer_killed_in_the_middle_of_one_record(tmp_path: Path, process: Pr
 def test_a_database_that_is_none(tmp_path: Path) -> None:
     """A run without a database, or with another file in its place, is an error that names the file."""
     folder = RunFolder.create(tmp_path, "s")
-    with pytest.raises(StoreError, match=r"run\.db: cannot be read: unable to open"):
+    with pytest.raises(StoreError, match=r"run\.db: cannot be read: there is no such file"):
         folder.read(Iteration)
     assert not (folder.path / "run.db").exists()
     (folder.path / "run.db").write_text("no database " * 100)

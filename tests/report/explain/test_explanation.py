@@ -20,6 +20,7 @@ from harness.report.explain.evidence import Evidence
 from harness.report.explain.explanation import Explanation, NothingToExplain, explain, explained
 from harness.report.explain.timeline import LANES, lanes
 from harness.store.folder import RunFolder
+from tests.web.runs import MANIFEST
 
 BEGAN = 1_795_848_960.0
 """When the run began, by the clock: 2026-11-28T06:56:00Z."""
@@ -261,7 +262,7 @@ def run(tmp_path: Path) -> Callable[..., RunFolder]:
 
     def make(*findings: Finding) -> RunFolder:
         folder = RunFolder.create(tmp_path, "some")
-        folder.write_json("run.json", {"daemon": {"kind": "buildkitd", "version": "v0.23.2"}})
+        folder.write_manifest(MANIFEST)
         with folder.database() as database:
             for finding in findings:
                 database.add(finding)
