@@ -4,21 +4,19 @@ What is asked next follows from what was seen. So a series that was ended goes o
 what its folder has is not looked at again.
 """
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
 from typing import Any, Final, Literal
 
-from pydantic import TypeAdapter, ValidationError
-
 from harness.analysis.two_sample import Exposure
-from harness.core.errors import StoreError, UsageError
+from harness.core.errors import UsageError
 from harness.core.rng import SEED_BITS, Dice, first_seed
+from harness.experiments.journal import entries, line_of
 from harness.experiments.short_run import ShortRun, look
 from harness.run.observer import NullObserver, Reporter
 from harness.run.plan import RunOptions, plan_run
@@ -194,7 +192,7 @@ class Series:
         folders = (file.parent for file in parent.glob(f"{question.kind}-*/{_BEGUN}"))
         path = the_one(name, _BEGUN, folders, lambda matching: NoSuchSeries(question.kind, name, parent, matching))
         with RunFolder(path).locked():
-            begun, known = RunFolder(path).read_json(_BEGUN), _seen_in(path / _LOOKS)
+            begun, known = RunFolder(path).read_json(_BEGUN), entries(path / _LOOKS, SeenRun)
         differ = [word for word, value in question.asked.items() if begun["asked"].get(word) != value]
         if question.seed not in {None, begun["seed"]}:
             differ.append("--seed")
@@ -260,26 +258,9 @@ class Series:
         seen = SeenRun(side.name, number, Exposure(done.builds, done.said == "hang"), done, self.seconds)
         self.looks.append(seen)
         with (self.path / _LOOKS).open("a") as file:
-            file.write(_line(seen))
+            file.write(line_of(seen))
         return seen
 
     def conclude(self, name: str, content: object) -> None:
         """Write the last file."""
         RunFolder(self.path).write_json(name, content)
-
-
-def _line(seen: SeenRun) -> str:
-    return json.dumps(asdict(seen)) + "\n"
-
-
-def _seen_in(file: Path) -> list[SeenRun]:
-    """Return the looks that a file has; a last line that a crash cut short is no look, and is taken away."""
-    whole, end, torn = (file.read_text() if file.exists() else "").rpartition("\n")
-    if torn:
-        draft = file.with_suffix(".draft")
-        draft.write_text(whole + end)
-        draft.replace(file)
-    try:
-        return [TypeAdapter(SeenRun).validate_json(line) for line in whole.splitlines()]
-    except ValidationError as error:
-        raise StoreError(file, f"cannot be read: {error}") from error

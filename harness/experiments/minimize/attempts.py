@@ -4,18 +4,16 @@ What is attempted next follows from what was seen. So a search that was ended go
 what its folder has is not attempted again.
 """
 
-import json
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import TypeAdapter, ValidationError
-
-from harness.core.errors import InfraError, StoreError, UsageError
+from harness.core.errors import InfraError, UsageError
 from harness.core.outcome import Ending
 from harness.core.rng import SEED_BITS, Dice
+from harness.experiments.journal import entries, line_of
 from harness.experiments.minimize.case import Case
 from harness.experiments.minimize.sequential import Tally
 from harness.experiments.short_run import ShortRun
@@ -123,7 +121,7 @@ class Attempts:
         spent = max([self.seconds, *(attempt.seconds for attempt in self.known)])
         attempt = Attempt(case.key, what, hung, look, spent + look.seconds)
         with (self.path / _ATTEMPTS).open("a") as file:
-            file.write(json.dumps(asdict(attempt)) + "\n")
+            file.write(line_of(attempt))
         return self._add(attempt, known=False)
 
     def _add(self, attempt: Attempt, *, known: bool) -> Attempt:
@@ -159,7 +157,7 @@ def resume(results: Path, name: str, earlier: str, asked: dict[str, Any]) -> tup
     begun = RunFolder(path).read_json(BEGUN)
     if differ := [word for word, value in asked.items() if begun["asked"].get(word) != value]:
         raise AskedElse(path, differ)
-    return path, begun["seed"], _attempts_in(path / _ATTEMPTS)
+    return path, begun["seed"], entries(path / _ATTEMPTS, Attempt)
 
 
 def locked(path: Path) -> AbstractContextManager[None]:
@@ -169,16 +167,3 @@ def locked(path: Path) -> AbstractContextManager[None]:
         RunGoesOn: another process has it.
     """
     return RunFolder(path).locked()
-
-
-def _attempts_in(file: Path) -> list[Attempt]:
-    """Return the attempts that a file has; a last line that a crash cut short is none, and is taken away."""
-    whole, end, torn = (file.read_text() if file.exists() else "").rpartition("\n")
-    if torn:
-        draft = file.with_suffix(".draft")
-        draft.write_text(whole + end)
-        draft.replace(file)
-    try:
-        return [TypeAdapter(Attempt).validate_json(line) for line in whole.splitlines()]
-    except ValidationError as error:
-        raise StoreError(file, f"cannot be read: {error}") from error
