@@ -4,17 +4,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from harness.buildkit.cache_db import Pair, read_pair
 from harness.buildkit.daemon_log import DaemonLog, read_log
 from harness.buildkit.diagnosis import diagnose_finding
 from harness.buildkit.progress import Vertex
-from harness.core.errors import CaptureError
+from harness.core.errors import CaptureError, StoreError
 from harness.core.records import Action, Diagnosis, Finding, Iteration
 from harness.core.trace import trace_of
 from harness.evidence.lookup import Lookup, read_lookups
 from harness.evidence.steps import BuildSteps, Steps, read_steps
+from harness.store.evidence import EvidenceFolder
 from harness.store.folder import RunFolder
 
 T = TypeVar("T")
@@ -81,12 +82,10 @@ def gather(folder: RunFolder, finding: Finding, findings: Sequence[Finding]) -> 
 
     Where a run ended at an earlier finding of the same daemon, the evidence is that one's: its dumps show every build.
     """
-    places = [
-        folder.path / "findings" / str(each.iteration)
-        for each in (finding, *findings)
-        if each.generation == finding.generation
-    ]
-    place = next((each for each in places if (each / "captured.json").is_file()), places[0])
+    shown = [each for each in (finding, *findings) if each.generation == finding.generation]
+    shown_by = next((each for each in shown if (folder.path / each.place / "captured.json").is_file()), finding)
+    kept = folder.evidence(shown_by)
+    place = kept.path
     steps = read_steps(place)
     known = {build.iteration for build in steps.builds} if steps else {finding.iteration}
     since = min((build.started for build in steps.builds), default=finding.at) if steps else finding.at
@@ -102,8 +101,16 @@ def gather(folder: RunFolder, finding: Finding, findings: Sequence[Finding]) -> 
         _read_if_there(place / "daemon.log", _log_of),
         read_lookups(place),
         _read_if_there(place / "cache.db", read_pair),
-        diagnose_finding(place, daemon),
+        _diagnosis(kept, shown_by, daemon),
     )
+
+
+def _diagnosis(kept: EvidenceFolder, finding: Finding, daemon: Mapping[str, Any]) -> Diagnosis | None:
+    """Return the diagnosis as it was kept, for dumps are large; made anew where that is damaged."""
+    try:
+        return kept.diagnosis(daemon, finding)
+    except StoreError:
+        return diagnose_finding(kept.path, daemon)
 
 
 def _log_of(path: Path) -> DaemonLog:
