@@ -10,6 +10,7 @@ import anyio
 import anyio.to_thread
 
 from harness.core.outcome import Ending, FindingKind, Outcome
+from harness.core.records import Iteration
 from harness.host.attended_clock import AttendedClock
 from harness.host.cache import cache_folder
 from harness.host.hostinfo import require_room_to_go_on
@@ -128,6 +129,11 @@ class Conductor:
             for session in self._sessions:
                 session.exhausted.set()
         return self.begun
+
+    def iterated(self, iteration: Iteration) -> None:
+        """Count an iteration that is over."""
+        self.over += 1
+        self.succeeded = self.succeeded or iteration.outcome is Outcome.OK
 
     def next_series(self) -> int:
         """Return a number for the audits of a process that none was made of before."""

@@ -92,7 +92,7 @@ class Run:
 
     def _keeps(self, session: Session) -> bool:
         """Whether a daemon is left to the user, in a run that came to its own end: asked for, or held as it hung."""
-        held = self.scenario.on_hang.then == "hold" and session.hung
+        held = self.scenario.on_hang.then == "hold" and session.recorder.hung
         return bool(self._ending and (self.manifest.keep or held))
 
     @property
@@ -155,7 +155,7 @@ class Run:
                 if self._ending:
                     self.audience.doing("ending the daemon")
                 site.keep = self._keeps(session)
-                if session.hung:
+                if session.recorder.hung:
                     site.grace = _HUNG_GRACE_SECONDS
                 if site.keep:
                     self._kept.add(name)
@@ -168,7 +168,7 @@ class Run:
 
     async def _probe(self, session: Session, staging: Path) -> None:
         """Ask a daemon that hung what it still does, unless the scenario wants it left as it is."""
-        hang, wanted = session.hang, self.scenario.on_hang.probe and self._ending is Ending.FINDINGS
+        hang, wanted = session.recorder.hang, self.scenario.on_hang.probe and self._ending is Ending.FINDINGS
         if hang is None or not wanted or self._keeps(session):
             return
         build = next(actor for actor in self.plan.actors if isinstance(actor, Build) and actor.name == hang.actor)

@@ -1,9 +1,8 @@
-"""One daemon of a run, with the builds that are on it: the `Coordinator` and the `Signals` of its actors' stage."""
+"""One daemon of a run, with the builds that are on it: the `Coordinator` of its actors' stage."""
 
 import math
-import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,30 +10,25 @@ from typing import Final
 
 import anyio
 import anyio.to_thread
-from anyio.abc import ObjectReceiveStream
-from anyio.streams.memory import MemoryObjectSendStream
 
 from harness.actors.base import Actor, ActorEnv, Unanswered
-from harness.buildkit.progress import News, Step
+from harness.buildkit.progress import News
 from harness.client.activity import Activity, Work, look_at
 from harness.client.detectors.table import detectors
 from harness.client.watched_build import Watch
 from harness.core.errors import DaemonDied, SubjectError
-from harness.core.files import write_whole
-from harness.core.outcome import Ending, Outcome, Phase, Symptom
-from harness.core.records import Action, Begun, Birth, Finding, Iteration
+from harness.core.outcome import Ending, Outcome, Phase
+from harness.core.records import Action, Begun, Birth, Iteration
 from harness.daemons.base import Daemon
-from harness.evidence.steps import BuildSteps, RecentBuilds, Steps
-from harness.evidence.table import DUMPS_ALONE, Stages, capture_all, of_build, of_death, of_failure, of_orphan
 from harness.host.interrupt import first_of
 from harness.host.log_rotation import rotate
 from harness.host.partition import Allocation
 from harness.run.audit import Auditor
 from harness.run.conductor import Conductor
-from harness.run.notify import notify
+from harness.run.finding_recorder import FindingRecorder
 from harness.run.orphans import Orphan, Orphans
 from harness.run.sampler import Sampler, family
-from harness.scenario.triggers.base import Reached
+from harness.run.signal_bus import SignalBus
 
 SAMPLE_SECONDS: Final = 5.0
 _DRAIN_SECONDS: Final = 60.0
@@ -59,21 +53,16 @@ class Session:
 
     def __init__(self, conductor: Conductor, daemon: Daemon, share: Allocation, since: float) -> None:
         self.daemon, self.share = daemon, share
-        self.began, self.since = conductor.began, since
-        self.hang: Finding | None = None
-        """Its first."""
         self.exhausted = anyio.Event()
         """Set once no more iterations begin on it."""
-        self.hung = False
-        """Whether it has shown what the scenario hunts, and all that follows from it."""
         self.generation = conductor.enter(self)
         self._conductor, self._scenario = conductor, conductor.scenario
         self._detectors = detectors(conductor.scenario.detect)
         self._activity = Activity(lambda: look_at(daemon.facts, anyio.current_time()))
         self._scope = anyio.CancelScope()
         self._inflight: dict[int, Watch] = {}
-        self._recent = RecentBuilds()
-        self._listeners: list[tuple[Callable[[Reached], bool], MemoryObjectSendStream[Reached]]] = []
+        self.recorder = FindingRecorder(conductor, daemon, self.generation, self._inflight)
+        self._signals = SignalBus(conductor.began, since)
         self._up = anyio.Event()
         self._up.set()
         self._begun = self._over = self._audited = 0
@@ -83,9 +72,6 @@ class Session:
         self._auditing = anyio.CancelScope()
         threshold, attention = conductor.scenario.detect.orphan, conductor.attention
         self._orphans = Orphans(daemon, threshold, attention, self._left_running, self._released)
-        log = daemon.facts.log
-        self._log_before = log.stat().st_size if log and log.is_file() else 0
-        """Bytes of its log that are an earlier daemon's."""
         self._streak: tuple[Outcome, int] = (Outcome.OK, 0)
 
     async def perform(self, actors: Sequence[Actor], staging: Path, seed: int, registry: str = "") -> None:
@@ -101,8 +87,18 @@ class Session:
         birth = Birth(self.generation, self.share.shard, self._now(), facts.pid, self.share.cores)
         conductor.database.add(birth)
         stage = ActorEnv(
-            *(self.daemon, self.generation, staging, seed, self.began, conductor.attention),
-            *(self, self, self._inflight, registry, self.share.cores, self.exhausted),
+            daemon=self.daemon,
+            generation=self.generation,
+            folder=staging,
+            seed=seed,
+            began=conductor.began,
+            attention=conductor.attention,
+            signals=self._signals,
+            board=self,
+            inflight=self._inflight,
+            registry=registry,
+            cores=self.share.cores,
+            exhausted=self.exhausted,
             patience=conductor.scenario.detect.act,
         )
         try:
@@ -185,25 +181,27 @@ class Session:
                 await anyio.sleep(_DRAIN_POLL_SECONDS)
             await self._up.wait()
             self._auditing.deadline = math.inf
-            pids, count, began = daemon.facts.pids, self._conductor.begun, self.began
-            audit = await self._auditor.audit(daemon, pids, family(pids), iteration=count, began=began, since=since)
+            pids, count = daemon.facts.pids, self._conductor.begun
+            audit = await self._auditor.audit(
+                daemon, pids, family(pids), iteration=count, began=self._conductor.began, since=since
+            )
             if daemon.facts.pids == pids:  # else it was restarted meanwhile, and the figures are of neither
                 self._conductor.database.add(replace(audit, generation=self.generation))
 
     @contextmanager
     def watching(self, watch: Watch) -> Iterator[None]:
         """Have a running build looked at by every detector, and its phases signalled."""
-        started = watch.progress.reached[Phase.STARTED] - self.began
+        started = watch.progress.reached[Phase.STARTED] - self._conductor.began
         begun = Begun(watch.iteration, watch.actor, watch.request.args, started, self.generation)
         self._conductor.database.add(begun)
         self._inflight[watch.iteration] = watch
-        watch.on_news, watch.failure_kind = self._signal, self._scenario.failure_kind
-        self._signal(watch, News((Phase.STARTED,)))
+        watch.on_news, watch.failure_kind = self._signals.progressed, self._scenario.failure_kind
+        self._signals.progressed(watch, News((Phase.STARTED,)))
         try:
             yield
         finally:
             del self._inflight[watch.iteration]
-            self._recent.add(BuildSteps.of(watch, self.began))
+            self.recorder.ended(watch)
 
     @contextmanager
     def outage(self, why: str) -> Iterator[None]:
@@ -225,7 +223,7 @@ class Session:
             conductor.observer.acted(record)
         else:
             self._over += 1
-            conductor.over += 1
+            conductor.iterated(record)
             if record.outcome is Outcome.TIMED_OUT:
                 self._orphans.expect(record)
             conductor.observer.iterated(record)
@@ -235,8 +233,7 @@ class Session:
         outcome, conductor = iteration.outcome, self._conductor
         count = self._streak[1] + 1 if outcome is self._streak[0] else 1
         self._streak = (outcome, count)
-        conductor.succeeded = conductor.succeeded or outcome is Outcome.OK
-        if self.hung:
+        if self.recorder.hung:
             self._go_on_or_end()
         elif outcome is Outcome.STALL and count >= _DEAD_STALLS:
             conductor.end(Ending.STALLED)
@@ -251,181 +248,36 @@ class Session:
             self._scope.cancel()
 
     async def found(self, what: Watch | Unanswered) -> None:
-        """Record a finding at once, then capture its evidence while who asked still waits."""
-        if isinstance(what, Unanswered):
-            await self._unanswered(what)
+        """Record a finding at once, then capture its evidence while the actor that found it still waits."""
+        if isinstance(what, Watch):  # whose iteration is still to end, and to be weighed
+            await self.recorder.build(what)
         else:
-            await self._found(what)
-
-    async def _found(self, watch: Watch) -> None:
-        assert watch.found is not None  # noqa: S101 — what brings a watch here
-        ended = bool(watch.found.error)
-        finding = Finding(
-            iteration=watch.iteration,
-            kind=watch.found.kind,
-            at=self._now(),
-            actor=watch.actor,
-            args=watch.request.args,
-            phase=watch.progress.came_to,
-            waited=watch.found.waited,
-            completed_steps=watch.progress.completed_vertexes,
-            last_progress=tuple(watch.progress.last),
-            hunted=watch.found.kind in self._scenario.stop.hunted,
-            generation=self.generation,
-            detail=watch.found.error,
-        )
-        said = "\n".join([*watch.progress.last, *watch.progress.messages]) + "\n"
-
-        def evidence() -> Stages:
-            others = [other for other in self._inflight.values() if other is not watch]
-            return of_failure(others) if ended else of_build(watch, others, self._steps())
-
-        await self._keep(finding, said.encode(), evidence)
+            await self.recorder.unanswered(what)
+            self._end_if_hung()
 
     async def _left_running(self, orphan: Orphan) -> None:
-        """Record a finding whose client is gone, capture its evidence, and end the run where it says so."""
-        build = orphan.iteration
-        finding = Finding(
-            iteration=build.number,
-            kind=orphan.outcome,
-            at=self._now(),
-            actor=build.actor,
-            args=build.args,
-            phase=orphan.progress.phase,
-            waited=orphan.waited,
-            completed_steps=orphan.progress.completed_vertexes,
-            last_progress=tuple(orphan.progress.last),
-            hunted=orphan.outcome in self._scenario.stop.hunted,
-            generation=self.generation,
-            seen_by="history",
-        )
-        self._conductor.database.amend(build.number, outcome=finding.kind, seen_by=finding.seen_by)
+        await self.recorder.orphan(orphan)
+        self._end_if_hung()
 
-        def evidence() -> Stages:
-            return of_orphan([*self._inflight.values()], self._steps(orphan))
-
-        await self._keep(finding, orphan.log, evidence)
-        if self.hung:  # no client is to come to its end first
-            self._go_on_or_end()
-
-    async def _unanswered(self, act: Unanswered) -> None:
-        """Record an act that did not come back; capture as of a build that lost its client."""
-        finding = Finding(
-            iteration=self._conductor.begun,
-            kind=Symptom.ACT,
-            at=self._now(),
-            actor=act.actor,
-            args={},
-            phase=Phase.STARTED,
-            waited=act.waited,
-            completed_steps=0,
-            last_progress=(),
-            hunted=Symptom.ACT in self._scenario.stop.hunted,
-            generation=self.generation,
-            detail=act.what,
-        )
-        await self._keep(finding, b"", lambda: of_orphan([*self._inflight.values()], self._steps()))
-        if self.hung:
+    def _end_if_hung(self) -> None:
+        if self.recorder.hung:
             self._go_on_or_end()
 
     async def _died(self, how: str) -> bool:
-        """Record that the daemon is gone, capture what it left, and return whether the scenario hunts that."""
-        finding = Finding(
-            iteration=self._conductor.begun,
-            kind=Symptom.DEATH,
-            at=self._now(),
-            actor=self.daemon.facts.kind,
-            args={},
-            phase=Phase.EXITED,
-            waited=0.0,
-            completed_steps=0,
-            last_progress=(),
-            hunted=Symptom.DEATH in self._scenario.stop.hunted,
-            generation=self.generation,
-            detail=how,
-        )
-        await self._keep(finding, b"", lambda: of_death(self._log_before))
-        if finding.hunted:
+        """Record that the daemon is gone, and return whether the scenario hunts that."""
+        hunted = await self.recorder.death(how)
+        if hunted:
             self._conductor.end_if_enough()
-        return finding.hunted
+        return hunted
 
     def _released(self, number: int) -> None:
         """Note that the daemon has let go of a build that we timed out."""
         self._conductor.database.amend(number, released=self._now())
 
-    def _steps(self, orphan: Orphan | None = None) -> Steps:
-        """Return the builds in flight and those that have ended, with what the daemon says of one without a client."""
-        began_at = time.time() - self._now()
-        builds = [*self._recent, *(BuildSteps.of(watch, self.began) for watch in self._inflight.values())]
-        if orphan:
-            told = orphan.progress.vertexes.values()
-            builds = [
-                build.with_steps(told) if build.iteration == orphan.iteration.number else build for build in builds
-            ]
-        return Steps(builds, began_at)
-
-    async def _keep(self, finding: Finding, said: bytes, evidence: Callable[[], Stages]) -> None:
-        """Record a finding, then capture what there is to see of it."""
-        conductor = self._conductor
-        conductor.database.add(finding)
-        conductor.observer.found(finding)
-        if finding.kind is Outcome.HANG and self.hang is None:
-            self.hang = finding
-        here = conductor.folder.evidence(finding)
-        here.path.mkdir(exist_ok=True)
-        if said:
-            write_whole(here.path / "progress.jsonl", said)
-        async with conductor.capturing:  # one at a time; who comes second may find that the run has what it needs
-            if not self.hung and conductor.may_capture(finding.kind):
-                what = f"capturing the evidence of iteration {finding.iteration}"
-
-                def tell(number: int, of: int) -> None:
-                    conductor.observer.doing(f"{what}, step {number} of {of}")
-
-                stages = DUMPS_ALONE if self._scenario.on_hang.capture == "dumps" else evidence()
-                captured = await capture_all(self.daemon, here.path, stages, tell)
-                facts = {"kind": self.daemon.facts.kind, "version": self.daemon.facts.version}
-                diagnosis = await anyio.to_thread.run_sync(here.write_diagnosis, facts, finding)
-                if command := self._scenario.on_finding:
-                    captured["on_finding"] = await notify(
-                        command, conductor.folder, self._scenario.name, finding, diagnosis
-                    )
-                here.write_captured(captured)
-            if finding.hunted and not self.hung:
-                self.hung = True
-                conductor.hunted()
-
-    # Signals
-
-    @asynccontextmanager
-    async def listening(self, wanted: Callable[[Reached], bool]) -> AsyncIterator[ObjectReceiveStream[Reached]]:
-        """Listen to what builds reach; who is not waiting when something wanted comes misses it."""
-        send, receive = anyio.create_memory_object_stream[Reached](0)
-        listener = (wanted, send)
-        self._listeners.append(listener)
-        try:
-            with send, receive:
-                yield receive
-        finally:
-            self._listeners.remove(listener)
-
-    def announce(self, reached: Reached) -> None:
-        """Have all that listen for it hear of it."""
-        for wanted, send in self._listeners:
-            if wanted(reached):
-                with suppress(anyio.WouldBlock):
-                    send.send_nowait(reached)
-
-    def _signal(self, watch: Watch, news: News) -> None:
-        reached_now: tuple[Phase | Step, ...] = (*news.steps, *news.phases)
-        for what in reached_now:
-            at = watch.progress.reached[what] if isinstance(what, Phase) else watch.progress.moved
-            self.announce(Reached(watch.actor, watch.iteration, watch.request.images, what, at))
-
     # What goes on beside the actors
 
     def _now(self) -> float:
-        return anyio.current_time() - self.began
+        return anyio.current_time() - self._conductor.began
 
     async def _watch_daemon(self) -> None:
         status = await self.daemon.ended()
@@ -437,7 +289,7 @@ class Session:
         sampler = Sampler(self.daemon, conductor.attention, conductor.folder.path)
         while True:
             await anyio.sleep(SAMPLE_SECONDS)
-            sample = await sampler.sample(self.began, len(self._inflight))
+            sample = await sampler.sample(conductor.began, len(self._inflight))
             sample = replace(sample, generation=self.generation)
             conductor.database.add(sample)
             conductor.observer.sampled(sample)

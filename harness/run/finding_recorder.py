@@ -1,0 +1,166 @@
+"""What is found on one daemon: recorded at once, then its evidence captured, diagnosed, and told to the user's command.
+
+A hang ends its daemon's part in the run (`FindingRecorder.hung`); what ends because of it is for the session to say.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import anyio
+import anyio.to_thread
+
+from harness.actors.base import Unanswered
+from harness.client.watched_build import Watch
+from harness.core.files import write_whole
+from harness.core.outcome import Outcome, Phase, Symptom
+from harness.core.records import Finding
+from harness.daemons.base import Daemon
+from harness.evidence.steps import BuildSteps, RecentBuilds, Steps
+from harness.evidence.table import DUMPS_ALONE, Stages, capture_all, of_build, of_death, of_failure, of_orphan
+from harness.run.conductor import Conductor
+from harness.run.notify import notify
+from harness.run.orphans import Orphan
+
+
+class FindingRecorder:
+    """Records what one daemon has shown, and captures the evidence of it.
+
+    Args:
+        conductor: the run's.
+        daemon: the one under test.
+        generation: which daemon of the run it is, from 1.
+        inflight: the builds that run now, by iteration; of the caller, who keeps it up to date.
+    """
+
+    def __init__(self, conductor: Conductor, daemon: Daemon, generation: int, inflight: Mapping[int, Watch]) -> None:
+        self.hang: Finding | None = None
+        """The daemon's first."""
+        self.hung = False
+        """Whether the daemon has shown what the scenario hunts."""
+        self._conductor, self._scenario = conductor, conductor.scenario
+        self._daemon, self._generation, self._inflight = daemon, generation, inflight
+        self._recent = RecentBuilds()
+        log = daemon.facts.log
+        self._log_before = log.stat().st_size if log and log.is_file() else 0
+        """Bytes of its log that are an earlier daemon's."""
+
+    def ended(self, watch: Watch) -> None:
+        """Remember the steps of a build that is over, for findings soon after it."""
+        self._recent.add(BuildSteps.of(watch, self._conductor.began))
+
+    async def build(self, watch: Watch) -> None:
+        """Record what a detector found of a build whose client still waits, or has just ended."""
+        assert watch.found is not None  # noqa: S101 — what brings a watch here
+        found = watch.found
+        finding = replace(
+            self._finding(found.kind, watch.iteration, watch.actor, waited=found.waited, detail=found.error),
+            args=watch.request.args,
+            phase=watch.progress.came_to,
+            completed_steps=watch.progress.completed_vertexes,
+            last_progress=tuple(watch.progress.last),
+        )
+        said = "\n".join([*watch.progress.last, *watch.progress.messages]) + "\n"
+
+        def evidence() -> Stages:
+            others = [other for other in self._inflight.values() if other is not watch]
+            return of_failure(others) if found.error else of_build(watch, others, self._steps())
+
+        await self._record(finding, said.encode(), evidence)
+
+    async def orphan(self, orphan: Orphan) -> None:
+        """Record that the daemon still holds a build whose client is gone."""
+        build = orphan.iteration
+        finding = replace(
+            self._finding(orphan.outcome, build.number, build.actor, waited=orphan.waited),
+            args=build.args,
+            phase=orphan.progress.phase,
+            completed_steps=orphan.progress.completed_vertexes,
+            last_progress=tuple(orphan.progress.last),
+            seen_by="history",
+        )
+        self._conductor.database.amend(build.number, outcome=finding.kind, seen_by=finding.seen_by)
+        await self._record(finding, orphan.log, lambda: of_orphan([*self._inflight.values()], self._steps(orphan)))
+
+    async def unanswered(self, act: Unanswered) -> None:
+        """Record an act that did not come back; its evidence is that of a build that lost its client."""
+        finding = self._finding(Symptom.ACT, self._conductor.begun, act.actor, waited=act.waited, detail=act.what)
+        await self._record(finding, b"", lambda: of_orphan([*self._inflight.values()], self._steps()))
+
+    async def death(self, how: str) -> bool:
+        """Record that the daemon is gone, and return whether the scenario hunts that."""
+        kind = self._daemon.facts.kind
+        finding = self._finding(Symptom.DEATH, self._conductor.begun, kind, detail=how)
+        await self._record(replace(finding, phase=Phase.EXITED), b"", lambda: of_death(self._log_before))
+        return finding.hunted
+
+    def _finding(
+        self, kind: Outcome | Symptom, iteration: int, actor: str, *, waited: float = 0.0, detail: str = ""
+    ) -> Finding:
+        """Return a finding of now, of no build's progress."""
+        return Finding(
+            iteration=iteration,
+            kind=kind,
+            at=anyio.current_time() - self._conductor.began,
+            actor=actor,
+            args={},
+            phase=Phase.STARTED,
+            waited=waited,
+            completed_steps=0,
+            last_progress=(),
+            hunted=kind in self._scenario.stop.hunted,
+            generation=self._generation,
+            detail=detail,
+        )
+
+    def _steps(self, orphan: Orphan | None = None) -> Steps:
+        """Return the builds in flight and those that have ended, with what the daemon says of one without a client."""
+        began = self._conductor.began
+        began_at = time.time() - (anyio.current_time() - began)
+        builds = [*self._recent, *(BuildSteps.of(watch, began) for watch in self._inflight.values())]
+        if orphan:
+            told = orphan.progress.vertexes.values()
+            builds = [
+                build.with_steps(told) if build.iteration == orphan.iteration.number else build for build in builds
+            ]
+        return Steps(builds, began_at)
+
+    async def _record(self, finding: Finding, said: bytes, evidence: Callable[[], Stages]) -> None:
+        """Record a finding, then capture what there is to see of it.
+
+        Args:
+            finding: what was found.
+            said: the progress of its build, as rawjson; empty where it has none.
+            evidence: what to capture, asked for when its turn has come.
+        """
+        conductor = self._conductor
+        conductor.database.add(finding)
+        conductor.observer.found(finding)
+        if finding.kind is Outcome.HANG and self.hang is None:
+            self.hang = finding
+        folder = conductor.folder.evidence(finding)
+        folder.path.mkdir(exist_ok=True)
+        if said:
+            write_whole(folder.path / "progress.jsonl", said)
+        async with conductor.capturing:  # one at a time; who comes second may find that the run has what it needs
+            if not self.hung and conductor.may_capture(finding.kind):
+                await self._capture(finding, evidence())
+            if finding.hunted and not self.hung:
+                self.hung = True
+                conductor.hunted()
+
+    async def _capture(self, finding: Finding, stages: Stages) -> None:
+        """Capture the evidence of a finding, diagnose it, and run the user's command for it."""
+        conductor, scenario, facts = self._conductor, self._scenario, self._daemon.facts
+        folder = conductor.folder.evidence(finding)
+
+        def tell(number: int, of: int) -> None:
+            conductor.observer.doing(f"capturing the evidence of iteration {finding.iteration}, step {number} of {of}")
+
+        wanted = DUMPS_ALONE if scenario.on_hang.capture == "dumps" else stages
+        captured = await capture_all(self._daemon, folder.path, wanted, tell)
+        subject = {"kind": facts.kind, "version": facts.version}
+        diagnosis = await anyio.to_thread.run_sync(folder.write_diagnosis, subject, finding)
+        if command := scenario.on_finding:
+            captured["on_finding"] = await notify(command, conductor.folder, scenario.name, finding, diagnosis)
+        folder.write_captured(captured)
