@@ -1,7 +1,7 @@
 """Who waits for whom in a dump as a picture shows it: goroutines that do the same as one, and what they wait for."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,6 +25,8 @@ class Node:
     least_minutes: int = 0
     most_minutes: int = 0
     ids: tuple[int, ...] = ()
+    named: bool = False
+    """Whether one of them is among those that a diagnosis rests on."""
 
     @property
     def is_goroutines(self) -> bool:
@@ -45,25 +47,31 @@ class Arrow:
 
 @dataclass(frozen=True)
 class Picture:
-    """The nodes, those that have waited longest and are most first, and the arrows between them."""
+    """The nodes, and the arrows between them: those that are named first, then what has waited longest and is most."""
 
     nodes: tuple[Node, ...]
     arrows: tuple[Arrow, ...]
 
 
-def picture_of(dump: Sequence[Goroutine]) -> Picture:
-    """Return who waits for whom in a dump."""
+def picture_of(dump: Sequence[Goroutine], named: Collection[int] = ()) -> Picture:
+    """Return who waits for whom in a dump.
+
+    Args:
+        dump: its goroutines.
+        named: the ids of those that are shown even where they wait for nothing, as what turns does.
+    """
     graph = WaitGraph(dump)
     arrows: Counter[tuple[tuple[str, str], tuple[str, str], bool]] = Counter()
-    shown: dict[tuple[str, str], list[Goroutine]] = {}
+    shown: dict[tuple[str, str], dict[int, Goroutine]] = {}
 
     def key(each: Goroutine) -> tuple[str, str]:
         where = plain(place(each)).rpartition("/")[2], each.state
-        if each not in shown.setdefault(where, []):
-            shown[where].append(each)
+        shown.setdefault(where, {})[each.id] = each
         return where
 
     for each in graph.by_id.values():
+        if each.id in named and place(each):
+            key(each)
         for what in _waited_for(each, graph):
             arrows[key(each), (what, ""), False] += 1
     for lock in graph.locks:
@@ -72,10 +80,10 @@ def picture_of(dump: Sequence[Goroutine]) -> Picture:
     for waiter, whom in graph.waits.items():
         for other in whom if graph.lock_of(waiter) is None and place(graph.by_id[waiter]) else ():
             arrows[key(graph.by_id[waiter]), key(graph.by_id[other]), False] += 1
-    nodes = [_node(where, members) for where, members in shown.items()]
+    nodes = [_node(where, [*members.values()], named) for where, members in shown.items()]
     things = {end for _, end, _ in arrows if not end[1]} | {start for start, _, _ in arrows if not start[1]}
     nodes += [Node(*where) for where in things]
-    nodes.sort(key=lambda node: (-node.most_minutes, -node.count, node.name))
+    nodes.sort(key=lambda node: (not node.named, -node.most_minutes, -node.count, node.name))
     kept = {(node.name, node.state): number for number, node in enumerate(nodes[:_SHOWN])}
     return Picture(
         tuple(nodes[:_SHOWN]),
@@ -103,6 +111,7 @@ def _lock(name: str) -> tuple[str, str]:
     return f"the lock of {name.rpartition('/')[2]}", ""
 
 
-def _node(where: tuple[str, str], members: Sequence[Goroutine]) -> Node:
+def _node(where: tuple[str, str], members: Sequence[Goroutine], named: Collection[int]) -> Node:
     minutes = [each.minutes for each in members]
-    return Node(*where, len(members), min(minutes), max(minutes), tuple(sorted(each.id for each in members)))
+    ids = tuple(sorted(each.id for each in members))
+    return Node(*where, len(members), min(minutes), max(minutes), ids, any(id_ in named for id_ in ids))
