@@ -17,6 +17,7 @@ from harness.analysis.two_sample import Exposure
 from harness.core.errors import UsageError
 from harness.core.rng import SEED_BITS, Dice, first_seed
 from harness.experiments.journal import entries, line_of
+from harness.experiments.runner import LocalRunner, Runner
 from harness.experiments.short_run import ShortRun, look
 from harness.run.observer import NullObserver, Reporter
 from harness.run.plan import RunOptions, plan_run
@@ -138,6 +139,8 @@ class Series:
     seed: int
     argv: tuple[str, ...] = ()
     audience: Reporter = field(default_factory=NullObserver)
+    runner: Runner = field(default_factory=LocalRunner)
+    """Who makes its short runs."""
     looks: list[SeenRun] = field(default_factory=list)
     known: list[SeenRun] = field(default_factory=list)
     """What an earlier process saw, and is not asked for yet."""
@@ -252,6 +255,7 @@ class Series:
             iterations=iterations,
             seed=seed,
             audience=self.audience,
+            runner=self.runner,
             argv=self.argv,
         )
         self.seconds, self._since = self.seconds + monotonic() - self._since, monotonic()

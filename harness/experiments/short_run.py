@@ -8,7 +8,7 @@ from harness.analysis.lifetimes import onset_of
 from harness.core.errors import Interrupted
 from harness.core.outcome import FAILURES, Ending, Outcome, Verdict
 from harness.core.records import Finding, Iteration, Summary
-from harness.run.engine import run_scenario
+from harness.experiments.runner import LocalRunner, Runner
 from harness.run.observer import NullObserver, Reporter
 from harness.run.plan import RunOptions
 from harness.scenario import Scenario
@@ -57,6 +57,7 @@ async def look(
     iterations: int,
     seed: int,
     audience: Reporter | None = None,
+    runner: Runner | None = None,
     shards: int = 1,
     argv: tuple[str, ...] = (),
     evidence: Literal["all", "dumps"] = "all",
@@ -72,6 +73,7 @@ async def look(
         iterations: at most so many builds.
         seed: the source of all chance.
         audience: who looks on; nobody where it is left out.
+        runner: makes the run; this host where it is left out.
         shards: how many daemons side by side; the first that hangs ends the look.
         argv: the command line, for the run's record.
         evidence: what is captured of a hang; see `OnHang.capture`.
@@ -83,7 +85,7 @@ async def look(
     stop = scenario.stop.model_copy(update={"iterations": iterations, "hangs": 1})
     options = RunOptions(results=results, toolchain=toolchain, seed=seed, shards=shards, argv=argv)
     bounded = scenario.model_copy(update={"stop": stop, "on_hang": _QUIET.model_copy(update={"capture": evidence})})
-    [(summary, folder)] = await run_scenario(bounded, options, lambda _: audience or NullObserver())
+    summary, folder = await (runner or LocalRunner()).make(bounded, options, audience or NullObserver())
     if summary.ending is Ending.INTERRUPTED and summary.verdict is not Verdict.HANG:
         raise Interrupted
     return _seen_in(summary, folder)

@@ -26,6 +26,7 @@ from harness.experiments.bisect.belief import Group
 from harness.experiments.bisect.candidates import CannotBeHad, EndsCannotBeHad, Range, TellsCost, require_ends
 from harness.experiments.bisect.choice import Acquisition, Costs, next_look
 from harness.experiments.bisect.state import Had, Observation, Purpose, State, save
+from harness.experiments.runner import LocalRunner, Runner
 from harness.experiments.short_run import ShortRun, look
 from harness.scenario import Scenario
 
@@ -117,8 +118,10 @@ class Search:
         scenarios: Mapping[str, Scenario],
         teller: SearchReporter,
         take: Take | None = None,
+        runner: Runner | None = None,
     ) -> None:
         self.folder, self.state, self._range, self._teller = folder, state, range_, teller
+        self._runner = runner or LocalRunner()
         self._scenarios = scenarios
         self._take = take or self._run
         self._began = monotonic()
@@ -286,6 +289,7 @@ class Search:
             results=self.folder,
             iterations=iterations,
             seed=seed,
+            runner=self._runner,
             shards=asked.shards,
             argv=asked.argv,
         )

@@ -15,6 +15,7 @@ from harness.experiments.minimize.orders import Around, around
 from harness.experiments.minimize.result import RATE, Measured, ScriptBroke, measure, rates, write
 from harness.experiments.minimize.search import Limits, Minimized, Search
 from harness.experiments.minimize.sequential import Bounds
+from harness.experiments.runner import LocalRunner, Runner
 from harness.experiments.short_run import ShortRun, look
 from harness.scenario import Scenario
 from harness.store.folder import RunFolder
@@ -80,6 +81,8 @@ class Minimization:
     seed: int
     known: list[Attempt] = field(default_factory=list)
     argv: tuple[str, ...] = ()
+    runner: Runner = field(default_factory=LocalRunner)
+    """Who makes its short runs."""
     _loaded: dict[str, Scenario | None] = field(default_factory=dict)
 
     async def run(self) -> Answer:
@@ -135,6 +138,7 @@ class Minimization:
             results=self.path / "runs",
             iterations=scenario.stop.iterations or _FOREVER,
             seed=seed,
+            runner=self.runner,
             argv=self.argv,
             evidence="dumps",
         )

@@ -1,0 +1,47 @@
+"""Who makes short runs: this host, or the hosts of a fleet. What asks for them does not know which."""
+
+from typing import Protocol
+
+from harness.core.records import Summary
+from harness.run.engine import run_scenario
+from harness.run.observer import Reporter
+from harness.run.plan import RunOptions
+from harness.scenario import Scenario
+from harness.store.folder import RunFolder
+
+
+class Runner(Protocol):
+    """Makes runs, each on fresh daemons, from a scenario with its bounds to a whole run folder."""
+
+    @property
+    def slots(self) -> int:
+        """How many runs it can make at once."""
+        ...
+
+    async def make(self, scenario: Scenario, options: RunOptions, reporter: Reporter) -> tuple[Summary, RunFolder]:
+        """Make one run.
+
+        Args:
+            scenario: with one daemon; its `stop` is the run's bounds.
+            options: where its folder is to be, with what toolchain and seed.
+            reporter: hears of what goes on in it.
+
+        Returns:
+            What it came to, and its folder below `options.results`.
+
+        Raises:
+            UsageError, InfraError, SubjectError: it could not be begun.
+            Interrupted: it was ended by the user before it began.
+        """
+        ...
+
+
+class LocalRunner:
+    """Makes them on this host, one at a time: several daemons side by side would disturb each other."""
+
+    slots = 1
+
+    async def make(self, scenario: Scenario, options: RunOptions, reporter: Reporter) -> tuple[Summary, RunFolder]:
+        """Make one run; see the Protocol."""
+        [made] = await run_scenario(scenario, options, lambda _: reporter)
+        return made
