@@ -16,7 +16,7 @@ from harness.actors.base import Actor, ActorEnv
 from harness.actors.cache import CacheFrom, CacheTo, Kept
 from harness.actors.context import OFFLINE, find_dockerfile, lay_base, stages, uses_base
 from harness.actors.generate import Generate, fill
-from harness.actors.kill import KillRule
+from harness.actors.kill import TimeOut
 from harness.actors.template import Text, filled
 from harness.buildkit.failures import signature_of
 from harness.client.watched_build import ClientVerdict, Watch, judge_client
@@ -84,7 +84,7 @@ class Build(Actor):
     """The network of `RUN` steps."""
     parallel: Annotated[int, Field(ge=1, le=256)] = 1
     """How many lines of builds at once."""
-    kill: KillRule | None = None
+    kill: TimeOut | None = None
     """Time out some of them."""
     when: When | None = None
     """When each build of a line begins: after a pause, or as another build reaches something, or another actor acts."""
@@ -225,7 +225,7 @@ class Build(Actor):
                     await self._accompany(stage, watch, delay)
             finally:  # a build in flight when the run ends is recorded too
                 verdict = judge_client(watch, stage.daemon.facts.pid)
-                stage.board.record(_record(watch, verdict, delay, stage))
+                stage.board.record(_record(watch, verdict, stage))
         if verdict.outcome is Outcome.INFRA:
             await anyio.sleep(_INFRA_PAUSE_SECONDS)
 
@@ -272,8 +272,8 @@ class Build(Actor):
         """Stay with a client until it has ended, is found to hang or to stall, or is cut off."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(watch.listen)
-            if kill_after is not None:
-                tasks.start_soon(self._kill, watch, kill_after)
+            if self.kill and kill_after is not None:
+                tasks.start_soon(self._kill, watch, self.kill, kill_after)
             with watch.patience:
                 await watch.wait()
             if not watch.found:
@@ -282,11 +282,12 @@ class Build(Actor):
                 await stage.board.found(watch)
             tasks.cancel_scope.cancel()
 
-    async def _kill(self, watch: Watch, after: float) -> None:
-        await anyio.sleep_until(watch.progress.reached[Phase.STARTED] + after)
-        if self.kill and not watch.found and watch.client.returncode is None:
+    async def _kill(self, watch: Watch, rule: TimeOut, after: float) -> None:
+        watch.kill_due = await watch.enters(rule.since) + after
+        await anyio.sleep_until(watch.kill_due)
+        if not watch.found and watch.client.returncode is None:
             watch.killed = anyio.current_time()
-            await self.kill.send(watch.client)
+            await rule.send(watch.client)
 
 
 async def _comes(moments: AsyncGenerator[Firing, None], exhausted: anyio.Event) -> bool:
@@ -305,7 +306,7 @@ async def _comes(moments: AsyncGenerator[Firing, None], exhausted: anyio.Event) 
     return came
 
 
-def _record(watch: Watch, verdict: ClientVerdict, kill_after: float | None, stage: ActorEnv) -> Iteration:
+def _record(watch: Watch, verdict: ClientVerdict, stage: ActorEnv) -> Iteration:
     reached, began = watch.progress.reached, stage.began
     tells = isinstance(stage.daemon, TellsBuilds)  # a hang behind the kill would be seen
 
@@ -327,7 +328,7 @@ def _record(watch: Watch, verdict: ClientVerdict, kill_after: float | None, stag
         error=verdict.error,
         failure=signature_of(verdict.error) if verdict.outcome in FAILURES else "",
         generation=stage.generation,
-        kill_due=None if kill_after is None or tells else reached[Phase.STARTED] - began + kill_after,
+        kill_due=None if tells else at(watch.kill_due),
         cut=stage.now() if verdict.outcome is Outcome.CUT_OFF else None,
     )
 

@@ -1,26 +1,29 @@
 """``kill``: ends a build's client, as an actor at any trigger, and as the time-out that a build actor may have.
 
-`KillRule` is what stands under a build's own `kill`: which iterations, and after what time.
+`KillRule` is what stands under a `kill` of its own of what has a client: which of them, and after what time; `TimeOut`
+is that of a build, whose time may count from a phase.
 """
 
 import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from random import Random
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self, get_args
 
 import anyio
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, RootModel, Tag, model_validator
 
 from harness.actors.base import ActorEnv, CouldNot, Disturbance, Effect, NothingOfTheKind
 from harness.client.watched_build import Watch
 from harness.core.delay import Delay
 from harness.core.model import StrictModel
+from harness.core.outcome import Phase
 from harness.core.units import Duration
 from harness.host.proc import Child
 from harness.scenario import Setting, Violation
 from harness.scenario.model import Name
 from harness.scenario.triggers import Firing
+from harness.scenario.triggers.phase import HAPPENS
 
 
 class Blow(StrictModel):
@@ -41,7 +44,7 @@ class Blow(StrictModel):
 
 
 class KillRule(Blow):
-    """The time-out of a CI job: a signal after a while, and SIGKILL for what outlives its grace."""
+    """A signal to some of an actor's clients after a while, and SIGKILL for what outlives its grace."""
 
     every: Annotated[int, Field(ge=1)] | None = None
     """Every n-th iteration; or `chance`."""
@@ -60,6 +63,65 @@ class KillRule(Blow):
         """Return after how many seconds this iteration is killed, or None if it is not."""
         chosen = random.random() < self.chance if self.chance is not None else iteration % (self.every or 1) == 0
         return self.after.draw(random) if chosen else None
+
+
+_KillPhase = Literal["started", "solving", "exporting", "exported"]
+_PHASES: Final = get_args(_KillPhase)
+_RANDOM: Final = frozenset({"uniform", "exponential"})
+_FORM: Final = "should be a delay, such as 2s, or one phase and its delay, such as {exporting: 2s}; phases: "
+
+
+class SincePhase(RootModel[Annotated[dict[_KillPhase, Delay], Field(min_length=1, max_length=1)]]):
+    """A delay that counts from when the build enters a phase: ``{exporting: 2s}``."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_phase(cls, value: Any) -> Any:
+        if isinstance(value, dict) and (len(value) != 1 or not value.keys() <= {*_PHASES}):
+            raise ValueError(_FORM + ", ".join(_PHASES))
+        return value
+
+    @property
+    def phase(self) -> Phase:
+        """From when it counts."""
+        return Phase(next(iter(self.root)))
+
+    def draw(self, random: Random) -> float:
+        """Return seconds from the phase on."""
+        return self._late.draw(random)
+
+    @property
+    def least(self) -> float:
+        """The shortest wait from the build's start on, in seconds."""
+        return self._late.least
+
+    @property
+    def in_words(self) -> str:
+        """What a sentence says of it."""
+        return f"{self._late.in_words} from when it {HAPPENS[self.phase]}"
+
+    @property
+    def _late(self) -> Delay:
+        return next(iter(self.root.values()))
+
+
+def _counts_from(value: object) -> str:
+    plain = not isinstance(value, dict | SincePhase) or (isinstance(value, dict) and value.keys() & _RANDOM)
+    return "Delay" if plain else "SincePhase"
+
+
+class TimeOut(KillRule):
+    """The time-out of a CI job."""
+
+    after: Annotated[  # type: ignore[assignment]
+        Annotated[Delay, Tag("Delay")] | Annotated[SincePhase, Tag("SincePhase")], Discriminator(_counts_from)
+    ]
+    """How long after the client's start, or after the build has entered a phase: ``{exporting: 2s}``."""
+
+    @property
+    def since(self) -> Phase:
+        """From when it counts."""
+        return self.after.phase if isinstance(self.after, SincePhase) else Phase.STARTED
 
 
 class Kill(Blow, Disturbance):

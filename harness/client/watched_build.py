@@ -2,6 +2,7 @@
 
 import re
 import signal
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -46,6 +47,8 @@ class Watch:
         self.found: Detection | None = None
         self.killed: float | None = None
         """Monotonic time of our signal, where the scenario times this build out."""
+        self.kill_due: float | None = None
+        """Monotonic time at which it is to be timed out, once that is known."""
         self.excuse = ""
         """Why it may fail without fault of its own: the daemon is taken down on purpose."""
         self.on_news: Callable[[Watch, News], None] = lambda _watch, _news: None
@@ -55,6 +58,7 @@ class Watch:
         self._phase_since = self._heard_at = attention.attended
         self.closed = anyio.Event()
         """Every holder of the client's pipe has closed it, and all that was printed is read."""
+        self._entered = defaultdict[Phase, anyio.Event](anyio.Event)
         self._listeners: list[Callable[[bytes], object]] = []
         self._holders = 0
 
@@ -91,8 +95,16 @@ class Watch:
             news = self.progress.feed(chunk, anyio.current_time())
             if news.phases:
                 self._phase_since = self._heard_at
+            for phase in news.phases:
+                self._entered[phase].set()
             self.on_news(self, news)
         self.closed.set()
+
+    async def enters(self, phase: Phase) -> float:
+        """Wait until the build has come to a phase; return the monotonic time at which it did."""
+        if phase not in self.progress.reached:
+            await self._entered[phase].wait()
+        return self.progress.reached[phase]
 
     async def wait(self) -> None:
         """Wait until the client has ended and what it printed is read; what it leaves running is killed in time."""

@@ -9,7 +9,8 @@ import anyio
 import pytest
 from pydantic import ValidationError
 
-from harness.actors.kill import KillRule
+from harness.actors.kill import KillRule, TimeOut
+from harness.core.outcome import Phase
 from harness.core.rng import Dice
 from harness.host.proc import Child, Command, Identity, child
 
@@ -75,6 +76,33 @@ def test_what_is_refused(written: dict[str, object]) -> None:
     """A time-out has one rule, and no signal, target or key that there is not."""
     with pytest.raises(ValidationError):
         kill(**written)
+
+
+@pytest.mark.parametrize(
+    ("after", "since", "in_words"),
+    [
+        ("5s", Phase.STARTED, "5s"),
+        ({"uniform": ["1s", "2s"]}, Phase.STARTED, "1s to 2s"),
+        ({"started": "5s"}, Phase.STARTED, "5s from when it starts"),
+        ({"exporting": {"uniform": ["1s", "2s"]}}, Phase.EXPORTING, "1s to 2s from when it begins to export"),
+    ],
+)
+def test_from_when_it_counts(after: object, since: Phase, in_words: str) -> None:
+    """A build's time-out counts from its client's start, or from the phase that it names; written back as it was."""
+    rule = TimeOut.model_validate({"every": 1, "after": after})
+    assert (rule.since, rule.after.in_words) == (since, in_words)
+    assert rule.delay(1, Random(1)) is not None
+    assert rule.model_dump(mode="json")["after"] == after
+    assert TimeOut.model_validate(rule.model_dump()) == rule
+
+
+@pytest.mark.parametrize("after", [{"exited": "1s"}, {"building": "1s"}, {"started": "1s", "solving": "2s"}, {}])
+def test_which_phases(after: object) -> None:
+    """There is nothing to kill once a client has exited; one phase is named, and the refusal says which there are."""
+    with pytest.raises(ValidationError, match="phases: started, solving, exporting, exported"):
+        TimeOut.model_validate({"every": 1, "after": after})
+    with pytest.raises(ValidationError):
+        kill(every=1, after={"exporting": "1s"})
 
 
 def test_how_a_runner_does_it() -> None:

@@ -26,8 +26,10 @@ MIB = 2**20
 def scenario(tmp_path: Path) -> Callable[..., str]:
     """Write a scenario: one build actor, `ci`, and others beside it."""
 
-    def write(*actors: Mapping[str, Any], dockerfile: str = "trivial", **parts: Any) -> str:
-        build = {"build": "ci", "dockerfile": dockerfile, "args": {"N": "{iteration}"}}
+    def write(
+        *actors: Mapping[str, Any], dockerfile: str = "trivial", build: Mapping[str, Any] | None = None, **parts: Any
+    ) -> str:
+        build = {"build": "ci", "dockerfile": dockerfile, "args": {"N": "{iteration}"}, **(build or {})}
         detect = {"export_hang": "30s", "stall": "1m"}
         whole = {"name": "disturbed", "actors": [build, *actors], "stop": {"time": "1m"}, "detect": detect, **parts}
         file = tmp_path / "disturbed.yaml"
@@ -105,6 +107,30 @@ def test_memory_and_quota(repro: Repro, scenario: Callable[..., str]) -> None:
     assert quotas >= {"150000", "70000"}
     assert any(build.outcome == "ok" and build.started > 5 for build in repro.folder.read(Iteration)), output
     assert not left_of(repro.folder.name)
+
+
+def test_times(repro: Repro, scenario: Callable[..., str]) -> None:
+    """A client is killed its time after its build began to export; what acts at a rate acts at its multiples."""
+    written = scenario(
+        {"du": "rate", "when": {"every": "500ms"}},
+        dockerfile="merged",
+        stop={"iterations": 2},
+        build={
+            "files": {"big": "50MB"},
+            "args": {"N": "{iteration}", "SECONDS": "0"},
+            "kill": {"every": 1, "after": {"exporting": "100ms"}},
+        },
+    )
+    code, output = repro("run", written, "--daemon", TOOLCHAIN)
+    builds = repro.folder.read(Iteration)
+    assert [build.outcome for build in builds] == ["timed_out", "timed_out"], output
+    late = [build.killed - build.exporting - 0.1 for build in builds if build.killed and build.exporting]
+    assert len(late) == 2
+    assert all(0 <= each < 1 for each in late), late
+    dues = [action.due for action in repro.folder.read(Action)]
+    assert dues
+    assert [2 * due for due in dues] == pytest.approx([round(2 * due) for due in dues], abs=1e-3)
+    assert code == 125, "no build came to its end"
 
 
 def test_full_disk(repro: Repro, scenario: Callable[..., str]) -> None:

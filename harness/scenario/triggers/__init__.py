@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Final
 
-from pydantic import Discriminator, Tag
+from pydantic import BeforeValidator, Discriminator, Tag
 
 from harness.scenario.triggers.at import AtTrigger
 from harness.scenario.triggers.base import Firing, Signals, Trigger
@@ -11,6 +11,7 @@ from harness.scenario.triggers.every import EveryTrigger
 from harness.scenario.triggers.follows import FollowsTrigger
 from harness.scenario.triggers.interval import IntervalTrigger
 from harness.scenario.triggers.phase import PhaseTrigger
+from harness.scenario.triggers.rate import RateTrigger
 from harness.scenario.triggers.step import StepTrigger
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "FollowsTrigger",
     "IntervalTrigger",
     "PhaseTrigger",
+    "RateTrigger",
     "Signals",
     "StepTrigger",
     "Trigger",
@@ -29,7 +31,7 @@ __all__ = [
 _KEYS: Final[Mapping[str, type[Trigger]]] = {
     "phase": PhaseTrigger,
     "step": StepTrigger,
-    "every": EveryTrigger,
+    "every": EveryTrigger,  # of a time, and not of a number: `RateTrigger`
     "at": AtTrigger,
     "follows": FollowsTrigger,
     "interval": IntervalTrigger,
@@ -38,9 +40,19 @@ _KEYS: Final[Mapping[str, type[Trigger]]] = {
 
 
 def _kind(value: object) -> str:
-    if isinstance(value, dict):
-        return next((kind.__name__ for key, kind in _KEYS.items() if key in value), IntervalTrigger.__name__)
-    return type(value).__name__
+    if not isinstance(value, dict):
+        return type(value).__name__
+    if isinstance(value.get("every"), str):
+        return RateTrigger.__name__
+    return next((kind.__name__ for key, kind in _KEYS.items() if key in value), IntervalTrigger.__name__)
+
+
+def _single(value: object) -> object:
+    """Refuse two triggers in one: of two keys, only one would be told to be unknown."""
+    keys = [key for key in value if key in _KEYS] if isinstance(value, dict) else []
+    if len(keys) > 1:
+        raise ValueError(f"is {len(keys)} triggers in one, {' and '.join(keys)}: keep one of them")
+    return value
 
 
 When = Annotated[
@@ -48,8 +60,10 @@ When = Annotated[
     | Annotated[PhaseTrigger, Tag("PhaseTrigger")]
     | Annotated[StepTrigger, Tag("StepTrigger")]
     | Annotated[EveryTrigger, Tag("EveryTrigger")]
+    | Annotated[RateTrigger, Tag("RateTrigger")]
     | Annotated[AtTrigger, Tag("AtTrigger")]
     | Annotated[FollowsTrigger, Tag("FollowsTrigger")],
     Discriminator(_kind),
+    BeforeValidator(_single),
 ]
 """Any of the triggers, as a scenario writes them under ``when``."""

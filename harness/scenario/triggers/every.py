@@ -1,4 +1,4 @@
-"""``every``: whenever so many iterations have begun."""
+"""``every: 3``: whenever so many iterations have begun."""
 
 from collections.abc import AsyncGenerator
 from typing import Annotated

@@ -7,13 +7,14 @@ from harness.core.outcome import Phase
 from harness.scenario.triggers.base import Reached
 from harness.scenario.triggers.follow import FollowBuildTrigger
 
-_HAPPENS: Final[Mapping[Phase, str]] = {
+HAPPENS: Final[Mapping[Phase, str]] = {
     Phase.STARTED: "starts",
     Phase.SOLVING: "begins its steps",
     Phase.EXPORTING: "begins to export",
     Phase.EXPORTED: "has exported",
     Phase.EXITED: "has ended",
 }
+"""What a build does as it enters a phase."""
 
 
 class PhaseTrigger(FollowBuildTrigger):
@@ -25,7 +26,7 @@ class PhaseTrigger(FollowBuildTrigger):
     @property
     def in_words(self) -> str:
         """When that is, for a sentence."""
-        return self._in_words(f"a build of {self.of} {_HAPPENS[self.phase]}")
+        return self._in_words(f"a build of {self.of} {HAPPENS[self.phase]}")
 
     def awaits_of_a_build(self, reached: Reached) -> bool:
         """Whether that is its phase."""
