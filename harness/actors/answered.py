@@ -110,7 +110,7 @@ class Request(Disturbance):
                     tasks.cancel_scope.cancel()
                 return completed
 
-            completed = await answered(stage, self, type(self).__name__.lower(), ended)
+            completed = await answered(stage, self, self.key(), ended)
             if cut:
                 done.detail = f"its client was killed after {format_duration(round(kill_after or 0.0, 3))}"
                 return

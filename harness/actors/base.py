@@ -198,7 +198,7 @@ class Disturbance(Actor):
         finally:
             action = Action(
                 actor=self.name,
-                kind=type(self).__name__.lower(),
+                kind=self.key(),
                 count=moment.count,
                 due=moment.due - stage.began,
                 started=started,

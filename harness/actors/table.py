@@ -1,6 +1,6 @@
 """The kinds of actors, by the key that an actor in a scenario begins with."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from harness.actors.base import Actor
@@ -16,16 +16,17 @@ from harness.actors.memory import Memory
 from harness.actors.prune import Prune
 from harness.actors.restart import Restart
 
-ACTORS: Final[Mapping[str, type[Actor]]] = {
-    "build": Build,
-    "cpu": Cpu,
-    "disk": Disk,
-    "du": Du,
-    "freeze": Freeze,
-    "history": History,
-    "io": Io,
-    "kill": Kill,
-    "memory": Memory,
-    "prune": Prune,
-    "restart": Restart,
-}
+_KINDS: Final[Sequence[type[Actor]]] = (
+    Build,
+    Cpu,
+    Disk,
+    Du,
+    Freeze,
+    History,
+    Io,
+    Kill,
+    Memory,
+    Prune,
+    Restart,
+)
+ACTORS: Final[Mapping[str, type[Actor]]] = {kind.key(): kind for kind in _KINDS}

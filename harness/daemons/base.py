@@ -115,8 +115,10 @@ class Slot:
     ledger: Ledger
     cores: tuple[int, ...] = ()
     """Those that it runs on; without any, on all."""
-    keep: bool = False
-    """Leave the daemon running on leaving; what was not started so dies with the harness."""
+    may_stay: bool = False
+    """Start the daemon so that it can be left running; one that is not dies with the harness."""
+    stays: bool = False
+    """Leave the daemon running on leaving."""
     grace: float = TERM_SECONDS
     """How long it may take to end on SIGTERM, on leaving."""
 

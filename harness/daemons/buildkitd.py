@@ -1,21 +1,21 @@
 """A private buildkitd with its OCI worker; builds go through buildctl."""
 
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import tomli_w
 
 from harness.core.errors import UsageError
 from harness.core.manifest import DaemonFacts
-from harness.daemons.base import BuildRecords, BuildRequest, PruneRequest, RunningBuild, Slot
+from harness.daemons.base import BuildRequest, PruneRequest, Slot
 from harness.daemons.buildctl import Buildctl
-from harness.daemons.control import Control, NotServed
+from harness.daemons.control import Control
 from harness.daemons.gc import for_buildkitd
+from harness.daemons.parts import ControlledHistory, DebugPages, OwnProcess, Records, Started
 from harness.daemons.pprof import Pprof
-from harness.daemons.private import DaemonDirs, Service, running, settle_in
+from harness.daemons.private import DaemonDirs, running, settle_in
 from harness.host.proc import Command
 from harness.scenario import DaemonSpec
 from harness.toolchain import Toolchain
@@ -28,19 +28,14 @@ class NotToml(UsageError):
         super().__init__(f"daemon.config cannot be written as buildkitd.toml: {why}")
 
 
-class Buildkitd:
+class Buildkitd(OwnProcess, DebugPages, ControlledHistory, Records):
     """A running private buildkitd."""
 
-    def __init__(self, facts: DaemonFacts, service: Service, home: DaemonDirs, pprof: Pprof, control: Control) -> None:
-        self._facts, self._service, self.home, self.control = facts, service, home, control
-        self.ended, self.stop, self.start = service.ended, service.stop, service.start
-        self.goroutine_count, self.goroutine_dump = pprof.goroutine_count, pprof.goroutine_dump
-        self.page = pprof.page
-
-    @property
-    def facts(self) -> DaemonFacts:
-        """What is recorded of it, with the process that runs now."""
-        return replace(self._facts, pid=self._service.pid)
+    def __init__(self, started: Started) -> None:
+        self.started = started
+        self._facts, self._service, self._pprof = started.facts, started.service, started.pprof
+        self.home, self.control = started.home, started.control
+        self._history = self._client = _client(started.home)
 
     def build(self, request: BuildRequest) -> Command:
         """Return the command of one build through buildctl."""
@@ -81,35 +76,8 @@ class Buildkitd:
         """Whether it lists its workers."""
         return await _answers(self.home)
 
-    async def builds(self) -> Sequence[RunningBuild]:
-        """Return the builds that it holds to be running."""
-        try:
-            return await self.control.running_builds()
-        except NotServed:
-            return await _client(self.home).builds()
-
-    async def iteration_of(self, ref: str) -> int | None:
-        """Return which iteration a running build is."""
-        return await _client(self.home).iteration_of(ref)
-
-    async def progress(self, ref: str) -> bytes:
-        """Return what has become of a build so far."""
-        return await _client(self.home).progress(ref)
-
-    async def build_records(self) -> BuildRecords:
-        """Return the records of its builds."""
-        return await _client(self.home).build_records()
-
-    async def cache_records(self) -> str:
-        """Return the records of its cache."""
-        return await _client(self.home).cache_records()
-
-    def listing(self, what: Literal["cache", "builds"]) -> Command:
-        """Return the command that lists records."""
-        return _client(self.home).listing(what)
-
     def _command(self, *words: str) -> Command:
-        return _client(self.home).command(*words)
+        return self._client.command(*words)
 
 
 def _client(home: DaemonDirs) -> Buildctl:
@@ -147,7 +115,7 @@ async def open_buildkitd(toolchain: Toolchain, spec: DaemonSpec, site: Slot) -> 
                 root=home.root,
                 details={"debug_socket": str(home.run / "debug.sock")},
             )
-            yield Buildkitd(facts, service, home, pprof, control)
+            yield Buildkitd(Started(facts, service, home, pprof, control))
         finally:
             control.close()
             await pprof.close()

@@ -15,10 +15,11 @@ import tomli_w
 
 from harness.core.errors import CommandError, CommandTimeout, DaemonStartError, SubjectError
 from harness.core.manifest import DaemonFacts
-from harness.daemons.base import TERM_SECONDS, Daemon, PruneRequest, Slot
+from harness.daemons.base import TERM_SECONDS, BuildRequest, Daemon, PruneRequest, Slot
 from harness.daemons.buildx import BUILDER, Buildx
 from harness.daemons.dockerd import Dockerd, open_dockerd
 from harness.daemons.gc import for_buildkitd
+from harness.daemons.parts import BuildHistory, DebugPages, Records
 from harness.daemons.pprof import Pprof
 from harness.daemons.private import DaemonDirs
 from harness.host.proc import Command, Identity, run
@@ -43,20 +44,13 @@ class ImageUnavailable(SubjectError):
         super().__init__(f"daemon.image {image!r} cannot be had, and so no BuildKit runs: {' '.join(why.split())}")
 
 
-class DockerContainer:
+class DockerContainer(DebugPages, BuildHistory, Records):
     """A running private dockerd, and the BuildKit in its one container."""
 
     def __init__(self, dockerd: Dockerd, buildx: Buildx, pprof: Pprof) -> None:
-        self._dockerd, self._buildx = dockerd, buildx
+        self._dockerd, self._buildx, self._pprof, self._history = dockerd, buildx, pprof, buildx
         self._details: Mapping[str, Any] = {}
         self._container: Identity | None = None
-        self.build, self.builds = buildx.build, buildx.builds
-        self.iteration_of, self.progress = buildx.iteration_of, buildx.progress
-        self.ended, self.answers = dockerd.ended, dockerd.answers
-        self.goroutine_count, self.goroutine_dump = pprof.goroutine_count, pprof.goroutine_dump
-        self.page, self.info = pprof.page, dockerd.info
-        self.build_records, self.cache_records = buildx.build_records, buildx.cache_records
-        self.listing = buildx.listing
 
     @property
     def facts(self) -> DaemonFacts:
@@ -65,6 +59,22 @@ class DockerContainer:
         version = f"{facts.version} with BuildKit {self._details.get('buildkit', '')}"
         builder = _below_init(self._container.pid) if self._container and self._container.alive() else None
         return replace(facts, version=version, builder=builder, details={**facts.details, **self._details})
+
+    def build(self, request: BuildRequest) -> Command:
+        """Return the command of one build through buildx."""
+        return self._buildx.build(request)
+
+    async def answers(self) -> bool:
+        """Whether dockerd answers a ping."""
+        return await self._dockerd.answers()
+
+    async def ended(self) -> int:
+        """Wait until dockerd's process ends by itself, and return the exit status."""
+        return await self._dockerd.ended()
+
+    async def info(self) -> Mapping[str, Any]:
+        """Return dockerd's answer to ``/info``; empty where it gives none in time."""
+        return await self._dockerd.info()
 
     def prune(self, request: PruneRequest) -> Command | None:
         """Return the command that prunes BuildKit's cache, or dockerd's images."""

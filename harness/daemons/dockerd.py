@@ -1,9 +1,9 @@
 """A private dockerd with its own containerd; builds go through the docker driver of ``docker buildx``."""
 
 import json
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -11,12 +11,13 @@ import anyio.to_thread
 
 from harness.core.errors import DaemonStartError
 from harness.core.manifest import DaemonFacts
-from harness.daemons.base import PruneRequest, RunningBuild, Slot
+from harness.daemons.base import BuildRequest, PruneRequest, Slot
 from harness.daemons.buildx import Buildx, client_environment
-from harness.daemons.control import Control, NotServed
+from harness.daemons.control import Control
 from harness.daemons.gc import for_dockerd
+from harness.daemons.parts import ControlledHistory, DebugPages, OwnProcess, Records, Started
 from harness.daemons.pprof import Pprof
-from harness.daemons.private import DaemonDirs, Service, running, settle_in
+from harness.daemons.private import DaemonDirs, running, settle_in
 from harness.host.proc import Command
 from harness.scenario import DaemonSpec
 from harness.toolchain import Toolchain
@@ -97,40 +98,29 @@ def _ask(address: str, question: "Callable[[docker.DockerClient], T]", silent: T
         return silent
 
 
-class Dockerd:
+class Dockerd(OwnProcess, DebugPages, ControlledHistory, Records):
     """A running private dockerd."""
 
-    def __init__(
-        self,
-        facts: DaemonFacts,
-        service: Service,
-        home: DaemonDirs,
-        client: DockerClient,
-        pprof: Pprof,
-        control: Control,
-    ) -> None:
-        self._facts, self._service, self.home = facts, service, home
-        self.client, self.control = client, control
-        self.ended, self.stop = service.ended, service.stop
-        self.build = client.buildx.build
-        self.iteration_of, self.progress = client.buildx.iteration_of, client.buildx.progress
-        self.prune, self.answers = client.prune, client.answers
-        self.goroutine_count, self.goroutine_dump = pprof.goroutine_count, pprof.goroutine_dump
-        self.page, self.info = pprof.page, client.info
-        self.build_records, self.cache_records = client.buildx.build_records, client.buildx.cache_records
-        self.listing = client.buildx.listing
+    def __init__(self, started: Started, client: DockerClient) -> None:
+        self._facts, self._service, self._pprof = started.facts, started.service, started.pprof
+        self.home, self.control, self.client = started.home, started.control, client
+        self._history = client.buildx
 
-    @property
-    def facts(self) -> DaemonFacts:
-        """What is recorded of it, with the process that runs now."""
-        return replace(self._facts, pid=self._service.pid)
+    def build(self, request: BuildRequest) -> Command:
+        """Return the command of one build through buildx."""
+        return self.client.buildx.build(request)
 
-    async def builds(self) -> Sequence[RunningBuild]:
-        """Return the builds that it holds to be running."""
-        try:
-            return await self.control.running_builds()
-        except NotServed:
-            return await self.client.buildx.builds()
+    def prune(self, request: PruneRequest) -> Command:
+        """Return the command that prunes the build cache or the images."""
+        return self.client.prune(request)
+
+    async def answers(self) -> bool:
+        """Whether it answers a ping."""
+        return await self.client.answers()
+
+    async def info(self) -> Mapping[str, Any]:
+        """Return its answer to ``/info``; empty where it gives none in time."""
+        return await self.client.info()
 
     async def start(self) -> None:
         """Start it again, and wait until it is ready.
@@ -142,7 +132,7 @@ class Dockerd:
             DaemonStartError: it did not come up.
         """
         (self.home.run / "exec" / "containerd" / "containerd.pid").unlink(missing_ok=True)
-        await self._service.start()
+        await super().start()
 
 
 @asynccontextmanager
@@ -176,7 +166,7 @@ async def open_dockerd(toolchain: Toolchain, spec: DaemonSpec, site: Slot) -> As
                     "components": {part["Name"]: part["Version"] for part in version.get("Components", ())},
                 },
             )
-            yield Dockerd(facts, service, home, client, pprof, control)
+            yield Dockerd(Started(facts, service, home, pprof, control), client)
         finally:
             control.close()
             await pprof.close()

@@ -8,8 +8,10 @@ import anyio
 
 from harness.core.errors import UsageError
 from harness.core.manifest import DaemonFacts
-from harness.daemons.base import Daemon, Slot
+from harness.daemons.base import BuildRequest, Daemon, PruneRequest, Slot
 from harness.daemons.dockerd import DockerClient
+from harness.daemons.parts import BuildHistory
+from harness.host.proc import Command
 from harness.scenario import DaemonSpec
 from harness.toolchain import Toolchain
 
@@ -21,14 +23,23 @@ class HostUnreachable(UsageError):
         super().__init__(f"the host's Docker daemon at {address} does not answer; start it, or leave out --daemon host")
 
 
-class HostDaemon:
+class HostDaemon(BuildHistory):
     """The user's own daemon, behind its docker command line."""
 
     def __init__(self, facts: DaemonFacts, client: DockerClient) -> None:
-        self.facts = facts
-        self.build, self.builds = client.buildx.build, client.buildx.builds
-        self.iteration_of, self.progress = client.buildx.iteration_of, client.buildx.progress
-        self.prune, self.answers, self.listing = client.prune, client.answers, client.buildx.listing
+        self.facts, self._client, self._history = facts, client, client.buildx
+
+    def build(self, request: BuildRequest) -> Command:
+        """Return the command of one build through buildx."""
+        return self._client.buildx.build(request)
+
+    def prune(self, request: PruneRequest) -> Command:
+        """Return the command that prunes the build cache or the images."""
+        return self._client.prune(request)
+
+    async def answers(self) -> bool:
+        """Whether it answers a ping."""
+        return await self._client.answers()
 
     async def ended(self) -> int:
         """Never return: its process is not ours to watch."""

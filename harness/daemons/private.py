@@ -123,7 +123,7 @@ class Service:
         log = self._home.log
         try:
             with log.open("ab") as output:
-                process = spawn(self._command, output=output, dies_with_us=not self._site.keep)
+                process = spawn(self._command, output=output, dies_with_us=not self._site.may_stay)
         except CommandMissing as error:
             raise DaemonStartError(self.kind, str(error), log) from error
         self._site.ledger.own_process(process.pid)
@@ -176,19 +176,19 @@ class Service:
 async def running(
     home: DaemonDirs, site: Slot, command: Command, ready: Callable[[], Coroutine[Any, Any, bool]]
 ) -> AsyncIterator[Service]:
-    """Start a daemon and wait until it is ready; end it on leaving, unless the site says to keep it.
+    """Start a daemon and wait until it is ready; end it on leaving, unless the slot says that it stays.
 
     Raises:
         DaemonStartError: see `Service.start`.
     """
     service = Service(home, site, command, ready)
     kept = False
-    guard = nullcontext() if site.keep else guarded(home.cgroup.name)
+    guard = nullcontext() if site.may_stay else guarded(home.cgroup.name)
     with guard:
         try:
             await service.start()
             yield service
-            kept = site.keep
+            kept = site.stays
         finally:
             if kept:
                 service.detach()

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from harness.core.manifest import DaemonFacts
-from harness.daemons.base import Daemon, PruneRequest, Slot
+from harness.daemons.base import BuildRequest, Daemon, PruneRequest, Slot
 from harness.daemons.buildkitd import Buildkitd, open_buildkitd
 from harness.daemons.buildx import BUILDER, Buildx, client_environment
 from harness.host.proc import Command, run
@@ -16,27 +16,26 @@ from harness.toolchain import Toolchain
 _CREATE_SECONDS: Final = 30.0
 
 
-class Remote:
+class Remote(Buildkitd):
     """A running private buildkitd, and buildx pointed at it."""
 
     def __init__(self, buildkitd: Buildkitd, buildx: Buildx) -> None:
-        self._buildkitd, self._buildx, self.control = buildkitd, buildx, buildkitd.control
-        self.build, self.answers, self.builds = buildx.build, buildkitd.answers, buildkitd.builds
-        self.iteration_of, self.progress = buildkitd.iteration_of, buildkitd.progress
-        self.ended, self.stop, self.start = buildkitd.ended, buildkitd.stop, buildkitd.start
-        self.goroutine_count, self.goroutine_dump = buildkitd.goroutine_count, buildkitd.goroutine_dump
-        self.page, self.build_records = buildkitd.page, buildkitd.build_records
-        self.cache_records, self.listing = buildkitd.cache_records, buildkitd.listing
+        super().__init__(buildkitd.started)
+        self._buildx = buildx
 
     @property
     def facts(self) -> DaemonFacts:
         """What is recorded of it, with the process that runs now."""
-        facts = self._buildkitd.facts
+        facts = super().facts
         return replace(facts, details={**facts.details, "driver": "remote"})
+
+    def build(self, request: BuildRequest) -> Command:
+        """Return the command of one build through buildx."""
+        return self._buildx.build(request)
 
     def prune(self, request: PruneRequest) -> Command | None:
         """Return the command that prunes the cache, where that has what is to be removed."""
-        return self._buildx.prune(request) if self._buildkitd.prune(request) else None
+        return self._buildx.prune(request) if super().prune(request) else None
 
 
 @asynccontextmanager

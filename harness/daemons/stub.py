@@ -9,7 +9,6 @@ import json
 import math
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +16,7 @@ import anyio
 
 from harness.core.manifest import DaemonFacts
 from harness.daemons.base import BuildRequest, Daemon, PruneRequest, RunningBuild, Slot
+from harness.daemons.parts import OwnProcess
 from harness.daemons.private import Service, running, settle_in
 from harness.host.proc import Command
 from harness.scenario import DaemonSpec
@@ -29,19 +29,13 @@ _DONE: Final = {"completed": "2026-01-01T00:00:01Z"}
 _CLIENT: Final = Path(__file__).with_name("stub_client.sh")
 
 
-class Stub:
+class Stub(OwnProcess):
     """A process that does nothing, and clients that only pretend."""
 
     def __init__(self, facts: DaemonFacts, service: Service, behaviours: Mapping[str, str]) -> None:
         self._facts, self._service, self._behaviours = facts, service, behaviours
-        self.ended, self.stop = service.ended, service.stop
         self._held: dict[str, float] = {}
         """The records of orphans, by the time until which each is held."""
-
-    @property
-    def facts(self) -> DaemonFacts:
-        """What is recorded of it, with the process that runs now."""
-        return replace(self._facts, pid=self._service.pid)
 
     def build(self, request: BuildRequest) -> Command:
         """Return a client that behaves as the configuration says for this iteration."""
@@ -69,7 +63,7 @@ class Stub:
     async def start(self) -> None:
         """Start it again, with an empty history."""
         self._held.clear()
-        await self._service.start()
+        await super().start()
 
     def _behaviour(self, iteration: int) -> str:
         return self._behaviours.get(str(iteration), self._behaviours.get("default", "ok"))

@@ -141,7 +141,7 @@ class Run:
             spec = spec.model_copy(update={"limits": spec.limits.model_copy(update={"memory": memory})})
         async with self._ledger(name) as ledger:
             may_stay = self.manifest.keep or self.scenario.on_hang.then == "hold"
-            site = Slot(name, records, ledger, share.cores, may_stay)
+            site = Slot(name, records, ledger, share.cores, may_stay=may_stay)
             async with self.plan.open_daemon(self.plan.toolchain, spec, site) as daemon:
                 if not self.started:
                     self.started = True
@@ -154,10 +154,10 @@ class Run:
                 await self._probe(session, staging)
                 if self._ending:
                     self.audience.doing("ending the daemon")
-                site.keep = self._keeps(session)
+                site.stays = self._keeps(session)
                 if session.recorder.hung:
                     site.grace = _HUNG_GRACE_SECONDS
-                if site.keep:
+                if site.stays:
                     self._kept.add(name)
                     self._record(replace(self.manifest, kept=daemon.facts))
 
@@ -211,7 +211,7 @@ class Run:
             self.folder.each(Finding),
             audits=self.folder.each(Audit),
             actions=self.folder.each(Action),
-            expected={each.name: type(each).__name__.lower() for each in self.plan.actors if each.must_act},
+            expected={each.name: each.key() for each in self.plan.actors if each.must_act},
             threshold=self.scenario.detect.export_hang,
             scenario=self.scenario.name,
             daemon=self.manifest.subject,

@@ -12,7 +12,7 @@ def dump(scenario: Scenario) -> str:
     """Return the scenario as YAML that `load` reads back to an equal one."""
     written = scenario.model_dump(mode="json", exclude_none=True)
     written["actors"] = [
-        {type(actor).__name__.lower(): fields.pop("name")} | fields
+        {actor.key(): fields.pop("name")} | fields
         for actor, fields in zip(scenario.actors, written["actors"], strict=True)
     ]
     del written["daemon" if scenario.daemons else "daemons"]

@@ -199,6 +199,11 @@ class ActorSpec(StrictModel):
     name: Name
     when: When | None = None
 
+    @classmethod
+    def key(cls) -> str:
+        """Return what an actor of this kind begins with in a scenario, and is called in records: ``prune``."""
+        return cls.__name__.lower()
+
     @property
     def must_act(self) -> bool:
         """Whether a run in which it never acts is not what the scenario describes: it follows others, each time."""

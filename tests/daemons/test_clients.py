@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
+from harness.core.manifest import DaemonFacts
 from harness.daemons.base import BuildRequest, Cache, of_target
 from harness.daemons.buildkitd import Buildkitd
 from harness.daemons.buildx import Buildx
+from harness.daemons.parts import Started
 from harness.daemons.private import DaemonDirs
 from harness.host.cgroup import Cgroup
 from harness.scenario import Limits
@@ -47,9 +50,8 @@ def buildx(request: BuildRequest, load: tuple[str, ...] = ("--load",)) -> tuple[
 def buildctl(request: BuildRequest) -> tuple[str, ...]:
     """Return the words of buildctl."""
     home = DaemonDirs(Path("/data"), Path("/run/x"), Path("/bin-x"), Path("/records"), Cgroup("repro-x"), Limits())
-    daemon = object.__new__(Buildkitd)
-    daemon.home = home
-    return daemon.build(request).argv
+    facts = DaemonFacts("buildkitd", "v1", "path:/x", "unix:///s", private=True)
+    return Buildkitd(Started(facts, Mock(), home, Mock(), Mock())).build(request).argv
 
 
 def test_buildx_build() -> None:

@@ -14,6 +14,7 @@ from harness.daemons.buildx import Buildx, client_environment
 from harness.daemons.control import Control
 from harness.daemons.docker_container import DockerContainer, ImageUnavailable, _configuration
 from harness.daemons.dockerd import DockerClient, Dockerd
+from harness.daemons.parts import Started
 from harness.daemons.pprof import Pprof
 from harness.daemons.private import DaemonDirs, Service
 from harness.daemons.remote import Remote
@@ -79,7 +80,7 @@ def test_what_does_not_fit_is_refused(written: Mapping[str, str], said: str) -> 
 
 def test_remote_builds_and_prunes_through_buildx() -> None:
     """With the remote driver builds and prunes are buildx's, and there are no images to prune, as ever in buildkitd."""
-    daemon = Remote(Buildkitd(FACTS, service(), HOME, PPROF, CONTROL), BUILDX)
+    daemon = Remote(Buildkitd(Started(FACTS, service(), HOME, PPROF, CONTROL)), BUILDX)
     assert daemon.build(BUILD).argv[:4] == ("buildx", "build", "--builder", "repro")
     pruned = daemon.prune(PruneRequest(all=True))
     assert pruned
@@ -98,7 +99,7 @@ def test_remote_builds_and_prunes_through_buildx() -> None:
 def test_a_container_has_the_cache_and_dockerd_the_images(request_: PruneRequest, argv: tuple[str, ...]) -> None:
     """With docker-container the cache is BuildKit's, and everything else stays the engine's."""
     client = DockerClient("docker", "unix:///s", {})
-    dockerd = Dockerd(FACTS, service(), HOME, client, PPROF, CONTROL)
+    dockerd = Dockerd(Started(FACTS, service(), HOME, PPROF, CONTROL), client)
     daemon = DockerContainer(dockerd, BUILDX, PPROF)
     pruned = daemon.prune(request_)
     assert pruned

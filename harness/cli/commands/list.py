@@ -32,7 +32,7 @@ def list_scenarios(
                 file.stem, "", f"[red]{len(error.problems)} problems[/]; the first: {error.problems[0].message}"
             )
             continue
-        actors = ", ".join(dict.fromkeys(type(actor).__name__.lower() for actor in scenario.actors))
+        actors = ", ".join(dict.fromkeys(actor.key() for actor in scenario.actors))
         table.add_row(file.stem, actors, _first_sentence(scenario.about))
     Console().print(table)
 

@@ -135,7 +135,7 @@ async def case_of(scenario: Scenario, folder: Path) -> Case:
             contexts[actor.name] = Context((place / "Dockerfile").read_text(), files)
             fields = {key: value for key, value in fields.items() if key not in {"generate", "base"}}  # noqa: PLW2901
             fields["dockerfile"] = actor.name
-        actors.append({type(actor).__name__.lower(): fields.pop("name")} | fields)
+        actors.append({actor.key(): fields.pop("name")} | fields)
     tree["actors"] = actors
     tree.get("daemon", {}).pop("toolchain", None)
     for key in ("about", "seed", "on_finding", "on_hang", "audit"):
