@@ -1,8 +1,11 @@
 """`repro`: one command of the table, and what every way to end exits with."""
 
+import os
 import sys
 import traceback
+from codecs import lookup
 from importlib import import_module
+from locale import getpreferredencoding
 from typing import Annotated, Any
 
 import typer
@@ -13,9 +16,9 @@ from typer.main import get_command
 from harness import __version__
 from harness.cli.output import install, leave
 from harness.cli.table import ABOUT, COMMANDS, WORKING, epilog
-from harness.core.errors import HarnessError, Interrupted, SubjectError, UsageError
+from harness.core.errors import HarnessError, HostGaveOut, Interrupted, SubjectError, UsageError
 from harness.core.outcome import ExitCode
-from harness.host.interrupt import first_of
+from harness.host.interrupt import first_of, heed_signals
 
 
 class Commands(TyperGroup):
@@ -68,8 +71,20 @@ def main() -> None:
     Nothing leaves here as an exit code that ``git bisect run`` would misread: a usage error's customary 2 and a
     traceback's 1 both mean "bad" to it, and what was not asked anything has not found anything clean.
     """
+    _require_utf8()
+    heed_signals()
     install(beside=sys.argv[1:2] != [] and sys.argv[1] in WORKING)
     leave(_exit_code(sys.argv[1:]) if sys.argv[1:] else max(_exit_code(["--help"]), ExitCode.USAGE))
+
+
+def _require_utf8() -> None:
+    """Begin anew in Python's UTF-8 mode where this host's locale has another encoding: our files are all UTF-8."""
+    encoding = getpreferredencoding(False)
+    if lookup(encoding).name == "utf-8":
+        return
+    if lookup(encoding).name != "ascii":  # the screen is still the user's; of plain ASCII Python itself knows better
+        os.environ.setdefault("PYTHONIOENCODING", f"{encoding}:backslashreplace")
+    os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606 — this very program
 
 
 def _exit_code(words: list[str]) -> int:
@@ -97,6 +112,8 @@ def _told(error: BaseException) -> ExitCode:
             code = ExitCode.INCONCLUSIVE
         case HarnessError():
             code = ExitCode.BROKEN
+        case OSError() if HostGaveOut.matches(error):
+            error, code = HostGaveOut(error), ExitCode.BROKEN
         case _:
             traceback.print_exception(error)
             print("repro broke; this is a bug of the harness: please report it with the lines above", file=sys.stderr)  # noqa: T201

@@ -5,9 +5,10 @@ HarnessError
 ├─ UsageError    what the user wrote or asked for      ScenarioError, UnknownKind
 ├─ SubjectError  the daemon under test                 DaemonStartError, DaemonDied
 └─ InfraError    us or the host; never a finding       CommandError, CommandTimeout, CommandMissing,
-                                                      CaptureError, StoreError
+                                                      CaptureError, StoreError, HostGaveOut
 """
 
+import errno
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -94,6 +95,36 @@ class DaemonDied(SubjectError):
 
 class InfraError(HarnessError):
     """The harness or the host broke; nothing is said about the daemon."""
+
+
+class HostGaveOut(InfraError):
+    """A refusal of the kernel that no program could have foreseen: no room, no rights, no more of something.
+
+    Args:
+        error: its number is one of `KINDS`.
+    """
+
+    KINDS: Final = {
+        errno.ENOSPC: "free some of that disk",
+        errno.EDQUOT: "the quota of that disk is used up",
+        errno.EROFS: "that disk can only be read: say another folder",
+        errno.EFBIG: "raise `ulimit -f`",
+        errno.EMFILE: "raise `ulimit -n`",
+        errno.ENFILE: "raise the sysctl fs.file-max",
+        errno.ENOMEM: "free some memory",
+        errno.EIO: "the disk is failing: look into the kernel's log",
+    }
+    """What to do, by the kernel's number of the refusal."""
+
+    def __init__(self, error: OSError) -> None:
+        of = error.filename2 or error.filename
+        where = f": {of}" if of is not None else ""
+        super().__init__(f"the host gave out: {error.strerror}{where}; {self.KINDS[error.errno or 0]}")
+
+    @classmethod
+    def matches(cls, error: BaseException) -> bool:
+        """Whether an exception is such a refusal."""
+        return isinstance(error, OSError) and error.errno in cls.KINDS
 
 
 class CommandMissing(InfraError):

@@ -26,6 +26,7 @@ DISK_RESERVE: Final = 2**29
 MEMORY_FLOOR: Final = 2**29
 """Free bytes of memory that no pressure may take: the harness itself uses a sixth of it."""
 
+_CAP_SYS_ADMIN: Final = 21
 _PROXIES: Final = ("http_proxy", "https_proxy", "no_proxy")
 
 
@@ -49,6 +50,16 @@ class NotRoot(UsageError):
 
     def __init__(self) -> None:
         super().__init__(f"private daemons need root (mounts, cgroups): run `{as_root()}`")
+
+
+class NoMounts(InfraError):
+    """root without the right to mount, as in a plain container."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "private daemons need to mount, which root may not do here (no CAP_SYS_ADMIN): "
+            "start this container with --privileged, or say --daemon host"
+        )
 
 
 class NoOverlayfs(InfraError):
@@ -111,11 +122,11 @@ def require_bearable(burdens: Sequence[ResourceDemand], folder: Path) -> None:
     """
     memory = [(burden.what, burden.memory) for burden in burdens if burden.memory]
     available = psutil.virtual_memory().available
-    if sum(count for _, count in memory) > available - MEMORY_FLOOR:
+    if memory and sum(count for _, count in memory) > available - MEMORY_FLOOR:
         raise Unbearable(memory, "this host's memory", available, MEMORY_FLOOR)
     disk = [(burden.what, burden.disk) for burden in burdens if burden.disk]
     free = shutil.disk_usage(folder).free
-    if sum(count for _, count in disk) > free - DISK_FLOOR:
+    if disk and sum(count for _, count in disk) > free - DISK_FLOOR:
         raise Unbearable(disk, f"the disk of {folder}", free, DISK_FLOOR)
 
 
@@ -144,15 +155,24 @@ def require_private_daemons(folder: Path) -> None:
     """Check that this host can run private daemons with their roots below `folder`.
 
     Raises:
-        NotRoot, NoOverlayfs, NoDisk: what is missing.
+        NotRoot, NoMounts, NoOverlayfs, NoDisk: what is missing.
     """
     if os.geteuid() != 0:
         raise NotRoot
+    if not _may(_CAP_SYS_ADMIN):
+        raise NoMounts
     if "overlay" not in Path("/proc/filesystems").read_text().split():
         raise NoOverlayfs
     free = shutil.disk_usage(folder).free
     if free < DISK_FLOOR:
         raise NoDisk(folder, free)
+
+
+def _may(capability: int) -> bool:
+    """Whether this process has a capability, by its number in capabilities(7)'s header."""
+    status = Path("/proc/self/status").read_text().splitlines()
+    effective = next((line.split()[1] for line in status if line.startswith("CapEff:")), "0")
+    return bool(int(effective, 16) >> capability & 1)
 
 
 def describe(folder: Path) -> HostFacts:

@@ -3,10 +3,12 @@
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+from typing import Any, Final
 
 import anyio
 from anyio.abc import TaskStatus
+
+_ENDS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def unheard(times: int) -> None:
@@ -49,12 +51,10 @@ async def interruptible(told: Callable[[int], None] = unheard) -> AsyncIterator[
     SIGHUP, which comes as an ssh connection drops, is left ignored where `nohup` has it ignored: the run is to go on.
     """
     interrupt = Interrupt(told)
+    before = {number: signal.getsignal(number) for number in _ENDS}
 
     async def listen(*, task_status: TaskStatus[None]) -> None:
-        ends = [signal.SIGINT, signal.SIGTERM]
-        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-            ends.append(signal.SIGHUP)
-        with anyio.open_signal_receiver(*ends) as signals:
+        with anyio.open_signal_receiver(*_heeded()) as signals:
             task_status.started()
             async for _ in signals:
                 interrupt.come()
@@ -66,6 +66,19 @@ async def interruptible(told: Callable[[int], None] = unheard) -> AsyncIterator[
             tasks.cancel_scope.cancel()
     except BaseExceptionGroup as group:
         raise first_of(group) from None
+    finally:
+        for number, handler in before.items():  # asyncio leaves the system's own behind, which end us with 143 or 129
+            signal.signal(number, handler)
+
+
+def heed_signals() -> None:
+    """Have SIGTERM and SIGHUP do what Ctrl-C does wherever nothing better is done about them: KeyboardInterrupt."""
+    for number in _heeded():
+        signal.signal(number, signal.default_int_handler)
+
+
+def _heeded() -> list[signal.Signals]:
+    return [number for number in _ENDS if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN]
 
 
 def first_of(group: BaseExceptionGroup[Any]) -> BaseException:

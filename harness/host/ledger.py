@@ -23,7 +23,7 @@ import anyio.to_thread
 import psutil
 
 from harness.core.errors import CommandMissing, CommandTimeout, InfraError
-from harness.host.cache import cache_folder
+from harness.host.cache import CacheUnusable, cache_folder
 from harness.host.owner import Lock, State, has_ended, host, pid_namespace, state_of
 from harness.host.proc import STARTED_BY, Identity, boot_id, run
 from harness.host.proof import (
@@ -110,7 +110,7 @@ class Ledger:
             mark=STARTED_BY[1],
             _begun=True,
         )
-        ledger._lock = Lock.take(ledger._lock_file)
+        ledger._lock = ledger._locked()
         if ledger._lock is None:
             raise LedgerTaken(name)
         if ledger.file.exists() or ledger._draft.exists():
@@ -220,6 +220,17 @@ class Ledger:
         """Leave what is in it to `repro clean`, also while we live."""
         self._release(remove=False)
 
+    def _locked(self) -> Lock | None:
+        """Take its lock; None where another has it.
+
+        Raises:
+            CacheUnusable: the cache can only be read.
+        """
+        try:
+            return Lock.take(self._lock_file)
+        except OSError as error:
+            raise CacheUnusable(self._lock_file, error) from error
+
     def _release(self, *, remove: bool) -> None:
         lock, self._lock = self._lock, None
         if lock:
@@ -261,7 +272,7 @@ class Ledger:
             return False
         if why := self.spared():
             raise LeftAlone(self.name, why)
-        self._lock = Lock.take(self._lock_file)
+        self._lock = self._locked()
         if self._lock is None:
             raise LeftAlone(self.name, self._spared("held") or "")
         now = _read_newest(self.name)

@@ -1,7 +1,7 @@
 """A run from its start to its verdict, and one that died from where it stood.
 
-1. The host is checked, the toolchain is had, and the kind of daemon is chosen. Of a scenario with several daemons,
-   this is done for each; then the other steps are gone through side by side.
+1. The host is checked (`preflight`), the toolchain is had, and the kind of daemon is chosen. Of a scenario with several
+   daemons, this is done for each; then the other steps are gone through side by side.
 2. The run folder is made; `scenario.yaml` and `run.json` are written.
 3. The actors set up what they need on disk.
 4. The daemon is started, and awaited; the actors act on it, until the scenario's end, a finding or an interrupt
@@ -36,6 +36,7 @@ from harness.host.ledger import LeftAlone, ledgers
 from harness.run.disk_budget import require_budget
 from harness.run.observer import Reporter
 from harness.run.plan import RunOptions, plan_run
+from harness.run.preflight import require_fit
 from harness.run.run import Run
 from harness.scenario import Scenario
 from harness.store.folder import RunFolder
@@ -123,6 +124,7 @@ async def run_scenario(
         raise WhichDaemon(scenario.daemons)
     if scenario.daemons and options.shards > 1:
         raise ShardsOfMany
+    require_fit()
     async with interruptible(interrupted) as interrupt:
         plans = []
         with interrupt.cancellable():
@@ -183,6 +185,7 @@ async def resume_run(
         past, summary = resume_point_of(folder), folder.summary()
         if summary and not _has_more(summary, scenario, past):
             raise Ended(folder, summary)
+        require_fit()
         options = RunOptions(
             results=folder.path.parent,
             toolchain=manifest.toolchain.spec,

@@ -12,7 +12,7 @@ import anyio
 from harness.actors.build import Build
 from harness.actors.generate import Generate
 from harness.analysis.judge import decisive, judge
-from harness.core.errors import InfraError, StoreError, SubjectError
+from harness.core.errors import HostGaveOut, InfraError, StoreError, SubjectError
 from harness.core.files import write_whole
 from harness.core.manifest import RunManifest
 from harness.core.outcome import Ending
@@ -84,6 +84,11 @@ class Run:
             ending, detail = Ending.DAEMON_DIED, str(first_of(group))
         except* InfraError as group:
             ending, detail = Ending.INFRA, str(first_of(group))
+        except* OSError as group:
+            first = first_of(group)
+            if not isinstance(first, OSError) or not HostGaveOut.matches(first):
+                raise
+            ending, detail = Ending.INFRA, str(HostGaveOut(first))
         if self.conductor:
             seconds = (self.conductor.ended or anyio.current_time()) - self.conductor.began
         else:

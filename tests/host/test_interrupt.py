@@ -9,7 +9,7 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from harness.host.interrupt import first_of, interruptible
+from harness.host.interrupt import first_of, heed_signals, interruptible
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -144,11 +144,11 @@ async def test_heeding_within_heeding(raises: bool) -> None:
 
 
 async def test_signals_are_given_back() -> None:
-    """Afterwards a signal does what it does to any program."""
+    """Afterwards a signal does what it did before, also where that was not what it does to any program."""
+    before = [signal.getsignal(number) for number in SIGNALS]
     async with interruptible():
         await anyio.wait_all_tasks_blocked()
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert [signal.getsignal(number) for number in SIGNALS] == before
 
 
 async def test_an_error_comes_out_as_itself() -> None:
@@ -159,9 +159,10 @@ async def test_an_error_comes_out_as_itself() -> None:
             await anyio.wait_all_tasks_blocked()
             raise LookupError("mine")
 
+    before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(LookupError, match="mine"):
         await fail()
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 async def test_an_error_while_it_is_cancelled() -> None:
@@ -178,6 +179,14 @@ async def test_an_error_while_it_is_cancelled() -> None:
 
     with pytest.raises(LookupError, match="clean-up"):
         await fail()
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_outside_of_any_run(number: signal.Signals) -> None:
+    """Where nothing is to be ended in order, each signal does what Ctrl-C does."""
+    heed_signals()
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), number)
 
 
 def test_the_first_of_a_group() -> None:

@@ -1,6 +1,7 @@
 """What a host is said to lack, each thing taken away; tests/system/test_safety.py has a whole host."""
 
 import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,7 +14,8 @@ from harness.host import hostinfo
 from harness.host.ledger import Ledger
 from harness.host.owner import host
 from harness.host.proc import Identity
-from harness.run.doctor import Check, examine
+from harness.run.doctor import examine
+from harness.run.preflight import Check
 from harness.toolchain.auto import NothingServes
 from harness.toolchain.base import Toolchain
 from harness.toolchain.base_image import NoStaticBusybox
@@ -39,7 +41,7 @@ def _able(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("harness.run.doctor.equip", equipped)
     monkeypatch.setattr("harness.run.doctor.registry_program", busybox)
     monkeypatch.setattr("harness.run.doctor.resolve", resolve)
-    monkeypatch.setattr("harness.run.doctor.require_private_daemons", lambda _: None)
+    monkeypatch.setattr("harness.run.preflight.require_private_daemons", lambda _: None)
 
 
 def examined() -> dict[str, Check]:
@@ -61,7 +63,7 @@ def test_a_host_that_lacks_nothing() -> None:
 
 def test_without_root(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Without root a run cannot be: that is said with what to do, and nothing is fetched in vain."""
-    monkeypatch.setattr("harness.run.doctor.require_private_daemons", hostinfo.require_private_daemons)
+    monkeypatch.setattr("harness.run.preflight.require_private_daemons", hostinfo.require_private_daemons)
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     assert command(as_json=True) == 255
     told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -87,6 +89,7 @@ def test_without_cgroups(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
 
 def test_without_disks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Where no file system can be made there are no disks of a size of their own, and the reason is told."""
+    (tmp_path / "setpriv").symlink_to(str(shutil.which("setpriv")))
     monkeypatch.setenv("PATH", str(tmp_path))
     check = examined()["disk"]
     assert (check.state, "mkfs.ext4" in check.told) == ("limited", True)

@@ -7,8 +7,10 @@ from typing import Annotated, Literal
 
 import anyio
 import typer
+from rich.console import Console
 
 from harness.cli.display.bisect import JsonSearch, PlainSearch, SearchScreen
+from harness.cli.display.preflight import tell_limits
 from harness.cli.options import RESULTS, BadOption, Results, Seed, Settings, complete_scenario, seconds_of
 from harness.cli.table import epilog
 from harness.cli.trust import Trust, load_trusted
@@ -146,6 +148,7 @@ def _search(folder: Path, *, as_json: bool, trust: bool) -> int:
     state = restore(folder)
     scenarios = {name: load_trusted(folder / f"{name}.yaml", trust=trust) for name in state.asked.scenarios}
     screen: SearchScreen = JsonSearch() if as_json else PlainSearch()
+    tell_limits(Console(stderr=True), as_json=as_json)
 
     async def through() -> SearchAnswer:
         candidates = await resolve_range(state.asked.range, _options(state.asked))

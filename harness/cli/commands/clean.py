@@ -3,6 +3,7 @@
 import anyio
 from rich.console import Console
 
+from harness.core.errors import InfraError
 from harness.core.outcome import ExitCode
 from harness.host.ledger import LeftAlone, disbelieved, ledgers
 
@@ -28,6 +29,8 @@ async def _clean() -> int:
         except LeftAlone as error:
             console.print(f"{error}; left alone", markup=False)
             continue
+        except InfraError as error:
+            problems = [str(error)]
         for problem in problems:
             console.print(f"{ledger.name}: {problem}", style="red", markup=False)
             code = ExitCode.BROKEN

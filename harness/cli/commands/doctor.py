@@ -10,7 +10,8 @@ from rich.text import Text
 
 from harness.cli.display.json_lines import machine_line
 from harness.core.outcome import ExitCode
-from harness.run.doctor import Check, examine
+from harness.run.doctor import examine
+from harness.run.preflight import Check
 
 _STYLES: Final = {"ok": "green", "limited": "yellow", "missing": "bold red"}
 _NAME: Final = 15

@@ -8,8 +8,10 @@ from typing import Annotated, Final
 
 import anyio
 import typer
+from rich.console import Console
 
 from harness.cli.display.json_lines import machine_line
+from harness.cli.display.preflight import tell_limits
 from harness.cli.display.series import time_of
 from harness.cli.kinds import VOCABULARY
 from harness.cli.options import RESULTS, BadOption, Results, Seed, Settings
@@ -80,6 +82,7 @@ def minimize_(
         else:
             typer.echo(line)
 
+    tell_limits(Console(), as_json=as_json)
     say(f"{scenario.name}: seed {number}, {path}")
     search = Minimization(asked, path, lambda file: load(file, VOCABULARY), say, number, known, tuple(sys.argv))
     with locked(path):

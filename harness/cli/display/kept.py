@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from harness.core.manifest import RunManifest
+from harness.host.cache import CacheMisnamed, CacheUnusable
 from harness.host.ledger import ledgers
 
 
@@ -12,9 +13,11 @@ def kept_lines(manifest: RunManifest | None) -> Iterator[str]:
     if kept is None:
         return
     pid = kept.builder or kept.pid
-    owned = {
-        process.pid for ledger in ledgers() if ledger.sees_processes for process in ledger.processes if process.alive()
-    }
+    try:
+        found = [ledger for ledger in ledgers() if ledger.sees_processes]
+    except (CacheMisnamed, CacheUnusable):  # of a run that is shown elsewhere than where it was
+        return
+    owned = {process.pid for ledger in found for process in ledger.processes if process.alive()}
     if kept.pid not in owned:
         return
     yield f"kept: {kept.kind} {kept.version}, pid {pid}, at {kept.address}; `repro clean` ends it"

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from harness.cli.display.lines import JsonLines, PlainLines
 from harness.cli.display.live import LiveView
+from harness.cli.display.preflight import tell_limits
 from harness.cli.output import at_once
 from harness.core.outcome import ExitCode
 from harness.core.records import Summary
@@ -36,11 +37,12 @@ class Screen(Reporter, Protocol):
 def screen(*, as_json: bool, several: bool, against: str | None = None) -> Iterator[Callable[[str], Screen]]:
     """Yield what shows a run to the user, by its daemon's name: machine lines, a live view, or plain lines.
 
-    What goes on is shown on standard error, the verdict and machine lines on standard output. The live view is for a
-    terminal; several runs side by side share it in plain lines. Each is held against
-    a rate if one is given.
+    What this host limits is said first. What goes on is shown on standard error, the verdict and machine lines on
+    standard output. The live view is for a terminal; several runs side by side share it in plain lines. Each is held
+    against a rate if one is given.
     """
     console = Console(stderr=True)
+    tell_limits(console, as_json=as_json)
     if as_json:
         yield cache(lambda name: JsonLines(name, against))
     elif console.is_terminal and not console.is_dumb_terminal and not several:

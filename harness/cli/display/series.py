@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from harness.cli.display.json_lines import machine_line
+from harness.cli.display.preflight import tell_limits
 from harness.cli.options import BadOption, seconds_of
 from harness.cli.trust import load_trusted
 from harness.core.outcome import ExitCode
@@ -90,8 +91,9 @@ class SeriesPrinter:
 
 @contextmanager
 def teller(*, as_json: bool) -> Iterator[SeriesPrinter]:
-    """Yield who tells; on a terminal, with a line that says what is going on."""
+    """Say what this host limits, and yield who tells the rest; on a terminal with a line that says what goes on."""
     console = Console()
+    tell_limits(console, as_json=as_json)
     if as_json or not console.is_terminal:
         yield SeriesPrinter(console, as_json, Watcher(lambda _: None))
         return
