@@ -6,7 +6,7 @@
 4. The dumps are diagnosed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -43,7 +43,13 @@ class Captured:
         return sum(result == "captured" for result in self.results.values())
 
 
-async def capture_daemon(daemon: FoundDaemon, place: Endpoint, folder: Path, why: str) -> Captured:
+async def capture_daemon(
+    daemon: FoundDaemon,
+    place: Endpoint,
+    folder: Path,
+    why: str,
+    stage_begins: Callable[[int, int], None] = lambda _number, _of: None,
+) -> Captured:
     """Capture everything of a daemon into a folder of its own, and diagnose it.
 
     Args:
@@ -51,9 +57,10 @@ async def capture_daemon(daemon: FoundDaemon, place: Endpoint, folder: Path, why
         place: where it was found.
         folder: an empty one.
         why: what it is captured for, kept in `daemon.json`.
+        stage_begins: see `capture_all`.
     """
     began, at = anyio.current_time(), datetime.now(UTC).isoformat(timespec="seconds")
-    results = await capture_all(daemon, folder)
+    results = await capture_all(daemon, folder, stage_begins=stage_begins)
     written = EvidenceFolder(folder)
     written.write_captured(results)
     seconds = anyio.current_time() - began

@@ -14,7 +14,7 @@ from typer.exceptions import TyperException
 from typer.main import get_command
 
 from harness import __version__
-from harness.cli.output import install, leave
+from harness.cli.output import install, leave, unless_something_is_said
 from harness.cli.table import ABOUT, COMMANDS, WORKING, epilog
 from harness.core.errors import HarnessError, HostGaveOut, Interrupted, SubjectError, UsageError
 from harness.core.outcome import ExitCode
@@ -73,7 +73,10 @@ def main() -> None:
     """
     _require_utf8()
     heed_signals()
-    install(beside=sys.argv[1:2] != [] and sys.argv[1] in WORKING)
+    is_working = sys.argv[1:2] != [] and sys.argv[1] in WORKING
+    install(beside=is_working)
+    if is_working and "--json" not in sys.argv:
+        unless_something_is_said(f"repro: loading `repro {sys.argv[1]}`")
     leave(_exit_code(sys.argv[1:]) if sys.argv[1:] else max(_exit_code(["--help"]), ExitCode.USAGE))
 
 

@@ -13,6 +13,7 @@ from collections import deque
 from typing import Final, NoReturn
 
 _GRACE_SECONDS: Final = 2.0
+_DARK_SECONDS: Final = 0.3
 _SHOW_CURSOR: Final = "\x1b[?25h"
 _MOST_BYTES: Final = 2**24
 """What waits for a reader that does not read; a run's output of a night is smaller."""
@@ -34,6 +35,8 @@ class LossyOutput(io.TextIOBase):
         self._bytes = 0
         self._changed = threading.Condition()
         self._lost = False
+        self.has_said = False
+        """Whether anything was written."""
         self._thread: threading.Thread | None = None
         if beside:
             self._thread = threading.Thread(target=self._write_beside, name=f"output {fd}", daemon=True)
@@ -67,6 +70,7 @@ class LossyOutput(io.TextIOBase):
     def write(self, text: str) -> int:
         """Write, now or soon; what cannot be written is lost."""
         data = text.encode(self._encoding, "backslashreplace")
+        self.has_said = self.has_said or bool(data)
         if self._thread is None:
             self._put(data)
         else:
@@ -117,6 +121,23 @@ def install(*, beside: bool) -> None:
     for fd, like in ((1, sys.stdout), (2, sys.stderr)):
         _STREAMS.append(LossyOutput(fd, getattr(like, "encoding", None), beside=beside))
     sys.stdout, sys.stderr = _STREAMS
+
+
+def unless_something_is_said(line: str) -> None:
+    """Say a line on standard error soon, unless this process has said anything by then: nobody waits in the dark."""
+
+    def say() -> None:
+        if not any(stream.has_said for stream in _STREAMS):
+            _STREAMS[1].write(f"{line}\n")
+
+    timer = threading.Timer(_DARK_SECONDS, say)
+    timer.daemon = True
+    timer.start()
+
+
+def on_the_way(what: str) -> None:
+    """Say on standard error what takes a while now; results go to the other stream."""
+    print(what, file=sys.stderr)  # noqa: T201 — the user's screen
 
 
 def in_order() -> None:

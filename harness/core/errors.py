@@ -43,7 +43,7 @@ class UnknownKind(UsageError):
 
 @dataclass(frozen=True, order=True)
 class Problem:
-    """One fault in a scenario: its line (from 1), the key path, and what is allowed there."""
+    """One fault in a scenario: its line (from 1; 0 is the file itself), the key path, and what is allowed there."""
 
     line: int
     path: str
@@ -53,7 +53,8 @@ class Problem:
 
     def told(self, file: Path) -> str:
         """Return it as a line: where, what, and what is allowed."""
-        return ": ".join(part for part in (self.option or f"{file}:{self.line}", self.path, self.message) if part)
+        place = f"{file}:{self.line}" if self.line else str(file)
+        return ": ".join(part for part in (self.option or place, self.path, self.message) if part)
 
 
 class ScenarioError(UsageError):

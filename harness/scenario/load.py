@@ -3,6 +3,7 @@
 import typing
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
+from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -69,10 +70,12 @@ def load(file: Path, vocabulary: Vocabulary, settings: Sequence[str] = ()) -> Sc
 def _parsed(file: Path) -> Document:
     try:
         document = parse(file.read_text())
+    except FileNotFoundError as error:
+        raise ScenarioError(file, [Problem(0, "", f"no such scenario or file{_instead_of(file)}")]) from error
     except OSError as error:
-        raise ScenarioError(file, [Problem(1, "file", f"{error.strerror}{_instead_of(file)}")]) from error
+        raise ScenarioError(file, [Problem(0, "", f"{error.strerror}{_instead_of(file)}")]) from error
     except UnicodeDecodeError as error:
-        raise ScenarioError(file, [Problem(1, "file", "is no text in UTF-8")]) from error
+        raise ScenarioError(file, [Problem(0, "", "is no text in UTF-8")]) from error
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ScenarioError(file, [Problem(line, "yaml", str(error.problem))]) from error
@@ -99,11 +102,12 @@ def _blamed(reading: "_Reading", said: Mapping[KeyPath, str]) -> Iterator[Proble
 
 
 def _instead_of(file: Path) -> str:
-    """Return which scenarios there are instead of a file that cannot be read, as the end of a sentence."""
+    """Return what was meant instead of a file that cannot be read, as it can be typed; as the end of a sentence."""
     shipped = [path.stem for path in shipped_scenarios()]
-    beside = [path.name for path in file.parent.glob("*.yaml") if path.is_file()]
-    close = nearest(file.stem, shipped) or nearest(file.name, beside) or ";"
-    return f"{close} shipped scenarios: {', '.join(shipped)}"
+    beside = {path.name: str(path) for path in file.parent.glob("*.yaml") if path.is_file()}
+    if close := get_close_matches(file.name, beside, n=1):
+        return f"; did you mean {beside[close[0]]!r}?"
+    return nearest(file.stem, shipped) or "; `repro list` has the shipped scenarios"
 
 
 class _Reading:

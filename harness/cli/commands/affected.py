@@ -16,6 +16,7 @@ from harness.attach.traces import Traces, look_for_traces
 from harness.buildkit.goroutines.signatures import Signature, signatures
 from harness.buildkit.known import Release, cure, known_in, range_of, shows
 from harness.cli.options import BadOption, complete_spec
+from harness.cli.output import on_the_way
 from harness.core.errors import Interrupted, UnknownKind
 from harness.core.outcome import ExitCode
 from harness.host.interrupt import interruptible
@@ -50,7 +51,7 @@ def affected(
     for name in only or ():
         if name not in names:
             raise UnknownKind("known bug", name, names)
-    release, traces = anyio.run(_look, daemon)
+    release, traces = anyio.run(_look, daemon, (lambda _: None) if as_json else on_the_way)
     found = tuple(each for each in known_in(release) if not only or each.name in only)
     fixed = [signature for signature in found if signature.fixed_in]
     hangs = traces is not None and traces.hangs
@@ -63,13 +64,14 @@ def affected(
     return code
 
 
-async def _look(spec: str) -> tuple[Release, Traces | None]:
+async def _look(spec: str, doing: Callable[[str], None]) -> tuple[Release, Traces | None]:
     if (named := _NAMED.fullmatch(spec)) is not None:
         kind = "dockerd" if named[1] == "docker" or "docker" in spec.partition(":")[2].split(":")[0] else "buildkitd"
         return Release.of({"kind": kind, "version": named[2]}), None
     found: tuple[Release, Traces | None] | None = None
     async with interruptible() as interrupt:
         with interrupt.cancellable():
+            doing(f"looking at {spec} for some seconds" if _runs(spec) else f"asking {spec} for its version")
             found = await (_of_running(spec) if _runs(spec) else _of_binaries(spec))
     if found is None:
         raise Interrupted

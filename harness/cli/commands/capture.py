@@ -1,6 +1,7 @@
 """`repro capture`: everything that can be had of a daemon that runs already, without a change to it."""
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +13,7 @@ from rich.console import Console
 from harness.attach.capture import Captured, capture_daemon
 from harness.attach.daemon import locate, open_found
 from harness.cli.options import RESULTS
+from harness.cli.output import on_the_way
 from harness.core.outcome import ExitCode
 from harness.host.interrupt import interruptible
 from harness.store.folders import new_folder
@@ -29,7 +31,7 @@ def capture(
     as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
 ) -> int:
     """Capture all evidence of a running dockerd or buildkitd within a minute, also of a frozen one; change nothing."""
-    captured = anyio.run(_capture, daemon, output)
+    captured = anyio.run(_capture, daemon, output, (lambda _: None) if as_json else on_the_way)
     if captured is None:
         return ExitCode.INTERRUPTED
     if as_json:
@@ -39,14 +41,21 @@ def capture(
     return ExitCode.CLEAN
 
 
-async def _capture(spec: str, output: Path) -> Captured | None:
+async def _capture(spec: str, output: Path, doing: Callable[[str], None]) -> Captured | None:
     captured = None
     async with interruptible() as interrupt:
         with interrupt.cancellable():
+            doing(f"looking for the daemon at {spec}")
             place = await locate(spec)
             async with open_found(place) as daemon:
                 folder = new_folder(output, option="--output")
-                captured = await capture_daemon(daemon, place, folder, f"repro capture --daemon {spec}")
+                doing(f"taking the evidence, which takes up to a minute, into {folder}")
+
+                def stage_begins(number: int, of: int) -> None:
+                    doing(f"step {number} of {of}")
+
+                why = f"repro capture --daemon {spec}"
+                captured = await capture_daemon(daemon, place, folder, why, stage_begins)
     return captured
 
 

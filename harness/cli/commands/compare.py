@@ -157,7 +157,7 @@ def _looks(side: SideResult) -> str:
 
 def _rate(side: SideResult) -> str:
     exact = rate(side.hangs, side.builds)
-    return f"{side.hangs} in {side.builds} builds; 95 %: {exact.low95:.2g} to {exact.high95:.2g}"
+    return f"{side.hangs} in {side.builds} builds, {exact.interval} (95 % sure)"
 
 
 def _signatures(side: SideResult) -> str:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from harness.cli.display.json_lines import machine_line
+from harness.cli.output import on_the_way
 from harness.core.outcome import ExitCode
 from harness.run.doctor import examine
 from harness.run.preflight import Check
@@ -32,8 +33,8 @@ async def _doctor(as_json: bool) -> list[Check]:
     checks = []
 
     def preparing(what: str) -> None:
-        if console.is_terminal and not as_json:
-            console.print(f"preparing {what}", style="dim")
+        if not as_json:
+            on_the_way(f"preparing {what}")
 
     async for check in examine(preparing):
         checks.append(check)

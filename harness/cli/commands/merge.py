@@ -100,7 +100,7 @@ def _tell(console: Console, members: Sequence[Member], summary: Summary, against
             str(each.seed),
             str(each.iterations),
             str(each.rate.hangs),
-            each.rate.counted,
+            f"{each.rate.trials:,}",
             f"iteration {first.iteration}, {first.seconds:.1f} s" if first else "–",
             format_duration(round(each.seconds, 1)),
         )

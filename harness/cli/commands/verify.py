@@ -117,8 +117,8 @@ def _tell(tell: SeriesPrinter, found: Verification) -> None:
     a, b = found.a, found.b
     daemons = {name: daemon or "none came up" for name, daemon in found.daemons.items()}
     facts = {
-        "A": f"{found.broken}, {daemons['A']}: {a.hangs} in {a.trials} builds; 95 %: {a.low95:.2g} to {a.high95:.2g}",
-        "B": f"{found.fixed}, {daemons['B']}: {b.hangs} in {b.trials} builds; 95 %: {b.low95:.2g} to {b.high95:.2g}",
+        "A": f"{found.broken}, {daemons['A']}: {a.hangs} in {a.trials} builds, {a.interval} (95 % sure)",
+        "B": f"{found.fixed}, {daemons['B']}: {b.hangs} in {b.trials} builds, {b.interval} (95 % sure)",
         "hang": found.signature or "none",
         "needed": f"{found.needed:,} builds on B without it" if found.needed else "–",
         "age": f"{found.age:,} builds of each daemon" if found.age else "–",
