@@ -11,6 +11,7 @@ from harness.analysis.lifetimes import Life, Lives
 from harness.analysis.rates import excluded_rate, quantile, rate
 from harness.core.outcome import Ending, ExitCode, FindingKind, Outcome, Symptom, Verdict
 from harness.core.records import FORMAT, Action, Answer, Audit, Finding, FirstHang, Iteration, Rate, Summary
+from harness.core.units import one_in
 
 _CUT_SHORT: dict[Ending, str] = {
     Ending.STALLED: "the daemon completed no build any more",
@@ -131,9 +132,8 @@ def judge(
 def without_a_hang(rate: Rate) -> str:
     """Return what a run without a hang excludes, to a person: as one in so many builds."""
     excluded = excluded_rate(rate.trials, unsettled=rate.unsettled)
-    often = f"{1 / excluded:,.0f}" if excluded < 0.1 else f"{1 / excluded:.1f}"
     builds = f"{rate.trials:,} build{'s' if rate.trials != 1 else ''}"
-    told = f"no hang in {builds}; one in {often} builds or more often is ruled out (95 % sure)"
+    told = f"no hang in {builds}; {one_in(excluded)} builds or more often is ruled out (95 % sure)"
     if rate.unsettled:
         what = "build was" if rate.unsettled == 1 else "builds were"
         told += f", for {rate.unsettled} {what} cut off while waiting after the export, and may have hung"

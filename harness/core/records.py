@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from harness.core.outcome import Ending, ExitCode, FindingKind, Outcome, Phase, Symptom, Verdict
+from harness.core.units import one_in
 
 FORMAT: Final = 1
 """Version of every file and table below; a reader refuses what is newer than itself."""
@@ -26,18 +27,12 @@ class Rate:
 
     def __str__(self) -> str:
         """Return it as a person reads it."""
-        return f"{self.hangs:,} in {self.counted} trials"
-
-    @property
-    def counted(self) -> str:
-        """The trials as a person reads them; between what they lie, where that is all that can be told."""
-        most = f" to {self.trials + self.unsettled:,}" if self.unsettled else ""
-        return f"{self.trials:,}{most}"
+        return f"{self.hangs:,} in {self.trials:,} builds that could have hung"
 
     @property
     def interval(self) -> str:
         """The interval as a person reads it."""
-        return f"{self.low95:.2g} to {self.high95:.2g}"
+        return f"from {one_in(self.low95)} to {one_in(self.high95)}"
 
 
 @dataclass(frozen=True)

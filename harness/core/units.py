@@ -1,5 +1,6 @@
 """Durations, sizes, shares and rates as people write them: ``1.5s``, ``2h30m``, ``512MiB``, ``80%``, ``1/16141``."""
 
+import math
 import re
 from typing import Annotated, Final
 
@@ -68,6 +69,14 @@ def parse_rate(text: str) -> float:
     if not 0 < rate < 1:
         raise ValueError(f"{text!r} is no rate; write it like 1/16141, 0.006% or 6.2e-05, above 0 and below 1")
     return rate
+
+
+def one_in(rate: float) -> str:
+    """Return a rate per trial as a person says it, to three digits: ``one in 2.5``; 0 and 1 are none and every one."""
+    if not 0 < rate < 1:
+        return "every one" if rate else "none"
+    times = 1 / rate
+    return f"one in {times:.1f}" if times < 10 else f"one in {round(times, 2 - int(math.log10(times))):,.0f}"
 
 
 def parse_size(text: object) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from harness.core.manifest import CaptureManifest, RunManifest
 from harness.core.records import Diagnosis, Finding, Summary
 from harness.core.units import format_duration, format_size
+from harness.report.words import rate_line
 
 _EXPECTED = {
     "hang": "The client should return as soon as its export has completed.",
@@ -115,11 +116,7 @@ def _description(summary: Summary, findings: Sequence[Finding]) -> str:
         frames = summary.diagnosis.frames
         lines += ["", f"{summary.diagnosis.because}:" if frames else summary.diagnosis.because]
         lines += ["", "```", *frames, "```"] if frames else []
-    rate = summary.rate
-    lines += [
-        "",
-        f"Hang rate: {rate} (95 % interval {rate.interval}).",
-    ]
+    lines += ["", f"Hang rate: {rate_line(summary.rate)}."]
     return "\n".join(lines)
 
 

@@ -64,14 +64,14 @@ def shard_rows(account: Account) -> list[tuple[object, ...]]:
 
 
 def survival_lines(account: Account) -> list[str]:
-    """Return how many daemons hung, and the share that outlived what was seen, with its n."""
+    """Return how many of several daemons hung, and within what; of one daemon, the verdict says it."""
     lines = []
-    for curve, unit in ((account.survival, "trials"), (account.survival_seconds, "s")):
-        if curve:
-            share, low, high = curve.at(curve.times[-1])
+    for curve, unit in ((account.survival, "builds"), (account.survival_seconds, "s")):
+        if curve and curve.n > 1:
+            share, low, high = (1 - each for each in curve.at(curve.times[-1]))
             lines.append(
-                f"{curve.hung} of {curve.n} daemons hung; beyond {curve.times[-1]:.6g} {unit}, "
-                f"a share of {share:.2g} goes on without one (95 % interval {low:.2g} to {high:.2g})."
+                f"{curve.hung} of {curve.n} daemons hung; of those that come to {curve.times[-1]:.6g} {unit}, "
+                f"{share:.0%} have hung by then ({high:.0%} to {low:.0%}, 95 % sure)."
             )
     return lines
 

@@ -9,7 +9,7 @@ from harness.analysis.rates import excluded_rate
 from harness.core.manifest import RunManifest
 from harness.core.outcome import Outcome, Symptom
 from harness.core.records import ActorTotals, Finding, GraphState, Leak, Rate, Summary
-from harness.core.units import format_duration, format_size
+from harness.core.units import format_duration, format_size, one_in
 from harness.store import aggregate
 from harness.store.folder import RunFolder
 
@@ -32,11 +32,11 @@ def headline(folder: RunFolder, summary: Summary | None, manifest: RunManifest |
 def rate_line(rate: Rate) -> str:
     """Return how many builds hang; without a hang, at most how many: the same bound as the verdict's."""
     unsure = f"; {rate.unsettled:,} more were ended while they waited after their export, and may have hung"
-    of = f"{rate.hangs:,} in {rate.trials:,} builds that could have hung"
+    of = str(rate)
     if not rate.hangs and rate.trials:
-        of += f": below {excluded_rate(rate.trials, unsettled=rate.unsettled):.2g} per build (95 % sure)"
+        of += f": fewer than {one_in(excluded_rate(rate.trials, unsettled=rate.unsettled))} (95 % sure)"
     elif rate.trials:
-        of += f": from {rate.low95:.2g} to {rate.high95:.2g} per build (95 % sure)"
+        of += f": {rate.interval} (95 % sure)"
     return of + (unsure if rate.unsettled else "")
 
 

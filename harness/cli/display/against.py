@@ -80,18 +80,19 @@ def told_against(summary: Summary, text: str) -> str:
     held = hold_against(summary, text)
     if held.excluded_with is None or held.more95 is None or held.more99 is None:
         where = "contains" if held.within95 else "lies above" if held.low95 > held.against else "lies below"
-        return f"{summary.rate}; the 95 % interval, {summary.rate.interval}, {where} {text}"
+        return f"{summary.rate}: {summary.rate.interval} (95 % sure), which {where} {text}"
     shown = min(100 * held.excluded_with, 99.99)
-    needs = f"95 % needs {_more(held.more95, held)}, 99 % {_more(held.more99, held)}"
+    needs = f"for 95 % run {_more(held.more95, held)}, for 99 % {_more(held.more99, held)}"
     if held.more99 == 0:
-        needs = "that is enough for 99 %"
+        needs = "that is enough"
     elif held.more95 == 0:
-        needs = f"that is enough for 95 %; 99 % needs {_more(held.more99, held)}"
+        needs = f"for 99 % run {_more(held.more99, held)}"
     speed = f", at {held.trials_per_minute:.0f} a minute" if held.more99 and held.trials_per_minute >= 1 else ""
-    return f"{held.trials:,} trials without a hang exclude {text} with {shown:.4g} % confidence; {needs}{speed}"
+    sure = f"so it hangs more rarely than {text} ({shown:.4g} % sure)"
+    return f"no hang in {held.trials:,} builds, {sure}; {needs}{speed}"
 
 
 def _more(trials: int, held: Against) -> str:
     if held.trials_per_minute < 1:
-        return f"{trials:,} more without a hang"
-    return f"{trials:,} more without a hang ({format_duration(round(60 * trials / held.trials_per_minute))})"
+        return f"{trials:,} more"
+    return f"{trials:,} more ({format_duration(round(60 * trials / held.trials_per_minute))})"

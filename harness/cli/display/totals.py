@@ -7,7 +7,7 @@ from typing import Final
 from harness.analysis.rates import excluded_rate, quantile
 from harness.core.outcome import FAILURES, Outcome
 from harness.core.records import Action, Finding, Iteration, Sample
-from harness.core.units import format_duration, format_size
+from harness.core.units import format_duration, format_size, one_in
 from harness.report.words import shown_seconds
 from harness.run.session import SAMPLE_SECONDS
 from harness.scenario import Scenario
@@ -106,7 +106,8 @@ class Totals:
             return f"{len(self.hangs)} hung, iteration {numbers}"
         if not self.trials:
             return "no build has counted yet"
-        return f"no hang in {self.trials:,} builds: above {excluded_rate(self.trials):.2g} per build is ruled out"
+        often = one_in(excluded_rate(self.trials))
+        return f"no hang in {self.trials:,} builds: {often} or more often is ruled out"
 
 
 def time_left(scenario: Scenario, totals: Totals) -> str:

@@ -21,20 +21,41 @@ pytestmark = pytest.mark.usefixtures("cache")
             0,
             418,
             60.6,
-            "418 trials without a hang exclude 1/16141 with 2.557 % confidence; 95 % needs 47,935 more without a hang "
-            "(1h55m49s), 99 % 73,912 more without a hang (2h58m35s), at 414 a minute",
+            "no hang in 418 builds, so it hangs more rarely than 1/16141 (2.557 % sure); for 95 % run 47,935 more "
+            "(1h55m49s), for 99 % 73,912 more (2h58m35s), at 414 a minute",
         ),
-        (0, 0, 0, "0 trials without a hang exclude 1/16141 with 0 % confidence; 95 % needs 48,353 more without a hang"),
-        (0, 60000, 60, "60,000 trials without a hang exclude 1/16141 with 97.57 % confidence; that is enough for 95 %"),
+        (0, 0, 0, "no hang in 0 builds, so it hangs more rarely than 1/16141 (0 % sure); for 95 % run 48,353 more"),
+        (
+            0,
+            60000,
+            60,
+            "no hang in 60,000 builds, so it hangs more rarely than 1/16141 (97.57 % sure); for 99 % run 14,330 more",
+        ),
         (
             0,
             10**6,
             60,
-            "1,000,000 trials without a hang exclude 1/16141 with 99.99 % confidence; that is enough for 99 %",
+            "no hang in 1,000,000 builds, so it hangs more rarely than 1/16141 (99.99 % sure); that is enough",
         ),
-        (1, 231, 60, "1 in 231 trials; the 95 % interval, 0.00011 to 0.024, lies above 1/16141"),
-        (1, 9000, 60, "1 in 9,000 trials; the 95 % interval, 2.8e-06 to 0.00062, contains 1/16141"),
-        (1, 200_000, 60, "1 in 200,000 trials; the 95 % interval, 1.3e-07 to 2.8e-05, lies below 1/16141"),
+        (
+            1,
+            231,
+            60,
+            "1 in 231 builds that could have hung: from one in 9,120 to one in 42 (95 % sure), which lies above 1/1",
+        ),
+        (
+            1,
+            9000,
+            60,
+            "1 in 9,000 builds that could have hung: from one in 355,000 to one in 1,620 (95 % sure), which contains 1",
+        ),
+        (
+            1,
+            200_000,
+            60,
+            "1 in 200,000 builds that could have hung: from one in 7,900,000 to one in 35,900 (95 % sure), which lies "
+            "below 1/16141",
+        ),
     ],
 )
 def test_what_is_said(hangs: int, trials: int, seconds: float, said: str) -> None:
@@ -52,7 +73,7 @@ def test_runs_are_held_against_a_rate(tmp_path: Path) -> None:
     assert not (tmp_path / "results").exists()
     code, output, folder = run(scenario, "--against", "1/100")
     assert code == 0, output
-    line = "against    10 trials without a hang exclude 1/100 with 9.562 % confidence; 95 % needs 289 more"
+    line = "against    no hang in 10 builds, so it hangs more rarely than 1/100 (9.562 % sure); for 95 % run 289 more"
     assert line in output
     assert line in repro("show", str(folder.path), "--against", "1/100").stdout
     held = json.loads(repro("show", str(folder.path), "--against", "1%", "--json").stdout)["against"]

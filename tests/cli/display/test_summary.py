@@ -148,8 +148,8 @@ def test_figures_agree() -> None:
     assert (
         without_a_hang(CLEAN.rate) == "no hang in 429 builds; one in 144 builds or more often is ruled out (95 % sure)"
     )
-    assert rate_line(CLEAN.rate) == "0 in 429 builds that could have hung: below 0.007 per build (95 % sure)"
+    assert rate_line(CLEAN.rate) == "0 in 429 builds that could have hung: fewer than one in 144 (95 % sure)"
     assert without_a_hang(rate(0, 6)).startswith("no hang in 6 builds; one in 2.5 builds or more often")
-    assert rate_line(HANG.rate).startswith("1 in 24 builds that could have hung: from ")
+    assert rate_line(HANG.rate).startswith("1 in 24 builds that could have hung: from one in ")
     assert rate_line(HANG.rate).endswith("; 3 more were ended while they waited after their export, and may have hung")
     assert rate_line(rate(0, 0)) == "0 in 0 builds that could have hung"
