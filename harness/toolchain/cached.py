@@ -47,6 +47,8 @@ class Cached:
     """Bytes on disk."""
     made: float
     """When it was completed, in seconds since the epoch."""
+    checked: str = ""
+    """What it was held against as it was fetched, as in ``by https://…``; empty where that is not on record."""
 
     @property
     def spec(self) -> str:
@@ -139,12 +141,13 @@ def cached_toolchains() -> list[Cached]:
 def _entry(folder: Path) -> Cached:
     spec = _spec_of(folder)
     try:
-        programs = _recorded(spec, folder).programs
+        record = _recorded(spec, folder)
+        programs, checked = record.programs, record.origin.get("checked", "")
     except ToolchainDamaged:
-        programs = {}
+        programs, checked = {}, ""
     binaries = {name: Binary(folder / "bin" / name, told.version, told.sha256) for name, told in programs.items()}
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-    return Cached(Toolchain(spec, binaries), folder, size, folder.stat().st_mtime)
+    return Cached(Toolchain(spec, binaries), folder, size, folder.stat().st_mtime, checked)
 
 
 def remove(spec: str) -> None:

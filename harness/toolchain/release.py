@@ -1,4 +1,4 @@
-"""``docker:VERSION`` and ``buildkit:VERSION``: upstream's static releases, with the checksum of what came."""
+"""``docker:VERSION`` and ``buildkit:VERSION``: upstream's static releases, checked against upstream's own checksums."""
 
 import os
 import platform
@@ -20,6 +20,10 @@ from harness.toolchain.base import BadSpec, Toolchain, sha256_of
 from harness.toolchain.cached import Gathered, kept
 from harness.toolchain.http import client, download
 from harness.toolchain.programs import complete, programs_below
+from harness.toolchain.published import ChecksumDiffers, Published, of_github, of_provenance
+
+_ARCHIVE: Final = ".tar.gz"
+_GITHUB_API: Final = "https://api.github.com"
 
 
 class DownloadFailed(InfraError):
@@ -46,6 +50,8 @@ class Release:
     path: str
     machines: Mapping[str, str]
     example: str
+    published: Published | None = None
+    """Where its checksums are; None where there are none."""
 
     async def obtain(self, argument: str) -> Toolchain:
         """Return the release of a version, with or without a ``v``."""
@@ -65,10 +71,14 @@ class Release:
         try:
             async with client() as asking:
                 await download(asking, url, archive)
+                sha256 = await sha256_of(archive)
+                checked = await self._check(asking, url, version, sha256)
         except httpx.HTTPStatusError as error:
             if error.response.status_code == httpx.codes.NOT_FOUND:
                 raise BadSpec(spec, f"there is no such release at {url}") from error
-            raise DownloadFailed(url, f"status {error.response.status_code}", self.mirror_variable) from error
+            raise DownloadFailed(
+                str(error.request.url), f"status {error.response.status_code}", self.mirror_variable
+            ) from error
         except (httpx.RequestError, httpx.InvalidURL) as error:
             raise DownloadFailed(url, str(error) or type(error).__name__, self.mirror_variable) from error
         try:
@@ -76,7 +86,35 @@ class Release:
         except (tarfile.TarError, EOFError, zlib.error, BadGzipFile) as error:
             raise ArchiveDamaged(url, str(error)) from error
         programs = await complete(programs_below(tree), from_host=True)
-        return Gathered(programs, {"url": url, "sha256": await sha256_of(archive)})
+        return Gathered(programs, {"url": url, "sha256": sha256, "checked": checked})
+
+    async def _check(self, asking: httpx.AsyncClient, url: str, version: str, came: str) -> str:
+        """Hold an archive against the checksums that upstream publishes; return what it was held against.
+
+        Raises:
+            ChecksumDiffers: it is another.
+            NoStatement: what should name it does not.
+            httpx.HTTPError: the server that had the archive does not answer.
+        """
+        if self.published is None:
+            return f"by nothing: {self.kind} publishes no checksum of it"
+        archive, agree, silent = url.rpartition("/")[2], [], []
+        provenance = url.removesuffix(_ARCHIVE) + self.published.provenance
+        api = os.environ.get("REPRO_GITHUB_API", "" if self.mirror_variable in os.environ else _GITHUB_API)
+        said = {provenance: await of_provenance(asking, provenance, archive)}
+        if api:  # not where a mirror is named: such a host need not reach anything else
+            try:
+                said[api] = await of_github(asking, api, self.published.repository, f"v{version}", archive)
+            except httpx.HTTPError:
+                silent.append(f"{api} did not answer")
+        for where, digest in said.items():
+            if digest is None:
+                silent.append(f"{where} has none")
+            elif digest != came:
+                raise ChecksumDiffers(url, came, digest, where)
+            else:
+                agree.append(where)
+        return f"by {' and '.join(agree)}" if agree else f"by nothing: {', '.join(silent)}"
 
 
 def _unpack(archive: Path, tree: Path) -> None:
@@ -100,4 +138,5 @@ BUILDKIT: Final = Release(
     path="v{version}/buildkit-v{version}.linux-{machine}.tar.gz",
     machines={"x86_64": "amd64", "aarch64": "arm64"},
     example="0.25.1",
+    published=Published(".provenance.json", "moby/buildkit"),
 )

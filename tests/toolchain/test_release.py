@@ -16,9 +16,10 @@ from typing import Any
 
 import pytest
 
-from harness.toolchain import NEEDS, resolve
+from harness.toolchain import NEEDS, cached_toolchains, remove, resolve
 from harness.toolchain.base import BadSpec
 from harness.toolchain.cached import ToolchainDamaged
+from harness.toolchain.published import ChecksumDiffers, NoStatement
 from harness.toolchain.release import ArchiveDamaged, DownloadFailed
 
 pytestmark = [
@@ -41,6 +42,11 @@ class Mirror:
     cut: bool = False
     """Close each connection in the middle of the file."""
     asked: list[str] = field(default_factory=list)
+
+    @property
+    def archives(self) -> list[str]:
+        """The requests for archives."""
+        return [path for path in self.asked if path.endswith("gz")]
 
     def publish(self, path: str, programs: dict[str, str]) -> Path:
         """Put a gzipped tar of shell scripts that tell their version at `path`."""
@@ -65,6 +71,38 @@ class Mirror:
         path = f"v{version}/buildkit-v{version}.linux-{GO_MACHINE}.tar.gz"
         names = ("buildkitd", "buildctl", "buildkit-runc", "buildkit-qemu-arm")
         return self.publish(path, {f"bin/{name}": f"{name} {version}" for name in names})
+
+
+def provenance_of(archive: Path) -> Path:
+    """Return where the provenance of an archive of BuildKit's is."""
+    return archive.with_name(archive.name.removesuffix(".tar.gz") + ".provenance.json")
+
+
+def state(archive: Path, sha256: str | None = None, name: str | None = None) -> None:
+    """Put an archive's provenance beside it, as BuildKit's exporter writes it: true, or with another content."""
+    subjects = [
+        {"name": "other.tar.gz", "digest": {"sha256": "0" * 64}},
+        {"name": name or archive.name, "digest": {"sha256": sha256 or sha256_of(archive)}},
+    ]
+    statement = {"_type": "https://in-toto.io/Statement/v0.1", "subject": subjects, "predicate": {}}
+    provenance_of(archive).write_text(json.dumps(statement))
+
+
+def sha256_of(file: Path) -> str:
+    """Return a file's SHA-256."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def list_on_github(mirror: Mirror, version: str, assets: object) -> None:
+    """Have the server answer as GitHub does when it is asked for a release."""
+    answer = mirror.folder / "repos/moby/buildkit/releases/tags" / f"v{version}"
+    answer.parent.mkdir(parents=True)
+    answer.write_text(json.dumps({"assets": assets}))
+
+
+def checked(cache: Path) -> str:
+    """Return what is on record of what BuildKit's archive was held against."""
+    return str(json.loads((cache / "buildkit-0.25.1/toolchain.json").read_text())["origin"]["checked"])
 
 
 class Handler(SimpleHTTPRequestHandler):
@@ -146,11 +184,13 @@ async def test_the_second_use_asks_nobody_and_the_archive_is_on_record(mirror: M
     archive = mirror.publish_buildkit("0.25.1")
     first = await resolve("buildkit:0.25.1")
     assert await resolve("buildkit:0.25.1") == first
-    assert len(mirror.asked) == 1
+    assert len(mirror.archives) == 1
+    assert len(mirror.asked) == 2, "and for its provenance"
     record = json.loads((cache / "buildkit-0.25.1/toolchain.json").read_text())
     assert record["origin"] == {
         "url": mirror.url + mirror.asked[0],
-        "sha256": hashlib.sha256(archive.read_bytes()).hexdigest(),
+        "sha256": sha256_of(archive),
+        "checked": f"by nothing: {mirror.url}/{provenance_of(archive).relative_to(mirror.folder)} has none",
     }
 
 
@@ -177,7 +217,7 @@ async def test_a_passing_failure_is_passed_over(mirror: Mirror, statuses: list[i
     mirror.publish_buildkit("0.25.1")
     mirror.statuses = statuses.copy()
     assert (await resolve("buildkit:0.25.1")).kinds == ("buildkitd",)
-    assert len(mirror.asked) == len(statuses) + 1
+    assert len(mirror.archives) == len(statuses) + 1
 
 
 async def test_a_lasting_failure_is_reported(mirror: Mirror) -> None:
@@ -242,3 +282,77 @@ async def test_a_version_is_a_version(spec: str) -> None:
     """What is no version never becomes part of an address or of a folder's name."""
     with pytest.raises(BadSpec, match="name a version, as in"):
         await resolve(spec)
+
+
+async def test_upstreams_own_checksums(mirror: Mirror, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An archive is held against the provenance beside it and GitHub's digest of it; the record names both."""
+    monkeypatch.setenv("REPRO_GITHUB_API", mirror.url)
+    archive = mirror.publish_buildkit("0.25.1")
+    state(archive)
+    list_on_github(mirror, "0.25.1", [{"name": archive.name, "digest": f"sha256:{sha256_of(archive)}"}])
+    await resolve("buildkit:0.25.1")
+    assert checked(cache) == f"by {mirror.url}{mirror.asked[1]} and {mirror.url}"
+    assert [each.checked for each in cached_toolchains()] == [checked(cache)]
+
+
+@pytest.mark.parametrize("who", ["provenance", "github"])
+async def test_another_archive_than_was_released(
+    mirror: Mirror, cache: Path, monkeypatch: pytest.MonkeyPatch, who: str
+) -> None:
+    """Where either says another checksum, the archive is refused, with both, and nothing of it is kept."""
+    monkeypatch.setenv("REPRO_GITHUB_API", mirror.url)
+    archive, other = mirror.publish_buildkit("0.25.1"), "5" * 64
+    state(archive, other if who == "provenance" else None)
+    digest = other if who == "github" else sha256_of(archive)
+    list_on_github(mirror, "0.25.1", [{"name": archive.name, "digest": f"sha256:{digest}"}])
+    with pytest.raises(ChecksumDiffers, match=f"its SHA-256 is {sha256_of(archive)}, and http.* says {other}; try"):
+        await resolve("buildkit:0.25.1")
+    assert list(cache.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "assets",
+    [[], [{"name": "buildkit-v0.25.1.linux-amd64.tar.gz", "digest": None}], {"a": 1}, None],
+    ids=["not there", "older than digests", "other", "null"],
+)
+async def test_github_does_not_say(
+    mirror: Mirror, cache: Path, monkeypatch: pytest.MonkeyPatch, assets: object
+) -> None:
+    """Where GitHub has no digest, that of the provenance will do; where neither has one, the record says so."""
+    monkeypatch.setenv("REPRO_GITHUB_API", mirror.url)
+    archive = mirror.publish_buildkit("0.25.1")
+    list_on_github(mirror, "0.25.1", assets)
+    await resolve("buildkit:0.25.1")
+    assert checked(cache) == f"by nothing: {mirror.url}{mirror.asked[1]} has none, {mirror.url} has none"
+    remove("buildkit:0.25.1")
+    state(archive)
+    await resolve("buildkit:0.25.1")
+    assert checked(cache) == f"by {mirror.url}{mirror.asked[1]}"
+
+
+async def test_github_does_not_answer(mirror: Mirror, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host that cannot reach GitHub's API, or was there too often, does without, and the record says so."""
+    monkeypatch.setenv("REPRO_GITHUB_API", "http://127.0.0.1:1")
+    mirror.publish_buildkit("0.25.1")
+    await resolve("buildkit:0.25.1")
+    assert "http://127.0.0.1:1 did not answer" in checked(cache)
+
+
+@pytest.mark.parametrize("statement", ["<html>", "[]", '{"subject": [{}]}', '{"subject": []}', '{"subject": null}'])
+async def test_a_statement_that_is_none(mirror: Mirror, cache: Path, statement: str) -> None:
+    """A provenance that says nothing of the archive is no reason to believe in it."""
+    provenance_of(mirror.publish_buildkit("0.25.1")).write_text(statement)
+    with pytest.raises(NoStatement, match=r"provenance\.json is no statement of what was released"):
+        await resolve("buildkit:0.25.1")
+    assert list(cache.iterdir()) == []
+
+
+async def test_docker_publishes_none(mirror: Mirror, host_bin: Path, fake: Callable[..., Path]) -> None:
+    """Docker's static releases have no checksum to be held against, and that is on record."""
+    mirror.publish_docker("28.5.2")
+    fake(host_bin, "docker-buildx", "of the host")
+    await resolve("docker:28.5.2")
+    assert [each.checked for each in cached_toolchains() if each.spec == "docker:28.5.2"] == [
+        "by nothing: docker publishes no checksum of it"
+    ]
+    assert len(mirror.asked) == 1

@@ -42,6 +42,9 @@ def add(spec: Spec) -> None:
     console = Console()
     console.print(table)
     console.print(f"{found.spec} runs {', '.join(found.kinds) or 'no daemon'}")
+    for cached in cached_toolchains():
+        if cached.spec == found.spec and cached.checked:
+            console.print(f"checked {cached.checked}", soft_wrap=True, markup=False)
 
 
 @toolchain.command("remove", epilog=epilog("repro toolchain remove debian:trixie"))
