@@ -1,5 +1,7 @@
 """The routes of `repro serve`: the runs, one of them and its data, its files, the metrics. All is only read."""
 
+import gzip
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -20,7 +22,7 @@ from starlette.staticfiles import StaticFiles
 from harness.report.door import Withheld, content_of, is_binary
 from harness.store.folder import RunFolder
 from harness.store.folders import lies_in
-from harness.web.auth import LOOPBACK, TokenGuard
+from harness.web.auth import LOOPBACK, Gate, Keys, is_loopback
 from harness.web.headers import SANDBOX, Headers
 from harness.web.metrics import Metrics
 from harness.web.pages import Pages
@@ -33,22 +35,21 @@ _YEAR: Final = 365 * 24 * 3600
 _REPORT: Final = Path("report.html")
 
 
-def make_app(results: Path, *, token: str | None, loopback: bool, host: str = LOOPBACK[0]) -> Starlette:
+def make_app(results: Sequence[Path], *, keys: Keys, look_freely: bool, host: str = LOOPBACK[0]) -> Starlette:
     """Return the application.
 
     Args:
-        results: where run folders are kept; it need not be there yet.
-        token: what who looks must have; None lets everybody in who reaches it.
-        loopback: whether it listens on the loopback alone; then it answers to names of the loopback alone, so that no
-            page elsewhere can have its own name lead here.
-        host: where it listens, which is one of those names.
+        results: where run folders are kept; they need not be there yet.
+        keys: what who acts must have, and who looks, where it is not free.
+        look_freely: whether everybody may look who reaches it: the loopback's, which is then the only name that it
+            answers to, so that no page elsewhere can have its own name lead here.
+        host: where it listens.
     """
-    answers = _Answers(Runs(results))
+    answers = _Answers(Runs(*results))
     middleware = [Middleware(Headers)]
-    if loopback:
+    if is_loopback(host):
         middleware.append(Middleware(TrustedHostMiddleware, allowed_hosts=[*LOOPBACK, host], www_redirect=False))
-    if token is not None:
-        middleware.append(Middleware(TokenGuard, token=token))
+    middleware.append(Middleware(Gate, keys=keys, look_freely=look_freely))
     middleware.append(Middleware(GZipMiddleware, compresslevel=_GZIP_LEVEL))
     run = "/runs/{scenario}/{name}"
     return Starlette(
@@ -85,11 +86,13 @@ class _Answers:
 
     async def data(self, request: Request) -> Response:
         """A run's data; nothing where the asker has it already."""
-        view = await run_sync(self._views.of, await self._found(request))
-        headers = {"ETag": view.etag, "Cache-Control": "no-cache"}
+        view = await self._views.of(await self._found(request))
+        headers = {"ETag": view.etag, "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
         if view.etag in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=headers)
-        return Response(view.body, media_type="application/json", headers=headers)
+        if "gzip" not in request.headers.get("accept-encoding", ""):
+            return Response(gzip.decompress(view.packed), media_type="application/json", headers=headers)
+        return Response(view.packed, media_type="application/json", headers=headers | {"Content-Encoding": "gzip"})
 
     async def report(self, request: Request) -> Response:
         """The report that was written at the end, shut off from the rest of the site."""
@@ -105,7 +108,7 @@ class _Answers:
 
     async def metrics(self, _: Request) -> Response:
         """The runs of now as Prometheus metrics."""
-        return Response(await run_sync(self._metrics.text), media_type=CONTENT_TYPE_LATEST)
+        return Response(await self._metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
     async def bokeh(self, _: Request) -> Response:
         """Bokeh's own script, of the package that is installed."""

@@ -7,7 +7,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _PAGE: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src "
-    "'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 """Styles stand inline because Bokeh sets them so."""
 SANDBOX: Final = (
@@ -30,7 +30,7 @@ class Headers:
                 headers = MutableHeaders(scope=message)
                 headers.setdefault("Content-Security-Policy", _PAGE)
                 headers["X-Content-Type-Options"] = "nosniff"
-                headers["Referrer-Policy"] = "no-referrer"
+                headers["Referrer-Policy"] = "same-origin"  # else a form of ours would say that it is from nowhere
             await send(message)
 
         await self._app(scope, receive, with_headers)

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from threading import Lock
 from typing import Final
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -14,13 +13,12 @@ from harness.core.errors import StoreError
 from harness.core.outcome import Outcome
 from harness.store import aggregate
 from harness.store.folder import RunFolder
+from harness.web.kept import Kept, Source
 from harness.web.runs import Runs, last_record, standing
 
 _Family = GaugeMetricFamily | CounterMetricFamily
 _RECENT: Final = 24 * 3600.0
 _RUN: Final = ("scenario", "run")
-_SHARE: Final = 10
-"""The runs are read again after so many times as long as the last reading took."""
 _SAMPLED: Final = (
     ("goroutines", "goroutines", "Goroutines of the daemon."),
     ("rss", "memory_bytes", "Resident bytes of the daemon's processes."),
@@ -44,19 +42,12 @@ class Metrics:
     """The metrics as of a moment ago: many who ask at once share one answer, for which the runs are read once."""
 
     def __init__(self, runs: Runs) -> None:
-        self._runs = runs
-        self._lock = Lock()
-        self._text = b""
-        self._not_before = 0.0
+        self._source = Source(traces=time.monotonic, make=lambda: metrics_of(runs))  # a run's age is another each time
+        self._kept: Kept[bytes] = Kept()
 
-    def text(self) -> bytes:
-        """Return them in Prometheus's text format; reading the runs takes a tenth of one core at most."""
-        with self._lock:
-            began = time.monotonic()
-            if began >= self._not_before:
-                self._text = metrics_of(self._runs)
-                self._not_before = time.monotonic() + _SHARE * (time.monotonic() - began)
-            return self._text
+    async def text(self) -> bytes:
+        """Return them in Prometheus's text format."""
+        return await self._kept.get(self._source)
 
 
 class _Collector(Collector):

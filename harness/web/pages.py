@@ -42,9 +42,10 @@ class Pages:
         }
         self._charts = _empty_charts()
 
-    def index(self, results: Path, listed: Sequence[ListedRun]) -> str:
+    def index(self, results: Sequence[Path], listed: Sequence[ListedRun]) -> str:
         """Return the list of runs."""
-        return self._environment.get_template("templates/index.html").render(results=results, runs=listed)
+        template = self._environment.get_template("templates/index.html")
+        return template.render(results=" and ".join(map(str, results)), runs=listed)
 
     def run(self, folder: RunFolder) -> str:
         """Return the page of a run, with its verdict and without its figures."""

@@ -1,5 +1,6 @@
 """The runs below a results folder, as they stand: also those that go on, died, or cannot be read."""
 
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from harness.store.salvage import Salvage
 
 State = Literal["ended", "goes on", "died"]
 DAMAGED: Final = "DAMAGED"
+_NAME: Final = re.compile(r"(?!\.)[^/\0]+")
+"""A scenario's or a run's: no way to elsewhere."""
 _KEPT: Final = 1000
 """Runs of which it is kept in memory what is secret in them."""
 
@@ -51,19 +54,22 @@ class ListedRun:
 
 
 class Runs:
-    """The runs below a folder; one is found by its name in the list, never by a path."""
+    """The runs below some folders; one is found by its name in the list, never by a path."""
 
-    def __init__(self, results: Path) -> None:
+    def __init__(self, *results: Path) -> None:
         self.results = results
 
     def folders(self) -> list[RunFolder]:
         """Return them, newest first."""
-        found = (file.parent for file in self.results.glob("*/*/run.json"))
+        found = (file.parent for results in self.results for file in results.glob("*/*/run.json"))
         return [RunFolder(path) for path in sorted(found, key=lambda path: path.name, reverse=True)]
 
     def find(self, scenario: str, name: str) -> RunFolder | None:
         """Return the run of that name."""
-        return next((run for run in self.folders() if (run.path.parent.name, run.name) == (scenario, name)), None)
+        if not all(_NAME.fullmatch(part) for part in (scenario, name)):
+            return None
+        paths = (results / scenario / name for results in self.results)
+        return next((RunFolder(path) for path in paths if (path / "run.json").is_file()), None)
 
     def listed(self) -> Iterator[ListedRun]:
         """Yield each in one line, newest first."""
@@ -99,6 +105,14 @@ def redactor_for(folder: RunFolder) -> Redactor:
 @lru_cache(_KEPT)
 def _redactor(path: Path, _: tuple[int, ...]) -> Redactor:
     return redactor_of(path)
+
+
+def traces(folder: RunFolder) -> object:
+    """Return what changes with whatever there is to see of a run."""
+    files = [folder.path / name for name in ("run.json", "summary.json", "run.db", "run.db-wal")]
+    files += folder.path.glob("findings/*/captured.json")
+    stats = {file: file.stat() for file in files if file.exists()}
+    return folder.is_locked, {str(file): (stat.st_mtime_ns, stat.st_size) for file, stat in stats.items()}
 
 
 def last_record(folder: RunFolder) -> float:

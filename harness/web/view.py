@@ -1,14 +1,13 @@
 """What the page of one run shows, as plain data: gathered anew when the run has moved on, but never without pause."""
 
+import gzip
 import hashlib
 import json
-import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from threading import Lock
 from typing import Any, Final
 
 from harness.core.errors import StoreError
@@ -21,59 +20,50 @@ from harness.store import aggregate
 from harness.store.folder import RunFolder
 from harness.store.salvage import Salvage
 from harness.web.found import FindingView, plain
-from harness.web.runs import Standing, redactor_for, standing
+from harness.web.kept import Kept, Source
+from harness.web.runs import Standing, redactor_for, standing, traces
 
 _TOLD_WHOLE: Final = 3
 """Findings of which all is told; later ones show the same daemon in the same state."""
 _LINES: Final = 100
 _KEPT: Final = 16
 """Runs whose view is kept in memory, some 100 kB each."""
-_SHARE: Final = 10
-"""A run that goes on is looked at again after so many times as long as the last look took: a tenth of one core."""
+_GZIP_LEVEL: Final = 4
 
 
 @dataclass(frozen=True)
 class View:
-    """A run's data as JSON."""
+    """A run's data as JSON, packed by gzip: so it leaves, whoever asks for it."""
 
-    body: bytes
+    packed: bytes
     etag: str
-
-
-@dataclass
-class _Kept:
-    """The last view of a run, and what it was made from."""
-
-    lock: Lock
-    found: FindingView = field(default_factory=FindingView)
-    view: View | None = None
-    seen: object = None
-    not_before: float = 0.0
 
 
 class Views:
     """The views of runs; several who look at one share it."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[Path, _Kept] = OrderedDict()
-        self._lock = Lock()
+        self._kept: OrderedDict[Path, tuple[Kept[View], FindingView]] = OrderedDict()
 
-    def of(self, folder: RunFolder) -> View:
+    async def of(self, folder: RunFolder) -> View:
         """Return the view of a run: as it is now where it has ended, else as of a moment ago."""
-        with self._lock:
-            kept = self._kept.setdefault(folder.path, _Kept(Lock()))
-            self._kept.move_to_end(folder.path)
-            while len(self._kept) > _KEPT:
-                self._kept.popitem(last=False)
-        with kept.lock:
-            seen, over = _traces(folder), (folder.path / "summary.json").exists()
-            began = time.monotonic()
-            if kept.view is None or (seen != kept.seen and (over or began >= kept.not_before)):
-                body = json.dumps(view_of(folder, kept.found), allow_nan=False).encode()
-                kept.view = View(body, f'"{hashlib.sha256(body).hexdigest()[:24]}"')
-                kept.seen = seen
-                kept.not_before = time.monotonic() + _SHARE * (time.monotonic() - began)
-            return kept.view
+        kept, found = self._kept.setdefault(folder.path, (Kept(), FindingView()))
+        self._kept.move_to_end(folder.path)
+        while len(self._kept) > _KEPT:
+            self._kept.popitem(last=False)
+        return await kept.get(
+            Source(
+                traces=lambda: traces(folder),
+                make=lambda: _view(folder, found),
+                is_over=(folder.path / "summary.json").exists,
+            )
+        )
+
+
+def _view(folder: RunFolder, found: FindingView) -> View:
+    body = json.dumps(view_of(folder, found), allow_nan=False).encode()
+    etag = f'"{hashlib.sha256(body).hexdigest()[:24]}"'
+    return View(gzip.compress(body, _GZIP_LEVEL, mtime=0), etag)
 
 
 def view_of(folder: RunFolder, found: FindingView) -> dict[str, Any]:
@@ -135,11 +125,3 @@ def _recorded(folder: RunFolder, stands: Standing, found: FindingView, clean: Ca
         "untold": max(0, len(columns["findings"]["at"]) - _LINES),
         "columns": columns,
     }
-
-
-def _traces(folder: RunFolder) -> object:
-    """Return what changes with whatever there is to see."""
-    files = [folder.path / name for name in ("run.json", "summary.json", "run.db", "run.db-wal")]
-    files += folder.path.glob("findings/*/captured.json")
-    stats = {file: file.stat() for file in files if file.exists()}
-    return folder.is_locked, {str(file): (stat.st_mtime_ns, stat.st_size) for file, stat in stats.items()}

@@ -7,15 +7,16 @@ import anyio
 import httpx
 
 from harness.web.app import make_app
+from harness.web.auth import Keys, is_loopback
 
 
 class Client:
     """Keeps its cookies, and follows no redirect."""
 
-    def __init__(
-        self, results: Path, token: str | None = None, *, loopback: bool = True, host: str = "127.0.0.1"
-    ) -> None:
-        self._app = make_app(results, token=token, loopback=loopback, host=host)
+    def __init__(self, *results: Path, token: str | None = None, host: str = "127.0.0.1") -> None:
+        self.keys = Keys.of(token)
+        look_freely = token is None and is_loopback(host)
+        self._app = make_app(results, keys=self.keys, look_freely=look_freely, host=host)
         self._cookies = httpx.Cookies()
 
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:
@@ -34,3 +35,12 @@ class Client:
     def get(self, path: str, **options: Any) -> httpx.Response:
         """Ask for something with GET."""
         return self.request("GET", path, **options)
+
+    def post(self, path: str, **fields: str) -> httpx.Response:
+        """Send a form, as a page of the application would."""
+        headers = {"Origin": "http://127.0.0.1:8321"}
+        return self.request("POST", path, data=fields | {"csrf": self.keys.csrf}, headers=headers)
+
+    def log_in(self) -> None:
+        """Have the cookie from now on."""
+        self.post("/login", token=self.keys.token)

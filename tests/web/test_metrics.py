@@ -2,15 +2,12 @@
 
 import os
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from harness.store.folder import RunFolder
-from harness.web import metrics
-from harness.web.metrics import Metrics, metrics_of
+from harness.web.metrics import metrics_of
 from harness.web.runs import Runs
 from tests.web.runs import ended, going_on, recorded
 
@@ -75,25 +72,3 @@ def test_damage_is_counted(tmp_path: Path) -> None:
     assert told[("repro_unreadable_runs",)] == 1
     assert told[("repro_goroutines", whole.name, "whole")] == 76
     assert not [name for name in told if damaged.name in name]
-
-
-def test_scrapers_share_an_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Twenty at once get the same text, of one reading; a later one gets a new reading."""
-    ended(tmp_path)
-    readings = []
-    real = metrics.metrics_of
-
-    def read(runs: Runs) -> bytes:
-        readings.append(runs)
-        return real(runs)
-
-    monkeypatch.setattr(metrics, "metrics_of", read)
-    monkeypatch.setattr(metrics, "_SHARE", 1000)
-    shared = Metrics(Runs(tmp_path))
-    with ThreadPoolExecutor(20) as pool:
-        texts = {*pool.map(lambda _: shared.text(), range(20))}
-    assert (len(texts), len(readings)) == (1, 1)
-    assert b"repro_iterations_total" in texts.pop()
-    monkeypatch.setattr(shared, "_not_before", 0.0)
-    shared.text()
-    assert len(readings) == 2

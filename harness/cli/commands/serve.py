@@ -2,20 +2,19 @@
 
 import signal
 import socket
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-import uvicorn
 from rich.console import Console
 
 from harness.cli.options import RESULTS
 from harness.core.errors import UsageError
 from harness.core.outcome import ExitCode
-from harness.web.auth import address_of, is_loopback, token_for
+from harness.web.auth import Keys, address_of, is_loopback
 
 _PORT: Final = 8321
-_GRACE: Final = 2
 
 
 class CannotListen(UsageError):
@@ -33,7 +32,10 @@ class NoRuns(UsageError):
 
 
 def serve(
-    results: Annotated[Path, typer.Argument(metavar="[RESULTS]", help="Where run folders are kept.")] = RESULTS,
+    results: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[RESULTS]...", help="Where run folders are kept: this host's, and copies of others'."),
+    ] = None,
     host: Annotated[
         str,
         typer.Option(
@@ -42,31 +44,30 @@ def serve(
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(metavar="N", min=0, max=65535, help="0 takes one that is free.")] = _PORT,
     token: Annotated[
-        str | None, typer.Option(metavar="T", help="The token; without it, one is drawn where one is needed.")
+        str | None,
+        typer.Option(metavar="T", envvar="REPRO_TOKEN", help="The token, also to look; without it, one is drawn."),
     ] = None,
 ) -> int:
     """Serve the runs as a page that follows them, and as metrics for Prometheus, until Ctrl-C."""
     from harness.web.app import make_app  # noqa: PLC0415 — Bokeh takes 0.7 s to load: only the page waits for it
+    from harness.web.server import run_server  # noqa: PLC0415 — uvicorn, likewise
 
-    if not results.is_dir():
-        raise NoRuns(results)
-    token = token_for(host, token)
-    app = make_app(results, token=token, loopback=is_loopback(host), host=host)
+    folders = results or [RESULTS]
+    for folder in folders:
+        if not folder.is_dir():
+            raise NoRuns(folder)
+    keys, look_freely = Keys.of(token), token is None and is_loopback(host)
+    app = make_app(folders, keys=keys, look_freely=look_freely, host=host)
     with _listening(host, port) as listener:
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C; uvicorn raises it again once it is done
-        address = address_of(host, listener.getsockname()[1], token)
-        Console(highlight=False).print(f"serving {results} at {address}", soft_wrap=True, markup=False)
-        config = uvicorn.Config(
-            app,
-            access_log=False,
-            log_level="warning",
-            lifespan="off",
-            ws="none",
-            server_header=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=_GRACE,
-        )
-        uvicorn.Server(config).run(sockets=[listener])
+        shown = listener.getsockname()[1]
+        say = partial(Console(highlight=False).print, soft_wrap=True, markup=False)
+        say(f"serving {' and '.join(map(str, folders))} at {address_of(host, shown)}")
+        what = "to start, stop and resume runs there" if look_freely else "to log in there"
+        say(f"{what}: {address_of(host, shown, keys.code)} (works once, within the hour)")
+        if token is None:
+            say(f"the token, to log in again, and for scripts: {keys.token}")
+        run_server(app, listener)
     return ExitCode.CLEAN
 
 
@@ -76,7 +77,7 @@ def _listening(host: str, port: int) -> socket.socket:
         listener = socket.socket(family, kind, protocol)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
-        listener.listen()
+        listener.listen()  # who opens the address as soon as it is printed waits
     except OSError as error:
         raise CannotListen(host, port, error.strerror) from error
     return listener

@@ -1,0 +1,85 @@
+"""Whoever sends slowly, half, too much or nonsense keeps nobody else from an answer, and fills no log."""
+
+import contextlib
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.support.eventually import until
+from tests.web.runs import ended
+
+_FILES = 128
+HALF = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Half: "
+WHOLE = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+
+
+class Served:
+    """A server of its own process, with few files."""
+
+    def __init__(self, process: subprocess.Popen[str], port: int, log: Path) -> None:
+        self.process, self.port, self._log = process, port, log
+
+    def connected(self, sent: bytes) -> socket.socket:
+        """Connect, and send something."""
+        connection = socket.create_connection(("127.0.0.1", self.port), timeout=20)
+        connection.sendall(sent)
+        return connection
+
+    def answer(self) -> bytes:
+        """Ask for the list of runs; return what comes."""
+        with self.connected(WHOLE) as connection:
+            return b"".join(iter(lambda: connection.recv(65536), b""))
+
+    def logged(self) -> list[str]:
+        """Return the lines of its log."""
+        return self._log.read_text().splitlines()
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """Serve a run."""
+    folder = tmp_path_factory.mktemp("served")
+    ended(folder / "results")
+    few = ["sh", "-c", f'ulimit -n {_FILES}; exec "$@"', "sh"]
+    argv = [*few, sys.executable, "-m", "harness", "serve", str(folder / "results"), "--port", "0"]
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=log, text=True)
+    assert process.stdout
+    found = re.search(r"http://127.0.0.1:(\d+)/", process.stdout.readline())
+    assert found
+    yield Served(process, int(found[1]), folder / "log")
+    process.terminate()
+    process.communicate(timeout=30)
+    assert process.returncode == 130
+
+
+def test_half_a_request_is_in_nobodys_way(served: Served) -> None:
+    """With three times as many half requests as it has files, others are answered, and it does next to nothing."""
+    with contextlib.ExitStack() as open_:
+        for _ in range(3 * _FILES):
+            open_.enter_context(served.connected(HALF))
+        watched = psutil.Process(served.process.pid)
+        until(lambda: watched.num_fds() < _FILES)
+        answers = [served.answer() for _ in range(5)]
+        before, began = sum(watched.cpu_times()[:2]), time.monotonic()
+        time.sleep(0.5)
+        busy = (sum(watched.cpu_times()[:2]) - before) / (time.monotonic() - began)
+    assert all(answer.startswith(b"HTTP/1.1 200") for answer in answers)
+    assert busy < 0.5
+    assert len(served.logged()) < 10
+
+
+def test_nonsense_fills_no_log(served: Served) -> None:
+    """What is no HTTP is refused, without a line for each."""
+    for _ in range(50):
+        with served.connected(b"\x16\x03\x01 nonsense\r\n\r\n") as connection:
+            assert connection.recv(100).startswith(b"HTTP/1.1 400")
+    assert served.answer().startswith(b"HTTP/1.1 200")
+    assert len(served.logged()) < 10
