@@ -2,8 +2,8 @@
 
 from typing import Protocol
 
+from harness.core.manifest import DaemonFacts
 from harness.core.records import Action, Finding, Iteration, Sample
-from harness.daemons.base import Daemon
 from harness.scenario import Scenario
 from harness.store.folder import RunFolder
 from harness.store.resume_point import ResumePoint
@@ -36,7 +36,7 @@ class Reporter(Observer, Protocol):
         """Something that may take a while has begun, such as `capturing the evidence of iteration 7`."""
         ...
 
-    def started(self, scenario: Scenario, folder: RunFolder, daemon: Daemon, seed: int, past: ResumePoint) -> None:
+    def started(self, scenario: Scenario, folder: RunFolder, facts: DaemonFacts, seed: int, past: ResumePoint) -> None:
         """The daemon is up, and the run begins, or goes on after its past."""
         ...
 
@@ -47,7 +47,7 @@ class NullObserver:
     def doing(self, what: str) -> None:
         """Nobody hears of it."""
 
-    def started(self, scenario: Scenario, folder: RunFolder, daemon: Daemon, seed: int, past: ResumePoint) -> None:
+    def started(self, scenario: Scenario, folder: RunFolder, facts: DaemonFacts, seed: int, past: ResumePoint) -> None:
         """Nobody hears of it."""
 
     def iterated(self, iteration: Iteration) -> None:

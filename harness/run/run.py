@@ -151,7 +151,7 @@ class Run:
                 if not self.started:
                     self.started = True
                     self._record(replace(self.manifest, daemon=daemon.facts))
-                    self.audience.started(self.scenario, self.folder, daemon, self.manifest.seed, self.past)
+                    self.audience.started(self.scenario, self.folder, daemon.facts, self.manifest.seed, self.past)
                     conductor.begin()
                     since = conductor.since
                 session = Session(conductor, daemon, share, since)

@@ -14,10 +14,10 @@ from harness.cli.display.json_lines import machine_line
 from harness.cli.display.summary import tell, tell_details, tell_verdict
 from harness.cli.display.totals import Totals, time_left
 from harness.cli.output import in_order
+from harness.core.manifest import DaemonFacts
 from harness.core.outcome import FAILURES, Outcome
 from harness.core.records import Action, Finding, Iteration, Sample, Summary
 from harness.core.units import format_duration
-from harness.daemons.base import Daemon
 from harness.report.words import finding_line
 from harness.scenario import Scenario
 from harness.store.folder import RunFolder
@@ -57,11 +57,10 @@ class PlainLines:
         while not self._over.wait(_SILENT_SECONDS):
             self._say(f"still ending, for {monotonic() - began:.0f} s")
 
-    def started(self, scenario: Scenario, folder: RunFolder, daemon: Daemon, seed: int, past: ResumePoint) -> None:
+    def started(self, scenario: Scenario, folder: RunFolder, facts: DaemonFacts, seed: int, past: ResumePoint) -> None:
         """Say what runs, and where its records are."""
         self._scenario, self._totals = scenario, Totals(past)
         self._said = past.seconds
-        facts = daemon.facts
         if self._grouped:
             self._say(f"::group::{scenario.name}")
         self._say(f"{scenario.name}: {facts.kind} {facts.version} ({facts.toolchain}), seed {seed}, {folder.path}")
@@ -148,11 +147,11 @@ class JsonLines:
     def leave(self) -> None:
         """Write nothing more."""
 
-    def started(self, scenario: Scenario, folder: RunFolder, daemon: Daemon, seed: int, past: ResumePoint) -> None:
+    def started(self, scenario: Scenario, folder: RunFolder, facts: DaemonFacts, seed: int, past: ResumePoint) -> None:
         """Write it."""
-        facts = {"scenario": scenario.name, "folder": str(folder.path), "seed": seed, "daemon": asdict(daemon.facts)}
-        facts["past"] = asdict(past)
-        self._write("started", facts)
+        content = {"scenario": scenario.name, "folder": str(folder.path), "seed": seed, "daemon": asdict(facts)}
+        content["past"] = asdict(past)
+        self._write("started", content)
 
     def iterated(self, iteration: Iteration) -> None:
         """Write it."""

@@ -10,10 +10,10 @@ from rich.text import Text
 from harness.cli.display.summary import tell
 from harness.cli.display.totals import Totals, time_left
 from harness.cli.output import in_order
+from harness.core.manifest import DaemonFacts
 from harness.core.outcome import FAILURES, Outcome
 from harness.core.records import Action, Finding, Iteration, Sample, Summary
 from harness.core.units import format_duration
-from harness.daemons.base import Daemon
 from harness.report.words import failures_line, finding_line
 from harness.scenario import Scenario
 from harness.store.folder import RunFolder
@@ -46,10 +46,9 @@ class LiveView:
         self._say(what, "yellow")
         self.doing("ending")
 
-    def started(self, scenario: Scenario, folder: RunFolder, daemon: Daemon, seed: int, past: ResumePoint) -> None:
+    def started(self, scenario: Scenario, folder: RunFolder, facts: DaemonFacts, seed: int, past: ResumePoint) -> None:
         """Begin to draw."""
         self._status.stop()
-        facts = daemon.facts
         self._scenario, self._totals, self._now = scenario, Totals(past), ""
         self._title = f"{scenario.name}  {facts.kind} {facts.version} ({facts.toolchain})  seed {seed}\n{folder.path}"
         self._live = Live(get_renderable=self._draw, console=self._console, refresh_per_second=_REFRESH_HZ)

@@ -14,10 +14,10 @@ from harness.cli.display.json_lines import machine_line
 from harness.cli.display.preflight import tell_limits
 from harness.cli.options import BadOption, seconds_of
 from harness.cli.trust import load_trusted
+from harness.core.manifest import DaemonFacts
 from harness.core.outcome import ExitCode
 from harness.core.records import Iteration
 from harness.core.units import format_duration
-from harness.daemons.base import Daemon
 from harness.experiments.series import Name, NoSuchSeries, Question, SeenRun, Series, Side
 from harness.run.observer import NullObserver, Reporter
 from harness.scenario import Scenario
@@ -51,9 +51,8 @@ class Watcher(NullObserver):
         """Show it."""
         self._show(what)
 
-    def started(self, scenario: Scenario, folder: RunFolder, daemon: Daemon, seed: int, past: ResumePoint) -> None:
+    def started(self, scenario: Scenario, folder: RunFolder, facts: DaemonFacts, seed: int, past: ResumePoint) -> None:
         """Show it."""
-        facts = daemon.facts
         self._what = f"{scenario.name}: {facts.kind} {facts.version} ({facts.toolchain}), seed {seed}, {folder.path}"
         self._iterations = past.begun
         self._show(self._what)
