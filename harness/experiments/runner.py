@@ -5,7 +5,7 @@ from typing import Protocol
 from harness.core.records import Summary
 from harness.run.engine import run_scenario
 from harness.run.observer import Reporter
-from harness.run.plan import RunOptions
+from harness.run.plan import RunOptions, plan_run
 from harness.scenario import Scenario
 from harness.store.folder import RunFolder
 
@@ -16,6 +16,14 @@ class Runner(Protocol):
     @property
     def slots(self) -> int:
         """How many runs it can make at once."""
+        ...
+
+    async def obtain(self, scenario: Scenario, options: RunOptions, reporter: Reporter) -> dict[str, str]:
+        """See that a toolchain can be had for a scenario, before hours are spent; return its programs' SHA-256.
+
+        Raises:
+            UsageError, InfraError: it cannot.
+        """
         ...
 
     async def make(self, scenario: Scenario, options: RunOptions, reporter: Reporter) -> tuple[Summary, RunFolder]:
@@ -40,6 +48,11 @@ class LocalRunner:
     """Makes them on this host, one at a time: several daemons side by side would disturb each other."""
 
     slots = 1
+
+    async def obtain(self, scenario: Scenario, options: RunOptions, reporter: Reporter) -> dict[str, str]:
+        """See that it can be had; see the Protocol."""
+        plan = await plan_run("", scenario, options, reporter.doing)
+        return {name: binary.sha256 for name, binary in plan.toolchain.binaries.items()}
 
     async def make(self, scenario: Scenario, options: RunOptions, reporter: Reporter) -> tuple[Summary, RunFolder]:
         """Make one run; see the Protocol."""

@@ -20,7 +20,7 @@ from harness.experiments.journal import entries, line_of
 from harness.experiments.runner import LocalRunner, Runner
 from harness.experiments.short_run import ShortRun, look
 from harness.run.observer import NullObserver, Reporter
-from harness.run.plan import RunOptions, plan_run
+from harness.run.plan import RunOptions
 from harness.scenario import Scenario
 from harness.scenario.dump import dump
 from harness.store.folder import RunFolder
@@ -79,15 +79,6 @@ class Side:
     def asked(self) -> Mapping[str, Any]:
         """All that makes it what it is, as JSON keeps it."""
         return {"toolchain": self.toolchain, "settings": [*self.settings], "scenario": dump(self.scenario)}
-
-    async def require(self, results: Path, audience: Reporter) -> dict[str, str]:
-        """See that it can be had, before hours are spent on the other one; return its programs' SHA-256.
-
-        Raises:
-            UsageError, InfraError: it cannot.
-        """
-        plan = await plan_run("", self.scenario, RunOptions(results, self.toolchain), audience.doing)
-        return {name: binary.sha256 for name, binary in plan.toolchain.binaries.items()}
 
 
 @dataclass(frozen=True)
@@ -223,7 +214,10 @@ class Series:
         """
         folder = RunFolder(self.path)
         begun = folder.read_json(_BEGUN)
-        has = {side.name: await side.require(self.results, self.audience) for side in sides}
+        has = {}
+        for side in sides:
+            options = RunOptions(self.results, side.toolchain)
+            has[side.name] = await self.runner.obtain(side.scenario, options, self.audience)
         had = begun.setdefault("binaries", has)
         if differ := [f"the binaries of {name}" for name in has if had[name] != has[name]]:
             raise OtherWords(self.path, differ)

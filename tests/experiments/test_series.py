@@ -10,10 +10,11 @@ import pytest
 
 from harness.cli.kinds import VOCABULARY
 from harness.core.errors import Interrupted, StoreError
+from harness.experiments.runner import LocalRunner
 from harness.experiments.series import NoSuchSeries, OtherWords, Question, SeenRun, Series, Side
 from harness.experiments.verify import Verification, VerifyOptions, verify
 from harness.run.observer import NullObserver
-from harness.scenario import load
+from harness.scenario import Scenario, load
 from harness.store.folders import RunGoesOn
 from tests.support.stub_runs import repro, write_scenario
 
@@ -91,10 +92,10 @@ def test_other_binaries_are_others(sides: tuple[Side, Side], tmp_path: Path, mon
     series = begin(sides, tmp_path)
     verified(series, sides, 1)
 
-    async def other(side: Side, *_: object) -> dict[str, str]:
-        return {"dockerd": "another"} if side.name == "B" else {}
+    async def other(_: LocalRunner, scenario: Scenario, *__: object) -> dict[str, str]:
+        return {} if scenario.daemon.config else {"dockerd": "another"}
 
-    monkeypatch.setattr(Side, "require", other)
+    monkeypatch.setattr(LocalRunner, "obtain", other)
     with pytest.raises(OtherWords, match=r"\(not the same: the binaries of B\)"):
         verified(resume(sides, tmp_path), sides)
 

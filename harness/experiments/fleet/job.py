@@ -1,0 +1,111 @@
+"""What goes to a host, and what comes back: one run each way, packed."""
+
+import io
+import tarfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal
+
+from harness.actors.build import Build
+from harness.core.errors import InfraError, UsageError
+from harness.scenario import Scenario
+from harness.scenario.dump import dump
+from harness.store.dockerfiles import places_of
+
+SCENARIO: Final = "scenario.yaml"
+_LEVEL: Final = 1
+"""Of compression: databases and dumps shrink to a fifth at once, and to little less with much more time."""
+
+
+class StaysHere(UsageError):
+    """Something that only this host has, and that is not sent."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"--on: {what}")
+
+
+class Unpackable(InfraError):
+    """What came back is no run folder."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"what came back cannot be unpacked: {why}")
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A toolchain as hosts are told of it: by a name that each of them resolves, or by what its programs are."""
+
+    spec: str
+    """Such as ``buildkit:v0.23.2``; empty where the programs are sent."""
+    programs: Mapping[str, str] = field(default_factory=dict)
+    """By the name of each program, its SHA-256: what they are, wherever they came from."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run to be made."""
+
+    files: bytes
+    """The scenario and the folders of its Dockerfiles, packed."""
+    toolchain: Sent
+    seed: int
+    shards: int
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What a host gave back."""
+
+    files: bytes = b""
+    """The run's folder, packed; empty where there is none."""
+    refusal: Literal["", "usage", "host"] = ""
+    """Why there is none: what was asked for cannot be had anywhere, or not on this host; empty where there is one."""
+    because: str = ""
+
+
+def pack(folder: Path) -> bytes:
+    """Return all of a folder; what its links lead to is in it as files."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz", compresslevel=_LEVEL, dereference=True) as tar:
+        tar.add(folder, ".")
+    return packed.getvalue()
+
+
+def unpack(packed: bytes, folder: Path) -> None:
+    """Lay out what was packed; nothing in it can lead out of the folder.
+
+    Raises:
+        Unpackable: it is damaged, or tries to.
+    """
+    try:
+        with tarfile.open(fileobj=io.BytesIO(packed), mode="r:gz") as tar:
+            tar.extractall(folder, filter="data")
+    except (tarfile.TarError, EOFError, OSError, ValueError) as error:
+        raise Unpackable(str(error)) from error
+
+
+def write_case(scenario: Scenario, folder: Path) -> None:
+    """Write a scenario with the Dockerfiles that it names, so that it can be run wherever the folder is.
+
+    Raises:
+        StaysHere: it names something that is not sent.
+    """
+    if scenario.daemons:
+        raise StaysHere("a scenario with several daemons runs on one host: write `daemon` instead of `daemons`")
+    if (scenario.daemon.image or "").endswith(".tar"):
+        raise StaysHere(f"the image {scenario.daemon.image} is a file of this host: name one of a registry")
+    places = places_of(folder, [Path(each) for each in _dockerfiles(scenario)])
+    actors = []
+    for actor in scenario.actors:
+        if isinstance(actor, Build) and actor.dockerfile:
+            actor = actor.model_copy(update={"dockerfile": places[Path(actor.dockerfile)].name})  # noqa: PLW2901
+        actors.append(actor)
+    (folder / SCENARIO).write_text(dump(scenario.model_copy(update={"actors": tuple(actors)})))
+    for source, place in places.items():
+        place.parent.mkdir(exist_ok=True)
+        place.symlink_to(source)  # packing follows it
+
+
+def _dockerfiles(scenario: Scenario) -> Sequence[str]:
+    return [actor.dockerfile for actor in scenario.actors if isinstance(actor, Build) and actor.dockerfile]

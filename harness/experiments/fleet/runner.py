@@ -1,0 +1,500 @@
+"""Makes runs on the hosts of a Dask cluster, as many at once as these have places for.
+
+1. Each worker with the resource `repro` is greeted as it comes: one with another version of the harness is not asked.
+2. A run takes a free place. Programs that its host lacks are sent to it, once, and checked there.
+3. The task is bound to that worker: who makes a run, and who makes it anew, is decided here. What it says of itself is
+   told to the run's observer as it comes.
+4. What comes back is laid out below `results/`, under a name with its host's in it, and is the run.
+
+A run that its host did not make counts as never made, and goes to another host, twice at most. Which hosts are asked at
+all is kept by `Hosts`.
+"""
+
+import secrets
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from time import monotonic
+from typing import Any, Final
+
+import anyio
+import anyio.to_thread
+from distributed import Client, Future
+
+from harness import __version__
+from harness.core.errors import InfraError, Interrupted, StoreError, UsageError
+from harness.core.files import write_whole
+from harness.core.manifest import Programs
+from harness.core.outcome import Ending
+from harness.core.records import Summary
+from harness.core.rng import first_seed
+from harness.experiments.fleet.host import Greeting, greet, keep_part, keep_whole, lacking, make
+from harness.experiments.fleet.hosts import Hosts, Worker
+from harness.experiments.fleet.job import Delivery, Job, Sent, StaysHere, Unpackable, pack, unpack, write_case
+from harness.experiments.fleet.replay import replay
+from harness.host.interrupt import Interrupt, interruptible, unheard
+from harness.run.observer import Reporter
+from harness.run.plan import RunOptions
+from harness.scenario import Scenario
+from harness.scenario.dump import dump
+from harness.store.folder import RunFolder
+from harness.toolchain import Toolchain, resolve
+
+RESOURCE: Final = "repro"
+"""Of a worker: how many runs it makes at once."""
+MOST_MOVES: Final = 2
+"""So often a run that was not made goes to another host."""
+_PART_BYTES: Final = 2**23
+_BY_NAME: Final = ("buildkit", "docker", "debian", "image")
+"""Kinds of toolchain that each host fetches, and checks, by itself."""
+_LOG: Final = 200
+"""Letters of a reason that are told."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long is waited, in seconds."""
+
+    silent: float = 60.0
+    """For a word of a run: they come every second."""
+    workers: float = 60.0
+    """For the first worker, and for any where there is none left."""
+    answer: float = 60.0
+    """For an answer of a worker or of the scheduler."""
+    ending: float = 90.0
+    """For remote daemons to end, after Ctrl-C."""
+    poll: float = 1.0
+    """Between two looks at who is there."""
+
+
+USUAL: Final = Patience()
+
+
+class NoWorkers(InfraError):
+    """A cluster without a worker for us."""
+
+    def __init__(self, address: str, seconds: float, whys: Mapping[str, str]) -> None:
+        told = "".join(f"; {host}: {why}" for host, why in whys.items())
+        super().__init__(
+            f"{address} has no worker that makes runs, for {seconds:g} s{told}; start one, as root, with `dask worker "
+            f"{address} --resources {RESOURCE}=1` where repro-harness[fleet] {__version__} is installed"
+        )
+
+
+class SchedulerGone(InfraError):
+    """A scheduler that does not answer any more."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(
+            f"the scheduler at {address} is gone: what came back is kept; once it is there again, go on with --resume"
+        )
+
+
+class NeverMade(InfraError):
+    """A run that no host made."""
+
+    def __init__(self, whys: Mapping[str, str]) -> None:
+        listed = "; ".join(f"{host}: {why}" for host, why in whys.items())
+        super().__init__(f"a run was given to {len(whys)} hosts, and none made it: {listed}")
+
+
+class NotMade(Exception):
+    """One host did not make a run: the reason, to a person."""
+
+
+class Refused(UsageError):
+    """What no host will run."""
+
+    def __init__(self, host: str, why: str) -> None:
+        super().__init__(f"{host} says: {why}")
+
+
+@dataclass
+class _Attempt:
+    """A run on its way."""
+
+    worker: Worker
+    told: Callable[[Mapping[str, Any]], None]
+    heard: float = field(default_factory=monotonic)
+    lost: anyio.Event = field(default_factory=anyio.Event)
+    why: str = ""
+    ended: bool = False
+
+    def lose(self, why: str) -> None:
+        """Give it up."""
+        self.why = self.why or why
+        self.lost.set()
+
+
+@dataclass
+class FleetRunner:
+    """Makes runs on a cluster; to be had from `fleet_runner`."""
+
+    client: Client
+    address: str
+    say: Say
+    interrupt: Interrupt
+    patience: Patience = USUAL
+    hosts: Hosts = field(default_factory=Hosts)
+    topic: str = field(default_factory=lambda: f"repro-{secrets.token_hex(8)}")
+    _attempts: dict[str, _Attempt] = field(default_factory=dict)
+    _changed: anyio.Event = field(default_factory=anyio.Event)
+    _refused: dict[str, str] = field(default_factory=dict)
+    """Workers that are not asked, and why, by address."""
+    _greeted: set[str] = field(default_factory=set)
+    _here: dict[str, anyio.Lock] = field(default_factory=dict)
+    _toolchains: dict[str, Toolchain] = field(default_factory=dict)
+    _seen: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    """What programs the first host had that fetched a toolchain by its name: all are to have the same."""
+    _heartbeats: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """Of each worker: the last one that the scheduler has, and when that was first seen here."""
+    _gone: bool = False
+
+    @property
+    def slots(self) -> int:
+        """How many runs it can make at once, now."""
+        return max(self.hosts.slots, 1)
+
+    async def make(self, scenario: Scenario, options: RunOptions, reporter: Reporter) -> tuple[Summary, RunFolder]:
+        """Make one run; see `Runner`."""
+        if options.keep or scenario.on_hang.then == "hold":
+            raise StaysHere("a daemon that is kept or held is of no use on another host: leave that out")
+        with self.interrupt.cancellable():
+            return await self._make(scenario, options, reporter)
+        raise Interrupted
+
+    async def obtain(self, scenario: Scenario, options: RunOptions, reporter: Reporter) -> dict[str, str]:
+        """See that a toolchain can be had; see `Runner`. What each host fetches by itself is seen to as it comes."""
+        toolchain = await self._toolchain(options.toolchain or scenario.daemon.toolchain, scenario, reporter)
+        return {name: binary.sha256 for name, binary in toolchain.binaries.items()}
+
+    async def _make(self, scenario: Scenario, options: RunOptions, reporter: Reporter) -> tuple[Summary, RunFolder]:
+        toolchain = await self._toolchain(options.toolchain or scenario.daemon.toolchain, scenario, reporter)
+        job = await anyio.to_thread.run_sync(_job, scenario, options, toolchain)
+        whys: dict[str, str] = {}
+        for _ in range(1 + MOST_MOVES):
+            worker = await self._free(whys)
+            folder = RunFolder(_place(options.results / scenario.name, worker.host))
+            told = partial(replay, reporter=reporter, scenario=scenario, folder=folder, host=worker.host)
+            try:
+                delivery = await self._on(worker, job, toolchain, told)
+                made = await anyio.to_thread.run_sync(self._kept, delivery, folder, scenario, options, toolchain)
+            except (NotMade, Unpackable) as error:
+                whys[worker.host] = _brief(str(error))
+                self._failed(worker.host, whys[worker.host])
+            else:
+                self.hosts.made(worker.host)
+                return made
+            finally:
+                self.hosts.give_back(worker)
+                self._news()
+        raise NeverMade(whys)
+
+    def _failed(self, host: str, why: str) -> None:
+        self.say(f"{host} did not make its run, which counts as never made: {why}")
+        if self.hosts.failed(host, why):
+            self.say(f"{host} is left out from now on: it has failed {len(self.hosts.failures[host])} times in a row")
+
+    # Where
+
+    async def _free(self, avoided: Mapping[str, str]) -> Worker:
+        """Wait for a free place.
+
+        Raises:
+            NoWorkers: there is no worker at all, for too long.
+            SchedulerGone: nobody knows.
+        """
+        alone = monotonic()
+        while True:
+            if self._gone:
+                raise SchedulerGone(self.address)
+            if worker := self.hosts.take(avoided):
+                return worker
+            if self.hosts.slots:
+                alone = monotonic()
+            if monotonic() - alone > self.patience.workers:
+                raise NoWorkers(self.address, self.patience.workers, self._refused | dict(self.hosts.left_out))
+            changed = self._changed
+            with anyio.move_on_after(self.patience.poll):
+                await changed.wait()
+
+    def _news(self) -> None:
+        """Have all that wait for a place look again."""
+        self._changed.set()
+        self._changed = anyio.Event()
+
+    async def watch(self) -> None:
+        """See who comes and goes, and which runs have fallen silent; until cancelled."""
+        async with anyio.create_task_group() as tasks:
+            while True:
+                await self._look(tasks.start_soon)
+                await anyio.sleep(self.patience.poll)
+
+    async def _look(self, soon: Callable[..., object]) -> None:
+        try:
+            with anyio.fail_after(self.patience.answer):
+                known = await self.client.scheduler.identity(n_workers=-1)
+        except (OSError, TimeoutError, AttributeError):
+            self._gone = True
+            for attempt in self._attempts.values():
+                attempt.lose("the scheduler is gone")
+            return
+        there = {
+            address: int(each["resources"].get(RESOURCE, 0))
+            for address, each in known["workers"].items()
+            if each["status"] == "running"
+        }
+        for address in self.hosts.workers.keys() - there.keys():
+            self.say(f"{self.hosts.workers.pop(address).host} has left")
+            for attempt in self._attempts.values():
+                if attempt.worker.address == address:
+                    attempt.lose("its worker has left, or was killed")
+        for address, slots in there.items():
+            if slots and address not in self._greeted:
+                self._greeted.add(address)
+                soon(self._greet, address, slots)
+            beat = known["workers"][address]["last_seen"]
+            if self._heartbeats.get(address, (0.0, 0.0))[0] != beat:
+                self._heartbeats[address] = (beat, monotonic())
+            if worker := self.hosts.workers.get(address):
+                worker.silent = monotonic() - self._heartbeats[address][1] > self.patience.silent
+        for attempt in self._attempts.values():
+            if monotonic() - attempt.heard > self.patience.silent:
+                attempt.lose(f"it has said nothing for {self.patience.silent:g} s")
+
+    async def _greet(self, address: str, slots: int) -> None:
+        try:
+            greeting: Greeting = await self._ask(address, greet)
+        except NotMade as error:
+            self._refused[address] = _brief(str(error))
+            self._greeted.discard(address)  # it may answer yet
+            return
+        if greeting.version != __version__:
+            self._refused[greeting.name] = f"it has repro-harness {greeting.version}, and this host {__version__}"
+            self.say(f"{greeting.name} is left out: {self._refused[greeting.name]}")
+            return
+        self._refused.pop(address, None)
+        self.hosts.workers[address] = Worker(address, greeting.name, slots)
+        self.say(f"{greeting.name} has come ({slots} at once)")
+        self._news()
+
+    async def _ask(self, address: str, question: Callable[..., Any], *words: Any) -> Any:
+        """Ask a worker.
+
+        Raises:
+            NotMade: there is no answer.
+        """
+        try:
+            with anyio.fail_after(self.patience.answer):
+                answers = await self.client.run(question, *words, workers=[address])
+            return answers[address]
+        except TimeoutError as error:
+            raise NotMade(f"its worker does not answer within {self.patience.answer:g} s") from error
+        except Exception as error:  # whatever a worker raises comes as it is: also that it has no harness
+            raise NotMade(f"{type(error).__name__}: {error}") from error
+
+    # What
+
+    async def _toolchain(self, spec: str, scenario: Scenario, reporter: Reporter) -> Toolchain:
+        """Return the toolchain as it is here, or as its name says where each host fetches it."""
+        if scenario.daemon.wanted_kind == "stub":
+            return Toolchain("stub", {})
+        if spec.partition(":")[0] == "host":
+            raise StaysHere("the host's own daemon is this host's: name a toolchain")
+        if spec.partition(":")[0] in _BY_NAME:
+            return Toolchain(spec, {})
+        if spec == "auto" and scenario.daemon.wanted_kind:
+            spec = f"auto:{scenario.daemon.wanted_kind}"
+        if spec not in self._toolchains:
+            reporter.doing(f"preparing toolchain {spec}")
+            self._toolchains[spec] = await resolve(spec)
+        return self._toolchains[spec]
+
+    async def _supply(self, worker: Worker, toolchain: Toolchain) -> None:
+        """Send a host the programs that it lacks; one at a time, for two that lack the same would send it twice."""
+        programs = {binary.sha256: binary.path for binary in toolchain.binaries.values()}
+        if not programs or toolchain.spec.partition(":")[0] in _BY_NAME:
+            return
+        async with self._here.setdefault(worker.host, anyio.Lock()):
+            for sha256 in await self._ask(worker.address, lacking, [*programs]):
+                path = programs[sha256]
+                self.say(f"{worker.host} gets {path.name} ({path.stat().st_size / 2**20:.0f} MiB)")
+                with path.open("rb") as file:
+                    while part := await anyio.to_thread.run_sync(file.read, _PART_BYTES):
+                        await self._ask(worker.address, keep_part, sha256, file.tell() - len(part), part)
+                if not await self._ask(worker.address, keep_whole, sha256):
+                    raise NotMade(f"{path.name} came with another SHA-256 than it left with")
+
+    async def _on(
+        self, worker: Worker, job: Job, toolchain: Toolchain, told: Callable[[Mapping[str, Any]], None]
+    ) -> Delivery:
+        """Have a worker make a run.
+
+        Raises:
+            NotMade: it did not.
+            Refused: nobody will.
+        """
+        key = f"{self.topic}-{secrets.token_hex(8)}"
+        attempt = _Attempt(worker, told)
+        self._attempts[key] = attempt
+        future: Future | None = None
+        try:
+            await self._supply(worker, toolchain)
+            attempt.heard = monotonic()
+            future = self.client.submit(
+                make,
+                job,
+                key,
+                self.topic,
+                key=key,
+                workers=[worker.address],
+                resources={RESOURCE: 1},
+                retries=0,
+                pure=False,
+            )
+            delivery = await self._until_there(future, attempt)
+        except BaseException:
+            if future is not None:
+                with anyio.CancelScope(shield=True):
+                    await self._call_off(future, attempt)
+            raise
+        finally:
+            del self._attempts[key]
+        if delivery.refusal == "usage":
+            raise Refused(worker.host, delivery.because)
+        if delivery.refusal:
+            raise NotMade(delivery.because)
+        return delivery
+
+    def _kept(
+        self, delivery: Delivery, folder: RunFolder, scenario: Scenario, options: RunOptions, toolchain: Toolchain
+    ) -> tuple[Summary, RunFolder]:
+        """Lay out what came, whole or not at all, as a run of this host's results.
+
+        Raises:
+            Unpackable: it is no run.
+            NotMade: it is of other programs than were asked for, or its host broke.
+        """
+        draft = folder.path.with_name(f".{folder.name}")
+        draft.mkdir(mode=0o700, parents=True)
+        try:
+            unpack(delivery.files, draft)
+            came = RunFolder(draft)
+            manifest, summary = came.manifest(), came.summary()
+            if summary is None:
+                raise Unpackable("it has no summary")
+            if summary.ending is Ending.INFRA:
+                raise NotMade(summary.because)
+            hashes = manifest.toolchain.hashes
+            known = {name: each.sha256 for name, each in toolchain.binaries.items()} or self._seen.setdefault(
+                toolchain.spec, hashes
+            )
+            if differing := sorted(name for name in known if hashes.get(name) != known[name]):
+                raise NotMade(f"it has another {', '.join(differing)} for {toolchain.spec} than the others")
+            binaries = {**manifest.toolchain.binaries, **toolchain.binaries}
+            daemon = manifest.daemon and replace(manifest.daemon, toolchain=toolchain.spec)
+            came.write_manifest(
+                replace(
+                    manifest, argv=options.argv, toolchain=Programs(toolchain.spec, binaries), daemon=daemon, name=""
+                )
+            )
+            summary = replace(summary, daemon={**summary.daemon, "toolchain": toolchain.spec})
+            came.write_json("summary.json", asdict(summary))
+            write_whole(draft / "scenario.yaml", dump(scenario))
+            draft.rename(folder.path)
+        except (StoreError, OSError) as error:
+            raise Unpackable(str(error)) from error
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+        return summary, folder
+
+    async def _until_there(self, future: Future, attempt: _Attempt) -> Delivery:
+        delivery: Delivery | None = None
+
+        async def arrive() -> None:
+            nonlocal delivery
+            try:
+                delivery = await future.result()
+            except Exception as error:  # of Dask, or of the task: it is not made
+                attempt.lose(f"{type(error).__name__}: {error}")
+            tasks.cancel_scope.cancel()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(arrive)
+            await attempt.lost.wait()
+            tasks.cancel_scope.cancel()
+        if delivery is None:
+            raise NotMade(attempt.why)
+        return delivery
+
+    async def _call_off(self, future: Future, attempt: _Attempt) -> None:
+        """Have a run end that nobody waits for any more; where its host can still be reached, wait until it has."""
+        with anyio.move_on_after(self.patience.ending), suppress(Exception):
+            await self.client.cancel([future], force=True)
+            while not attempt.ended and not attempt.why and not self._gone:
+                await anyio.sleep(0.1)
+
+    async def hear(self, event: tuple[float, Mapping[str, Any]]) -> None:
+        """Take what a host tells."""
+        _, message = event
+        attempt = self._attempts.get(str(message.get("key")))
+        if attempt:
+            attempt.heard = monotonic()
+            attempt.ended = attempt.ended or bool(message.get("ended"))
+            for line in message.get("lines", ()):
+                attempt.told(line)
+
+
+@asynccontextmanager
+async def fleet_runner(
+    client: Client,
+    address: str,
+    say: Say,
+    interrupted: Callable[[int], None] = unheard,
+    patience: Patience = USUAL,
+) -> AsyncIterator[FleetRunner]:
+    """Have the workers of a cluster make runs, until left; SIGINT and SIGTERM end what they make.
+
+    Args:
+        client: is connected.
+        address: of the scheduler, as a person says it.
+        say: is told who comes, fails and is left out.
+        interrupted: hears of each signal that is to end it, and which one it is, from 1.
+        patience: how long is waited.
+    """
+    async with interruptible(interrupted) as interrupt:
+        runner = FleetRunner(client, address, say, interrupt, patience)
+        client.subscribe_topic(runner.topic, runner.hear)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(runner.watch)
+            try:
+                yield runner
+            finally:
+                tasks.cancel_scope.cancel()
+
+
+def _job(scenario: Scenario, options: RunOptions, toolchain: Toolchain) -> Job:
+    """Return what is sent."""
+    with tempfile.TemporaryDirectory(prefix="repro-job-") as folder:
+        write_case(scenario, Path(folder))
+        programs = {name: binary.sha256 for name, binary in toolchain.binaries.items()}
+        sent = Sent("" if programs or toolchain.spec == "stub" else toolchain.spec, programs)
+        return Job(pack(Path(folder)), sent, first_seed(options.seed, scenario.seed), options.shards)
+
+
+def _place(parent: Path, host: str) -> Path:
+    """Return where a run that begins now will be kept: its name has when it began, and where."""
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    return parent / f"{stamp}-{host}-{secrets.token_hex(2)}"
+
+
+def _brief(why: str) -> str:
+    line = " ".join(why.split())
+    return line if len(line) <= _LOG else f"{line[:_LOG]}…"

@@ -1,0 +1,48 @@
+"""Who makes the short runs of a command: this host, or the fleet that `--on` names. Dask is loaded for that alone."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from importlib import import_module
+from typing import Final
+
+from harness.core.errors import UsageError
+from harness.experiments.runner import LocalRunner, Runner
+from harness.host.interrupt import unheard
+
+_EXTRA: Final = "fleet"
+
+
+class NotInstalled(UsageError):
+    """A part of the harness that was left out when it was installed."""
+
+    def __init__(self, option: str, extra: str) -> None:
+        super().__init__(f"{option} needs what was not installed: pip install 'repro-harness[{extra}]'")
+
+
+@asynccontextmanager
+async def runner_on(
+    on: str | None, *, insecure: bool, say: Callable[[str], None], interrupted: Callable[[int], None] = unheard
+) -> AsyncIterator[Runner]:
+    """Have who makes the runs.
+
+    Args:
+        on: what `--on` says; this host where it is None.
+        insecure: whether a scheduler elsewhere may be spoken to in the clear.
+        say: is told of the hosts.
+        interrupted: hears of each signal while a fleet works, and which one it is, from 1.
+
+    Raises:
+        NotInstalled: Dask is not.
+        UsageError, InfraError: the cluster cannot be had.
+    """
+    if on is None:
+        yield LocalRunner()
+        return
+    try:
+        cluster = import_module("harness.experiments.fleet.cluster")
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "distributed":
+            raise
+        raise NotInstalled("--on", _EXTRA) from error
+    async with cluster.fleet(on, insecure=insecure, say=say, interrupted=interrupted) as runner:
+        yield runner
