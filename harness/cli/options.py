@@ -56,6 +56,18 @@ Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set a key, such as actors.ci.parallel=8.")
 ]
 
+On = Annotated[
+    str | None,
+    typer.Option(
+        "--on",
+        metavar="CLUSTER",
+        help="Where short runs are made: a Dask cluster's tcp://HOST:8786 or tls://HOST:8786, or local:N; else here.",
+    ),
+]
+Insecure = Annotated[
+    bool, typer.Option("--insecure", help="With --on: speak to a scheduler elsewhere without encryption.")
+]
+
 
 def ends(iterations: int | None, time: str | None) -> list[Override]:
     """Return what ``--iterations`` and ``--time`` set in a scenario."""

@@ -52,6 +52,10 @@ class RunBudget:
     pairs: int | None
     seconds: float | None
 
+    def ahead(self, pairs: int, slots: int) -> int:
+        """Return how many pairs may be begun before this one is over: both sides get on alike."""
+        return max(min(self.pairs - pairs if self.pairs else slots, -(-slots // 2)) - 1, 0)
+
     def spent(self, pairs: int, seconds: float) -> float:
         """Return the share that is spent."""
         return max(pairs / self.pairs if self.pairs else 0.0, seconds / self.seconds if self.seconds else 0.0)
@@ -126,8 +130,9 @@ async def compare(
     result: TwoSampleTest | None = None
     try:
         while spent < 1.0 and result is None:
+            ahead = budget.ahead(pairs, series.runner.slots)
             for side in (a, b) if pairs % 2 == 0 else (b, a):
-                told(await series.look(side, budget.iterations))
+                told(await series.look(side, budget.iterations, ahead))
             pairs += 1
             spent = budget.spent(pairs, series.seconds)
             if _silent(series):

@@ -5,20 +5,24 @@ what its folder has is not looked at again.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
 from typing import Any, Final, Literal
 
+import anyio
+from anyio.abc import TaskGroup
+
 from harness.analysis.two_sample import Exposure
-from harness.core.errors import UsageError
+from harness.core.errors import HarnessError, Interrupted, UsageError
 from harness.core.rng import SEED_BITS, Dice, first_seed
 from harness.experiments.journal import entries, line_of
 from harness.experiments.runner import LocalRunner, Runner
 from harness.experiments.short_run import ShortRun, look
+from harness.host.interrupt import first_of
 from harness.run.observer import NullObserver, Reporter
 from harness.run.plan import RunOptions
 from harness.scenario import Scenario
@@ -122,6 +126,22 @@ class SeenRun:
 
 
 @dataclass
+class _Begun:
+    """A look on its way."""
+
+    over: anyio.Event = field(default_factory=anyio.Event)
+    seen: SeenRun | None = None
+    error: HarnessError | None = None
+
+    async def outcome(self) -> SeenRun:
+        """Wait for it."""
+        await self.over.wait()
+        if self.seen is None:
+            raise self.error or Interrupted
+        return self.seen
+
+
+@dataclass
 class Series:
     """The looks so far, in the order in which they were done."""
 
@@ -138,6 +158,9 @@ class Series:
     seconds: float = 0.0
     """What it took so far, by the end of its last look."""
     _since: float = field(default_factory=monotonic)
+    _begun: dict[tuple[Name, int], "_Begun"] = field(default_factory=dict)
+    """What is made before its turn: looks by their side and number."""
+    _tasks: TaskGroup | None = None
 
     @classmethod
     def begin(cls, question: Question, results: Path, argv: Sequence[str], audience: Reporter) -> "Series":
@@ -227,34 +250,77 @@ class Series:
         """Return the looks at a side."""
         return [seen for seen in self.looks if seen.side == side]
 
-    async def look(self, side: Side, iterations: int) -> SeenRun:
+    @asynccontextmanager
+    async def working(self) -> AsyncIterator[None]:
+        """Have looks made before it is their turn, where the runner has places for them; what is not awaited ends."""
+        try:
+            async with anyio.create_task_group() as self._tasks:
+                yield
+                self._tasks.cancel_scope.cancel()
+        except BaseExceptionGroup as group:
+            raise first_of(group) from None
+        finally:
+            self._tasks = None
+
+    async def look(self, side: Side, iterations: int, ahead: int = 0) -> SeenRun:
         """Look at a side once more; its n-th look has the same plan of actions as the other side's n-th.
+
+        Looks count in the order in which they are asked for, whichever is over first: else those that hang, which are
+        short, would count before those that do not.
+
+        Args:
+            side: what is looked at.
+            iterations: of the look, at most.
+            ahead: how many more looks at this side are likely to be asked for, and may be begun as well.
 
         Raises:
             UsageError, InfraError, SubjectError: the look could not be begun.
             Interrupted: it was ended by the user.
         """
-        known = next((seen for seen in self.known if seen.side == side.name), None)
+        number = len(self.of(side.name)) + 1
+        known = next((seen for seen in self.known if (seen.side, seen.number) == (side.name, number)), None)
         if known:
             self.known.remove(known)
             self.seconds, self._since = max(self.seconds, known.seconds), monotonic()
             self.looks.append(replace(known, known=True))
             return self.looks[-1]
-        number = len(self.of(side.name)) + 1
-        seed = Dice(self.seed, "looks").throw(number).getrandbits(SEED_BITS)
+        for each in range(number, number + 1 + ahead if self.runner.slots > 1 else number):
+            had = any((seen.side, seen.number) == (side.name, each) for seen in self.known)
+            if not had and (side.name, each) not in self._begun and len(self._begun) < self.runner.slots:
+                self._begin(side, each, iterations)
+        begun = self._begun.pop((side.name, number), None)
+        seen = await (begun.outcome() if begun else self._made(side, number, iterations))
+        self.looks.append(seen)
+        return seen
+
+    def _begin(self, side: Side, number: int, iterations: int) -> None:
+        """Have a look made beside what goes on."""
+        begun = self._begun[(side.name, number)] = _Begun()
+
+        async def make() -> None:
+            try:
+                begun.seen = await self._made(side, number, iterations)
+            except HarnessError as error:  # who waits for it is told; one that nobody waits for is not missed
+                begun.error = error
+            begun.over.set()
+
+        if self._tasks:
+            self._tasks.start_soon(make)
+
+    async def _made(self, side: Side, number: int, iterations: int) -> SeenRun:
+        """Make a look, and save what came of it, whether or not it is its turn."""
         done = await look(
             side.scenario,
             side.toolchain,
             results=self.results,
             iterations=iterations,
-            seed=seed,
+            seed=Dice(self.seed, "looks").throw(number).getrandbits(SEED_BITS),
             audience=self.audience,
             runner=self.runner,
             argv=self.argv,
         )
         self.seconds, self._since = self.seconds + monotonic() - self._since, monotonic()
         seen = SeenRun(side.name, number, Exposure(done.builds, done.said == "hang"), done, self.seconds)
-        self.looks.append(seen)
         with (self.path / _LOOKS).open("a") as file:
             file.write(line_of(seen))
         return seen

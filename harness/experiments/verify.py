@@ -214,8 +214,11 @@ class _Verifying:
         """Whether the time is over."""
         return self.demand.seconds is not None and self.series.seconds >= self.demand.seconds
 
-    async def look(self, side: Side, iterations: int, least: int = 0) -> SeenRun:
-        seen = await self.series.look(side, max(min(iterations, self.longest), least))
+    async def look(self, side: Side, iterations: int, least: int = 0, ahead: int | None = None) -> SeenRun:
+        """Look at a side; where there are places for it, with those begun as well that are likely to follow."""
+        others = self.series.runner.slots - 1
+        others = others if ahead is None else min(others, ahead)
+        seen = await self.series.look(side, max(min(iterations, self.longest), least), others)
         self.told(seen)
         return seen
 
@@ -245,7 +248,8 @@ class _Verifying:
                 said: Said = "better" if (self.excluded_ratio or math.inf) < 1 else "not enough"
                 return said, f"the time is over: {self.told_missing()}"
             old_enough = math.ceil((self.demand.age or 0) / self.share_counted)
-            seen = await self.look(self.fixed, max(shortest, self.share_of_a_look(daemons)), old_enough)
+            missing = max(daemons - len(self._speaking()), 1)
+            seen = await self.look(self.fixed, max(shortest, self.share_of_a_look(daemons)), old_enough, missing - 1)
             if _hung(seen) and _signature(seen) in self.of_a:
                 return "not fixed", self.told_not_fixed(seen)
             mute = mute + 1 if seen.look.said == "nothing" else 0

@@ -37,7 +37,7 @@ class Pretended(Series):
     async def require(self, *sides: Side) -> None:
         """Have all of them."""
 
-    async def look(self, side: Side, iterations: int) -> SeenRun:
+    async def look(self, side: Side, iterations: int, ahead: int = 0) -> SeenRun:  # noqa: ARG002 — one at a time
         """Draw one; an iteration is a build."""
         healed = self.healed_after is not None and len(self.looks) >= self.healed_after
         rate = 0.0 if healed else self.rates[side.name]

@@ -11,7 +11,18 @@ from rich.console import Console
 
 from harness.cli.display.bisect import JsonSearch, PlainSearch, SearchScreen
 from harness.cli.display.preflight import tell_limits
-from harness.cli.options import RESULTS, BadOption, Results, Seed, Settings, complete_scenario, seconds_of
+from harness.cli.display.series import on_interrupt
+from harness.cli.options import (
+    RESULTS,
+    BadOption,
+    Insecure,
+    On,
+    Results,
+    Seed,
+    Settings,
+    complete_scenario,
+    seconds_of,
+)
 from harness.cli.table import epilog
 from harness.cli.trust import Trust, load_trusted
 from harness.core.errors import Interrupted, UsageError
@@ -20,6 +31,7 @@ from harness.core.rng import first_seed
 from harness.experiments.bisect.candidates import Options, resolve_range
 from harness.experiments.bisect.search import Search, SearchAnswer
 from harness.experiments.bisect.state import Asked, Known, State, find_search, restore, save
+from harness.experiments.on import runner_on
 from harness.scenario import dump
 from harness.store.folders import new_folder
 
@@ -91,6 +103,8 @@ def start(
     trust: Trust = False,
     results: Results = RESULTS,
     shards: Annotated[int, typer.Option(metavar="N", min=1, help="So many daemons of a candidate side by side.")] = 1,
+    on: On = None,
+    insecure: Insecure = False,
     as_json: AsJson = False,
 ) -> int:
     """Search; exit 0 found, 125 not found, 129 usage, 130 interrupted, 255 broken.
@@ -124,15 +138,20 @@ def start(
     for name, scenario in loaded.items():
         (folder / f"{name}.yaml").write_text(dump(scenario))
     save(State(asked=asked, candidates=known, note=candidates.note), folder)
-    return _search(folder, as_json=as_json, trust=trust)
+    return _search(folder, as_json=as_json, trust=trust, on=on, insecure=insecure)
 
 
 @bisect.command("resume", epilog=epilog("repro bisect resume last"))
 def resume(
-    search: SearchName = "last", results: Results = RESULTS, trust: Trust = False, as_json: AsJson = False
+    search: SearchName = "last",
+    results: Results = RESULTS,
+    trust: Trust = False,
+    on: On = None,
+    insecure: Insecure = False,
+    as_json: AsJson = False,
 ) -> int:
     """Go on with a search that was ended, with all that it had seen."""
-    return _search(find_search(search, results), as_json=as_json, trust=trust)
+    return _search(find_search(search, results), as_json=as_json, trust=trust, on=on, insecure=insecure)
 
 
 @bisect.command("show", epilog=epilog("repro bisect show last"))
@@ -144,7 +163,7 @@ def show(search: SearchName = "last", results: Results = RESULTS, as_json: AsJso
     return ExitCode.CLEAN
 
 
-def _search(folder: Path, *, as_json: bool, trust: bool) -> int:
+def _search(folder: Path, *, as_json: bool, trust: bool, on: str | None, insecure: bool) -> int:
     state = restore(folder)
     scenarios = {name: load_trusted(folder / f"{name}.yaml", trust=trust) for name in state.asked.scenarios}
     screen: SearchScreen = JsonSearch() if as_json else PlainSearch()
@@ -154,8 +173,9 @@ def _search(folder: Path, *, as_json: bool, trust: bool) -> int:
         candidates = await resolve_range(state.asked.range, _options(state.asked))
         if [each.name for each in candidates.candidates] != [known.name for known in state.candidates]:
             raise RangeMoved(state.asked.range)
-        search = Search(folder, state, candidates, scenarios, screen)
-        return await search.run()
+        told = on_interrupt(screen.preparing)
+        async with runner_on(on, insecure=insecure, say=screen.preparing, interrupted=told) as runner:
+            return await Search(folder, state, candidates, scenarios, screen, runner=runner).run()
 
     try:
         answer = anyio.run(through)

@@ -14,17 +14,19 @@ from harness.cli.display.series import (
     SeriesPrinter,
     SetA,
     SetB,
+    on_interrupt,
     series_of,
     sides_of,
     tell_how_to_go_on,
     teller,
     time_of,
 )
-from harness.cli.options import RESULTS, BadOption, Results, Seed, Settings, complete_scenario
+from harness.cli.options import RESULTS, BadOption, Insecure, On, Results, Seed, Settings, complete_scenario
 from harness.cli.trust import Trust
 from harness.core.outcome import ExitCode
 from harness.core.units import format_duration, parse_rate
 from harness.experiments.compare import Comparison, NothingDiffers, RunBudget, SideResult, compare
+from harness.experiments.on import runner_on
 from harness.experiments.series import Question, Series, Side
 from harness.report.words import leak_line, shown_seconds
 
@@ -68,6 +70,8 @@ def compare_(
     ] = False,
     results: Results = RESULTS,
     earlier: Resume = None,
+    on: On = None,
+    insecure: Insecure = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> int:
     """Compare two toolchains, or one with two settings, in turn on the same seeds.
@@ -95,7 +99,7 @@ def compare_(
     with teller(as_json=as_json) as tell:
         series = series_of(Question("compare", sides, words, seed), results, earlier, tell.watcher)
         with series.going_on():
-            comparison = anyio.run(_compare, tell, series, sides, budget, factor, allowed)
+            comparison = anyio.run(_compare, tell, series, sides, budget, factor, allowed, on, insecure)
     if only_worse and comparison.verdict == "different" and comparison.contrast.worse == "a":
         comparison = replace(comparison, exit_code=ExitCode.CLEAN)
     _tell(tell, comparison)
@@ -109,6 +113,8 @@ async def _compare(
     budget: RunBudget,
     factor: float,
     margin: float | None,
+    on: str | None,
+    insecure: bool,
 ) -> Comparison:
     for side in sides:
         tell.say(f"{side.name} = {' '.join((side.toolchain, *side.settings))}")
@@ -118,7 +124,9 @@ async def _compare(
         f"{sides[0].scenario.name}: looks of {budget.iterations} iterations, at most {' or '.join(bounds)}, "
         f"seed {series.seed}, {series.path}"
     )
-    return await compare(series, *sides, budget, factor=factor, margin=margin, told=tell.told)
+    told = on_interrupt(tell.fleet)
+    async with runner_on(on, insecure=insecure, say=tell.fleet, interrupted=told) as series.runner, series.working():
+        return await compare(series, *sides, budget, factor=factor, margin=margin, told=tell.told)
 
 
 def _tell(tell: SeriesPrinter, comparison: Comparison) -> None:

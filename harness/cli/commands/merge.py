@@ -24,7 +24,7 @@ from harness.store.find import find_run
 from harness.store.folder import RunFolder
 from harness.store.merge_inputs import Member, read_members
 
-_WIDTH: Final = 120
+SUM_WIDTH: Final = 120
 """Columns that the table has at least: on a narrow terminal it is wrapped, and no name and no figure is cut."""
 
 
@@ -50,18 +50,18 @@ def merge_(
     members = read_members(folders)
     summary = merge([member.part for member in members])
     if output:
-        _write(output, folders, members, summary)
+        write_sum(output, folders, members, summary)
     if as_json:
         held = {"against": asdict(hold_against(summary, against))} if against else {}
         parts = [{"run": str(member.path)} | asdict(member.summary) for member in members]
         print(json.dumps(asdict(summary) | held | {"parts": parts}))  # noqa: T201 — machine lines
     else:
-        width = max(Console().width, _WIDTH)
-        _tell(Console(highlight=False, width=width), members, summary, against)
+        width = max(Console().width, SUM_WIDTH)
+        tell_sum(Console(highlight=False, width=width), members, summary, against)
     return summary.exit_code
 
 
-def _write(output: Path, folders: Sequence[RunFolder], members: Sequence[Member], summary: Summary) -> None:
+def write_sum(output: Path, folders: Sequence[RunFolder], members: Sequence[Member], summary: Summary) -> None:
     """Write a folder that `repro show` reads; the records stay with the runs."""
     try:
         output.mkdir(mode=0o700, parents=True)
@@ -86,7 +86,7 @@ def _write(output: Path, folders: Sequence[RunFolder], members: Sequence[Member]
     target.write_json("summary.json", asdict(summary))
 
 
-def _tell(console: Console, members: Sequence[Member], summary: Summary, against: str | None) -> None:
+def tell_sum(console: Console, members: Sequence[Member], summary: Summary, against: str | None) -> None:
     """Print the verdict, each run, and the sum."""
     console.print(f"{summary.verdict.upper()}  {summary.because}", soft_wrap=True, markup=False)
     table = Table(box=None, pad_edge=False)

@@ -12,9 +12,9 @@ from rich.console import Console
 
 from harness.cli.display.json_lines import machine_line
 from harness.cli.display.preflight import tell_limits
-from harness.cli.display.series import time_of
+from harness.cli.display.series import on_interrupt, time_of
 from harness.cli.kinds import VOCABULARY
-from harness.cli.options import RESULTS, BadOption, Results, Seed, Settings
+from harness.cli.options import RESULTS, BadOption, Insecure, On, Results, Seed, Settings
 from harness.cli.trust import Trust, load_trusted
 from harness.core.errors import Interrupted
 from harness.core.rng import first_seed
@@ -22,6 +22,7 @@ from harness.core.units import format_duration
 from harness.experiments.minimize.attempts import Attempt, begin, locked, resume
 from harness.experiments.minimize.minimize import Answer, Asked, Minimization, signature_in
 from harness.experiments.minimize.sequential import Bounds
+from harness.experiments.on import runner_on
 from harness.scenario import dump, load
 from harness.scenario.load import find_scenario
 from harness.store.find import find_run
@@ -54,6 +55,8 @@ def minimize_(
         str | None,
         typer.Option("--resume", metavar="NAME", help="Go on with an earlier one: its folder, its name's end, `last`."),
     ] = None,
+    on: On = None,
+    insecure: Insecure = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> int:
     """Leave out of a scenario all that its hang does not need, and find the order of acts that makes it come each time.
@@ -87,13 +90,19 @@ def minimize_(
     search = Minimization(asked, path, lambda file: load(file, VOCABULARY), say, number, known, tuple(sys.argv))
     with locked(path):
         try:
-            answer = anyio.run(search.run)
+            answer = anyio.run(_minimize, search, on, insecure)
         except (Interrupted, KeyboardInterrupt):
             say("to go on: say the same, and --resume last")
             raise
         RunFolder(path).write_json("minimized.json", asdict(answer))
     _tell(answer, say)
     return answer.exit_code
+
+
+async def _minimize(search: Minimization, on: str | None, insecure: bool) -> Answer:
+    told = on_interrupt(search.told)
+    async with runner_on(on, insecure=insecure, say=search.told, interrupted=told) as search.runner:
+        return await search.run()
 
 
 def _tell(answer: Answer, say: Callable[[str], None]) -> None:

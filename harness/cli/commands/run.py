@@ -1,19 +1,31 @@
 """`repro run`: a scenario against a daemon."""
 
 import sys
+from dataclasses import asdict
 from typing import Annotated
 
 import anyio
 import typer
+from rich.console import Console
 
+from harness.analysis.merge import merge
+from harness.cli.commands.merge import SUM_WIDTH, tell_sum
 from harness.cli.commands.report import AtTheEnd, report_at_the_end
 from harness.cli.display.against import AgainstOption, require_rate
+from harness.cli.display.json_lines import machine_line
 from harness.cli.display.run import on_signal, screen
-from harness.cli.options import RESULTS, SPECS, Results, ScenarioFile, Seed, Settings, complete_spec, ends
+from harness.cli.display.series import on_interrupt
+from harness.cli.options import RESULTS, SPECS, Insecure, On, Results, ScenarioFile, Seed, Settings, complete_spec, ends
 from harness.cli.trust import Trust, load_trusted
 from harness.core.outcome import gravest
+from harness.core.records import Summary
+from harness.experiments.on import runner_on
+from harness.experiments.shards import run_shards
 from harness.run.engine import run_scenario
 from harness.run.plan import RunOptions
+from harness.scenario import Scenario
+from harness.store.folder import RunFolder
+from harness.store.merge_inputs import read_members
 
 
 def run(
@@ -38,6 +50,8 @@ def run(
     anyway: Annotated[
         bool, typer.Option("--anyway", help="Begin also where the disk is likely to fill up before the end.")
     ] = False,
+    on: On = None,
+    insecure: Insecure = False,
     against: AgainstOption = None,
     with_report: AtTheEnd = True,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
@@ -58,6 +72,8 @@ def run(
         anyway=anyway,
         argv=tuple(sys.argv),
     )
+    if on is not None:
+        return _on_fleet(written, options, on, insecure=insecure, against=against, as_json=as_json)
     with screen(as_json=as_json, several=bool(written.daemons), against=against) as audience_of:
         first = audience_of(next(iter(written.by_daemon())))
         results_of = anyio.run(run_scenario, written, options, audience_of, on_signal(first))
@@ -67,3 +83,33 @@ def run(
         for name, (summary, folder) in zip(written.by_daemon(), results_of, strict=True):
             audience_of(name).finished(summary, folder)
     return gravest(summary.exit_code for summary, _ in results_of)
+
+
+def _on_fleet(
+    scenario: Scenario, options: RunOptions, on: str, *, insecure: bool, against: str | None, as_json: bool
+) -> int:
+    """Run it as shards on a cluster, and tell what they come to together."""
+    console = Console(stderr=True, highlight=False)
+
+    def say(line: str) -> None:
+        if as_json:
+            machine_line("fleet", what=line)
+        else:
+            console.print(line, markup=False, soft_wrap=True)
+
+    async def through() -> list[tuple[Summary, RunFolder]]:
+        async with runner_on(on, insecure=insecure, say=say, interrupted=on_interrupt(say)) as runner:
+            return await run_shards(scenario, options, runner, audience_of)
+
+    with screen(as_json=as_json, several=True, against=against) as audience_of:
+        made = anyio.run(through)
+        for number in range(1, options.shards + 1):
+            audience_of(str(number)).leave()
+    folders = [folder for _, folder in made]
+    members = read_members(folders)
+    summary = merge([member.part for member in members])
+    if as_json:
+        machine_line("summary", **asdict(summary), runs=[str(folder.path) for folder in folders])
+    else:
+        tell_sum(Console(highlight=False, width=max(Console().width, SUM_WIDTH)), members, summary, against)
+    return summary.exit_code

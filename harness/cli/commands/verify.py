@@ -12,16 +12,18 @@ from harness.cli.display.series import (
     SeriesPrinter,
     SetA,
     SetB,
+    on_interrupt,
     series_of,
     sides_of,
     tell_how_to_go_on,
     teller,
     time_of,
 )
-from harness.cli.options import RESULTS, BadOption, Results, Seed, Settings, complete_scenario
+from harness.cli.options import RESULTS, BadOption, Insecure, On, Results, Seed, Settings, complete_scenario
 from harness.cli.trust import Trust
 from harness.core.outcome import ExitCode, gravest
 from harness.core.units import format_duration
+from harness.experiments.on import runner_on
 from harness.experiments.series import Question, Series, Side
 from harness.experiments.verify import Verification, VerifyOptions, verify
 
@@ -72,6 +74,8 @@ def verify_(
     set_b: SetB = None,
     results: Results = RESULTS,
     earlier: Resume = None,
+    on: On = None,
+    insecure: Insecure = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> int:
     """Verify that B is free of the hang that A has, and stop as soon as that can be said, either way.
@@ -95,7 +99,7 @@ def verify_(
             question = Question("verify", pair, words, seed, demand.seconds)
             series = series_of(question, results, earlier, tell.watcher, or_new=len(scenarios) > 1)
             with series.going_on():
-                found = anyio.run(_verify, tell, series, pair, demand)
+                found = anyio.run(_verify, tell, series, pair, demand, on, insecure)
             _tell(tell, found)
             codes.append(found.exit_code)
             if found.exit_code is ExitCode.INTERRUPTED:
@@ -103,11 +107,20 @@ def verify_(
     return gravest(codes)
 
 
-async def _verify(tell: SeriesPrinter, series: Series, pair: tuple[Side, Side], demand: VerifyOptions) -> Verification:
+async def _verify(
+    tell: SeriesPrinter,
+    series: Series,
+    pair: tuple[Side, Side],
+    demand: VerifyOptions,
+    on: str | None,
+    insecure: bool,
+) -> Verification:
     for side, word in zip(pair, ("broken", "fixed"), strict=True):
         tell.say(f"{side.name} = {' '.join((side.toolchain, *side.settings))}, said to be {word}")
     tell.say(f"{pair[0].scenario.name}: seed {series.seed}, {series.path}")
-    return await verify(series, *pair, demand, tell.told)
+    told = on_interrupt(tell.fleet)
+    async with runner_on(on, insecure=insecure, say=tell.fleet, interrupted=told) as series.runner, series.working():
+        return await verify(series, *pair, demand, tell.told)
 
 
 def _tell(tell: SeriesPrinter, found: Verification) -> None:

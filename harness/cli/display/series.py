@@ -13,6 +13,7 @@ from rich.console import Console
 from harness.cli.display.json_lines import machine_line
 from harness.cli.display.preflight import tell_limits
 from harness.cli.options import BadOption, seconds_of
+from harness.cli.output import at_once
 from harness.cli.trust import load_trusted
 from harness.core.manifest import DaemonFacts
 from harness.core.outcome import ExitCode
@@ -82,6 +83,11 @@ class SeriesPrinter:
         if self.as_json:
             machine_line(name, **content)
 
+    def fleet(self, line: str) -> None:
+        """Tell who comes, fails and is left out."""
+        self.event("fleet", {"what": line})
+        self.say(line, "dim")
+
     def told(self, seen: SeenRun) -> None:
         """Tell a look."""
         self.event("look", asdict(seen))
@@ -136,6 +142,18 @@ def tell_how_to_go_on(tell: SeriesPrinter, code: ExitCode) -> None:
     """Say it of what was interrupted."""
     if code is ExitCode.INTERRUPTED:
         tell.say(f"{'to go on':<11} say the same, and --resume last")
+
+
+def on_interrupt(say: Callable[[str], None]) -> Callable[[int], None]:
+    """Return what tells of Ctrl-C while a fleet works, and of the second one, which does not wait for it."""
+
+    def told(times: int) -> None:
+        if times == 1:
+            say("interrupted: ending the runs on all hosts; what came back is kept, and --resume goes on")
+        else:
+            at_once(ExitCode.INTERRUPTED, "repro: ended at once; what came back is kept, hosts end what they run")
+
+    return told
 
 
 def time_of(option: str, text: str | None) -> float | None:

@@ -24,6 +24,7 @@ from typing import Any, Final
 
 import anyio
 import anyio.to_thread
+from anyio.abc import TaskStatus
 from distributed import Client, Future
 
 from harness import __version__
@@ -230,12 +231,21 @@ class FleetRunner:
         self._changed.set()
         self._changed = anyio.Event()
 
-    async def watch(self) -> None:
-        """See who comes and goes, and which runs have fallen silent; until cancelled."""
+    async def watch(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """See who comes and goes, and which runs have fallen silent; until cancelled. It is begun once all are greeted.
+
+        Raises:
+            SchedulerGone: it has never answered.
+        """
+        async with anyio.create_task_group() as greetings:
+            await self._look(greetings.start_soon)
+        if self._gone:
+            raise SchedulerGone(self.address)
+        task_status.started()
         async with anyio.create_task_group() as tasks:
             while True:
-                await self._look(tasks.start_soon)
                 await anyio.sleep(self.patience.poll)
+                await self._look(tasks.start_soon)
 
     async def _look(self, soon: Callable[..., object]) -> None:
         try:
@@ -251,6 +261,7 @@ class FleetRunner:
             for address, each in known["workers"].items()
             if each["status"] == "running"
         }
+        self._greeted &= there.keys()
         for address in self.hosts.workers.keys() - there.keys():
             self.say(f"{self.hosts.workers.pop(address).host} has left")
             for attempt in self._attempts.values():
@@ -341,13 +352,11 @@ class FleetRunner:
             NotMade: it did not.
             Refused: nobody will.
         """
+        await self._supply(worker, toolchain)
         key = f"{self.topic}-{secrets.token_hex(8)}"
-        attempt = _Attempt(worker, told)
-        self._attempts[key] = attempt
+        attempt = self._attempts[key] = _Attempt(worker, told)
         future: Future | None = None
         try:
-            await self._supply(worker, toolchain)
-            attempt.heard = monotonic()
             future = self.client.submit(
                 make,
                 job,
@@ -473,7 +482,10 @@ async def fleet_runner(
         runner = FleetRunner(client, address, say, interrupt, patience)
         client.subscribe_topic(runner.topic, runner.hear)
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(runner.watch)
+            with interrupt.cancellable():
+                await tasks.start(runner.watch)
+            if interrupt.came:
+                raise Interrupted
             try:
                 yield runner
             finally:

@@ -35,7 +35,7 @@ class Unlike(Pretended):
     shape: float
     times: Mapping[str, float]
 
-    async def look(self, side: Side, iterations: int) -> SeenRun:
+    async def look(self, side: Side, iterations: int, ahead: int = 0) -> SeenRun:
         """Draw a daemon's rate, then what it does."""
         if self.shape == 0:
             drawn = float(self.chance.integers(2)) / RATE
@@ -44,7 +44,7 @@ class Unlike(Pretended):
         else:
             drawn = float(self.chance.gamma(self.shape)) / self.shape
         self.rates = {side.name: min(1.0, RATE * drawn * self.times[side.name])}
-        return await super().look(side, iterations)
+        return await super().look(side, iterations, ahead)
 
 
 def verdicts(shape: float, pairs: int, seeds: Sequence[int], *, times: float = 1.0) -> Counter[str]:
