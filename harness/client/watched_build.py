@@ -147,6 +147,11 @@ class Watch:
             self.patience.cancel()
 
 
+def daemon_is_gone(error: str) -> bool:
+    """Whether a client's error says that the daemon, or the containerd behind it, was not there to answer."""
+    return bool(_BROKEN_CONNECTION.search(error))
+
+
 @dataclass(frozen=True)
 class ClientVerdict:
     """What became of a client, and the error it told, if any."""
@@ -182,7 +187,7 @@ def _judge_failure(progress: Progress, returncode: int, *, daemon_died: bool) ->
         return ClientVerdict(Outcome.INFRA, f"the client was ended by signal {-returncode}, which we did not send")
     told = [line for line in progress.messages if "error" in line.lower()] or [*progress.messages]
     error = told[-1] if told else progress.vertex_error or f"the client ended with status {returncode}, and no word"
-    built = Phase.SOLVING in progress.reached and not _BROKEN_CONNECTION.search(error) and not daemon_died
+    built = Phase.SOLVING in progress.reached and not daemon_is_gone(error) and not daemon_died
     failed = Outcome.LATE_FAILURE if progress.came_to is Phase.EXPORTED else Outcome.FAILED
     return ClientVerdict(failed if built else Outcome.INFRA, error)
 

@@ -15,7 +15,7 @@ from harness.actors.base import Actor, ActorEnv, Unanswered
 from harness.buildkit.progress import News
 from harness.client.activity import Activity, Work, look_at
 from harness.client.detectors.table import detectors
-from harness.client.watched_build import Watch
+from harness.client.watched_build import Watch, daemon_is_gone
 from harness.core.errors import DaemonDied, SubjectError
 from harness.core.outcome import Ending, Outcome, Phase
 from harness.core.records import Action, Begun, Birth, Iteration
@@ -240,7 +240,7 @@ class Session:
         elif outcome is Outcome.FAILED and count >= _HOPELESS_FAILURES and not conductor.succeeded:
             conductor.end(Ending.FAILING, iteration.error)
         elif outcome is Outcome.INFRA and count >= _INFRA_IN_A_ROW:
-            conductor.end(Ending.INFRA, iteration.error)
+            conductor.end(Ending.DAEMON_DIED if daemon_is_gone(iteration.error) else Ending.INFRA, iteration.error)
 
     def _go_on_or_end(self) -> None:
         """After what the scenario hunts: end the run, or let the next daemon take over, with all in flight cut off."""

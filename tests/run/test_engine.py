@@ -164,13 +164,18 @@ def test_what_is_not_the_builds_fault_never_counts(tmp_path: Path, behaviour: st
     assert summary.rate.trials == 2
 
 
-def test_only_infra_is_no_verdict(tmp_path: Path) -> None:
-    """A host on which no client can connect ends the run as broken, which makes ``git bisect run`` stop."""
-    code, _, folder = run(write_scenario(tmp_path, clients={"default": "refuse"}, build={"parallel": 5}))
+@pytest.mark.parametrize(
+    ("behaviour", "code", "ending"), [("die", 255, Ending.INFRA), ("refuse", 125, Ending.DAEMON_DIED)]
+)
+def test_only_infra_is_no_verdict(tmp_path: Path, behaviour: str, code: int, ending: Ending) -> None:
+    """Where clients are killed by others the host is broken, which makes ``git bisect run`` stop; where the daemon, or
+    the containerd behind it, no longer answers them, it is the daemon's fault, and that commit is passed over.
+    """
+    ended, output, folder = run(write_scenario(tmp_path, clients={"default": behaviour}, build={"parallel": 5}))
     summary = folder.summary()
-    assert code == 255
+    assert ended == code, output
     assert summary is not None
-    assert (summary.verdict, summary.ending) == (Verdict.INCONCLUSIVE, Ending.INFRA)
+    assert (summary.verdict, summary.ending) == (Verdict.INCONCLUSIVE, ending)
 
 
 def test_time_ends_the_run(tmp_path: Path) -> None:
