@@ -17,7 +17,6 @@ from harness.report.door import redactor_of, scenario_of
 from harness.report.explain.explanation import explain
 from harness.report.explain.timeline import lanes
 from harness.report.issue import versions
-from harness.report.redact import Redactor
 from harness.report.words import facts, facts_so_far, finding_line, headline
 from harness.scenario.dump import export_hang_of
 from harness.store import aggregate
@@ -94,7 +93,7 @@ def account_of(folder: RunFolder) -> Account:
         StoreError: neither what the run is nor what it came to can be read.
     """
     salvage = Salvage()
-    redactor = salvage(lambda: redactor_of(folder.path), Redactor())
+    redactor = redactor_of(folder.path, salvage=salvage)
     clean = redactor.clean
     manifest, summary = salvage(folder.manifest, None), redactor.tree(salvage(folder.summary, None))
     if manifest is None and summary is None:

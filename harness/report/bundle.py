@@ -24,6 +24,7 @@ from harness.store.dockerfiles import left_out, places_of
 from harness.store.evidence import EvidenceFolder
 from harness.store.folder import RunFolder
 from harness.store.folders import lies_in, require_no_way_out
+from harness.store.salvage import Salvage
 
 ATTACHMENT_LIMIT: Final = 25_000_000
 """Bytes that GitHub takes as one attachment."""
@@ -54,10 +55,12 @@ class Bundle:
     """Files in it that nobody can read through: what is known was overwritten in them, what is not may be there."""
     kept: Sequence[str]
     """Build arguments whose values are in it, as their names do not say that they are secret."""
+    damaged: Sequence[str] = ()
+    """What could not be read, a sentence each: what stood there is missing."""
 
 
 def bundle(run: RunFolder, target: Path, *, databases: bool = False, hidden: Collection[str] = ()) -> Bundle:
-    """Write the archive of a finished run, without secrets.
+    """Write the archive of a finished run, without secrets; what of it is damaged is missing, and named.
 
     Args:
         run: the run.
@@ -67,44 +70,59 @@ def bundle(run: RunFolder, target: Path, *, databases: bool = False, hidden: Col
 
     Raises:
         Unfinished: the run has no verdict.
-        StoreError: a file cannot be read or written.
+        StoreError: the archive cannot be written, or there is nothing to put into it.
         LeadsOut: a link in it leads out of it.
     """
     require_no_way_out(run.path)
-    summary, manifest = run.summary(), run.manifest()
-    if summary is None:
+    salvage = Salvage()
+    summary, manifest = salvage(run.summary, None), salvage(run.manifest, None)
+    if summary is None and not salvage.problems:
         raise Unfinished(run.path)
-    redactor, written = redactor_of(run.path, hidden=hidden), scenario_of(run.path)
+    redactor, written = (
+        redactor_of(run.path, hidden=hidden, salvage=salvage),
+        salvage(lambda: scenario_of(run.path), {}),
+    )
     dockerfiles, omitted = _take_along(run.path, written)
-    scenario = yaml.safe_dump(redactor.tree(written), sort_keys=False, allow_unicode=True, width=120)
-    scenario = redactor.clean(scenario)
-    name = _UNFIT.sub("_", summary.scenario)
-    packing = _Packing(redactor, databases, omitted, {f"{name}.yaml": scenario.encode()})
+    name = _UNFIT.sub("_", summary.scenario if summary else run.path.parent.name)
+    packing = _Packing(redactor, databases, omitted)
+    scenario = ""
+    if written:
+        scenario = yaml.safe_dump(redactor.tree(written), sort_keys=False, allow_unicode=True, width=120)
+        scenario = redactor.clean(scenario)
+        packing.chosen[f"{name}.yaml"] = scenario.encode()
     packing.take(chain(dockerfiles, _files(run.path)))
-    findings = run.read(Finding)
-    evidence = run.path / findings[0].place if findings else None
-    why = explain(run).told[1:] if findings else []
-    text = issue(summary, manifest, scenario, findings, _captured(evidence), omitted, why)
+    findings = salvage(lambda: run.read(Finding), [])
+    places = [run.path / findings[0].place] if findings else [each.path for each in run.evidences()]
+    evidence = places[0] if places else None
+    why = salvage(lambda: explain(run).told[1:], []) if findings else []
+    captured = salvage(lambda: _captured(evidence), {})
+    text = issue(
+        summary, manifest, name, scenario, findings, captured, omitted, why, _in_folder(run.path, salvage.problems)
+    )
     packing.write(target, f"{name}-{run.name}", text, evidence)
+    packing.damaged = salvage.problems
     given = (actor["args"] for actor in _actors(written) if isinstance(actor.get("args"), dict))
     arguments = {str(name) for each in given for name in each}
     return packing.result(sorted(name for name in arguments.difference(hidden) if not is_secret(name)))
 
 
 def bundle_capture(folder: Path, target: Path, *, databases: bool = False) -> Bundle:
-    """Write the archive of a capture, without secrets.
+    """Write the archive of a capture, without secrets; what of it is damaged is missing, and named.
 
     Raises:
-        StoreError: a file cannot be read or written.
+        StoreError: the archive cannot be written.
         LeadsOut: a link in it leads out of it.
     """
     require_no_way_out(folder)
     captured = EvidenceFolder(folder)
-    manifest = captured.capture_manifest()
-    packing = _Packing(redactor_of(folder), databases)
+    salvage = Salvage()
+    manifest = salvage(captured.capture_manifest, None)
+    packing = _Packing(redactor_of(folder, salvage=salvage), databases)
     packing.take((file.name, file) for file in sorted(folder.iterdir()) if file.is_file())
-    diagnosis = captured.diagnosis(asdict(manifest.daemon))
-    text = issue_of_capture(manifest, diagnosis, _captured(folder), packing.omitted)
+    diagnosis = salvage(lambda: captured.diagnosis(asdict(manifest.daemon) if manifest else {}), None)
+    had = salvage(lambda: _captured(folder), {})
+    text = issue_of_capture(manifest, diagnosis, had, packing.omitted, _in_folder(folder, salvage.problems))
+    packing.damaged = salvage.problems
     packing.write(target, folder.name, text, folder)
     return packing.result(())
 
@@ -118,11 +136,15 @@ class _Packing:
     omitted: dict[str, str] = field(default_factory=dict)
     chosen: dict[str, bytes] = field(default_factory=dict)
     room: int = field(default_factory=lambda: _ROOM)
+    damaged: Sequence[str] = ()
 
     def take(self, files: Iterable[tuple[str, Path]]) -> None:
         """Take files, by their names in the archive, while there is room."""
         for name, file in files:
-            content = content_of(file, self.redactor, databases=self.databases)
+            try:
+                content = content_of(file, self.redactor, databases=self.databases)
+            except StoreError as error:
+                content = Withheld(str(error).removeprefix(f"{file}: "))
             if isinstance(content, Withheld):
                 self.omitted[name] = content.why
                 continue
@@ -150,7 +172,7 @@ class _Packing:
 
     def result(self, kept: Sequence[str]) -> Bundle:
         """Return what there is to say of it."""
-        return Bundle(self.omitted, dict(self.redactor.taken.most_common()), self._binary, kept)
+        return Bundle(self.omitted, dict(self.redactor.taken.most_common()), self._binary, kept, self.damaged)
 
     @property
     def _binary(self) -> list[str]:
@@ -162,6 +184,11 @@ class _Packing:
         if self._binary:
             lines += ["", f"Binary, with what is known overwritten: {', '.join(f'`{name}`' for name in self._binary)}."]
         return "\n".join([*lines, ""])
+
+
+def _in_folder(folder: Path, problems: Iterable[str]) -> list[str]:
+    """Return problems with files named as they lie in a folder, which on another host has another place."""
+    return [problem.replace(f"{folder}/", "") for problem in problems]
 
 
 def _files(run: Path) -> Iterator[tuple[str, Path]]:

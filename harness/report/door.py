@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import re
 import zlib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from harness.scenario.load import PROJECT
 from harness.store.dockerfiles import places_of
 from harness.store.folder import RunFolder
 from harness.store.folders import lies_in
+from harness.store.salvage import Salvage
 
 LOG_BYTES: Final = 20_000_000
 """Of a longer text, the end."""
@@ -27,6 +29,7 @@ _MOST_VALUES: Final = 500
 """How much of what lies beside Dockerfiles is looked for; a context may hold anything."""
 _TELLING_DATABASES: Final = ("history", "metadata")
 """How databases are named that hold arguments, commands and addresses; the others hold digests and ids."""
+_NAMED: Final = re.compile(r"""([\w.-]+)["']?\s*[:=]\s*["']?([^\s"',}]{4,})""")
 _GZIP: Final = b"\x1f\x8b"
 
 
@@ -37,19 +40,36 @@ class Withheld:
     why: str
 
 
-def redactor_of(run: Path, environment: Mapping[str, str] = os.environ, hidden: Collection[str] = ()) -> Redactor:
+def redactor_of(
+    run: Path,
+    environment: Mapping[str, str] = os.environ,
+    hidden: Collection[str] = (),
+    salvage: Salvage | None = None,
+) -> Redactor:
     """Return the redactor of a run, or of a capture: it knows its scenario, command line and Dockerfiles.
 
     What by name or form is a secret in one of those, or in the environment that daemons inherit, is looked for
     everywhere, also where nothing around it says what it is. So are the values of what has a name in `hidden`.
 
+    Args:
+        run: its folder.
+        environment: that of daemons.
+        hidden: further names that are secret.
+        salvage: takes note of what cannot be read, of which the lines are then gone through one by one.
+
     Raises:
-        StoreError: one of these files is there and cannot be read.
+        StoreError: one of these files is there and cannot be read, and nobody takes note of it.
     """
     values = {value for name, value in environment.items() if is_secret(name)}
-    scenario = scenario_of(run)
+    if salvage is None:
+        scenario, command = scenario_of(run), _command_of(run)
+    else:
+        before = len(salvage.problems)
+        scenario, command = salvage(lambda: scenario_of(run), {}), salvage(lambda: _command_of(run), [])
+        if len(salvage.problems) > before:
+            values |= _secrets_of_lines(run / "scenario.yaml", hidden) | _secrets_of_lines(run / "run.json", hidden)
     values |= set(_secrets_of(scenario, hidden))
-    for word in _command_of(run):
+    for word in command:
         values |= secrets_in(word)
         name, _, value = word.partition("=")
         if is_secret(name.rpartition(".")[2]):
@@ -173,6 +193,22 @@ def _secrets_of(value: Any, hidden: Collection[str], name: str = "", seen: set[i
         if is_secret(name) or name in hidden:
             yield str(value)
         yield from secrets_in(str(value))
+
+
+def _secrets_of_lines(file: Path, hidden: Collection[str]) -> set[str]:
+    """Return what is secret in a file of names and values that is damaged: by what stands before a colon or `=`."""
+    found: set[str] = set()
+    try:
+        with file.open("rb") as stream:
+            text = stream.read(_DOCKERFILE_BYTES).decode(errors="replace")
+    except OSError:
+        return found
+    for line in text.splitlines():
+        found |= secrets_in(line)
+        for name, value in _NAMED.findall(line):
+            if is_secret(name) or name in hidden:
+                found.add(value)
+    return found
 
 
 def _secrets_of_dockerfiles(folder: Path) -> set[str]:

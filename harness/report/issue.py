@@ -21,36 +21,41 @@ _EXPECTED_ORPHAN = "The daemon should be done with a build soon after its client
 
 
 def issue(
-    summary: Summary,
-    manifest: RunManifest,
+    summary: Summary | None,
+    manifest: RunManifest | None,
+    name: str,
     scenario: str,
     findings: Sequence[Finding],
     captured: Mapping[str, str],
     omitted: Mapping[str, str],
     why: Sequence[str],
+    damaged: Sequence[str] = (),
 ) -> str:
     """Return Markdown.
 
     Args:
-        summary: what the run came to.
-        manifest: its `run.json`.
-        scenario: its `scenario.yaml`.
+        summary: what the run came to; None where that is damaged.
+        manifest: its `run.json`; None where that is damaged.
+        name: its scenario's.
+        scenario: its `scenario.yaml`; empty where that is damaged.
         findings: in order.
         captured: for each kind of evidence, `captured` or why not.
         omitted: files that the archive does not hold, and why.
         why: what is known of the first finding's cause, and what is not.
+        damaged: what could not be read, a sentence each; what stood there is missing.
     """
     parts = [
-        f"# {_title(summary)}",
+        f"# {_title(summary, manifest)}",
+        *_damaged(damaged),
         "## Bug description",
         _description(summary, findings),
         *(["## Cause, as far as the evidence says", "\n".join(f"- {line}" for line in why)] if why else []),
         "## Reproduction",
-        _reproduction(summary, manifest, scenario),
+        _reproduction(name, manifest, scenario),
         "## Version information",
-        versions(manifest),
+        versions(manifest) if manifest else "Not known, for `run.json` is damaged.",
     ]
-    if summary.aftermath:
+    if summary and summary.aftermath:
         rows = [
             f"| {key.replace('_', ' ')} | {each.said} | {each.seconds:.1f} s |"
             for key, each in summary.aftermath.items()
@@ -61,39 +66,50 @@ def issue(
 
 
 def issue_of_capture(
-    manifest: CaptureManifest,
+    manifest: CaptureManifest | None,
     diagnosis: Diagnosis | None,
     captured: Mapping[str, str],
     omitted: Mapping[str, str],
+    damaged: Sequence[str] = (),
 ) -> str:
     """Return Markdown of a daemon that was captured as it was found, with no run of ours behind it.
 
     Args:
-        manifest: its `daemon.json`.
+        manifest: its `daemon.json`; None where that is damaged.
         diagnosis: what its dumps come to.
         captured: for each kind of evidence, `captured` or why not.
         omitted: files that the archive does not hold, and why.
+        damaged: what could not be read, a sentence each; what stood there is missing.
     """
-    daemon = manifest.daemon
+    daemon = f"{manifest.daemon.kind} {manifest.daemon.version}" if manifest else "a daemon"
+    when = f"Captured {manifest.captured}, {manifest.why}." if manifest else "Captured."
     sentence = diagnosis.sentence if diagnosis else "No goroutine dump was had, so nothing is diagnosed."
     frames = (
         ["", f"{diagnosis.because}:", "", "```", *diagnosis.frames, "```"] if diagnosis and diagnosis.frames else []
     )
     parts = [
-        f"# {daemon.kind} {daemon.version}: {diagnosis.kind if diagnosis else 'captured'}",
+        f"# {daemon}: {diagnosis.kind if diagnosis else 'captured'}",
+        *_damaged(damaged),
         "## Bug description",
-        "\n".join([f"Captured {manifest.captured}, {manifest.why}.", "", f"**{sentence}**", *frames]),
+        "\n".join([when, "", f"**{sentence}**", *frames]),
         "## Reproduction",
         "None: this daemon was captured as it was found, under a load of its owner's.",
         "## Version information",
-        versions(manifest),
+        versions(manifest) if manifest else "Not known, for `daemon.json` is damaged.",
         "## Evidence",
         _evidence(captured, omitted),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _title(summary: Summary) -> str:
+def _damaged(problems: Sequence[str]) -> list[str]:
+    return ["## Damaged", "\n".join(f"- {each}" for each in problems)] if problems else []
+
+
+def _title(summary: Summary | None, manifest: RunManifest | None) -> str:
+    if summary is None:
+        subject = manifest.subject if manifest else {}
+        return f"{subject.get('kind', 'a daemon')} {subject.get('version', '')}: a run of which the verdict is lost"
     daemon = f"{summary.daemon.get('kind')} {summary.daemon.get('version')}"
     return (
         f"{daemon}: {summary.because}"
@@ -102,15 +118,18 @@ def _title(summary: Summary) -> str:
     )
 
 
-def _description(summary: Summary, findings: Sequence[Finding]) -> str:
+def _description(summary: Summary | None, findings: Sequence[Finding]) -> str:
     if not findings:
-        return f"Nothing was found: {summary.because}."
+        return f"Nothing was found: {summary.because}." if summary else "What was found is not known."
     first = findings[0]
+    run = f"a stress run of {summary.iterations} builds" if summary else "a stress run"
     lines = [
-        f"In a stress run of {summary.iterations} builds, iteration {first.iteration} ({first.actor} "
+        f"In {run}, iteration {first.iteration} ({first.actor} "
         f"{json.dumps(dict(first.args))}) came to a {first.kind} {first.at:.1f} s into the run: {_how(first)}. "
         f"{_EXPECTED[first.kind] if first.seen_by == 'client' else _EXPECTED_ORPHAN}",
     ]
+    if summary is None:
+        return "\n".join(lines)
     if summary.diagnosis:
         lines += ["", f"**{summary.diagnosis.sentence}**"]
         frames = summary.diagnosis.frames
@@ -127,12 +146,14 @@ def _how(finding: Finding) -> str:
     return f"in phase `{finding.phase}`, nothing came for {format_duration(round(finding.waited, 1))}"
 
 
-def _reproduction(summary: Summary, manifest: RunManifest, scenario: str) -> str:
-    daemon = shlex.quote(manifest.toolchain.spec)
+def _reproduction(name: str, manifest: RunManifest | None, scenario: str) -> str:
+    if not scenario:
+        return "Not known, for `scenario.yaml` is damaged."
+    daemon = f" --daemon {shlex.quote(manifest.toolchain.spec)} --seed {manifest.seed}" if manifest else ""
     return (
         "With the stress reproduction harness, in the unpacked archive, with its scenario and Dockerfiles, run\n\n"
-        f"    repro run {summary.scenario}.yaml --daemon {daemon} --seed {summary.seed}\n\n"
-        f"<details><summary>{summary.scenario}.yaml</summary>\n\n```yaml\n{scenario.strip()}\n```\n\n</details>"
+        f"    repro run {name}.yaml{daemon}\n\n"
+        f"<details><summary>{name}.yaml</summary>\n\n```yaml\n{scenario.strip()}\n```\n\n</details>"
     )
 
 

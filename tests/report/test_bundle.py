@@ -182,3 +182,47 @@ def test_links_out_of_a_run(hung: RunFolder, tmp_path: Path, link: str, target: 
     (hung.path / link).unlink()
     (hung.path / "findings" / "3" / "inside.txt").symlink_to(hung.path / "run.json")
     bundle(hung, tmp_path / "x.tgz")
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        *((name, b"{") for name in ("summary.json", "run.json", "findings/3/captured.json", "findings/3/steps.json")),
+        ("run.db", b"SQLite format 3\0" + b"\xff" * 4000),
+        ("scenario.yaml", b"actors:\n- build: ci\n  args: {N: '3', NPM_TOKEN: hunter2hunter2\n   : [\n"),
+    ],
+)
+def test_a_damaged_file_costs_that_file(hung: RunFolder, tmp_path: Path, file: str, content: bytes) -> None:
+    """The archive has all the rest; what is damaged is named in the issue and by the command, and hides no secret."""
+    (hung.path / file).write_bytes(content)
+    packed = bundle(hung, tmp_path / "b.tgz")
+    found = contents(tmp_path / "b.tgz")
+    issue = found["ISSUE.md"].decode()
+    if file != "findings/3/steps.json":  # of which the explanation says itself what it lacks
+        assert [each for each in packed.damaged if file not in each] == []
+        assert f"## Damaged\n\n- {file}: " in issue
+    assert {"findings/3/goroutines-0.txt", "daemon/daemon.log", "goroutines.txt"} <= {*found}
+    assert [name for name, each in found.items() if VALUE.encode() in each] == []
+    assert ("came to a hang" in issue) is (file != "run.db")
+
+
+def test_a_run_of_which_nothing_can_be_read(hung: RunFolder, tmp_path: Path) -> None:
+    """Also then what there is of evidence goes into an archive, and the command says what is missing."""
+    for name in ("summary.json", "run.json", "run.db", "scenario.yaml", "findings/3/captured.json"):
+        (hung.path / name).write_bytes(b"\xff\0")
+    done = repro("bundle", str(hung.path), "-o", str(tmp_path / "b.tgz"))
+    assert done.returncode == 255
+    assert done.stderr.count("; what stood there is missing\n") == 5
+    assert "findings/3/goroutines-0.txt" in contents(tmp_path / "b.tgz")
+
+
+def test_a_damaged_capture(hung: RunFolder, tmp_path: Path) -> None:
+    """A capture without its `daemon.json` is packed as well."""
+    evidence = hung.path / "findings" / "3"
+    (evidence / "daemon.json").write_text("[]")
+    packed = module.bundle_capture(evidence, tmp_path / "b.tgz")
+    [problem] = packed.damaged
+    assert problem.startswith(f"{evidence}/daemon.json: is damaged")
+    issue = contents(tmp_path / "b.tgz")["ISSUE.md"].decode()
+    assert "## Damaged\n\n- daemon.json: is damaged" in issue
+    assert "Not known, for `daemon.json` is damaged." in issue

@@ -1,5 +1,6 @@
 """`repro bundle`: a run as one archive for a report."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -32,7 +33,10 @@ def bundle_(
         typer.Option("--hide", metavar="NAME", help="A build argument that is secret, whatever its name says."),
     ] = [],  # noqa: B006 — Typer copies it
 ) -> int:
-    """Write a run's evidence, or a capture, without secrets, and an issue's text, to one archive that GitHub takes."""
+    """Write a run's evidence, or a capture, without secrets, and an issue's text, to one archive that GitHub takes.
+
+    Exits with 0; with 255 where a file is damaged, and the archive has the rest.
+    """
     if (Path(run) / "daemon.json").is_file():
         target = output or Path(f"capture-{Path(run).resolve().name}.tgz")
         packed = bundle_capture(Path(run), target, databases=with_databases)
@@ -42,7 +46,9 @@ def bundle_(
         packed = bundle(folder, target, databases=with_databases, hidden=hide)
     for line in _told(packed, target):
         Console(highlight=False).print(line, soft_wrap=True, markup=False)
-    return ExitCode.CLEAN
+    for problem in packed.damaged:
+        print(f"repro: {problem}; what stood there is missing", file=sys.stderr)  # noqa: T201 — the user's screen
+    return ExitCode.BROKEN if packed.damaged else ExitCode.CLEAN
 
 
 def _told(packed: Bundle, target: Path) -> Iterator[str]:
