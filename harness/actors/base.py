@@ -15,6 +15,7 @@ from harness.core.errors import InfraError
 from harness.core.records import Action, Iteration
 from harness.core.rng import Dice
 from harness.daemons.base import Daemon
+from harness.daemons.registry import Registry
 from harness.host.attended_clock import AttendedClock
 from harness.host.cgroup import CgroupError
 from harness.host.hostinfo import ResourceDemand
@@ -36,6 +37,10 @@ class Coordinator(Protocol):
 
     def outage(self, why: str) -> AbstractContextManager[None]:
         """Have no build begin while the daemon is down on purpose; those in flight are cut off by it, not failed."""
+        ...
+
+    def severing(self, why: str) -> AbstractContextManager[None]:
+        """Have builds whose connection breaks, of those that run meanwhile, be cut off by that, not failed."""
         ...
 
     def record(self, record: Iteration | Action) -> None:
@@ -75,8 +80,8 @@ class ActorEnv:
     board: Coordinator
     inflight: Mapping[int, Watch]
     """The builds that run now, by iteration."""
-    registry: str = ""
-    """The address of the run's own registry; empty where no actor needs one."""
+    registry: Registry | None = None
+    """The run's own; None where no actor needs one."""
     cores: tuple[int, ...] = ()
     """Those that clients run on; without any, on all."""
     exhausted: anyio.Event = field(default_factory=anyio.Event)
@@ -104,6 +109,16 @@ class Actor(ActorSpec):
     @property
     def needs_registry(self) -> bool:
         """Whether it pushes to a registry, or pulls from it; the run has one then."""
+        return False
+
+    @property
+    def disturbs_registry(self) -> bool:
+        """Whether it makes faults of the run's registry; a relay stands in front of it then."""
+        return False
+
+    @property
+    def disturbs_network(self) -> bool:
+        """Whether it makes faults of the way from clients to the daemon; a relay stands there then."""
         return False
 
     @property

@@ -214,7 +214,8 @@ class Build(Actor):
 
     async def _iterate(self, stage: ActorEnv, iteration: int, line: int) -> None:
         """Run one client from its start to its outcome."""
-        request = self.request(iteration, line, folder=stage.folder, seed=stage.seed, registry=stage.registry)
+        registry = stage.registry.address if stage.registry else ""
+        request = self.request(iteration, line, folder=stage.folder, seed=stage.seed, registry=registry)
         delay = self.kill.delay(iteration, stage.dice(self.name).throw(iteration)) if self.kill else None
         command = stage.daemon.build(request)
         environment = {**command.env, **environment_of(self.name, iteration)}

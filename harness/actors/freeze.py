@@ -9,14 +9,22 @@ from typing import Literal
 
 import psutil
 
-from harness.actors.base import ActorEnv, CouldNot, Disturbance, Effect
+from harness.actors.base import ActorEnv, CouldNot, Disturbance, Effect, NothingOfTheKind
 from harness.client.watched_build import Watch
 from harness.core.manifest import DaemonFacts
 from harness.host.ledger import Ledger
 from harness.host.proc import Identity
 from harness.scenario.triggers import Firing
 
-_PARTS = {"daemon": "the daemon", "containerd": "containerd", "client": "clients of builds", "runc": "steps that run"}
+_PARTS = {
+    "daemon": "the daemon",
+    "builder": "the builder in its container",
+    "containerd": "containerd",
+    "client": "clients of builds",
+    "runc": "steps that run",
+    "registry": "the run's registry",
+    "everything": "the daemon, all that it started, clients and the registry, as a host is that is suspended",
+}
 RUNTIMES = frozenset({"runc", "buildkit-runc"})
 
 
@@ -28,15 +36,20 @@ class Freeze(Disturbance):
 
     lasts = True
 
-    target: Literal["daemon", "containerd", "client", "runc"] = "daemon"
-    """The daemon's process; dockerd's containerd; the client of the build that `when` follows, or of every build; the
-    steps that run now, with their runtime.
+    target: Literal["daemon", "builder", "containerd", "client", "runc", "registry", "everything"] = "daemon"
+    """The daemon's process; the BuildKit in a container of it; dockerd's containerd; the client of the build that
+    `when` follows, or of every build; the steps that run now, with their runtime; the run's registry; or all of that.
     """
+
+    @property
+    def needs_registry(self) -> bool:
+        """Whether there has to be one to freeze."""
+        return self.target == "registry"
 
     @property
     def disturbs(self) -> bool:
         """A client is our own."""
-        return self.target != "client"
+        return self.target not in {"client", "registry"}
 
     @property
     def in_words(self) -> str:
@@ -51,19 +64,22 @@ class Freeze(Disturbance):
             CouldNot: there is no such process now, or it is not ours.
         """
         with ExitStack() as healing:
-            if self.target == "client":
+            frozen: list[int] = []
+            if self.target in {"client", "everything"}:
                 note = healing.enter_context(_noting(f"{stage.folder.name}-frozen-{self.name}"))
-                clients = _clients(stage, moment)
+                clients = _clients(stage, moment if self.target == "client" else None)
                 note([watch.client.pid for watch in clients])
                 for watch in clients:
                     healing.enter_context(watch.held())
-                frozen = [*self._freeze([watch.client.pid for watch in clients], healing, group=True)]
+                frozen += self._freeze([watch.client.pid for watch in clients], healing, group=True)
                 note(frozen)  # again, with what they started meanwhile
-            else:
-                frozen = [*self._freeze(_processes(self.target, stage.daemon.facts), healing, group=False)]
+            if self.target in {"registry", "everything"} and stage.registry:
+                frozen += self._freeze([stage.registry.pid], healing, group=False)
+            if self.target not in {"client", "registry"}:
+                frozen += self._freeze(_processes(self.target, stage.daemon.facts), healing, group=False)
             if not frozen:
                 raise CouldNot(f"no {self.target} runs now")
-            yield Effect(f"froze {self.target} {', '.join(str(pid) for pid in frozen)}")
+            yield Effect(f"froze {self.target} {', '.join(str(pid) for pid in frozen)}", effect=len(frozen))
 
     def _freeze(self, pids: list[int], healing: ExitStack, *, group: bool) -> Iterator[int]:
         """Stop processes or their groups, and have each go on when `healing` is left; yield those that were there."""
@@ -104,9 +120,9 @@ def _send(pid: int, number: signal.Signals, *, group: bool) -> None:
         os.kill(pid, number)
 
 
-def _clients(stage: ActorEnv, moment: Firing) -> list[Watch]:
+def _clients(stage: ActorEnv, moment: Firing | None) -> list[Watch]:
     """Return the client that the moment speaks of, else all."""
-    if moment.build is None:
+    if moment is None or moment.build is None:
         return [*stage.inflight.values()]
     watch = stage.inflight.get(moment.build.iteration)
     return [watch] if watch else []
@@ -122,6 +138,12 @@ def _processes(target: str, facts: DaemonFacts) -> list[int]:
         raise CouldNot("the daemon is not ours, or is down, so its processes are not known")
     if target == "daemon":
         return [*facts.pids]
+    if target == "everything":
+        return [*facts.pids, *(process.pid for process in _below(facts.pids))]
+    if target == "builder":
+        if facts.builder is None:
+            raise NothingOfTheKind("this daemon has no builder in a container: see `daemon.driver: docker-container`")
+        return [facts.builder]
     found: dict[int, None] = {}
     for process in _below(facts.pids):
         with suppress(psutil.NoSuchProcess):

@@ -2,10 +2,11 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Literal
 
-from harness.actors.base import ActorEnv, CouldNot, Disturbance, Effect
+from harness.actors.base import ActorEnv, CouldNot, Disturbance, Effect, NothingOfTheKind
 from harness.core.units import Duration
-from harness.daemons.base import Restartable
+from harness.daemons.base import Restartable, RestartsBuilder
 from harness.scenario.triggers import Firing
 
 
@@ -15,6 +16,8 @@ class Restart(Disturbance):
     `when.lasting` is how long it stays down.
     """
 
+    target: Literal["daemon", "builder"] = "daemon"
+    """The daemon; or the BuildKit in a container of it (`daemon.driver: docker-container`), which `docker` restarts."""
     gently: bool = True
     """SIGTERM, and SIGKILL after `grace`; otherwise SIGKILL at once, as a crash would be."""
     grace: Duration = 10.0
@@ -23,7 +26,8 @@ class Restart(Disturbance):
     @property
     def in_words(self) -> str:
         """What it does, for a sentence that goes on with when."""
-        return "restarts the daemon" if self.gently else "kills the daemon (SIGKILL) and starts it again"
+        what = "the daemon" if self.target == "daemon" else "the builder's container"
+        return f"restarts {what}" if self.gently else f"kills {what} (SIGKILL) and starts it again"
 
     @asynccontextmanager
     async def act(self, stage: ActorEnv, moment: Firing) -> AsyncIterator[Effect]:  # noqa: ARG002 — every moment alike
@@ -31,11 +35,18 @@ class Restart(Disturbance):
 
         Raises:
             DaemonStartError: it did not come up again.
+            CouldNot: it is not ours, or docker could not stop it.
         """
-        daemon = stage.daemon
-        if not isinstance(daemon, Restartable):
-            raise CouldNot("the daemon is not ours to restart")
-        with stage.board.outage(f"{self.name} restarted the daemon"):
-            by_itself = await daemon.stop(self.grace if self.gently else 0.0)
-            yield Effect("ended by itself" if by_itself else "was killed")
-            await daemon.start()
+        grace, daemon = self.grace if self.gently else 0.0, stage.daemon
+        if self.target == "daemon":
+            if not isinstance(daemon, Restartable):
+                raise CouldNot("the daemon is not ours to restart")
+            stop, start = daemon.stop, daemon.start
+        else:
+            if not isinstance(daemon, RestartsBuilder):
+                raise NothingOfTheKind("this daemon has no builder in a container: see `daemon.driver`")
+            stop, start = daemon.stop_builder, daemon.start_builder
+        with stage.board.outage(f"{self.name} restarted the {self.target}"):
+            by_itself = await stop(grace)
+            yield Effect("ended by itself" if by_itself else "was killed", effect=1)
+            await start()

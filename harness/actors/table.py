@@ -13,7 +13,9 @@ from harness.actors.history import History
 from harness.actors.io import Io
 from harness.actors.kill import Kill
 from harness.actors.memory import Memory
+from harness.actors.network import Network
 from harness.actors.prune import Prune
+from harness.actors.registry import Registry
 from harness.actors.restart import Restart
 
 _KINDS: Final[Sequence[type[Actor]]] = (
@@ -26,7 +28,9 @@ _KINDS: Final[Sequence[type[Actor]]] = (
     Io,
     Kill,
     Memory,
+    Network,
     Prune,
+    Registry,
     Restart,
 )
 ACTORS: Final[Mapping[str, type[Actor]]] = {kind.key(): kind for kind in _KINDS}

@@ -51,6 +51,8 @@ class Watch:
         """Monotonic time at which it is to be timed out, once that is known."""
         self.excuse = ""
         """Why it may fail without fault of its own: the daemon is taken down on purpose."""
+        self.severed = ""
+        """Why its connection may break: the network is made to fail on purpose."""
         self.on_news: Callable[[Watch, News], None] = lambda _watch, _news: None
         self.failure_kind: Callable[[Outcome, str], FindingKind | None] = lambda _outcome, _error: None
         """Which failures are findings, and of what kind."""
@@ -178,7 +180,9 @@ def judge_client(watch: Watch, daemon: int | None) -> ClientVerdict:
         return ClientVerdict(Outcome.CUT_OFF, watch.excuse)
     if watch.killed is not None:
         return ClientVerdict(Outcome.TIMED_OUT)
-    return _judge_failure(progress, returncode, daemon_died=daemon is not None and not _alive(daemon))
+    verdict = _judge_failure(progress, returncode, daemon_died=daemon is not None and not _alive(daemon))
+    severed = watch.severed and _BROKEN_CONNECTION.search(verdict.error)
+    return ClientVerdict(Outcome.CUT_OFF, f"{watch.severed}: {verdict.error}") if severed else verdict
 
 
 def _judge_failure(progress: Progress, returncode: int, *, daemon_died: bool) -> ClientVerdict:

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, Protocol, runtime_checkable
 from harness.core.manifest import DaemonFacts
 from harness.host.ledger import Ledger
 from harness.host.proc import Command
+from harness.host.relay import Relay
 from harness.scenario import DaemonSpec
 from harness.toolchain import Toolchain
 
@@ -121,6 +122,8 @@ class Slot:
     """Leave the daemon running on leaving."""
     grace: float = TERM_SECONDS
     """How long it may take to end on SIGTERM, on leaving."""
+    relayed: bool = False
+    """Have clients reach it over TCP, through a relay that can be made to fail."""
 
 
 class Daemon(Protocol):
@@ -279,6 +282,16 @@ class TellsBuilds(Protocol):
 
 
 @runtime_checkable
+class Relayed(Protocol):
+    """A daemon that a relay may stand before."""
+
+    @property
+    def relay(self) -> Relay | None:
+        """What clients reach it through; None where they reach it straight."""
+        ...
+
+
+@runtime_checkable
 class Restartable(Protocol):
     """A daemon that can be stopped, and started again on the same root."""
 
@@ -288,6 +301,23 @@ class Restartable(Protocol):
 
     async def start(self) -> None:
         """Start it, and wait until it is ready.
+
+        Raises:
+            DaemonStartError: it did not come up.
+        """
+        ...
+
+
+@runtime_checkable
+class RestartsBuilder(Protocol):
+    """A daemon with a builder in a container, which can be stopped and started again by itself."""
+
+    async def stop_builder(self, grace: float = ...) -> bool:
+        """SIGTERM it, and SIGKILL it after `grace` seconds; return whether it ended by itself before that."""
+        ...
+
+    async def start_builder(self) -> None:
+        """Start it on the root that it had, and wait until it is ready.
 
         Raises:
             DaemonStartError: it did not come up.

@@ -15,7 +15,7 @@ from harness.daemons.control import Control
 from harness.daemons.gc import for_buildkitd
 from harness.daemons.parts import ControlledHistory, DebugPages, OwnProcess, Records, Started
 from harness.daemons.pprof import Pprof
-from harness.daemons.private import DaemonDirs, running, settle_in
+from harness.daemons.private import DaemonDirs, before, running, settle_in
 from harness.host.proc import Command
 from harness.scenario import DaemonSpec
 from harness.toolchain import Toolchain
@@ -34,8 +34,8 @@ class Buildkitd(OwnProcess, DebugPages, ControlledHistory, Records):
     def __init__(self, started: Started) -> None:
         self.started = started
         self._facts, self._service, self._pprof = started.facts, started.service, started.pprof
-        self.home, self.control = started.home, started.control
-        self._history = self._client = _client(started.home)
+        self.home, self.control, self.relay = started.home, started.control, started.relay
+        self._history, self._client = _client(started.home), _client(started.home, started.address)
 
     def build(self, request: BuildRequest) -> Command:
         """Return the command of one build through buildctl."""
@@ -80,8 +80,8 @@ class Buildkitd(OwnProcess, DebugPages, ControlledHistory, Records):
         return self._client.command(*words)
 
 
-def _client(home: DaemonDirs) -> Buildctl:
-    return Buildctl(str(home.bin / "buildctl"), f"unix://{home.run}/buildkitd.sock", home.environment)
+def _client(home: DaemonDirs, address: str = "") -> Buildctl:
+    return Buildctl(str(home.bin / "buildctl"), address or f"unix://{home.run}/buildkitd.sock", home.environment)
 
 
 async def _answers(home: DaemonDirs) -> bool:
@@ -99,7 +99,7 @@ async def open_buildkitd(toolchain: Toolchain, spec: DaemonSpec, site: Slot) -> 
     async def ready() -> bool:
         return await _answers(home)
 
-    async with running(home, site, command, ready) as service:
+    async with running(home, site, command, ready) as service, before(home.run / "buildkitd.sock", site) as relay:
         pprof, control = Pprof(home.run / "debug.sock"), Control(home.run / "buildkitd.sock")
         try:
             facts = DaemonFacts(
@@ -115,7 +115,7 @@ async def open_buildkitd(toolchain: Toolchain, spec: DaemonSpec, site: Slot) -> 
                 root=home.root,
                 details={"debug_socket": str(home.run / "debug.sock")},
             )
-            yield Buildkitd(Started(facts, service, home, pprof, control))
+            yield Buildkitd(Started(facts, service, home, pprof, control, relay))
         finally:
             control.close()
             await pprof.close()

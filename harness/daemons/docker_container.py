@@ -1,5 +1,6 @@
 """BuildKit in a container of a private dockerd: the docker-container driver of ``docker buildx``."""
 
+import math
 import os
 import re
 import shutil
@@ -116,6 +117,29 @@ class DockerContainer(DebugPages, BuildHistory, Records):
             DaemonStartError: one of them did not come up.
         """
         await self._dockerd.start()
+        await self._boot()
+
+    async def stop_builder(self, grace: float = TERM_SECONDS) -> bool:
+        """Have docker stop the container, or kill it where it has no grace; return whether it ended by itself."""
+        container, self._container = self._container, None
+        words = ("kill", _NAME) if grace <= 0 else ("stop", "--time", str(math.ceil(grace)), _NAME)
+        with suppress(CommandError):  # of one that has ended already
+            await _run(self._dockerd.client.command(*words), _CLIENT_SECONDS + grace)
+        if container and container.alive():
+            with suppress(ProcessLookupError):
+                os.kill(container.pid, signal.SIGKILL)
+        status = "0"
+        with suppress(CommandError):
+            asked = self._dockerd.client.command("inspect", "--format", "{{.State.ExitCode}}", _NAME)
+            status = await _run(asked, _CLIENT_SECONDS)
+        return status.strip() != "137"
+
+    async def start_builder(self) -> None:
+        """Have buildx start the container again.
+
+        Raises:
+            DaemonStartError: BuildKit did not come up.
+        """
         await self._boot()
 
     async def _obtain(self, image: str) -> str:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -17,7 +17,7 @@ from harness.daemons.control import Control
 from harness.daemons.gc import for_dockerd
 from harness.daemons.parts import ControlledHistory, DebugPages, OwnProcess, Records, Started
 from harness.daemons.pprof import Pprof
-from harness.daemons.private import DaemonDirs, running, settle_in
+from harness.daemons.private import DaemonDirs, before, running, settle_in
 from harness.host.proc import Command
 from harness.scenario import DaemonSpec
 from harness.toolchain import Toolchain
@@ -104,15 +104,16 @@ class Dockerd(OwnProcess, DebugPages, ControlledHistory, Records):
     def __init__(self, started: Started, client: DockerClient) -> None:
         self._facts, self._service, self._pprof = started.facts, started.service, started.pprof
         self.home, self.control, self.client = started.home, started.control, client
+        self.relay, self._outside = started.relay, replace(client, address=started.address)
         self._history = client.buildx
 
     def build(self, request: BuildRequest) -> Command:
         """Return the command of one build through buildx."""
-        return self.client.buildx.build(request)
+        return self._outside.buildx.build(request)
 
     def prune(self, request: PruneRequest) -> Command:
         """Return the command that prunes the build cache or the images."""
-        return self.client.prune(request)
+        return self._outside.prune(request)
 
     async def answers(self) -> bool:
         """Whether it answers a ping."""
@@ -144,7 +145,7 @@ async def open_dockerd(toolchain: Toolchain, spec: DaemonSpec, site: Slot) -> As
     configuration.write_text(json.dumps(_configuration(home, spec, socket), indent=1))
     client = DockerClient(str(home.bin / "docker"), f"unix://{socket}", client_environment(home))
     command = Command((str(home.bin / "dockerd"), "--config-file", str(configuration)), home.environment)
-    async with running(home, site, command, client.answers) as service:
+    async with running(home, site, command, client.answers) as service, before(socket, site) as relay:
         pprof, control = Pprof(socket), Control(socket, engine=True)
         try:
             await _require_own_root(client, home)
@@ -166,7 +167,7 @@ async def open_dockerd(toolchain: Toolchain, spec: DaemonSpec, site: Slot) -> As
                     "components": {part["Name"]: part["Version"] for part in version.get("Components", ())},
                 },
             )
-            yield Dockerd(Started(facts, service, home, pprof, control), client)
+            yield Dockerd(Started(facts, service, home, pprof, control, relay), client)
         finally:
             control.close()
             await pprof.close()

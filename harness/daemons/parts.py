@@ -12,6 +12,7 @@ from harness.daemons.control import Control, NotServed
 from harness.daemons.pprof import Pprof
 from harness.daemons.private import DaemonDirs, Service
 from harness.host.proc import Command
+from harness.host.relay import Relay
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,13 @@ class Started:
     home: DaemonDirs
     pprof: Pprof
     control: Control
+    relay: Relay | None = None
+    """What clients of builds reach it through, where something stands between."""
+
+    @property
+    def address(self) -> str:
+        """Where the scenario's clients reach it; what the harness asks goes straight."""
+        return f"tcp://{self.relay.address}" if self.relay else self.facts.address
 
 
 class OwnProcess:

@@ -17,6 +17,7 @@ from harness.host.cache import cache_folder
 from harness.host.cgroup import Cgroup, CgroupUnavailable
 from harness.host.guard import guarded
 from harness.host.proc import Child, Command, run, spawn
+from harness.host.relay import Relay, listening, to_socket
 from harness.scenario import DaemonSpec, Limits
 from harness.toolchain import Toolchain
 
@@ -170,6 +171,21 @@ class Service:
         """Leave it running, and forget it."""
         if self._process:
             self._process.detach()
+
+
+@asynccontextmanager
+async def before(socket: Path, site: Slot) -> AsyncIterator[Relay | None]:
+    """Have a relay before a daemon's socket, where the site asks for one; None where it does not.
+
+    Raises:
+        NoRelay: it can listen nowhere.
+    """
+    if not site.relayed:
+        yield None
+        return
+    relay = Relay(to_socket(str(socket)))
+    async with listening(relay):
+        yield relay
 
 
 @asynccontextmanager

@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,15 +18,28 @@ import psutil
 from tenacity import AsyncRetrying, RetryError, retry_if_result, stop_after_delay, wait_fixed
 
 from harness.core.errors import HarnessError, InfraError
+from harness.daemons.registry_relay import RegistryRelay
 from harness.host.cache import cache_folder
 from harness.host.ledger import Ledger
 from harness.host.proc import Child, Command, spawn
+from harness.host.relay import listening, to_address
 from harness.toolchain.apt import fetch_file
 
 _PROGRAM: Final = "docker-registry"
 _READY_SECONDS: Final = 20.0
 _ANSWER_SECONDS: Final = 2.0
 _LOG_TAIL: Final = 1500
+
+
+@dataclass(frozen=True)
+class Registry:
+    """The run's own, as builds and actors know it."""
+
+    address: str
+    """Where builds reach it, such as ``127.0.0.1:41234``."""
+    pid: int
+    relay: RegistryRelay | None = None
+    """What stands at that address in front of it, where an actor makes faults of it."""
 
 
 class NoRegistry(InfraError):
@@ -53,8 +67,8 @@ async def registry_program() -> Path:
 
 
 @asynccontextmanager
-async def open_registry(ledger: Ledger, records: Path) -> AsyncIterator[str]:
-    """Start a registry, and yield its address, such as ``127.0.0.1:41234``; it ends, and is emptied, on leaving.
+async def open_registry(ledger: Ledger, records: Path) -> AsyncIterator[Registry]:
+    """Start a registry, and yield it; it ends, and is emptied, on leaving.
 
     Args:
         ledger: where its process and its storage are noted.
@@ -73,10 +87,22 @@ async def open_registry(ledger: Ledger, records: Path) -> AsyncIterator[str]:
         process = spawn(command, output=output, dies_with_us=True)
     try:
         ledger.own_process(process.pid)
-        yield await _answering(process, log)
+        yield Registry(await _answering(process, log), process.pid)
     finally:
         with anyio.CancelScope(shield=True):
             await process.finish()
+
+
+@asynccontextmanager
+async def relayed(registry: Registry) -> AsyncIterator[Registry]:
+    """Have a relay in front of a registry, and yield the registry as it is behind it.
+
+    Raises:
+        NoRelay: it can listen nowhere.
+    """
+    relay = RegistryRelay(to_address(registry.address))
+    async with listening(relay):
+        yield replace(registry, address=relay.address, relay=relay)
 
 
 def _configuration(storage: Path) -> dict[str, Any]:

@@ -49,6 +49,6 @@ async def open_remote(toolchain: Toolchain, spec: DaemonSpec, site: Slot) -> Asy
             load=("--output", "type=docker,dest=/dev/null"),
             image=("--output", "type=image"),
         )
-        create = (*buildx.program, "create", "--name", BUILDER, "--driver", "remote", buildkitd.facts.address)
+        create = (*buildx.program, "create", "--name", BUILDER, "--driver", "remote", buildkitd.started.address)
         await run(create, deadline=_CREATE_SECONDS, env=buildx.environment)
         yield Remote(buildkitd, buildx)

@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -18,7 +18,7 @@ from harness.core.manifest import RunManifest
 from harness.core.outcome import Ending
 from harness.core.records import Action, Answer, Audit, Diagnosis, Finding, Iteration, Summary
 from harness.daemons.base import Slot
-from harness.daemons.registry import open_registry
+from harness.daemons.registry import Registry, open_registry, relayed
 from harness.host.cache import cache_folder
 from harness.host.interrupt import Interrupt, first_of
 from harness.host.ledger import Ledger
@@ -55,6 +55,7 @@ class Run:
     """The daemons that are left to the user."""
     _daemons: int = 0
     """How many it has had."""
+    _own_registry: Registry | None = None
     started: bool = False
     """Whether a daemon of it has come up."""
     aftermath: Mapping[str, Answer] = field(default_factory=dict)
@@ -110,7 +111,8 @@ class Run:
             async with self._ledger(self.folder.name + _STAGING) as ledger:
                 staging = ledger.own_folder(cache_folder("staging") / self.folder.name)
                 async with self._registry(ledger) as registry:
-                    self.manifest = replace(self.manifest, registry=registry)
+                    self._own_registry = registry
+                    self.manifest = replace(self.manifest, registry=registry.address if registry else "")
                     self.conductor = Conductor(self.scenario, self.folder, database, self.audience, self.past)
                     async with anyio.create_task_group() as beside:
                         beside.start_soon(self.conductor.watch_over)
@@ -146,7 +148,8 @@ class Run:
             spec = spec.model_copy(update={"limits": spec.limits.model_copy(update={"memory": memory})})
         async with self._ledger(name) as ledger:
             may_stay = self.manifest.keep or self.scenario.on_hang.then == "hold"
-            site = Slot(name, records, ledger, share.cores, may_stay=may_stay)
+            relayed_way = any(actor.disturbs_network for actor in self.plan.actors)
+            site = Slot(name, records, ledger, share.cores, may_stay=may_stay, relayed=relayed_way)
             async with self.plan.open_daemon(self.plan.toolchain, spec, site) as daemon:
                 if not self.started:
                     self.started = True
@@ -155,7 +158,7 @@ class Run:
                     conductor.begin()
                     since = conductor.since
                 session = Session(conductor, daemon, share, since)
-                await session.perform(self.plan.actors, staging, self.manifest.seed, self.manifest.registry)
+                await session.perform(self.plan.actors, staging, self.manifest.seed, self._own_registry)
                 await self._probe(session, staging)
                 if self._ending:
                     self.audience.doing("ending the daemon")
@@ -185,14 +188,17 @@ class Run:
         self.aftermath = await examine(session.daemon, probes, self.scenario.detect)
 
     @asynccontextmanager
-    async def _registry(self, ledger: Ledger) -> AsyncIterator[str]:
-        """Have a registry for the whole run, and yield its address; nothing where no actor needs one."""
-        if any(actor.needs_registry for actor in self.plan.actors):
-            self.audience.doing("starting a registry")
-            async with open_registry(ledger, self.folder.path) as address:
-                yield address
-        else:
-            yield ""
+    async def _registry(self, ledger: Ledger) -> AsyncIterator[Registry | None]:
+        """Have a registry for the whole run, with a relay in front where an actor makes faults; None where none is
+        needed.
+        """
+        if not any(actor.needs_registry for actor in self.plan.actors):
+            yield None
+            return
+        self.audience.doing("starting a registry")
+        async with open_registry(ledger, self.folder.path) as registry, AsyncExitStack() as stack:
+            faulty = any(actor.disturbs_registry for actor in self.plan.actors)
+            yield await stack.enter_async_context(relayed(registry)) if faulty else registry
 
     @asynccontextmanager
     async def _ledger(self, name: str) -> AsyncIterator[Ledger]:

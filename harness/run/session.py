@@ -20,6 +20,7 @@ from harness.core.errors import DaemonDied, SubjectError
 from harness.core.outcome import Ending, Outcome, Phase
 from harness.core.records import Action, Begun, Birth, Iteration
 from harness.daemons.base import Daemon
+from harness.daemons.registry import Registry
 from harness.host.interrupt import first_of
 from harness.host.log_rotation import rotate
 from harness.host.partition import Allocation
@@ -73,15 +74,18 @@ class Session:
         threshold, attention = conductor.scenario.detect.orphan, conductor.attention
         self._orphans = Orphans(daemon, threshold, attention, self._left_running, self._released)
         self._streak: tuple[Outcome, int] = (Outcome.OK, 0)
+        self._severing = ""
 
-    async def perform(self, actors: Sequence[Actor], staging: Path, seed: int, registry: str = "") -> None:
+    async def perform(
+        self, actors: Sequence[Actor], staging: Path, seed: int, registry: Registry | None = None
+    ) -> None:
         """Let every actor act on the daemon, until the run ends or the daemon is to be renewed.
 
         Args:
             actors: the scenario's, prepared.
             staging: the folder that they were prepared in.
             seed: the source of all chance.
-            registry: the address of the run's own, where an actor needs one.
+            registry: the run's own, where an actor needs one.
         """
         facts, conductor = self.daemon.facts, self._conductor
         birth = Birth(self.generation, self.share.shard, self._now(), facts.pid, self.share.cores)
@@ -195,6 +199,7 @@ class Session:
         begun = Begun(watch.iteration, watch.actor, watch.request.args, started, self.generation)
         self._conductor.database.add(begun)
         self._inflight[watch.iteration] = watch
+        watch.severed = self._severing
         watch.on_news, watch.failure_kind = self._signals.progressed, self._scenario.failure_kind
         self._signals.progressed(watch, News((Phase.STARTED,)))
         try:
@@ -214,6 +219,17 @@ class Session:
             yield
         finally:
             self._up.set()
+
+    @contextmanager
+    def severing(self, why: str) -> Iterator[None]:
+        """Have builds whose connection breaks, of those that run meanwhile, be cut off by that, not failed."""
+        self._severing = why
+        for watch in self._inflight.values():
+            watch.severed = why
+        try:
+            yield
+        finally:
+            self._severing = ""
 
     def record(self, record: Iteration | Action) -> None:
         """Take the record of what was done, and end the run where an iteration's outcome says so."""

@@ -226,7 +226,7 @@ async def slow_registry() -> AsyncIterator[str]:
     [listener] = (await anyio.create_tcp_listener(local_host="127.0.0.1")).listeners
     async with listener, anyio.create_task_group() as tasks:
         tasks.start_soon(listener.serve, keep)
-        port = listener.extra(SocketAttribute.local_port)  # noqa: S610 — no Django here
+        port = listener.extra(SocketAttribute.local_port)
         yield f"127.0.0.1:{port}"
         tasks.cancel_scope.cancel()
 

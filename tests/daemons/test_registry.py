@@ -87,10 +87,10 @@ async def test_a_real_one(tmp_path: Path) -> None:
     ledger = Ledger.open(tmp_path.name)
     try:
         async with (
-            open_registry(ledger, tmp_path) as address,
-            httpx.AsyncClient(base_url=f"http://{address}") as client,
+            open_registry(ledger, tmp_path) as registry,
+            httpx.AsyncClient(base_url=f"http://{registry.address}") as client,
         ):
-            assert address.startswith("127.0.0.1:")
+            assert registry.address.startswith("127.0.0.1:")
             upload = await client.post("/v2/x/blobs/uploads/")
             assert upload.status_code == 202
             assert [*(ledger.folders[0] / "storage").rglob("_uploads/*")]

@@ -110,7 +110,7 @@ async def workshop(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncItera
             open_registry(ledger, tmp_path) as registry,
             DAEMONS[toolchain.kinds[0]](toolchain, DaemonSpec(), Slot(ledger.name, tmp_path, ledger)) as daemon,
         ):
-            yield Workshop(daemon, registry, tmp_path / "contexts")
+            yield Workshop(daemon, registry.address, tmp_path / "contexts")
     finally:
         assert await ledger.reclaim() == []
 

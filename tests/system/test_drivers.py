@@ -201,3 +201,26 @@ stop: {time: 10s}
     assert code in {0, 125}, output
     (frozen,) = repro.folder.read(Action)
     assert frozen.succeeded, frozen.detail
+
+
+def test_killed_builder_comes_again(repro: Repro, image: Path, tmp_path: Path) -> None:
+    """The builder's container is killed under a build, its client says so, and builds go on in the next one."""
+    scenario = tmp_path / "killed.yaml"
+    scenario.write_text("""
+name: killed
+actors:
+  - {build: ci, dockerfile: trivial, args: {N: "{iteration}"}}
+  - {restart: kill, target: builder, gently: false, when: {phase: solving, of: ci, chance: 0.4}}
+stop: {iterations: 5, on: [hang, stall]}
+seed: 1
+""")
+    code, output = repro("run", str(scenario), *container(image))
+    assert code == 0, output
+    kills = [act for act in repro.folder.read(Action) if act.attempted]
+    assert kills, output
+    assert all(act.succeeded and act.detail == "was killed" for act in kills), kills
+    builds = repro.folder.read(Iteration)
+    assert any(build.outcome == "cut_off" for build in builds), output
+    assert any(build.outcome == "ok" and build.started > kills[0].ended for build in builds), output
+    assert "infra" not in repro.summary.outcomes
+    assert not left_of(repro.folder.name)

@@ -93,8 +93,8 @@ async def registry(tmp_path: Path, cache: Path) -> AsyncIterator[Registry]:
     """A registry that is empty as yet."""
     assert not cache.exists()
     ledger = Ledger.open("images")
-    async with open_registry(ledger, tmp_path) as address:
-        yield Registry(address)
+    async with open_registry(ledger, tmp_path) as opened:
+        yield Registry(opened.address)
     await ledger.reclaim()
 
 

@@ -1,0 +1,75 @@
+"""Faults around a real daemon take effect: of its registry, of the network, of its builder's container."""
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from harness.core.outcome import Outcome
+from harness.core.records import Action, Iteration
+from tests.system.conftest import Repro, folder_from, left_of
+
+
+@pytest.fixture
+def scenario(tmp_path: Path) -> Callable[..., str]:
+    """Write a scenario for a private buildkitd: short builds, and what else is given."""
+
+    def write(*actors: Mapping[str, Any], build: Mapping[str, Any] | None = None, **parts: Any) -> str:
+        ci = {"build": "ci", "args": {"N": "{iteration}"}, **(build or {"dockerfile": "trivial"})}
+        file = tmp_path / "load.yaml"
+        file.write_text(yaml.safe_dump({"name": "load", "actors": [ci, *actors], **parts}))
+        return str(file)
+
+    return write
+
+
+def met(repro: Repro) -> list[Action]:
+    """Return the newest run's acts that had an effect; none could not be done."""
+    actions = [act for act in repro.folder.read(Action) if act.attempted]
+    assert all(act.succeeded for act in actions), actions
+    return [act for act in actions if act.effect]
+
+
+FAULTS: Mapping[str, tuple[Mapping[str, Any], str]] = {
+    "answer": ({"registry": "trouble", "answer": 413}, "413 Request Entity Too Large"),
+    "credentials": ({"registry": "trouble", "credentials": "never"}, "authoriz|token"),
+}
+"""The others are seen on real sockets, in `tests/host/test_relay.py` and `tests/daemons/test_registry_relay.py`."""
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+def test_registry_faults(repro: Repro, scenario: Callable[..., str], kind: str) -> None:
+    """Builds that push into a fault fail for that reason; others succeed."""
+    fault, error = FAULTS[kind]
+    trouble = {**fault, "when": {"phase": "exporting", "of": "ci", "chance": 0.5, "lasting": "2s"}}
+    build = {"generate": {"stages": 1, "steps": 1, "layer": "64KiB"}, "export": "push", "no_cache": True}
+    written = scenario(trouble, build=build, stop={"iterations": 5}, seed=2)
+    code, output = repro("run", written, "--daemon", folder_from("REPRO_FIXED"))
+    assert met(repro), output
+    builds = repro.folder.read(Iteration)
+    failed = [build for build in builds if build.outcome is Outcome.FAILED]
+    assert failed, output
+    assert all(re.search(error, build.error) for build in failed), failed
+    assert any(build.outcome is Outcome.OK for build in builds), output
+    assert "infra" not in repro.summary.outcomes, output
+    assert code in {0, 125}, output
+    assert not left_of(repro.folder.name)
+
+
+@pytest.mark.parametrize(("fault", "outcome"), [({"reset": "0B"}, "cut_off"), ({"cut": "half_open"}, "stall")])
+def test_network_faults(repro: Repro, scenario: Callable[..., str], fault: Mapping[str, Any], outcome: str) -> None:
+    """A build whose connection is reset is cut off; one whose connection is half-open waits in vain, and is found."""
+    broken = {"network": "broken", **fault, "when": {"phase": "solving", "of": "ci", "lasting": "100ms"}}
+    quick = {"detect": {"stall": "8s", "export_hang": "8s"}, "on_hang": {"capture": "dumps", "probe": False}}
+    stop = {"iterations": 2, "on": ["hang", "stall"]}
+    written = scenario(broken, stop=stop, daemon={"driver": "remote"}, **quick)
+    code, output = repro("run", written, "--daemon", folder_from("REPRO_FIXED"))
+    assert met(repro), output
+    builds = repro.folder.read(Iteration)
+    assert Outcome(outcome) in {build.outcome for build in builds}, output
+    assert "infra" not in repro.summary.outcomes, output
+    assert (code == 1) == (outcome == "stall"), output
+    assert not left_of(repro.folder.name)
