@@ -164,7 +164,7 @@ def test_restarted_container_builds_on(repro: Repro, image: Path) -> None:
 def test_killed_harness_leaves_no_container(repro: Repro, image: Path) -> None:
     """BuildKit outlives a dockerd that dies with the harness, with its shim and its steps; `repro clean` ends them."""
     process = repro.start("run", str(SCENARIOS / "kill-every-third.yaml"), *container(image))
-    until(lambda: "sleep" in members(repro.folder.name).values() if list(repro.results.glob("*/*")) else False)
+    until(lambda: "sleep" in members(repro.folder.name).values() if list(repro.results.glob("*/run.json")) else False)
     process.kill()
     process.communicate()
     name = repro.folder.name
