@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import anyio
@@ -34,6 +35,8 @@ class Detection:
     kind: FindingKind
     waited: float = 0.0
     error: str = ""
+    dumps: Path | None = None
+    """The folder of goroutine dumps that showed it, where they were taken before it was told."""
 
 
 class Watch:
@@ -68,6 +71,13 @@ class Watch:
     def iteration(self) -> int:
         """Which build it is."""
         return self.request.iteration
+
+    @property
+    def since_export(self) -> float | None:
+        """Attended seconds since its export completed; None of one that may still be under way, or is no more."""
+        if self.found or self._holders or self.client.returncode is not None:
+            return None
+        return self._attention.attended - self._phase_since if self.progress.phase is Phase.EXPORTED else None
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -133,9 +143,13 @@ class Watch:
         for detector in detectors:
             waited = detector.waited(still)
             if waited is not None:
-                self.found = Detection(detector.outcome, waited)
-                self.patience.cancel()
+                self.find(Detection(detector.outcome, waited))
                 return
+
+    def find(self, detection: Detection) -> None:
+        """Take what is found of it while it runs, and stop waiting for the client."""
+        self.found = detection
+        self.patience.cancel()
 
     def weigh(self, verdict: "ClientVerdict") -> None:
         """Take note where a client that has ended is a finding by its error, or by another of its messages."""

@@ -21,7 +21,7 @@ _READ_AGAIN: Final = 8_000_000
 
 @dataclass(frozen=True)
 class GoroutineDumps:
-    """``goroutines-0.txt`` and on, ``debug=2``: so many, and while they do not say what it is, further ones.
+    """``goroutines-0.txt`` and on, ``debug=2``: so many, with those that are there; while they leave it open, more.
 
     Under load, who turns is now and then seen at rest; and a wait is told in whole minutes, so that it is seen to grow
     the likelier the further apart they are.
@@ -38,18 +38,19 @@ class GoroutineDumps:
     name: str = "goroutines"
 
     async def capture(self, daemon: Subject, folder: Path) -> None:
-        """Take the dumps, after those that there are."""
+        """Take the dumps that are missing, after those that there are."""
         if not isinstance(daemon, Profiled):
             raise CaptureError(f"a {daemon.facts.kind} that we did not start has no pprof that we know of")
         there = len([*folder.glob("goroutines-*.txt")])
-        pauses = [*(self.apart if number else 0.0 for number in range(self.count)), *self.further]
+        missing = max(0, self.count - there)
+        pauses = [*(self.apart if there + number else 0.0 for number in range(missing)), *self.further]
         for number, pause in enumerate(pauses):
-            if number >= self.count and not await self._is_unsure(folder):
+            if number >= missing and not await self._is_unsure(folder):
                 break
             await anyio.sleep(pause)
             dump = await daemon.goroutine_dump(self.each)
             write_whole(folder / f"goroutines-{there + number}.txt", dump)
-        if not [*folder.glob(f"goroutines-{there}.txt")]:
+        if not (missing < self.count or (folder / f"goroutines-{there}.txt").exists()):
             raise CaptureError("those before say what there is to say, or there are none")
 
     @staticmethod

@@ -204,6 +204,15 @@ def memory_stall_seconds() -> float | None:
     return int(totals[0]) / 1e6 if totals else None
 
 
+def cpu_waiting_share() -> float:
+    """Return the share of the last ten seconds in which some task of the host waited for a CPU; 0 without PSI."""
+    try:
+        some = Path("/proc/pressure/cpu").read_text().partition("avg10=")[2]
+    except OSError:
+        return 0.0
+    return float(some.split()[0]) / 100 if some else 0.0
+
+
 def _filesystem(folder: Path) -> str:
     parts = [part for part in psutil.disk_partitions(all=True) if folder.is_relative_to(part.mountpoint)]
     return max(parts, key=lambda part: len(part.mountpoint)).fstype if parts else ""

@@ -15,6 +15,7 @@ from harness.host.attended_clock import AttendedClock
 from harness.host.cache import cache_folder
 from harness.host.hostinfo import require_room_to_go_on
 from harness.run.observer import Reporter
+from harness.run.suspicion import Tails
 from harness.scenario import Scenario
 from harness.store.database import Database
 from harness.store.folder import RunFolder
@@ -65,6 +66,8 @@ class Conductor:
         self.begun = self.over = past.begun
         """How many iterations have begun, and how many are over."""
         self.succeeded = Outcome.OK in past.outcomes
+        self.tails = Tails()
+        """How long its builds take to return once they have exported."""
         self.capturing = anyio.Lock()
         """Evidence is captured of one finding at a time."""
         self._past = past
@@ -133,7 +136,10 @@ class Conductor:
     def iterated(self, iteration: Iteration) -> None:
         """Count an iteration that is over."""
         self.over += 1
-        self.succeeded = self.succeeded or iteration.outcome is Outcome.OK
+        if iteration.outcome is Outcome.OK:
+            self.succeeded = True
+            if iteration.exported is not None and iteration.exited is not None:
+                self.tails.add(iteration.exited - iteration.exported)
 
     def next_series(self) -> int:
         """Return a number for the audits of a process that none was made of before."""

@@ -6,6 +6,7 @@ A hang ends its daemon's part in the run (`FindingRecorder.hung`); what ends bec
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import anyio
 import anyio.to_thread
@@ -66,7 +67,7 @@ class FindingRecorder:
             others = [other for other in self._inflight.values() if other is not watch]
             return of_failure(others) if found.error else of_build(watch, others, self._steps())
 
-        await self._record(finding, said.encode(), evidence)
+        await self._record(finding, said.encode(), evidence, found.dumps)
 
     async def orphan(self, orphan: Orphan) -> None:
         """Record that the daemon still holds a build whose client is gone."""
@@ -125,13 +126,16 @@ class FindingRecorder:
             ]
         return Steps(builds, began_at)
 
-    async def _record(self, finding: Finding, said: bytes, evidence: Callable[[], Stages]) -> None:
+    async def _record(
+        self, finding: Finding, said: bytes, evidence: Callable[[], Stages], dumps: Path | None = None
+    ) -> None:
         """Record a finding, then capture what there is to see of it.
 
         Args:
             finding: what was found.
             said: the progress of its build, as rawjson; empty where it has none.
             evidence: what to capture, asked for when its turn has come.
+            dumps: the folder of those that there are already.
         """
         conductor = self._conductor
         conductor.database.add(finding)
@@ -142,6 +146,8 @@ class FindingRecorder:
         folder.path.mkdir(exist_ok=True)
         if said:
             write_whole(folder.path / "progress.jsonl", said)
+        for dump in sorted(dumps.glob("goroutines-*.txt")) if dumps else ():
+            dump.rename(folder.path / dump.name)
         async with conductor.capturing:  # one at a time; who comes second may find that the run has what it needs
             if not self.hung and conductor.may_capture(finding.kind):
                 await self._capture(finding, evidence())

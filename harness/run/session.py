@@ -10,12 +10,13 @@ from typing import Final
 
 import anyio
 import anyio.to_thread
+from anyio.abc import TaskGroup
 
 from harness.actors.base import Actor, ActorEnv, Unanswered
 from harness.buildkit.progress import News
 from harness.client.activity import Activity, Work, look_at
 from harness.client.detectors.table import detectors
-from harness.client.watched_build import Watch, daemon_is_gone
+from harness.client.watched_build import Detection, Watch, daemon_is_gone
 from harness.core.errors import DaemonDied, SubjectError
 from harness.core.outcome import Ending, Outcome, Phase
 from harness.core.records import Action, Begun, Birth, Iteration
@@ -30,6 +31,7 @@ from harness.run.finding_recorder import FindingRecorder
 from harness.run.orphans import Orphan, Orphans
 from harness.run.sampler import Sampler, family
 from harness.run.signal_bus import SignalBus
+from harness.run.suspicion import Suspicions
 
 SAMPLE_SECONDS: Final = 5.0
 _DRAIN_SECONDS: Final = 60.0
@@ -64,6 +66,13 @@ class Session:
         self._inflight: dict[int, Watch] = {}
         self.recorder = FindingRecorder(conductor, daemon, self.generation, self._inflight)
         self._signals = SignalBus(conductor.began, since)
+        self._suspicions = (
+            Suspicions(daemon, conductor.tails, conductor.folder.path, conductor.observer.doing)
+            if conductor.scenario.detect.suspect == "auto"
+            else None
+        )
+        self._beside: TaskGroup | None = None
+        """What goes on beside the actors, while they act."""
         self._up = anyio.Event()
         self._up.set()
         self._begun = self._over = self._audited = 0
@@ -108,6 +117,7 @@ class Session:
         try:
             with self._scope:
                 async with anyio.create_task_group() as tasks:
+                    self._beside = tasks
                     tasks.start_soon(self._sample)
                     tasks.start_soon(self._watch_daemon)
                     tasks.start_soon(self._orphans.keep)
@@ -133,6 +143,17 @@ class Session:
         """Have every detector look at what is in flight."""
         for watch in self._inflight.values():
             watch.look(self._detectors, partial(self._work_for, watch))
+            if self._beside and self._suspicions and self._suspicions.is_due(watch):
+                self._beside.start_soon(self._examine, self._suspicions, watch)
+
+    async def _examine(self, suspicions: Suspicions, watch: Watch) -> None:
+        """Have a hang told early, where the daemon shows it."""
+        async with self._conductor.capturing:  # one look at a time; of a daemon that hung, one shows enough
+            known = self.recorder.hung or any(each.found for each in self._inflight.values())
+            shown = None if known or watch.since_export is None else await suspicions.confirmed(watch)
+            waited = watch.since_export
+            if shown and waited is not None:
+                watch.find(Detection(Outcome.HANG, waited, dumps=shown))
 
     def _work_for(self, watch: Watch) -> Work:
         """Return what the daemon is seen to do for a build."""

@@ -140,6 +140,10 @@ class Detect(StrictModel):
 
     export_hang: Duration = 60.0
     """From the export's completion to the client's exit."""
+    suspect: Literal["auto", "never"] = "auto"
+    """A build that stays after its export for longer than this run's builds do is looked at, and is a hang as soon as
+    the daemon's goroutines show it, before `export_hang` is over; or never. ``export_hang: auto`` leaves both as they are.
+    """
     stall: Duration = 600.0
     """Without any word from the build, before its export has completed."""
     orphan: Duration = 60.0
@@ -148,6 +152,13 @@ class Detect(StrictModel):
     """From the beginning of an act that asks the daemon for something, such as a prune, to its answer."""
     failure: Pattern | tuple[Pattern, ...] = ()
     """Regular expressions: a build that fails with an error in which one of them is found is a finding."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _auto(cls, written: Any) -> Any:
+        if isinstance(written, Mapping) and written.get("export_hang") == "auto":
+            return {key: value for key, value in written.items() if key != "export_hang"}
+        return written
 
     @property
     def failures(self) -> tuple[str, ...]:

@@ -1,0 +1,110 @@
+"""Builds that have exported, and whose clients stay for too long by what this run has seen: looked at early.
+
+A suspicion is no finding, and costs three dumps. It becomes a hang where the daemon still holds the build to be running
+while its goroutines turn in one call. What does not turn waits for the scenario's own threshold, as ever.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import anyio
+import anyio.to_thread
+
+from harness.buildkit.diagnosis import diagnose_finding
+from harness.buildkit.goroutines.reading import Kind
+from harness.client.watched_build import Watch
+from harness.core.errors import CaptureError
+from harness.core.outcome import Phase
+from harness.daemons.base import Daemon, Profiled, TellsBuilds
+from harness.evidence.goroutines import GoroutineDumps
+from harness.evidence.process import Processes
+from harness.evidence.table import capture_all
+from harness.host.hostinfo import cpu_waiting_share
+
+_UNLEARNT_SECONDS: Final = 2.0
+"""Until the first build has returned. The tail is some 5 ms where nothing is wrong."""
+_LEAST_SECONDS: Final = 1.0
+_TIMES: Final = 1.5
+"""How many times as long as the longest tail so far: that a suspicion is wrong costs no more than a look."""
+_REMEMBERED: Final = 1000
+_APART: Final = 1.5
+"""Seconds between two dumps: with three of them a suspicion is settled within the six seconds of `evidence.process`."""
+_BACK_OFF: Final = 2.0
+"""A build that was not confirmed is looked at again after so many times what it had waited."""
+
+
+class Tails:
+    """How long the builds of a run take from the end of their export to that of their client."""
+
+    def __init__(self) -> None:
+        self._seconds = deque[float](maxlen=_REMEMBERED)
+
+    def add(self, seconds: float) -> None:
+        """Take the tail of a build that has returned."""
+        self._seconds.append(seconds)
+
+    def suspicious(self, waiting: float = 0.0) -> float:
+        """Return the seconds from which on a tail is suspicious.
+
+        Args:
+            waiting: the share of time for which some task of the host waits for a CPU, now (PSI `some`); the tails so
+                far may be of a quieter time.
+        """
+        usual = max(_LEAST_SECONDS, _TIMES * max(self._seconds)) if self._seconds else _UNLEARNT_SECONDS
+        return usual * (1.0 + waiting)
+
+
+class Suspicions:
+    """Which builds of one daemon are looked at, and what came of it.
+
+    Args:
+        daemon: the one that they are on.
+        tails: those of the run so far.
+        folder: the run's; what is looked at is kept there until it is settled.
+        doing: is told of each look.
+    """
+
+    def __init__(self, daemon: Daemon, tails: Tails, folder: Path, doing: Callable[[str], None]) -> None:
+        self._daemon, self._can_show = daemon, isinstance(daemon, Profiled)
+        self._tails, self._folder, self._doing = tails, folder, doing
+        self._next: dict[int, float] = {}
+        """When each build that was looked at is to be looked at again, in attended seconds since its export."""
+
+    def is_due(self, watch: Watch) -> bool:
+        """Whether a build is to be looked at now; it counts as looked at."""
+        waited = watch.since_export
+        if not self._can_show or waited is None or waited < _LEAST_SECONDS:
+            return False
+        if waited < (self._next.get(watch.iteration) or self._tails.suspicious(cpu_waiting_share())):
+            return False
+        self._next[watch.iteration] = _BACK_OFF * max(waited, _UNLEARNT_SECONDS)
+        return True
+
+    async def confirmed(self, watch: Watch) -> Path | None:
+        """Return the folder of the dumps that show a build to hang; None where they do not, or it goes on meanwhile."""
+        number, facts = watch.iteration, self._daemon.facts
+        self._doing(f"build {number} exported {watch.since_export or 0:.1f} s ago and has not returned: looking at why")
+        folder = self._folder / "suspected" / str(number)
+        folder.mkdir(parents=True, exist_ok=True)
+        for old in folder.iterdir():
+            old.unlink()
+        looks = (Processes(over=2 * _APART), GoroutineDumps(apart=_APART, further=()))
+        await capture_all(self._daemon, folder, (looks,))
+        subject = {"kind": facts.kind, "version": facts.version}
+        found = await anyio.to_thread.run_sync(diagnose_finding, folder, subject)
+        turns = found is not None and found.kind is Kind.LIVELOCK
+        return folder if turns and watch.progress.phase is Phase.EXPORTED and await self._still_runs(number) else None
+
+    async def _still_runs(self, number: int) -> bool:
+        """Whether the daemon holds a build to be running; its client may be what does not return."""
+        daemon = self._daemon
+        if not isinstance(daemon, TellsBuilds):
+            return True
+        try:
+            builds = await daemon.builds()
+            iterations = [build.iteration or await daemon.iteration_of(build.ref) for build in builds]
+        except CaptureError:
+            return False
+        return number in iterations
