@@ -142,7 +142,7 @@ class Detect(StrictModel):
     """From the export's completion to the client's exit."""
     suspect: Literal["auto", "never"] = "auto"
     """A build that stays after its export for longer than this run's builds do is looked at, and is a hang as soon as
-    the daemon's goroutines show it, before `export_hang` is over; or never. ``export_hang: auto`` leaves both as they are.
+    the daemon's goroutines show it, before `export_hang` is over; or never. ``export_hang: auto`` leaves both alone.
     """
     stall: Duration = 600.0
     """Without any word from the build, before its export has completed."""
