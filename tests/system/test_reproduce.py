@@ -14,6 +14,8 @@ from harness.experiments.minimize.result import SCRIPT, write
 from harness.scenario import load
 from tests.system.conftest import SCENARIOS, folder_from
 
+SOCKETS = Path("/tmp")  # noqa: S108 — where the script has its socket, whatever TMPDIR is
+
 
 @pytest.mark.parametrize(("variable", "code"), [("REPRO_AFFECTED", 1), ("REPRO_FIXED", 0)], ids=["affected", "fixed"])
 def test_it_hangs_where_it_should(tmp_path: Path, variable: str, code: int) -> None:
@@ -23,6 +25,7 @@ def test_it_hangs_where_it_should(tmp_path: Path, variable: str, code: int) -> N
     change = next(iter(orders(case, [Around("second killed", "loop")])))
     assert write(tmp_path / "result", change.case, "A test.") == ""
     (tmp_path / "tmp").mkdir()
+    sockets = {*SOCKETS.glob("repro-??????")}
     done = subprocess.run(
         ["/usr/bin/env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", f"BUILDKIT_BIN={programs}", "HANG_SECONDS=5",
          f"TMPDIR={tmp_path / 'tmp'}", str(tmp_path / "result" / SCRIPT)],
@@ -31,4 +34,5 @@ def test_it_hangs_where_it_should(tmp_path: Path, variable: str, code: int) -> N
     assert done.returncode == code, done.stdout + done.stderr
     assert ("HANG: build first has not returned" in done.stdout) == (code == 1)
     assert [*(tmp_path / "tmp").iterdir()] == []
+    assert {*SOCKETS.glob("repro-??????")} <= sockets
     assert str(tmp_path) not in Path("/proc/mounts").read_text()

@@ -6,13 +6,13 @@
 # BUILDKIT_BIN. With BUILDKIT_HOST=ADDRESS it takes that daemon instead, PRUNES its cache, and leaves it running.
 set -u; cd "$(dirname "${BASH_SOURCE[0]}")" || exit 2
 [ -z "${BUILDKIT_BIN:-}" ] || PATH=$BUILDKIT_BIN:$PATH
-T=$(mktemp -d) DAEMON='' CODE=0
+T=$(mktemp -d) S=$(mktemp -d /tmp/repro-XXXXXX) DAEMON='' CODE=0 # S: a socket's path must be short
 declare -A PID ENDED
 say() { printf '%(%T)T  %s\n' -1 "$*"; }
 broke() { say "broke: $*"; exit 2; }
 clean() {
   kill -9 "${PID[@]}" $DAEMON 2>/dev/null; wait 2>/dev/null
-  grep -o " $T/[^ ]*" /proc/mounts | sort -ru | xargs -r umount -l; rm -rf "$T"
+  grep -o " $T/[^ ]*" /proc/mounts | sort -ru | xargs -r umount -l; rm -rf "$T" "$S"
 }
 trap clean EXIT; trap 'exit 2' INT TERM
 build() { # NAME CONTEXT OPTION...
@@ -38,7 +38,7 @@ hangs() { # NAME: whether it still runs so long after its export was done
   : "${ENDED[$1]:=$SECONDS}"; [ $((SECONDS - ENDED[$1])) -ge "${HANG_SECONDS:-10}" ]
 }
 if [ -z "${BUILDKIT_HOST:-}" ]; then
-  export BUILDKIT_HOST=unix://$T/buildkitd.sock
+  export BUILDKIT_HOST=unix://$S/buildkitd.sock
   buildkitd --root "$T/root" --addr "$BUILDKIT_HOST" --oci-worker-net=host >"$T/daemon.log" 2>&1 & DAEMON=$!
 fi
 until buildctl debug workers >/dev/null 2>&1; do [ $SECONDS -lt 60 ] || { cat "$T/daemon.log"; broke "no daemon"; }; pause; done
