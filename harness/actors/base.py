@@ -32,11 +32,11 @@ class Coordinator(Protocol):
         ...
 
     def watching(self, watch: Watch) -> AbstractContextManager[None]:
-        """Have a running build looked at by every detector, and its phases signalled."""
+        """Let every detector check a running build, and signal its phases to the triggers."""
         ...
 
     def outage(self, why: str) -> AbstractContextManager[None]:
-        """Have no build begin while the daemon is down on purpose; those in flight are cut off by it, not failed."""
+        """Begin no build while the daemon is down on purpose; builds in flight count as cut off, not as failed."""
         ...
 
     def severing(self, why: str) -> AbstractContextManager[None]:
@@ -48,7 +48,7 @@ class Coordinator(Protocol):
         ...
 
     async def found(self, what: "Watch | Unanswered") -> None:
-        """Take a finding, and capture its evidence while who asked still waits."""
+        """Record a finding and capture its evidence before returning."""
         ...
 
 

@@ -61,7 +61,7 @@ class Build(Actor):
     generate: Generate | None = None
     """A Dockerfile made to measure."""
     files: dict[FileName, Size] = Field(default_factory=dict)
-    """Files of such sizes in the context, beside the Dockerfile's own; they cannot be compressed."""
+    """Extra files in the build context, by name and size; their content does not compress."""
     targets: tuple[str, ...] = ()
     """Stages that one client builds at once, each to a result of its own, as `docker buildx bake` does."""
     base: str = OFFLINE

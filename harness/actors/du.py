@@ -10,7 +10,7 @@ from harness.scenario.triggers import Firing
 
 
 class Du(Request):
-    """Have the daemon's client list the records of the cache; it changes nothing."""
+    """List the cache records with the daemon's client; changes nothing."""
 
     @property
     def disturbs(self) -> bool:

@@ -10,7 +10,7 @@ from harness.scenario.triggers import Firing
 
 
 class History(Request):
-    """Have the daemon's client list the records of the builds; it changes nothing."""
+    """List the build records with the daemon's client; changes nothing."""
 
     @property
     def disturbs(self) -> bool:

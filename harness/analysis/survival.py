@@ -17,7 +17,7 @@ class Survival:
     """0, and each time at which one hung or was last seen, ascending; in trials or in seconds."""
     survival: tuple[float, ...]
     low95: tuple[float, ...]
-    """Two-sided 95 %, for each time by itself; 0 from where nobody is left to look at."""
+    """Pointwise two-sided 95 % bounds; 0 once no build is left at risk."""
     high95: tuple[float, ...]
     at_risk: tuple[int, ...]
     """How many had come so far without a hang, just before each time."""

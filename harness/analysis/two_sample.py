@@ -70,7 +70,7 @@ class TwoSampleTest:
     """The largest difference of the rates, either way, that 95 % do not exclude."""
     verdict: Said
     worse: Literal["a", "b"] | None
-    """Whose rate is the higher one, of those that differ."""
+    """The side with the higher rate, where the sides differ."""
     because: str
     more: int | None
     """About how many more builds a side would be enough, at the rates so far; None where it is enough, or unknown."""

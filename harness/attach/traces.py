@@ -40,7 +40,7 @@ class Traces:
     cores: float | None
     """CPU that it took."""
     diagnosis: Diagnosis | None
-    """None where no dump was to be had."""
+    """None where no dump could be taken."""
     unanswered: Mapping[str, str]
     """What could not be seen, and why."""
 

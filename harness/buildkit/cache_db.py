@@ -88,7 +88,7 @@ class CacheRecord:
     """Seconds since 1970."""
     snapshot: str = ""
     mutable: str = ""
-    """The record that it was made from, and shares its content with, while nobody has written to that again."""
+    """The record that this one was created from; the two share their content until one of them is written to."""
 
 
 @dataclass(frozen=True)

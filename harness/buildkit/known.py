@@ -105,7 +105,7 @@ def known_in(release: Release) -> tuple[Signature, ...]:
 
 
 def shows(signature: Signature) -> str:
-    """Return how a bug shows, to who runs builds."""
+    """Return the symptom of a bug, as a person who runs builds sees it."""
     return _SHOWS.get(signature.kind, _SHOWS[None])
 
 

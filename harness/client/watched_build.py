@@ -81,7 +81,7 @@ class Watch:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Have it not looked at while we keep the client itself from going on; then all waits begin anew."""
+        """Suspend all detectors while the harness itself stops the client; afterwards every wait starts from zero."""
         self._holders += 1
         try:
             yield
@@ -130,7 +130,7 @@ class Watch:
         self.on_news(self, News((Phase.EXITED,)))
 
     def look(self, detectors: Iterable[Detector], work: Callable[[], Work] = lambda: Work.NONE) -> None:
-        """Ask every detector; at the first that finds something, stop waiting for the client.
+        """Ask each detector in turn; at the first finding, stop waiting for the client.
 
         Args:
             detectors: those to ask.

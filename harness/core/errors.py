@@ -87,7 +87,7 @@ class DaemonStartError(SubjectError):
 
 
 class DaemonDied(SubjectError):
-    """A daemon that ended although nobody asked it to."""
+    """A daemon that ended by itself."""
 
     def __init__(self, daemon: str, status: int, log: Path | None) -> None:
         how = f"signal {-status}" if status < 0 else f"status {status}"

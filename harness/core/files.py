@@ -23,7 +23,7 @@ _PROBLEMS: Final = 3
 
 
 class Damaged(StoreError):
-    """A file that is not as we wrote it; what other files say is still to be had."""
+    """A file that is damaged or foreign; the other files can still be read."""
 
     def __init__(self, file: Path, why: str) -> None:
         super().__init__(file, f"is damaged: {why}")

@@ -54,7 +54,7 @@ class Symptom(StrEnum):
     DEATH = "death"
     """The daemon ended by itself, or did not start again on its root."""
     ACT = "act"
-    """An act, such as a prune, did not come back."""
+    """An act, such as a prune, got no answer."""
 
 
 FindingKind = Outcome | Symptom

@@ -83,11 +83,11 @@ class Iteration:
     generation: int = 1
     """Which daemon of the run it was built on, from 1."""
     released: float | None = None
-    """When the daemon was seen to hold it no longer, of a build that we timed out; None where nobody saw."""
+    """Of a build that we timed out: when the daemon stopped listing it as running; None where that was not seen."""
     kill_due: float | None = None
-    """When the scenario has its client killed, on a daemon that does not tell what becomes of such a build."""
+    """When the client is due to be killed; recorded only where the daemon does not list running builds."""
     cut: float | None = None
-    """When it was cut off, still without an end; None where nobody knows."""
+    """When the build was cut off before it had ended; None where that is not known."""
     failure: str = ""
     """The signature of its error: without what differs from build to build; empty where it did not fail."""
 
@@ -153,10 +153,10 @@ class Sample:
 
 @dataclass(frozen=True)
 class Finding:
-    """What a scenario may hunt, such as a hang, as it was when it was seen."""
+    """Something that a scenario may hunt, such as a hang, as observed when it was found."""
 
     iteration: int
-    """Of what is no build's, such as a death, the last one that had begun."""
+    """The iteration; for a finding without a build, such as a death, the last iteration that had begun."""
     kind: FindingKind
     at: float
     actor: str

@@ -9,7 +9,7 @@ SEED_BITS: Final = 32
 
 
 def first_seed(*given: int | None) -> int:
-    """Return the first seed that is given, or one that nobody has seen before."""
+    """Return the first seed that is given, or else a random one."""
     return next((seed for seed in given if seed is not None), secrets.randbits(SEED_BITS))
 
 

@@ -210,7 +210,7 @@ class BuildRecords:
     text: str
     """As its client prints it."""
     running: tuple[str, ...]
-    """The lines of those that it holds to be running."""
+    """The lines of the builds that the daemon reports as running."""
 
 
 @runtime_checkable
@@ -236,7 +236,7 @@ class ListsRecords(Protocol):
 
 @runtime_checkable
 class Listing(Protocol):
-    """A daemon whose client can be had list what it keeps, as an act: for as long as that takes."""
+    """A daemon whose client can list its records as an act, with no deadline of the daemon's own."""
 
     def listing(self, what: Literal["cache", "builds"]) -> Command:
         """Return the client command that lists the records of the cache, or of the builds."""
@@ -326,7 +326,7 @@ class RestartsBuilder(Protocol):
 
 
 class OpenDaemon(Protocol):
-    """How a kind of daemon is had: started and awaited on entering, ended and cleaned up on leaving."""
+    """Opens a daemon of one kind: starts it and waits for it on entering, ends it and cleans up on leaving."""
 
     def __call__(self, toolchain: Toolchain, spec: DaemonSpec, site: Slot) -> AbstractAsyncContextManager[Daemon]:
         """Return the context manager.

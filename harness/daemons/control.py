@@ -87,7 +87,7 @@ class Control:
 
     @asynccontextmanager
     async def pruning(self, request: Prune, parent: str = "") -> AsyncIterator[AsyncIterator[CacheRecord]]:
-        """Have the cache pruned; entered once the request is on its way. Yields the records as they are removed.
+        """Prune the cache. Entered once the request is on its way; yields the records as they are removed.
 
         Args:
             request: what to remove.

@@ -82,7 +82,7 @@ class DockerContainer(DebugPages, BuildHistory, Records):
         return self._buildx.prune(request) if request.what == "cache" else self._dockerd.prune(request)
 
     async def create(self, spec: DaemonSpec) -> None:
-        """Have the image, make the container, and wait until BuildKit is ready.
+        """Fetch the image, create the container, and wait until BuildKit is ready.
 
         Raises:
             ImageUnavailable: dockerd did not get it; the message has docker's own words.

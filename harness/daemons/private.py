@@ -142,7 +142,7 @@ class Service:
         self._runs.set()
 
     def _confine(self, pid: int) -> None:
-        """Have it live in its cgroup; where this host has none to give, it does without, unless limits are wanted."""
+        """Put the daemon into its cgroup; on a host without cgroups, fail only if the scenario sets limits."""
         try:
             self._home.cgroup.adopt(pid)
         except CgroupUnavailable:

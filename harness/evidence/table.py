@@ -73,7 +73,7 @@ def of_orphan(beside: Sequence[Watch], steps: Steps) -> Stages:
 
 
 def of_failure(beside: Sequence[Watch]) -> Stages:
-    """Return the captures for a build that failed: what its daemon holds; nothing waits, so no stacks are had."""
+    """Return the captures for a build that failed: the daemon's records and files; no stacks, as nothing waits."""
     return ((Beside(beside),), OF_DAEMON[0], (EngineInfo(), BuildList(), CacheList()))
 
 

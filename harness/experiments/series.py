@@ -221,7 +221,7 @@ class Series:
         return cls(path, results, begun["seed"], tuple(argv), audience, known=known)
 
     def going_on(self) -> AbstractContextManager[None]:
-        """Have it to ourselves.
+        """Lock the series for this process.
 
         Raises:
             RunGoesOn: another process has it.
@@ -294,7 +294,7 @@ class Series:
         return seen
 
     def _begin(self, side: Side, number: int, iterations: int) -> None:
-        """Have a look made beside what goes on."""
+        """Start a short run beside those in progress."""
         begun = self._begun[(side.name, number)] = _Begun()
 
         async def make() -> None:

@@ -24,7 +24,7 @@ _MEMORY_STALLED: Final = 0.5
 
 @dataclass
 class AttendedClock:
-    """A clock that stands still while nobody could have watched."""
+    """A clock that stops while this process could not run."""
 
     attended: float = 0.0
     unattended: float = 0.0

@@ -19,7 +19,7 @@ _PERIOD: Final = 100_000
 
 
 class CgroupError(InfraError):
-    """A cgroup that is not to be had as wanted."""
+    """A cgroup that this host cannot provide as requested."""
 
 
 class CgroupUnavailable(CgroupError):

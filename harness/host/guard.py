@@ -36,7 +36,7 @@ done 2> /dev/null
 
 @contextmanager
 def guarded(cgroup: str) -> Iterator[None]:
-    """Have all processes of a cgroup SIGKILLed where this process dies before it leaves.
+    """SIGKILL every process of a cgroup if this process dies before leaving the context.
 
     Args:
         cgroup: its name below the root of every hierarchy; one that is not there has no processes.

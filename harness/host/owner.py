@@ -56,7 +56,7 @@ class Lock:
             os.close(descriptor)  # who had it has removed the file meanwhile
 
     def release(self, *, remove: bool) -> None:
-        """Let others have it; `remove` the file where there is nothing left to hold."""
+        """Release the lock; `remove` its file where nothing is left to lock."""
         if remove:
             self.file.unlink(missing_ok=True)
         os.close(self._descriptor)

@@ -25,7 +25,7 @@ ALL: Final = Allocation()
 
 
 def allocations(count: int) -> tuple[Allocation, ...]:
-    """Divide the cores and the free memory that we may use among so many daemons; a single one has all of both.
+    """Divide the usable cores and free memory among several daemons; a single daemon gets all of both.
 
     With more daemons than cores, some have the same one.
     """

@@ -45,7 +45,7 @@ class Unfinished(UsageError):
 
 @dataclass(frozen=True)
 class Bundle:
-    """What was packed, for who is about to send it."""
+    """What was packed, for the person who is about to send it."""
 
     omitted: Mapping[str, str]
     """Files that are not in it, and why."""

@@ -49,7 +49,7 @@ class Auditor:
         self._next_series, self._series = next_series, 0
         self._pids: Sequence[int] | None = None
         self._seen: deque[tuple[float, frozenset[int]]] = deque()
-        """When the ids of goroutines were seen, in this series; of those long ago only the latest."""
+        """The goroutine ids seen at each time in this series; of the distant past only the latest."""
         self._counted = -math.inf
         """When the records of the cache were last counted."""
 
@@ -109,7 +109,7 @@ class Auditor:
         return None
 
     def _lasting(self, found: Sequence[Goroutine], at: float) -> list[Goroutine] | None:
-        """Return the goroutines that were there long ago; None where nobody looked that long ago."""
+        """Return the ids of goroutines seen long ago; None where no audit is that old."""
         self._seen.append((at, frozenset(each.id for each in found)))
         while len(self._seen) > 1 and self._seen[1][0] <= at - _LASTING_SECONDS:
             self._seen.popleft()

@@ -78,7 +78,7 @@ class Conductor:
         self.begin()
 
     def begin(self) -> None:
-        """Have the run's clock start now, or go on from where it stood."""
+        """Start the run's clock, or continue it from where an earlier process left it."""
         self.since = anyio.current_time()
         self.began = self.since - self._past.seconds
         self.end_if_enough()

@@ -1,4 +1,4 @@
-"""Whether this host can run what it will be asked to: each thing that a run needs is had, as a run would have it.
+"""Whether this host can do what runs need: each check acquires one resource in the way a run does.
 
 What is fetched is fetched here, so that a run at night need not be the first to learn that it cannot.
 """
@@ -108,7 +108,7 @@ async def _registry() -> str:
 
 
 async def _tried(name: str, having: Awaitable[str], otherwise: State) -> Check:
-    """Return a check of something that is had or not."""
+    """Return a check of a resource that is either available or not."""
     try:
         return Check(name, "ok", await having)
     except HarnessError as error:

@@ -19,18 +19,18 @@ from harness.daemons.base import Daemon, TellsBuilds
 from harness.host.attended_clock import AttendedClock
 
 _LOOKS: Final = 3
-"""How often one looks within the time after which a record is a finding."""
+"""Polls within the threshold after which a running record is a finding."""
 _LEAST_SECONDS, _MOST_SECONDS = 1.0, 10.0
-"""Between two looks. One takes 13 ms of a client's CPU with buildctl, 131 ms with buildx."""
+"""Bounds of the pause between two polls. One poll costs 13 ms of CPU with buildctl, 131 ms with buildx."""
 _SOON_SECONDS: Final = 0.5
-"""The same once no build begins any more, and the run waits for what we find."""
+"""The pause once no build begins any more, and the run waits for the result."""
 _REFUSALS: Final = 3
-"""Answers that failed, and never one that did not, after which this daemon's client is not asked any more."""
+"""Failed polls in a row, from the first on, after which this daemon is not polled any more."""
 
 
 @dataclass(frozen=True)
 class Orphan:
-    """What is found of a build that has lost its client."""
+    """A build that the daemon still runs although its client is gone."""
 
     iteration: Iteration
     outcome: Outcome
@@ -54,13 +54,13 @@ class _Awaited:
 
 
 class Orphans:
-    """Looks at one daemon's records for builds that we timed out; asks nothing while there are none.
+    """Polls one daemon's records for builds that we timed out; does not poll while there are none.
 
     Args:
         daemon: the one that has built them.
         threshold: attended seconds after which a record that is still running is a finding.
         attention: the clock that they are counted by.
-        found: takes what is found, and captures its evidence; until then one looks no further.
+        found: records a finding and captures its evidence; polling goes on once it returns.
         released: takes the number of an iteration whose record was seen to have ended.
     """
 
@@ -80,14 +80,14 @@ class Orphans:
         self._hurry = anyio.Event()
         self._awaited: dict[int, _Awaited] = {}
         self._of: dict[str, int | None] = {}
-        """The iterations of running records; None of those that are not ours."""
+        """Iteration by running record; None for a record of someone else's build."""
         self._seen: frozenset[str] = frozenset()
         """Records that were running at the last look."""
         self._refused: int | None = 0
         """How often its client gave no answer; None once it has given one."""
 
     def expect(self, iteration: Iteration) -> None:
-        """Take a build whose client we killed, and which has ended."""
+        """Start to poll for a build whose client we killed, once that client has ended."""
         if self._daemon is not None:
             self._awaited[iteration.number] = _Awaited(iteration, self._attention.attended)
 
@@ -113,7 +113,7 @@ class Orphans:
         return max(_SOON_SECONDS, min([self._pause, *due]))
 
     async def drain(self, given_up: Callable[[], bool]) -> None:
-        """Return once no build is expected, each has become a finding, or nobody wants to know; in bounded time.
+        """Wait until every expected build has ended or become a finding, or until `given_up`; bounded in time.
 
         To be called when no build begins any more, while `keep` goes on.
         """

@@ -1,4 +1,4 @@
-"""Step 1 of a run: what it is to run on. The toolchain is had, the kind of daemon chosen, the host's own kept safe."""
+"""Step 1 of a run: obtain the toolchain, choose the kind of daemon, and protect the host's own daemon."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass

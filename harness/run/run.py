@@ -124,7 +124,7 @@ class Run:
                         self.conductor.end(Ending.ITERATIONS)
 
     async def _shard(self, conductor: Conductor, share: Allocation, staging: Path) -> None:
-        """Have one daemon after the other, until there is no more to do."""
+        """Run one daemon after another until no iterations are left."""
         since = conductor.since
         if share is not ALL:
             staging /= str(share.shard)  # a cache that builds keep there is its own

@@ -140,14 +140,14 @@ class Session:
             conductor.leave(self)
 
     def look(self) -> None:
-        """Have every detector look at what is in flight."""
+        """Let every detector check every build in flight."""
         for watch in self._inflight.values():
             watch.look(self._detectors, partial(self._work_for, watch))
             if self._beside and self._suspicions and self._suspicions.is_due(watch):
                 self._beside.start_soon(self._examine, self._suspicions, watch)
 
     async def _examine(self, suspicions: Suspicions, watch: Watch) -> None:
-        """Have a hang told early, where the daemon shows it."""
+        """Report a hang early, where the daemon's goroutines show it."""
         async with self._conductor.capturing:  # one look at a time; of a daemon that hung, one shows enough
             known = self.recorder.hung or any(each.found for each in self._inflight.values())
             shown = None if known or watch.since_export is None else await suspicions.confirmed(watch)
@@ -176,7 +176,7 @@ class Session:
     # Coordinator
 
     async def next_iteration(self) -> int | None:
-        """Return the next iteration's number, once the daemon is up and no audit goes on; None if it gets no more.
+        """Return the number of the next iteration once the daemon is up and no audit is in progress; None at the end.
 
         Who comes when an audit is due makes it, and the others queue behind: also after the last iteration.
         """
@@ -215,7 +215,7 @@ class Session:
 
     @contextmanager
     def watching(self, watch: Watch) -> Iterator[None]:
-        """Have a running build looked at by every detector, and its phases signalled."""
+        """Let every detector check a running build, and signal its phases to the triggers."""
         started = watch.progress.reached[Phase.STARTED] - self._conductor.began
         begun = Begun(watch.iteration, watch.actor, watch.request.args, started, self.generation)
         self._conductor.database.add(begun)
@@ -231,7 +231,7 @@ class Session:
 
     @contextmanager
     def outage(self, why: str) -> Iterator[None]:
-        """Have no build begin while the daemon is down on purpose; those in flight are cut off by it, not failed."""
+        """Begin no build while the daemon is down on purpose; builds in flight count as cut off, not as failed."""
         self._up = anyio.Event()
         for watch in self._inflight.values():
             watch.excuse = why
@@ -280,7 +280,7 @@ class Session:
             conductor.end(Ending.DAEMON_DIED if daemon_is_gone(iteration.error) else Ending.INFRA, iteration.error)
 
     def _go_on_or_end(self) -> None:
-        """After what the scenario hunts: end the run, or let the next daemon take over, with all in flight cut off."""
+        """After a hunted finding: end the run, or cut off all builds in flight and let the next daemon take over."""
         if not self._conductor.end_if_enough():
             self._scope.cancel()
 

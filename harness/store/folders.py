@@ -49,7 +49,7 @@ class Folder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Have the run to ourselves while it goes on; the lock goes with the process, however that ends.
+        """Lock the run for this process; the lock ends with the process, however that ends.
 
         Raises:
             RunGoesOn: another process has it.

@@ -112,7 +112,7 @@ async def _gather(spec: str, repository: _Repository, tag: str, work: Path) -> G
 
 
 async def _introduce(asking: httpx.AsyncClient, repository: _Repository, url: str) -> None:
-    """Have every later request carry what the registry wants to see, where it wants anything.
+    """Add the registry's credentials to every later request, where the registry asks for any.
 
     It answers the first one with where a token is to be had (``docs/spec/auth/token.md`` of docker/distribution).
     """

@@ -34,7 +34,7 @@ _HANDLER: Final = re.compile(r"\._Control_(\w+)_Handler$|/server/router/\w+\.\(\
 
 @dataclass(frozen=True)
 class _Stuck:
-    """A knot that nothing will undo, and who is held up by it."""
+    """A set of waits that cannot resolve, and the goroutines blocked by it."""
 
     knot: Knot
     held: tuple[int, ...]
@@ -80,7 +80,7 @@ def _is_candidate(track: Sequence[Goroutine]) -> bool:
 
 
 def _by_lock(found: Sequence[_Stuck], graph: WaitGraph) -> list[_Stuck]:
-    """Return the same, with those who wait for one lock that nobody is seen to hold as one."""
+    """Return the same knots, with all waiters of one lock of unknown holder merged into one knot."""
     joined: dict[int, list[_Stuck]] = {}
     for each in found:
         [first, *_] = each.knot.members
@@ -96,7 +96,7 @@ def _by_lock(found: Sequence[_Stuck], graph: WaitGraph) -> list[_Stuck]:
 
 
 def _chain(stuck: _Stuck, graph: WaitGraph) -> bool:
-    """Whether it is known who waits for whom there, rather than that somebody waits."""
+    """Whether the stacks show who waits for whom, and not only that something waits."""
     [first, *_] = stuck.knot.members
     return stuck.knot.is_circle or first in graph.holders or graph.lock_of(first) is not None
 

@@ -41,14 +41,14 @@ BUSY: Final = frozenset(
         *("sync.Mutex.Lock", "sync.RWMutex.Lock", "sync.RWMutex.RLock"),
     }
 )
-"""What a goroutine that turns is in whenever one looks: on a core, or waiting for one, for memory, or a short lock."""
+"""States in which dumps show a goroutine that spins: running, runnable, allocating, or in a short lock."""
 _IN_KERNEL: Final = frozenset({"IO wait", "syscall"})
 _IDLE_CORES: Final = 0.2
 """Fewer cores than this are no process that turns."""
 _AT_WORK: Final = 1_048_576
 """Bytes a second from which on a process works on data, wherever its goroutines are seen."""
 _TURNS: Final = 3
-"""Dumps in which a call that nobody knows to turn has to be seen."""
+"""How many dumps must show a call that is not known to spin."""
 _LOOPS: Final = (
     "github.com/moby/buildkit/solver.(*exporter).ExportTo",
     "github.com/moby/buildkit/solver.(*scheduler).dispatch",

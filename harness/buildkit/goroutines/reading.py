@@ -51,7 +51,7 @@ class Reading:
     kind: Kind
     because: str
     goroutines: tuple[int, ...] = ()
-    """The ids of those that say so, ascending."""
+    """Ids of the goroutines that match, ascending."""
     frames: tuple[Frame, ...] = ()
     """What their stacks have in common, the innermost call first."""
     places: tuple[str, ...] = ()
@@ -60,7 +60,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class ProcessFacts:
-    """What the kernel says of a daemon's process meanwhile; None where nobody asked it."""
+    """The kernel's figures for the daemon's process between the dumps; None where they were not taken."""
 
     cores: float | None = None
     """How much CPU it used, in cores."""

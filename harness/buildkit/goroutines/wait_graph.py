@@ -27,7 +27,7 @@ _MADE_UP: Final = 4
 """Packages whose methods cannot all be of one object."""
 _RUNTIME: Final = ("sync.", "internal/sync.", "runtime.")
 _GROUPS: Final = frozenset({"sync.WaitGroup.Wait", "select", "chan receive"})
-"""The states of who waits for goroutines that it made itself."""
+"""States of a goroutine that waits for goroutines of its own."""
 _SCHEDULER: Final = "github.com/moby/buildkit/solver.(*scheduler)."
 
 
@@ -39,7 +39,7 @@ class Lock:
     """The type that it is part of, or else the function that asks for it."""
     waiters: tuple[int, ...]
     holder: int | None
-    """Who holds it, as far as the stacks show; None where nobody is seen to."""
+    """The goroutine that holds the lock, as far as the stacks show; None where they show none."""
 
 
 @dataclass(frozen=True)

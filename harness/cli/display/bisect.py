@@ -205,7 +205,7 @@ def _told(state: State, answer: SearchAnswer) -> tuple[str, str]:
 
 
 def _belief_line(state: State) -> str:
-    """Return who is the likeliest, and out of how many."""
+    """Return the likeliest candidate, and the number of candidates left."""
     belief = state.belief
     group: Group = belief.groups[0]
     left = sum(chance >= _PLAUSIBLE for chance in belief.posterior)

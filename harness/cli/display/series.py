@@ -84,7 +84,7 @@ class SeriesPrinter:
             machine_line(name, **content)
 
     def fleet(self, line: str) -> None:
-        """Tell who comes, fails and is left out."""
+        """Report the hosts that join, fail, or are left out."""
         self.event("fleet", {"what": line})
         self.say(line, "dim")
 

@@ -54,7 +54,7 @@ class ScenarioDoesNotRun(UsageError):
 
 
 class UnknownHang(UsageError):
-    """Hangs of the bad end of which nobody can say that they are one and the same."""
+    """The hangs of the bad end differ, so there is no single signature to search for."""
 
     def __init__(self, name: str, runs: list[str]) -> None:
         super().__init__(
@@ -271,7 +271,7 @@ class Search:
         return observation
 
     async def _have(self, candidate: int) -> None:
-        """Have a candidate's toolchain, built or fetched if need be."""
+        """Return a candidate's toolchain; build or fetch it first where necessary."""
         known = candidate in self.state.had
         if not known:
             self._teller.preparing(f"getting {self._name(candidate)}")

@@ -161,7 +161,7 @@ def resume(results: Path, name: str, earlier: str, asked: dict[str, Any]) -> tup
 
 
 def locked(path: Path) -> AbstractContextManager[None]:
-    """Have a search to ourselves.
+    """Lock a search for this process.
 
     Raises:
         RunGoesOn: another process has it.

@@ -64,7 +64,7 @@ def find_cause(seen: Evidence) -> Cause | None:
 
 
 def walkers(seen: Evidence, lookup: Lookup) -> tuple[int, ...]:
-    """Return the builds from whose result a walk began: those that have the vertex of its outermost key."""
+    """Return the builds whose result the walk started from: builds with the vertex of the walk's outermost key."""
     outermost = lookup.way[-1] if lookup.way else ()
     return next((seen.owners[digest] for digest in outermost if digest in seen.owners), ())
 

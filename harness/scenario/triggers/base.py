@@ -58,7 +58,7 @@ class Signals(Protocol):
         ...
 
     def announce(self, reached: Reached) -> None:
-        """Have all that listen for it hear that an actor has acted."""
+        """Tell every listener that an actor has acted."""
         ...
 
     def listening(self, wanted: Callable[[Reached], bool]) -> AbstractAsyncContextManager[ObjectReceiveStream[Reached]]:
