@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betainc, betaincinv, gammaln
 
+from harness.analysis.exposure import Exposure
 from harness.analysis.rates import excluded_rate, fewest, more_needed, rate
 from harness.core.records import Rate
 
@@ -35,15 +36,6 @@ _WITH_POWER: Final = 1.96 + 0.84
 
 
 Said = Literal["different", "no difference", "not enough"]
-
-
-@dataclass(frozen=True)
-class Exposure:
-    """One look, as far as it counts."""
-
-    builds: int
-    """Those that count: see `look.Look.builds`."""
-    hung: bool
 
 
 @dataclass(frozen=True)

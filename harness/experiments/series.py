@@ -16,7 +16,7 @@ from typing import Any, Final, Literal
 import anyio
 from anyio.abc import TaskGroup
 
-from harness.analysis.two_sample import Exposure
+from harness.analysis.exposure import Exposure
 from harness.core.errors import HarnessError, Interrupted, UsageError
 from harness.core.rng import SEED_BITS, Dice, first_seed
 from harness.experiments.journal import entries, line_of

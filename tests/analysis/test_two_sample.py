@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from scipy.stats import CensoredData, binomtest, logrank
 
+from harness.analysis.exposure import Exposure
 from harness.analysis.two_sample import (
     FINAL_ALPHA,
     HALFWAY_ALPHA,
-    Exposure,
     TwoSampleTest,
     chance_of_silence,
     clean_needed,

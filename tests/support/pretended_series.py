@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from harness.analysis.two_sample import Exposure
+from harness.analysis.exposure import Exposure
 from harness.core.outcome import Ending
 from harness.experiments.series import Name, SeenRun, Series, Side
 from harness.experiments.short_run import ShortRun
