@@ -23,9 +23,9 @@ def test_two_dockerds_killed_and_resumed(repro: Repro) -> None:
     """Two dockerds side by side, the harness SIGKILLed twice: each of the iterations is there once, both daemons have
     their cores to themselves, and nothing is left on the host.
     """
-    options = ("--daemon", "debian:forky", "--iterations", "60", "--shards", "2")
+    options = ("--daemon", "debian:forky", "--iterations", "36", "--shards", "2")
     process = repro.start("run", RACE, *options, "--set", "actors.ci.parallel=2", "--set", "actors.ci.kill.chance=0.1")
-    for count in (12, 30):
+    for count in (8, 20):
         until(lambda count=count: recorded(repro) >= count)  # type: ignore[misc]
         pinned = {birth.pid: {*birth.cores} for birth in repro.folder.read(Birth)[-2:]}
         for pid, cores in pinned.items():
@@ -38,9 +38,9 @@ def test_two_dockerds_killed_and_resumed(repro: Repro) -> None:
     output, _ = process.communicate(timeout=250)
     summary = repro.summary
     assert process.returncode == 0, output
-    assert (summary.ending, summary.iterations) == (Ending.ITERATIONS, 60)
+    assert (summary.ending, summary.iterations) == (Ending.ITERATIONS, 36)
     iterations = repro.folder.read(Iteration)
-    assert sorted(iteration.number for iteration in iterations) == [*range(1, 61)]
+    assert sorted(iteration.number for iteration in iterations) == [*range(1, 37)]
     assert 2 <= summary.outcomes["cut_off"] <= 8
     assert len(repro.folder.read(Birth)) == 6
     assert not left_of(repro.folder.name)
