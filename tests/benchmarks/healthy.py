@@ -1,11 +1,13 @@
 """Whether a healthy daemon at work is ever called hung: pairs of dumps of private daemons under eight kinds of load.
 
-    python -m tests.benchmarks.healthy path:DIR [--loads quiet,gzip] [--seconds 70] [--hogs 4] [--keep DIR]
+    python -m tests.benchmarks.healthy path:DIR [--kind dockerd] [--loads quiet,gzip] [--seconds 70] [--hogs 4]
+        [--keep DIR]
+    python -m tests.benchmarks.healthy --judge DIR
 
 Every load has a fresh daemon, and is given again and again until its time is up. A dump is made every few seconds; any
 two of them that follow each other, and those a minute apart, are diagnosed as a pair, and any three in a row as one. It
-prints how many were called what, and ends with 1 where one was called a deadlock, a livelock or a lost wake-up; such
-dumps are copied into `--keep`.
+prints how many were called what, and ends with 1 where one was called a deadlock, a livelock or a lost wake-up. All
+dumps are kept in `--keep`, a folder for each load, where `--judge` diagnoses them again, as by later code.
 """
 
 import argparse
@@ -27,6 +29,7 @@ from anyio.abc import SocketAttribute, SocketStream
 
 from harness.actors.context import lay_base
 from harness.buildkit import diagnose
+from harness.buildkit.goroutines.model import Goroutine
 from harness.buildkit.goroutines.parse import goroutines
 from harness.buildkit.goroutines.reading import Kind
 from harness.core.errors import CaptureError
@@ -44,6 +47,8 @@ MINUTE: Final = 57.0
 """Seconds from which on two dumps count as a minute apart: a wait may be seen to grow."""
 HUNG: Final = frozenset({Kind.DEADLOCK, Kind.LIVELOCK, Kind.LOST_WAKE_UP})
 MEBI: Final = 1_048_576
+Dumps = Sequence[tuple[float, str]]
+"""Each with the second of its load in which it was made."""
 
 
 @dataclass(frozen=True)
@@ -78,49 +83,75 @@ LOADS: Final = {
 def main() -> None:
     """Run what the command line asks for, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("spec", help="a toolchain, as `--daemon` takes it")
+    parser.add_argument("spec", nargs="?", default="auto", help="a toolchain, as `--daemon` takes it")
     parser.add_argument("--loads", default=",".join(LOADS))
     parser.add_argument("--kind", choices=("buildkitd", "dockerd"), default="buildkitd")
     parser.add_argument("--seconds", type=float, default=70.0)
     parser.add_argument("--hogs", type=int, default=0, help="processes that burn a core each beside the daemon")
     parser.add_argument("--keep", type=Path)
+    parser.add_argument("--judge", type=Path, help="a folder that `--keep` has filled")
     options = parser.parse_args()
-    told: Counter[str] = Counter()
-    with hogs(options.hogs):
-        for name in options.loads.split(","):
-            dumps = anyio.run(dumps_under, options.spec, options.kind, LOADS[name], options.seconds)
-            told += judged(name, dumps, options.keep)
-    wrong = sum(told[kind] for kind in HUNG)
-    print(f"{told.total()} pairs and triples: {wrong} called hung; {dict(told)}; load {os.getloadavg()[0]:.1f}")
+    pairs: Counter[str] = Counter()
+    triples: Counter[str] = Counter()
+    with hogs(0 if options.judge else options.hogs):
+        for name, dumps in kept(options.judge) if options.judge else made(options):
+            of_two, of_three = judged(name, dumps)
+            pairs += of_two
+            triples += of_three
+    wrong = sum((pairs + triples)[kind] for kind in HUNG)
+    print(
+        f"{pairs.total()} pairs {dict(pairs)} and {triples.total()} triples {dict(triples)}: {wrong} called hung; "
+        f"load {os.getloadavg()[0]:.1f}"
+    )
     sys.exit(wrong > 0)
 
 
-def judged(name: str, dumps: Sequence[tuple[float, str]], keep: Path | None) -> Counter[str]:
+def made(options: argparse.Namespace) -> Iterator[tuple[str, Dumps]]:
+    """Yield the dumps of each load that the command line asks for, and keep them where it says so."""
+    for name in options.loads.split(","):
+        dumps = anyio.run(dumps_under, options.spec, options.kind, LOADS[name], options.seconds)
+        if options.keep:
+            folder = options.keep / f"{options.kind}-{name}{'-loaded' if options.hogs else ''}-{secrets.token_hex(3)}"
+            folder.mkdir(parents=True)
+            for at, text in dumps:
+                (folder / f"{at:07.2f}.txt").write_text(text)
+        yield name, dumps
+
+
+def kept(folder: Path) -> Iterator[tuple[str, Dumps]]:
+    """Yield the dumps of each load that were kept."""
+    for load in sorted(folder.iterdir()):
+        yield load.name, [(float(file.stem), file.read_text()) for file in sorted(load.iterdir())]
+
+
+def judged(name: str, dumps: Dumps) -> tuple[Counter[str], Counter[str]]:
     """Diagnose all pairs and triples of a load, and print what they were called."""
     read = [(at, [*goroutines(text.encode().splitlines())]) for at, text in dumps]
     following = [(read[n], read[n + 1]) for n in range(len(read) - 1)]
     apart = [(one, next((other for other in read if other[0] - one[0] >= MINUTE), None)) for one in read]
     pairs = [*following, *((one, other) for one, other in apart if other)]
+    triples = [*zip(read, read[1:], read[2:], strict=False)]
+    told = [_kinds(name, groups) for groups in (pairs, triples)]
+    goroutines_seen = max((len(dump) for _, dump in read), default=0)
+    print(
+        f"{name:<9} {len(pairs):>3} pairs of {len(read)} dumps, up to {goroutines_seen} goroutines: "
+        f"{dict(told[0] + told[1])}",
+        flush=True,
+    )
+    return told[0], told[1]
+
+
+def _kinds(name: str, groups: Sequence[Sequence[tuple[float, list[Goroutine]]]]) -> Counter[str]:
     told: Counter[str] = Counter()
-    for group in (*pairs, *zip(read, read[1:], read[2:], strict=False)):
+    for group in groups:
         found = diagnose([dump for _, dump in group])
         told[found.kind] += 1
         if found.kind in HUNG:
             print(f"    {name}, dumps of second {', '.join(f'{at:.0f}' for at, _ in group)}: {found.sentence}")
-            if keep:
-                folder = keep / f"{name}-{secrets.token_hex(3)}"
-                folder.mkdir(parents=True)
-                for at, _ in group:
-                    (folder / f"dump-{at:03.0f}.txt").write_text(dict(dumps)[at])
-    goroutines_seen = max((len(dump) for _, dump in read), default=0)
-    print(
-        f"{name:<9} {len(pairs):>3} pairs of {len(read)} dumps, up to {goroutines_seen} goroutines: {dict(told)}",
-        flush=True,
-    )
     return told
 
 
-async def dumps_under(spec: str, kind: str, load: Load, seconds: float) -> list[tuple[float, str]]:
+async def dumps_under(spec: str, kind: str, load: Load, seconds: float) -> Dumps:
     """Return the dumps of a fresh daemon under a load, with the second of each."""
     toolchain = await resolve(spec)
     name = f"healthy-{secrets.token_hex(3)}"
@@ -136,9 +167,7 @@ async def dumps_under(spec: str, kind: str, load: Load, seconds: float) -> list[
                     print(problem)
 
 
-async def _dumps(
-    toolchain: Toolchain, kind: str, load: Load, slot: Slot, context: Path, seconds: float
-) -> list[tuple[float, str]]:
+async def _dumps(toolchain: Toolchain, kind: str, load: Load, slot: Slot, context: Path, seconds: float) -> Dumps:
     dumps: list[tuple[float, str]] = []
     spec = DaemonSpec.model_validate({"kind": kind})
     async with DAEMONS[kind](toolchain, spec, slot) as daemon, anyio.create_task_group() as tasks:
