@@ -73,7 +73,9 @@ LOADS: Final = {
         "FROM base AS a\nARG N\nRUN echo ${N} && truncate -s 3G /big\nFROM base\nCOPY --from=a /big /big\n"
     ),
     "registry": Load("ARG N\nFROM SLOW/image:${N}\n"),
-    "client": Load("FROM base\nARG N\nRUN echo ${N} && head -c 90000000 /dev/urandom > /big\n", reads=False),
+    "client": Load(
+        "FROM base\nARG N\nRUN echo ${N} && head -c 90000000 /dev/urandom > /big\n", export="tar", reads=False
+    ),
     "context": Load("FROM base\nARG N\nCOPY big /big\nRUN echo ${N}\n", context=700),
     "parallel": Load("FROM base\nARG N\nRUN echo ${N} > /n\nRUN sleep 1\nRUN echo 2 > /n2\n", parallel=40),
     "cold": Load("FROM base\nARG N\nRUN echo ${N} > /n\nCOPY big /big\n", parallel=4, context=50, waits=False),
@@ -195,9 +197,12 @@ async def _line(daemon: Daemon, load: Load, context: Path, line: int) -> None:
 
 def _meant(command: Command, load: Load) -> Command:
     """Return a build's command with what the load asks of its export: to compress all, or to send all to the client."""
-    compressed = "type=oci,dest=/dev/null,compression=gzip,force-compression=true"
-    output = {True: compressed if load.export == "oci" else "", False: "type=tar,dest=-"}[load.reads]
-    return replace(command, argv=(*command.argv[:-1], output)) if output else command
+    wanted = {"oci": "type=oci,dest=/dev/null,compression=gzip,force-compression=true", "tar": "type=tar,dest=-"}
+    if load.export not in wanted:
+        return command
+    argv = [*command.argv]
+    argv[argv.index("--output") + 1] = wanted[load.export]
+    return replace(command, argv=tuple(argv))
 
 
 async def _built(command: Command, load: Load) -> None:
