@@ -9,12 +9,15 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
 from harness.buildkit.goroutines.difference import compare
+from harness.buildkit.goroutines.files import texts_of
+from harness.buildkit.goroutines.lines import lines_of
 from harness.buildkit.goroutines.model import Bucket, Goroutine
-from harness.buildkit.goroutines.parse import Note, goroutines, lines_of, read
+from harness.buildkit.goroutines.parse import Note, goroutines, read
 from harness.buildkit.goroutines.reading import NOTHING_KNOWN, Dump, Kind, ProcessFacts, Reading
 from harness.buildkit.goroutines.signatures import Signature, signatures, users_files
 from harness.buildkit.goroutines.waits import is_held, outside, place, works_on_data
@@ -46,8 +49,8 @@ def read_dump(file: Path) -> Dump:
     Raises:
         OSError: it cannot be read.
     """
-    with file.open("rb") as stream:
-        return [*goroutines(lines_of(stream))]
+    with texts_of(file) as texts:
+        return [each for text in texts for each in goroutines(lines_of(text))]
 
 
 def read_dumps(paths: Iterable[Path]) -> list[Dump]:
@@ -68,8 +71,8 @@ def read_file(path: Path) -> Posted:
     dumps: list[list[Goroutine]] = [[]]
     ids: set[int] = set()
     crash = ""
-    with path.open("rb") as stream:
-        for each in read(lines_of(stream)):
+    with texts_of(path) as texts:
+        for each in chain.from_iterable(chain(read(lines_of(text)), [Note(begins=True)]) for text in texts):
             if isinstance(each, Note) and each.crash and not crash:
                 crash, dumps = each.crash, []
             if isinstance(each, Note) or each.id in ids:

@@ -3,8 +3,10 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from harness.buildkit.goroutines.files import texts_of
+from harness.buildkit.goroutines.lines import lines_of
 from harness.buildkit.goroutines.model import Bucket, Frame, Goroutine
-from harness.buildkit.goroutines.parse import counted, goroutines, lines_of
+from harness.buildkit.goroutines.parse import counted, goroutines
 
 
 def buckets(of: Iterable[Goroutine]) -> list[Bucket]:
@@ -31,9 +33,9 @@ def buckets_of(dump: Path) -> list[Bucket]:
     Raises:
         OSError: it cannot be read.
     """
-    with dump.open("rb") as file:
-        found = buckets(goroutines(lines_of(file)))
-        if not found:
-            file.seek(0)
-            found = sorted(counted(lines_of(file)), key=lambda bucket: -bucket.count)
-    return found
+    with texts_of(dump) as texts:
+        found = buckets(each for text in texts for each in goroutines(lines_of(text)))
+    if found:
+        return found
+    with texts_of(dump) as texts:
+        return sorted((each for text in texts for each in counted(lines_of(text))), key=lambda bucket: -bucket.count)

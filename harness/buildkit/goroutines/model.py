@@ -50,6 +50,8 @@ class Goroutine:
     """The address of the lock that it waits for."""
     arguments: tuple[bytes, ...] = ()
     """What Go printed of each call's arguments, frame by frame; empty where it runs nothing of a daemon's."""
+    source: str = ""
+    """Who printed it, where it stands in a log of several: `buildkitd-1`, `dockerd[99]`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,12 +15,10 @@ The counted form (``debug=1``; runtime/pprof/pprof.go)::
     #\t0x47a4ad\tmain.run+0xcd\t/src/main.go:12           a call with its place       ENTRY
 """
 
-import codecs
-import io
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import IO, Final
+from typing import Final
 
 from harness.buildkit.goroutines.model import Bucket, Frame, Goroutine
 
@@ -34,6 +32,12 @@ _ARGUMENTS: Final = b"0123456789abcdefx{}, _.?"
 """All that Go prints of a call's arguments."""
 _COUNT: Final = re.compile(rb"(?<!\d)(\d{1,19}) @((?: 0x[0-9a-f]+)+)$")
 _OFFSET: Final = re.compile(rb"\+0x[0-9a-f]+$")
+_FRAMES_MOST: Final = 1_000
+"""Calls of one goroutine: Go prints a hundred at most, and what has more is no dump."""
+_GOROUTINES_MOST: Final = 250_000
+"""Goroutines that are read of one text: the largest dump that was ever posted has an eighth of that."""
+_SAYS: Final = re.compile(rb"BEGIN g|panic: |error: |SIG[A-Z]{3}|runtime: |Out of mem|oom-kill|OOMKilled")
+"""What a line has that says anything, found quickly."""
 _BEGINS: Final = re.compile(rb"BEGIN goroutine stack dump|SIGQUIT: quit")
 """What a daemon prints before a dump: where a file has several, each begins there."""
 _CRASH: Final = re.compile(
@@ -50,78 +54,36 @@ _SEMAPHORES: Final = {
     "sync.(*Mutex)": "sync.Mutex.Lock",
     "sync.(*WaitGroup)": "sync.WaitGroup.Wait",
 }
-_LOCKER: Final = re.compile(rb"(?:internal/)?sync\.\(\*(?:RW)?Mutex\)\.")
-_PADDING: Final = b" \t\r\n|\"'"
+_LOCKER: Final = re.compile(rb"(?:internal/)?sync\.\(\*?(?:RW)?Mutex\)\.")
+_PADDING: Final = b" \t\r\n|\"'`,$"
+_BEFORE: Final = re.compile(rb"(?:.*[,\"|>;:`{}]|##\[\w+\]|\d\d[OE]\+|[-+]|(?:MESSAGE|message|msg|log)=)+")
+"""What stands before a function's name with no space between: a column, a mark of GitLab's or Azure's, a key."""
+_SOURCE: Final = re.compile(
+    rb"(?:^|\s)([\w./-]{1,100}?) *\| |\[pod/([^\]\s]{1,200})\] |([\w./@-]{1,100}\[\d{1,10}\]): "
+)
+"""Who printed a line, in the prefix of a log of several: Compose's, kubectl's, syslog's and journald's."""
+_ASIDE: Final = re.compile(r" \((?:scan|durable|leaked)\)")
+"""What Go adds to a state: that the collector looks at it, that only its own bubble wakes it, that nobody will."""
 
-_LONGEST: Final = 65_536
-"""Bytes of a line that are read at once: a file that is no dump may have no line ends at all."""
-_BLOCK: Final = 1_048_576
-"""Bytes that are read at once."""
 _SHORT: Final = 512
 """Bytes of a line that is worth remembering."""
 _REMEMBERED: Final = 8_192
 """Lines that are remembered: a dump says the same again and again."""
-_LINE_END: Final = re.compile(rb"(?<!\\)\\{1,8}(?:r\\{1,8})?n")
-_DRIVE: Final = re.compile(rb"(?<!\w)[A-Za-z]:\\\w")
-"""A path of Windows: a backslash in such a line is no escape."""
-_ESCAPED: Final = re.compile(rb"(?<!\\)\\{1,8}(?=[\"t/])")
-_FORKS: Final = re.compile(r"^(?:.*/vendor/)?(?:github\.com/[\w.-]+/(?:[\w.-]+/internal/)?buildkit/)")
+_FORKS: Final = re.compile(
+    r"^(?:[^()\s]*/)?[\w.-]*buildkit(?:/v\d+)?/(?=(?:api|cache|client|cmd|control|executor|exporter|frontend|identity"
+    r"|session|snapshot|solver|source|sourcepolicy|util|version|worker)[/.])"
+)
+"""A fork's name of BuildKit, before one of its packages, wherever it stands in another's tree."""
+_RECEIVER: Final = re.compile(r"\.\((?=\w)")
+"""That of a method, without the star, which Markdown takes for emphasis."""
 _VENDOR: Final = re.compile(r"^.*/vendor/")
-
-
-def lines_of(stream: IO[bytes]) -> Iterator[bytes]:
-    """Yield the lines of a binary file, overlong ones in pieces; UTF-16, escaped line ends and tabs are undone."""
-    start = stream.read(3)
-    stream.seek(-len(start), io.SEEK_CUR)
-    if start[:2] in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE}:
-        text = codecs.getreader("utf-16")(stream, "replace")
-        blocks: Iterator[bytes] = (block.encode() for block in iter(lambda: text.read(_BLOCK), ""))
-    else:
-        stream.seek(len(start) if start == codecs.BOM_UTF8 else 0, io.SEEK_CUR)
-        blocks = iter(lambda: stream.read(_BLOCK), b"")
-    return _unescaped(_lines(blocks))
-
-
-def _lines(blocks: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield the lines of a text that comes in blocks, with their ends; a long one as far as it goes in each block."""
-    rest = b""
-    for block in blocks:
-        whole, end, begun = (rest + block).rpartition(b"\n")
-        text = whole + end if len(begun) < _LONGEST else whole + end + begun
-        rest = begun if len(begun) < _LONGEST else b""
-        if b"#011" in text:  # rsyslog's tab
-            text = text.replace(b"#011", b"\t")
-        yield from io.BytesIO(text)
-    yield from io.BytesIO(rest.replace(b"#011", b"\t"))
-
-
-def _unescaped(lines: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield lines, and those that a logger or JSON wrote as one, with a backslash and an n between them, one by one."""
-    rest = b""
-    for line in lines:
-        if not rest and (b"\\" not in line or _DRIVE.search(line) or not _LINE_END.search(line)):
-            yield line
-            continue
-        text = rest + line
-        is_whole = text.endswith(b"\n") or len(text) > 2 * _LONGEST
-        end = len(text) if is_whole else len(text.rpartition(b"\\n")[0].rstrip(b"\\"))
-        yield from _plain(text[:end])
-        rest = text[end:]
-    yield from _plain(rest)
-
-
-def _plain(text: bytes) -> list[bytes]:
-    """Return the lines of a text in which ends, tabs and quotes are escaped."""
-    text = _ESCAPED.sub(b"\\\\", _LINE_END.sub(b"\n", text))
-    return text.replace(b"\\t", b"\t").replace(b'\\"', b'"').splitlines(keepends=True)
 
 
 def own_name(function: str) -> str:
     """Return a function's name without a vendor folder before it, and a fork of BuildKit's as BuildKit's own."""
     if "/vendor/" in function or "buildkit/" in function:
-        function = _FORKS.sub("github.com/moby/buildkit/", function)
-        return _VENDOR.sub("", function)
-    return function
+        function = _VENDOR.sub("", _FORKS.sub("github.com/moby/buildkit/", function))
+    return _RECEIVER.sub(".(*", function) if ".(" in function else function
 
 
 @dataclass(frozen=True)
@@ -170,11 +132,12 @@ class _Frames:
         before, _, arguments = line[:-1].rpartition(b"(")
         if arguments.translate(None, _ARGUMENTS):
             return None
-        name = self._names.get(before)
+        word = before.rpartition(b" ")[2]
+        name = self._names.get(word)
         if name is None:
-            name = _name(before)
-            if len(before) < _SHORT and len(self._names) < _REMEMBERED:
-                self._names[before] = name
+            name = _name(word)
+            if len(word) < _SHORT and len(self._names) < _REMEMBERED:
+                self._names[word] = name
         return (name, arguments) if name else None
 
     def wait(self, notes: bytes) -> tuple[str, int, bool]:
@@ -183,7 +146,7 @@ class _Frames:
         if known is None:
             state, *rest = notes.decode(errors="replace").split(", ")
             minutes = next((int(match[1]) for note in rest if (match := _MINUTES.match(note))), 0)
-            known = state.removesuffix(" (scan)"), minutes, "locked to thread" in rest
+            known = _ASIDE.sub("", state), minutes, "locked to thread" in rest
             if len(self._waits) < _REMEMBERED:
                 self._waits[notes] = known
         return known
@@ -217,6 +180,7 @@ def read(lines: Iterable[bytes]) -> Iterator[Goroutine | Note]:
     passed: list[bytes] = []
     creator: Frame | None = None
     call, maker, elided, lock = b"", None, False, ""
+    count = 0
 
     def whole() -> Iterator[Goroutine]:
         if head:
@@ -231,7 +195,7 @@ def read(lines: Iterable[bytes]) -> Iterator[Goroutine | Note]:
         if call and (frame := known.standing(call, line)):
             frames.append(frame)
             call = b""
-        elif head and maker is None and (found := known.call(line)):
+        elif head and maker is None and len(frames) < _FRAMES_MOST and (found := known.call(line)):
             if call:
                 frames.append(known.frame(call, b""))
             call, arguments = found
@@ -241,6 +205,9 @@ def read(lines: Iterable[bytes]) -> Iterator[Goroutine | Note]:
         elif line.endswith(b":") and b"goroutine " in line and (match := _HEAD.search(line)):
             yield from whole()
             head, frames, passed, creator, call, maker, elided, lock = match, [], [], None, b"", None, False, ""
+            count += 1
+            if count > _GOROUTINES_MOST:
+                return
         elif not line:
             continue
         elif head and maker and (creator := known.standing(maker[1], line)):
@@ -259,6 +226,8 @@ def read(lines: Iterable[bytes]) -> Iterator[Goroutine | Note]:
 
 def _note(line: bytes) -> Note | None:
     """Return what a line between goroutines says, where it says anything."""
+    if not _SAYS.search(line):
+        return None
     if _BEGINS.search(line):
         return Note(begins=True)
     if _RECOVERED not in line and (match := _CRASH.search(line[:_MESSAGE])):
@@ -279,12 +248,14 @@ def _place(line: bytes) -> bytes:
     return path + colon + number if (tab and not before) or path.endswith(_SOURCES) else b""
 
 
-def _name(before: bytes) -> bytes:
+def _name(word: bytes) -> bytes:
     """Return the function that stands before the arguments of a call; empty where none does."""
-    words = before.split()
+    words = word.split()
     if not words:
         return b""
-    name = words[-1].lstrip(b">|\"'").rpartition(b'"')[2]
+    name = words[-1]
+    if before := _BEFORE.match(name):
+        name = name[before.end() :]
     is_function = (b"." in name or name == b"panic") and b"=" not in name and (name[:1].isalnum() or name[:1] == b"_")
     return name if is_function else b""
 
@@ -321,7 +292,14 @@ def _goroutine(
         elided=elided,
         lock=lock,
         arguments=arguments,
+        source=_source(head.string[: head.start()]),
     )
+
+
+def _source(prefix: bytes) -> str:
+    """Return who printed a line, as its prefix says; empty where it does not."""
+    match = _SOURCE.search(prefix[-_SHORT:]) if b"|" in prefix or b"]" in prefix else None
+    return next(name for name in match.groups() if name).decode(errors="replace") if match else ""
 
 
 def _state(state: str, frames: tuple[Frame, ...]) -> str:

@@ -46,7 +46,10 @@ class NothingFound(UsageError):
 
 def diagnose_(
     what: Annotated[
-        list[str], typer.Argument(metavar="RUN|FILE", help="A run, a capture, or one process's dumps in order.")
+        list[str],
+        typer.Argument(
+            metavar="RUN|FILE", help="A run, a capture, or one process's dumps, packed or not; - reads a pipe."
+        ),
     ],
     version: Annotated[
         str | None, typer.Option(metavar="V", help="The daemon of the files: `BuildKit v0.23.2`, `Engine 28.3.3`.")
@@ -61,10 +64,10 @@ def diagnose_(
     as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
 ) -> int:
     """Say what goroutine dumps show: livelock, deadlock, lost wake-up; where, and whether it is known."""
-    files = [Path(each) for each in what]
+    files = [Path("/dev/stdin" if each == "-" else each) for each in what]
     if len(files) == 1 and (files[0] / "captured.json").is_file():
         told = _of_evidence(files[0])
-    elif len(files) == 1 and not files[0].is_file():
+    elif len(files) == 1 and (files[0].is_dir() or not files[0].exists()):
         told = _of_run(what[0], results)
     else:
         told = _of_files(files, version, own)

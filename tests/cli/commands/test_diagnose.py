@@ -26,6 +26,13 @@ def test_dumps_that_somebody_hands_over() -> None:
     assert "70 goroutines in 30 buckets" in ended.stdout
 
 
+def test_a_pipe() -> None:
+    """A dump may come through a pipe, as from `kubectl logs`; a minus is the standard input."""
+    words = [sys.executable, "-m", "harness", "diagnose", "-"]
+    ended = subprocess.run(words, check=False, capture_output=True, input=Path(HANG[0]).read_bytes())
+    assert b"consistent with export-livelock" in ended.stdout, ended.stderr
+
+
 def test_machine_lines() -> None:
     """`--json` is one object with the same."""
     ended = diagnose("--json", *HANG)

@@ -1,0 +1,111 @@
+"""The texts in what people send: a file as it stands, what it is the compressed form of, and what an archive has."""
+
+import bz2
+import gzip
+import lzma
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from io import BufferedIOBase, BufferedReader
+from pathlib import Path
+from typing import IO, Final, Protocol, cast
+
+_COMPRESSED: Final[dict[bytes, Callable[[IO[bytes]], BufferedIOBase]]] = {
+    b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),
+    b"BZh": bz2.BZ2File,
+    b"\xfd7zXZ\x00": lzma.LZMAFile,
+}
+"""How a compressed file begins, and what opens it."""
+_ZIP: Final = b"PK\x03\x04"
+_TAR: Final = b"ustar"
+_TAR_AT: Final = 257
+_HEAD: Final = 512
+"""Bytes that show what a file is."""
+_UNPACKED: Final = 256 * 1_048_576
+"""Bytes that one file is unpacked to at most: a dump of the largest daemon has a fifth of that."""
+_MEMBERS: Final = 1_000
+_DEEP: Final = 3
+"""``dumps.tar.gz`` that has ``dump.gz`` is opened; what is packed once more is not."""
+_DAMAGE: Final = (
+    *(EOFError, OSError, lzma.LZMAError, zlib.error, zipfile.BadZipFile, tarfile.TarError),
+    *(RuntimeError, NotImplementedError, ValueError),  # a password, a method that nobody knows, a head of nonsense
+)
+
+
+class Text(Protocol):
+    """What lines are read from."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return at most so many bytes; none at its end."""
+
+
+@dataclass
+class _Allowance:
+    """How much may still be unpacked of one file."""
+
+    left: int = _UNPACKED
+
+
+class _Unpacked:
+    """A stream that ends where it is damaged, or where enough was unpacked of its file."""
+
+    def __init__(self, of: IO[bytes], allowance: _Allowance) -> None:
+        self._of, self._allowance = cast("BufferedReader", of), allowance
+
+    def read(self, size: int, /) -> bytes:
+        try:
+            data = self._of.read1(min(size, self._allowance.left))
+        except _DAMAGE:
+            return b""
+        self._allowance.left -= len(data)
+        return data
+
+
+@contextmanager
+def texts_of(path: Path) -> Iterator[Iterator[Text]]:
+    """Yield the texts in a file, one after the other, those of an archive by their names.
+
+    What is damaged, or needs a password, has as much text as can be read.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as file:
+        yield _texts(file, _DEEP, None)
+
+
+def _texts(file: IO[bytes], deep: int, packed: _Allowance | None) -> Iterator[Text]:
+    """Yield the texts in an open file; `packed` is None of one that is not in another."""
+    try:
+        head = cast("BufferedReader", file).peek(_HEAD) if deep else b""
+    except _DAMAGE:
+        if packed is None:
+            raise
+        return
+    opened = next((opened for magic, opened in _COMPRESSED.items() if head.startswith(magic)), None)
+    if opened:
+        yield from _texts(cast("IO[bytes]", opened(file)), deep - 1, packed or _Allowance())
+    elif head.startswith(_ZIP):
+        yield from _zipped(file, deep - 1, packed or _Allowance())
+    elif head[_TAR_AT:].startswith(_TAR):
+        yield from _tarred(file, deep - 1, packed or _Allowance())
+    else:
+        yield _Unpacked(file, packed) if packed else file
+
+
+def _zipped(file: IO[bytes], deep: int, packed: _Allowance) -> Iterator[Text]:
+    with suppress(*_DAMAGE), zipfile.ZipFile(file) as archive:
+        for name in sorted(each.filename for each in archive.infolist()[:_MEMBERS] if not each.is_dir()):
+            with suppress(*_DAMAGE), archive.open(name) as member:
+                yield from _texts(member, deep, packed)
+
+
+def _tarred(file: IO[bytes], deep: int, packed: _Allowance) -> Iterator[Text]:
+    with suppress(*_DAMAGE), tarfile.open(fileobj=file, mode="r:") as archive:
+        members = [each for _, each in zip(range(_MEMBERS), archive, strict=False) if each.isfile()]
+        for each in sorted(members, key=lambda member: member.name):
+            if member := archive.extractfile(each):
+                yield from _texts(member, deep, packed)

@@ -1,0 +1,185 @@
+r"""The lines of a text in any of the wraps in which people send it: an encoding, a terminal's colours, HTML, JSON, CSV.
+
+What cannot stand in a dump costs nothing where there is none of it: a block is searched for it at once, and a line is
+taken apart only where it has a quote or a backslash. Prefixes of a log stay: `parse` knows a line by how it ends.
+"""
+
+import codecs
+import io
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+from harness.buildkit.goroutines.files import Text
+
+_LONGEST: Final = 65_536
+"""Bytes of a line that are read at once: a file that is no dump may have no line ends at all."""
+_BLOCK: Final = 1_048_576
+"""Bytes that are read at once."""
+_ENCODINGS: Final = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+"""By their marks; that of UTF-32 begins as that of UTF-16 does."""
+_SAMPLE: Final = 512
+
+_TERMINAL: Final = re.compile(
+    rb"(?:\x1b|\^\[|#033|\\{1,4}(?:x1b|u001b|033))(?:\[[0-?]{0,20}[@-~]|[\]_P][^\x07\x1b]{0,500}(?:\x07|\x1b\\\\?))"
+    rb"|\[[0-9;]{1,12}m|\[0K"
+)
+"""Colours, and what erases a line, also where the escape before it was lost."""
+_BREAKS: Final = re.compile(rb"</?(?:br|p|div|li|tr|td|pre|blockquote|details|summary)\b[^<>]{0,300}>", re.IGNORECASE)
+_TAGS: Final = re.compile(rb"</?(?:code|span|b|i|em|strong|font|a|html|body|table|tbody)\b[^<>]{0,300}>", re.IGNORECASE)
+_ENTITIES: Final = {
+    b"&lt;": b"<",
+    b"&gt;": b">",
+    b"&quot;": b'"',
+    b"&#34;": b'"',
+    b"&#39;": b"'",
+    b"&nbsp;": b" ",
+    b"&#9;": b"\t",
+    b"&#x9;": b"\t",
+    b"&#160;": b" ",
+    b"&amp;": b"&",
+}
+_OTHERS: Final = {
+    b"\xc2\xa0": b" ",
+    b"\xe2\x80\xa6": b"...",
+    b"\xe2\x80\x8b": b"",
+    b"\xe2\x94\x82": b"|",
+    codecs.BOM_UTF8: b"",
+}
+"""What editors and browsers put in place of blanks, three dots, and bars."""
+
+_LINE_END: Final = re.compile(rb"(?<!\\)\\{1,8}(?:r\\{1,8})?n")
+_DRIVE: Final = re.compile(rb"(?<!\w)[A-Za-z]:\\\w")
+"""A path of Windows: a backslash in such a line is no escape."""
+_TAB: Final = re.compile(rb"(?<!\\)\\{1,8}(?:t|u0009)")
+_ESCAPED: Final = re.compile(rb"(?<!\\)\\{1,8}(?=[\"/*_\[\](){}.<>#+-])")
+"""What JSON or Markdown escapes."""
+_ANGLES: Final = {b"\\u003c": b"<", b"\\u003e": b">", b"\\u0026": b"&"}
+_OF_DUMP: Final = re.compile(
+    rb"\)$|goroutine .|created by |\.(?:go|[sch]):\d|elided\.\.\.$|panic: |fatal error: |SIGQUIT: |BEGIN g"
+    rb"|0x[0-9a-f]{1,16}\t| @ 0x|Killed process"
+)
+"""What a line of a dump has."""
+_LEAST: Final = 5
+"""Bytes of the shortest line that says anything: ``a.b()``."""
+_BLANK: Final = re.compile(rb"\n(?:[^\n]{0,4}\n)+")
+_KEY: Final = re.compile(rb"(?:caller|file|source|func|logger)[\"']?\s*(?:=>?|:)\s*$")
+"""What stands before a place in the code that is not the dump's."""
+_KEY_LONGEST: Final = 40
+
+
+def lines_of(stream: Text) -> Iterator[bytes]:
+    """Yield the lines of a text with their ends, overlong ones in pieces, without what it is wrapped in."""
+    rest = b""
+    for text in _pieces(_decoded(stream)):
+        if not rest and b'"' not in text and b"\\" not in text:
+            yield from io.BytesIO(text)
+            continue
+        for line in io.BytesIO(rest + text):
+            end = len(line) if line.endswith(b"\n") else _end(line)
+            yield from _said(line[:end])
+            rest = line[end:]
+    yield from _said(rest)
+
+
+def _decoded(stream: Text) -> Iterator[bytes]:
+    """Yield a text in blocks, as UTF-8."""
+    start = stream.read(_BLOCK)
+    blocks = iter(lambda: stream.read(_BLOCK), b"")
+    encoding = next((name for mark, name in _ENCODINGS if start.startswith(mark)), "") or _unmarked(start[:_SAMPLE])
+    if not encoding:
+        yield start
+        yield from blocks
+        return
+    decoder = codecs.getincrementaldecoder(encoding)("replace")
+    yield decoder.decode(start).encode(errors="replace")
+    for block in blocks:
+        yield decoder.decode(block).encode(errors="replace")
+
+
+def _unmarked(sample: bytes) -> str:
+    """Return the encoding of a text of two bytes a letter that does not say so; empty of others."""
+    for first, name in ((1, "utf-16-le"), (0, "utf-16-be")):
+        if sample and sample[first::2].count(0) > 2 * sample[1 - first :: 2].count(0) + len(sample) // 4:
+            return name
+    return ""
+
+
+def _pieces(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield a text that comes in blocks in pieces that end with a line, but for lines that are too long for that."""
+    rest = b""
+    for block in blocks:
+        # what Windows, old Macs, and terminals that write over a line, put at its end
+        whole, end, begun = (rest + block.replace(b"\r", b"\n")).rpartition(b"\n")
+        yield _clean(whole + end if len(begun) < _LONGEST else whole + end + begun)
+        rest = begun if len(begun) < _LONGEST else b""
+    yield _clean(rest)
+
+
+def _clean(text: bytes) -> bytes:
+    """Return a text without what terminals, browsers and editors put into it."""
+    text = _short(text)
+    if not text.isascii():
+        for old, new in _OTHERS.items():
+            text = text.replace(old, new)
+    if b"#" in text:
+        text = text.replace(b"#011", b"\t")  # rsyslog's
+    if b"^" in text:
+        text = text.replace(b"^I", b"\t")  # of `cat -A`
+    if b"[0" in text or b"\x1b" in text or (b"\\" in text and (b"x1b[" in text or b"u001b[" in text)):
+        text = _TERMINAL.sub(b"", text)
+    if b"<" in text and (b"</" in text or b"<br" in text):
+        text = _TAGS.sub(b"", _BREAKS.sub(b"\n", text))
+    if b"&" in text:
+        for old, new in _ENTITIES.items():
+            text = text.replace(old, new)
+    return text
+
+
+def _short(text: bytes) -> bytes:
+    """Return a text without lines that are too short to say anything, where it has many of them."""
+    return _BLANK.sub(b"\n", text) if text.count(b"\n") * 2 * _LEAST > len(text) else text
+
+
+def _end(text: bytes) -> int:
+    """Return how far a piece of a long line can be read: up to its last escaped line end, or the end of an entry."""
+    found = max(len(text.rpartition(b"\\n")[0].rstrip(b"\\")), text.rfind(b'",') + 1, text.rfind(b'"]') + 1)
+    return found if found > 0 or len(text) < 2 * _LONGEST else len(text)
+
+
+def _said(text: bytes) -> Iterator[bytes]:
+    """Yield the lines in one line of a log: those that are escaped in it, and what it has in quotes."""
+    if b"\\" in text and not _DRIVE.search(text):
+        for old, new in _ANGLES.items():
+            text = text.replace(old, new)
+        text = _short(_ESCAPED.sub(b"", _TAB.sub(b"\t", _LINE_END.sub(b"\n", text))))
+    for line in text.splitlines(keepends=True):
+        if b'"' in line:
+            yield from _quoted(line)
+        else:
+            yield line
+
+
+def _quoted(line: bytes) -> Iterator[bytes]:
+    """Yield what of a line with quotes is of a dump; all of it where nothing is."""
+    parts = [] if _is_head(line.rstrip()) else line.split(b'"')  # a head may have labels, which are quoted
+    found = [
+        part
+        for number, part in enumerate(parts)
+        if len(part) >= _LEAST and _OF_DUMP.search(part.rstrip()) and not _is_caller(parts, number)
+    ]
+    yield from found or [line]
+
+
+def _is_caller(parts: Sequence[bytes], number: int) -> bool:
+    """Whether a part of a line is the place in the code that has logged it."""
+    return number > 0 and bool(_KEY.search((b'"'.join(parts[max(0, number - 2) : number]))[-_KEY_LONGEST:]))
+
+
+def _is_head(line: bytes) -> bool:
+    return line.endswith(b":") and b"goroutine " in line
