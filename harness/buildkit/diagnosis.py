@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +17,8 @@ from harness.buildkit.goroutines.difference import compare
 from harness.buildkit.goroutines.files import texts_of
 from harness.buildkit.goroutines.lines import lines_of
 from harness.buildkit.goroutines.model import Bucket, Goroutine
-from harness.buildkit.goroutines.parse import Note, goroutines, read
+from harness.buildkit.goroutines.parse import Note, goroutines, lines_by, read
+from harness.buildkit.goroutines.processes import by_process
 from harness.buildkit.goroutines.reading import NOTHING_KNOWN, Dump, Kind, ProcessFacts, Reading
 from harness.buildkit.goroutines.signatures import Signature, signatures, users_files
 from harness.buildkit.goroutines.waits import is_held, outside, place, works_on_data
@@ -27,8 +28,15 @@ from harness.core.records import Diagnosis
 
 _PRODUCTS: Final = {"buildkitd": "BuildKit", "dockerd": "Engine"}
 _STUCK: Final = {Kind.LIVELOCK, Kind.DEADLOCK, Kind.LOST_WAKE_UP, Kind.CLIENT_SIDE, Kind.CRASHED}
+_GRAVITY: Final = (
+    *(Kind.CRASHED, Kind.LIVELOCK, Kind.DEADLOCK, Kind.LOST_WAKE_UP, Kind.FROZEN, Kind.CLIENT_SIDE, Kind.WAITS),
+    *(Kind.SLOW, Kind.UNKNOWN, Kind.LEAK, Kind.IDLE, Kind.CLIENT),
+)
+"""Of several processes, the first of these is what keeps builds from going on."""
 _STARVED_CORES: Final = 0.5
 _HASHED: Final = 12
+_DIES: Final = frozenset({"running", "idle", "syscall"})
+"""What the goroutine that died is in, or the thread of C that did."""
 
 
 @dataclass(frozen=True)
@@ -65,25 +73,70 @@ def read_dumps(paths: Iterable[Path]) -> list[Dump]:
 def read_file(path: Path) -> Posted:
     """Return what is in a file: its dumps, and what its process said as it died.
 
+    Lines of several processes that a log has mixed are told apart by the names in their prefixes.
+
     Raises:
         OSError: it cannot be read.
     """
-    dumps: list[list[Goroutine]] = [[]]
+    parts = _parts(path)
+    sources = list(dict.fromkeys(each.source for part in parts for each in part.goroutines))
+    if len(sources) > 1:
+        parts = [part for source in sources for part in _parts(path, source)]
+    crash = next((part for number, part in enumerate(parts) if _has_died(part, parts, number)), None)
+    whole = [crash] if crash else parts
+    found = [part.goroutines for part in whole if part.goroutines]
+    read_well = tuple(dump for dump in found if 2 * sum(bool(each.frames) for each in dump) >= len(dump))
+    return Posted(read_well, crash.crash if crash else "", len(read_well) < len(found))
+
+
+@dataclass
+class _Part:
+    """A dump in a file, or what a process said as it died and the goroutines that it printed then."""
+
+    crash: str = ""
+    goroutines: list[Goroutine] = field(default_factory=list)
+
+    @property
+    def is_daemons(self) -> bool:
+        return any(frame.is_daemons for each in self.goroutines for frame in each.frames)
+
+
+def _parts(path: Path, source: str | None = None) -> list[_Part]:
+    """Return the dumps in a file, apart by what stands between them and by goroutines that are there again.
+
+    Args:
+        path: the file.
+        source: whose lines alone are read, of a log of several processes.
+    """
+    parts = [_Part()]
     ids: set[int] = set()
-    crash = ""
     with texts_of(path) as texts:
-        for each in chain.from_iterable(chain(read(lines_of(text)), [Note(begins=True)]) for text in texts):
-            if isinstance(each, Note) and each.crash and not crash:
-                crash, dumps = each.crash, []
-            if isinstance(each, Note) or each.id in ids:
-                ids = set()
-                dumps.append([])
-            if isinstance(each, Goroutine):
+        chosen = (lines_of(text) if source is None else lines_by(source, lines_of(text)) for text in texts)
+        for each in chain.from_iterable(chain(read(lines), [Note(begins=True)]) for lines in chosen):
+            if isinstance(each, Note):
+                if not (each.crash and parts[-1].crash and not parts[-1].goroutines):  # which goes on to say more
+                    parts.append(_Part(each.crash))
+                    ids = set()
+            else:
+                if each.id in ids:
+                    parts.append(_Part())
+                    ids = set()
                 ids.add(each.id)
-                dumps[-1].append(each)
-    whole = [dump for dump in dumps if dump]
-    read_well = tuple(dump for dump in whole if 2 * sum(bool(each.frames) for each in dump) >= len(dump))
-    return Posted(read_well, crash, len(read_well) < len(whole))
+                parts[-1].goroutines.append(each)
+    return parts
+
+
+def _has_died(part: _Part, parts: Sequence[_Part], number: int) -> bool:
+    """Whether a part is of a process that died, which is the one that the file is about.
+
+    Go prints the goroutine that died first, as running. A log of builds has what compilers and tests in it said.
+    """
+    if not part.crash:
+        return False
+    if not part.goroutines:
+        return not any(other.goroutines for other in (parts[number:] if "illed" in part.crash else parts))
+    died = part.goroutines[0].state in _DIES or "asleep" in part.crash
+    return died and (part.is_daemons or not any(other.is_daemons for other in parts))
 
 
 def diagnose_counted(found: Sequence[Bucket]) -> Diagnosis | None:
@@ -127,6 +180,11 @@ def diagnose(
         crash: what it said as it died.
         own: files of signatures beside those that come with this.
     """
+    processes = [] if crash else by_process(dumps)
+    if len(processes) > 1:
+        return _of_several(
+            [diagnose(one, version=version, daemon=daemon, process=process, own=own) for one in processes]
+        )
     reading = _crashed(dumps, crash) if crash else compare(dumps, process)
     product, number = _of_version(version) if version else _product(daemon or {})
     fitting = _fitting(dumps, reading, own)
@@ -145,6 +203,15 @@ def diagnose(
         + (_suspects(dumps[0], own) if reading.kind is Kind.UNKNOWN and len(dumps) == 1 else ""),
         goroutines=reading.goroutines,
         frames=tuple(users),
+    )
+
+
+def _of_several(found: Sequence[Diagnosis]) -> Diagnosis:
+    """Return what the dumps of several processes come to: the gravest of them, with a word on the others."""
+    gravest = min(found, key=lambda each: _GRAVITY.index(each.kind) if each.kind in _GRAVITY else len(_GRAVITY))
+    others = "; ".join(each.sentence for each in found if each is not gravest)
+    return replace(
+        gravest, sentence=f"{gravest.sentence}; the dumps are of {len(found)} processes; of another: {others}"
     )
 
 
@@ -255,7 +322,11 @@ def _suspects(dump: Dump, own: Sequence[Path]) -> str:
 
 def _fitting(dumps: Sequence[Dump], reading: Reading, own: Sequence[Path]) -> list[Signature]:
     """Return the signatures of what keeps it from going on; where nothing does, of what grows in it."""
-    hunted = [each for each in signatures(*own) if (each.kind is not None) == (reading.kind in _STUCK)]
+    hunted = [
+        each
+        for each in signatures(*own)
+        if each.kind is reading.kind or (each.kind is None and reading.kind not in _STUCK)
+    ]
     return [each for each in hunted if each.fits(dumps, reading)] if dumps else []
 
 
@@ -290,7 +361,7 @@ def _sentence(reading: Reading, known: Signature | None, users: Sequence[str], p
         unknown = ", not known" if reading.kind in _STUCK else ""
         return f"{reading.kind}{at if reading.kind in _STUCK else ''}{unknown}: {reading.because}"
     what = f"{reading.kind} in {known.place}" if known.kind else f"leak in {known.place}"
-    why = f"; {reading.because}" if known.kind in {Kind.DEADLOCK, Kind.CRASHED} else ""
+    why = f"; {reading.because}" if known.kind in {Kind.DEADLOCK, Kind.CRASHED, Kind.CLIENT} else ""
     return f"{what} ({known.name}): {known.means.strip()}{why}; known: {_fate(known, product, version)}"
 
 

@@ -1,32 +1,18 @@
-"""Which known hangs a release has: the BuildKit inside an Engine, the signatures that fit, and what to upgrade to."""
+"""Which known hangs a release has: what a daemon is, the signatures that fit, and what to upgrade to."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
+from harness.buildkit.engines import buildkit_in, engine_with, parsed
 from harness.buildkit.goroutines.reading import Kind
 from harness.buildkit.goroutines.signatures import Signature, signatures
 
 HUNTED: Final = "export-livelock"
 """The signature of the hang that this project is named after: exported, and never returned."""
-
-_ENGINES: Final[Sequence[tuple[str, str]]] = (
-    ("23.0.0", "v0.10.6"), ("24.0.0", "v0.11.6"), ("25.0.0", "v0.12.4"), ("25.0.2", "v0.12.5"), ("26.0.0", "v0.13.1"),
-    ("26.1.1", "v0.13.2"), ("27.0.1", "v0.14.1"), ("27.1.0", "v0.15.0"), ("27.1.2", "v0.15.1"), ("27.2.0", "v0.15.2"),
-    ("27.3.0", "v0.16.0"), ("27.4.0", "v0.17.3"), ("27.5.0", "v0.18.2"), ("28.0.0", "v0.20.0"), ("28.0.2", "v0.20.1"),
-    ("28.0.3", "v0.20.2"), ("28.1.0", "v0.21.0"), ("28.2.0", "v0.22.0"), ("28.3.0", "v0.23.1"), ("28.3.1", "v0.23.2"),
-    ("28.4.0", "v0.24.0"), ("28.5.0", "v0.25.0"), ("28.5.1", "v0.25.1"), ("28.5.2", "v0.25.2"), ("29.1.0", "v0.26.2"),
-    ("29.1.4", "v0.26.3"), ("29.2.0", "v0.27.0"), ("29.2.1", "v0.27.1"), ("29.3.0", "v0.28.0"), ("29.3.1", "v0.28.1"),
-    ("29.4.0", "v0.29.0"), ("29.5.0", "v0.30.0"), ("29.6.0", "v0.31.0"), ("29.6.1", "v0.31.1"), ("29.6.2", "v0.31.2"),
-    ("29.7.0", "v0.32.0"), ("29.7.2", "v0.32.2"),
-)  # fmt: skip
-"""The first Engine with each BuildKit: `vendor.mod`, and from 29 on `go.mod`, in the tags of moby/moby (August 2026).
-
-Engines 23.0 to 25.0.1 have commits after the BuildKit that is named, of the same minor version.
-"""
 
 _NUMBER: Final = re.compile(r"\d+\.\d+(?:\.\d+)?(?:[-+.~][^\s,]+)?")
 _NOBODYS: Final = "0.0.0"
@@ -55,7 +41,7 @@ class Release:
         """Return it by a daemon's `kind` and `version`, as `summary.json` has them."""
         told = str(daemon.get("version") or "")
         found = _NUMBER.search(told.rpartition("BuildKit v")[2])
-        number = found[0] if found and _parsed(found[0]) is not None else _NOBODYS
+        number = found[0] if found and parsed(found[0]) is not None else _NOBODYS
         if number.startswith(_NOBODYS):
             return cls("", "")
         if daemon.get("kind") == "buildkitd" or "BuildKit v" in told:
@@ -76,26 +62,9 @@ class Release:
 
     def has(self, signature: Signature) -> bool:
         """Whether a known bug is in it, as far as versions say."""
-        told = signature.affects("Engine", str(_parsed(self.engine))) if self.engine else None
-        inside = str(_parsed(self.buildkit)) if self.buildkit else ""
+        told = signature.affects("Engine", str(parsed(self.engine))) if self.engine else None
+        inside = str(parsed(self.buildkit)) if self.buildkit else ""
         return bool(signature.affects("BuildKit", inside) if told is None and inside else told)
-
-
-def buildkit_in(engine: str) -> str:
-    """Return the BuildKit inside an Engine; empty where it is not known, as of one that is older or newer than we know.
-
-    A patch release later than we know of is taken to have at least the BuildKit of the one before.
-    """
-    here = _parsed(engine)
-    if here is None or here.release[:2] > Version(_ENGINES[-1][0]).release[:2]:
-        return ""
-    return next((buildkit for first, buildkit in reversed(_ENGINES) if here >= Version(first)), "")
-
-
-def engine_with(buildkit: str) -> str:
-    """Return the first Engine that has at least this BuildKit; empty where we know of none."""
-    wanted = Version(buildkit)
-    return next((first for first, inside in _ENGINES if Version(inside) >= wanted), "")
 
 
 def known_in(release: Release) -> tuple[Signature, ...]:
@@ -112,7 +81,7 @@ def shows(signature: Signature) -> str:
 def range_of(signature: Signature) -> str:
     """Return which versions have a bug, as far as that is known: ``BuildKit v0.23.0 up to v0.25.0``."""
     told = []
-    for product, (first, fixed) in signature.affected.items():
+    for product, (first, fixed) in signature.ranges.items():
         if fixed is None:
             told.append(f"{product}, all releases so far")
         else:
@@ -138,19 +107,11 @@ def place_of(release: Release, name: str = HUNTED) -> str:
     if found is None or not release.is_known:
         return ""
     product, number = ("Engine", release.engine) if release.engine else ("BuildKit", release.buildkit)
-    first, fixed = found.affected.get(product, (None, None))
-    here = _parsed(number)
+    first, fixed = found.ranges.get(product, (None, None))
+    here = parsed(number)
     if here is None or fixed is None:
         return ""
     known = f"{name} ({product} {first or '(since when is not known)'} up to {fixed}, where it is fixed)"
     if release.has(found):
         return f"{release} is in the range of {known}"
     return f"{release} {'has the fix of' if here >= Version(fixed) else 'is older than'} {known}"
-
-
-def _parsed(number: str) -> Version | None:
-    try:
-        return Version(number.removeprefix("v"))
-    except InvalidVersion:
-        plain = re.match(r"v?(\d+(?:\.\d+)*)", number)
-        return Version(plain[1]) if plain else None

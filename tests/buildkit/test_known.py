@@ -1,16 +1,12 @@
 """Which known hangs a release has, by its version."""
 
 import pytest
-from packaging.version import Version
 
 from harness.buildkit.goroutines.signatures import signatures
 from harness.buildkit.known import (
-    _ENGINES,
     HUNTED,
     Release,
-    buildkit_in,
     cure,
-    engine_with,
     known_in,
     place_of,
     range_of,
@@ -84,18 +80,6 @@ def test_what_to_take() -> None:
         cured = Release.of({"kind": kind, "version": number})
         assert not [each for each in known_in(cured) if each.fixed_in]
     assert cure((), Release("v0.32.0", "")) == ""
-
-
-def test_engines_ascend() -> None:
-    """The table of Engines ascends in both columns, and each is found by its own number."""
-    for column in zip(*_ENGINES, strict=True):
-        versions = [Version(number) for number in column]
-        assert versions == sorted(set(versions))
-    for engine, buildkit in _ENGINES:
-        assert buildkit_in(engine) == buildkit
-        assert engine_with(buildkit) == engine
-    assert buildkit_in("20.10.27") == ""
-    assert engine_with("v99.0.0") == ""
 
 
 def test_each_is_told() -> None:

@@ -192,6 +192,71 @@ def test_crashes(tmp_path: Path, text: str, said: str) -> None:
     assert diagnose([], crash=posted.crash).kind is Kind.CRASHED
 
 
+RUNNING = f"goroutine 5 [running]:\n{BUILDKIT}solver.f(0x1)\n\t/x.go:1 +0x1\n\n"
+ASKED = f"goroutine 1 [select, 9 minutes]:\n{BUILDKIT}control.f(0x1)\n\t/x.go:1 +0x1\n\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"SIGABRT: abort\nPC=0x45ea11 m=0 sigcode=0\n\n{ASKED}",
+        f"#9 1.2 a.c:1:10: fatal error: stdio.h: No such file or directory\n{ASKED}",
+        f"#9 panic: a test\n#9 goroutine 6 [running]:\n#9 main.main()\n#9 \t/t.go:1 +0x1\nSIGQUIT: quit\n{ASKED}",
+        f"#9 panic: a test\n#9 exit status 2\nSIGQUIT: quit\n{ASKED}",
+        f"kernel: Out of memory: Killed process 77 (node) total-vm\n{ASKED}",
+    ],
+    ids=["SIGABRT asks for a dump", "a compiler", "a test of a step", "a test without stacks", "a step out of memory"],
+)
+def test_what_is_no_crash_of_the_daemon(tmp_path: Path, text: str) -> None:
+    """What a log has of compilers, tests and other processes is no crash of the daemon whose dump stands beside it."""
+    (tmp_path / "log").write_text(text)
+    posted = read_file(tmp_path / "log")
+    assert posted.crash == ""
+    assert posted.dumps[-1][0].minutes == 9
+
+
+def test_a_crash_beside_dumps(tmp_path: Path) -> None:
+    """A daemon that died after it was asked for dumps has died."""
+    (tmp_path / "log").write_text(f"{ASKED}panic: boom [recovered]\n\tpanic: boom\n\n{RUNNING}")
+    posted = read_file(tmp_path / "log")
+    assert (posted.crash, [[each.id for each in dump] for dump in posted.dumps]) == ("panic: boom", [[5]])
+
+
+def test_a_scheduler_at_work_does_not_turn() -> None:
+    """A scheduler that is seen in a dispatch each time, while builds come and go, works; where none does, it turns."""
+    loop = one(3, "running", f"{BUILDKIT}solver.(*scheduler).dispatch", f"{BUILDKIT}solver.(*scheduler).loop")
+    waits = [one(n, "chan receive", BUILD, SOLVE) for n in (1, 2)]
+    assert diagnose([[loop, *waits]] * 2).signature == "scheduler-livelock"
+    assert diagnose([[loop, *waits], [loop, waits[0]]]).kind is Kind.SLOW
+    request = one(9, "select", f"{BUILDKIT}solver/internal/pipe.NewWithFunction[...].func2")
+    assert diagnose([[loop, *waits], [loop, *waits, request]]).kind is not Kind.LIVELOCK
+
+
+def test_a_push_that_asks_for_its_writer() -> None:
+    """A push that asks again and again for a writer that nobody gives back turns, but not beside another push."""
+    asks = one(
+        *(4, "select", "github.com/containerd/containerd/content.OpenWriter"),
+        *("github.com/containerd/containerd/remotes.push", f"{BUILDKIT}util/resolver/retryhandler.New.func1"),
+    )
+    pushes = one(5, "select", "net/http.(*persistConn).roundTrip", f"{BUILDKIT}util/push.Push")
+
+    def dumps(*others: Goroutine) -> list[list[Goroutine]]:
+        return [[one(1, "select", SOLVE, minutes=m), one(2, "chan receive", BUILD, minutes=m), *others] for m in (5, 6)]
+
+    assert diagnose(dumps(asks)).signature == "push-writer-locked"
+    assert diagnose(dumps(asks, pushes)).kind is Kind.WAITS
+
+
+def test_a_client_that_waits_for_a_collector() -> None:
+    """A client whose build is over, and that flushes traces, is told as that."""
+    shutdown = "go.opentelemetry.io/otel/sdk/trace.(*TracerProvider).Shutdown"
+    found = diagnose(
+        [[one(1, "select", shutdown, f"{BUILDKIT}cmd/buildctl/common.AttachAppContext.func2", "main.main")]]
+    )
+    assert (found.kind, found.signature) == (Kind.CLIENT, "tracer-shutdown")
+    assert "no fix known" in found.sentence
+
+
 MONITOR = "github.com/containerd/go-runc.(*defaultMonitor)"
 MOUNTS = f"{BUILDKIT}solver/llbsolver/ops.(*cacheRef"
 

@@ -56,6 +56,11 @@ _LOOPS: Final = (
     "github.com/moby/buildkit/cache/remotecache/v1.(*normalizeState).checkLoops",
 )
 """Places that are known to be able to turn for ever, whatever their inner calls do."""
+_ASKS_AGAIN: Final = (
+    "github.com/containerd/containerd/content.OpenWriter",
+    "github.com/containerd/containerd/v2/core/content.OpenWriter",
+)
+"""What asks again and again for what another has, and sleeps for a moment between."""
 _SCHEDULER: Final = "github.com/moby/buildkit/solver.(*scheduler)"
 _SERVES: Final = (
     "github.com/moby/buildkit/control.",
@@ -93,7 +98,7 @@ def compare(dumps: Sequence[Dump], process: ProcessFacts = NOTHING_KNOWN) -> Rea
 def _moved(dumps: Sequence[Dump], process: ProcessFacts) -> Reading:
     """Return what two or more dumps of a daemon, in order, say."""
     tracks = _tracks(dumps)
-    turning = _turning(tracks, process)
+    turning = _turning(tracks, dumps, process)
     if turning and turning.kind is Kind.LIVELOCK:
         return turning
     builds = _at(tracks, lambda frame: frame.function.startswith((REQUEST, f"{_SCHEDULER}.build")))
@@ -107,7 +112,7 @@ def _moved(dumps: Sequence[Dump], process: ProcessFacts) -> Reading:
     lasting = {id_ for id_, track in builds.items() if is_still(track)}
     if not lasting:
         return Reading(Kind.SLOW, f"all {len(builds)} goroutines of builds have moved", tuple(sorted(builds)))
-    return _outside(tracks, process) or _stuck(tracks, builds, lasting, dumps, process)
+    return _outside(tracks, process) or _asking(tracks, builds) or _stuck(tracks, builds, lasting, dumps, process)
 
 
 def in_order(dumps: Sequence[Dump]) -> Sequence[Dump]:
@@ -168,17 +173,19 @@ def common(stacks: Iterable[Sequence[Frame]]) -> tuple[Frame, ...]:
     return tuple(level[0] for level in shared)[::-1]
 
 
-def _turning(tracks: Tracks, process: ProcessFacts) -> Reading | None:
+def _turning(tracks: Tracks, dumps: Sequence[Dump], process: ProcessFacts) -> Reading | None:
     """Return the goroutines that were busy inside one call in every dump, where such a call may turn for ever.
 
     That is one of `_LOOPS`, or BuildKit's own innermost call that was the same each time, and does no work on data;
-    of the latter two dumps say too little, and nothing where the daemon reads and writes meanwhile.
+    of the latter two dumps say too little, and nothing where the daemon reads and writes meanwhile. A scheduler that
+    has let a build go on meanwhile does not turn, however often it is seen at work.
     """
     if process.cores is not None and process.cores < _IDLE_CORES:
         return None
     calls: dict[tuple[bool, str], dict[int, tuple[Frame, ...]]] = {}
+    schedules = _schedules(dumps)
     for id_, track in tracks.items():
-        if not _is_busy(track):
+        if not _is_busy(track) or (schedules and _has(track[0], f"{_SCHEDULER}.dispatch")):
             continue
         stack = common([each.frames for each in track])
         ours = next((frame.function for frame in stack if frame.function.startswith(_BUILDKIT)), None)
@@ -191,11 +198,23 @@ def _turning(tracks: Tracks, process: ProcessFacts) -> Reading | None:
     if not calls:
         return None
     (known, call), members = max(calls.items(), key=lambda item: (item[0][0], len(item[1])))
-    dumps = len(next(iter(tracks.values())))
-    because = f"{told(len(members))} busy in all {dumps} dumps, each time inside {call}"
-    if not known and dumps < _TURNS:
+    because = f"{told(len(members))} busy in all {len(dumps)} dumps, each time inside {call}"
+    if not known and len(dumps) < _TURNS:
         return Reading(Kind.UNKNOWN, f"{because}, which may be work: make another dump", tuple(members))
     return Reading(Kind.LIVELOCK, because, tuple(members), common(members.values()) or next(iter(members.values())))
+
+
+def _schedules(dumps: Sequence[Dump]) -> bool:
+    """Whether the scheduler has ended a wait of a build for it, or begun a request, between the first and the last."""
+    first, last = dumps[0], {each.id for each in dumps[-1]}
+    if any(each.id not in last and _has(each, f"{_SCHEDULER}.build") for each in first):
+        return True
+    known = {each.id for each in first}
+    return any(each.id not in known and _has(each, f"{_BUILDKIT}solver/internal/pipe.") for each in dumps[-1])
+
+
+def _has(each: Goroutine, *functions: str) -> bool:
+    return any(frame.function.startswith(functions) for frame in each.frames)
 
 
 def _is_busy(track: Sequence[Goroutine]) -> bool:
@@ -249,6 +268,18 @@ def _outside(tracks: Tracks, process: ProcessFacts) -> Reading | None:
     if what in _OF_CLIENT:
         return Reading(Kind.CLIENT_SIDE, f"{because}, and no other step goes on", tuple(members), frames)
     return Reading(Kind.WAITS, f"{because}: the daemon is not hung", tuple(members), frames)
+
+
+def _asking(tracks: Tracks, builds: Tracks) -> Reading | None:
+    """Return the goroutines that ask in vain for what nobody gives back, while builds wait for longer and longer."""
+    members = {id_: track for id_, track in tracks.items() if all(_has(each, *_ASKS_AGAIN) for each in track)}
+    if not members or not any(is_grown(track) for track in builds.values()):
+        return None
+    call = next(frame.function for frame in next(iter(members.values()))[0].frames if frame.function in _ASKS_AGAIN)
+    because = f"{told(len(members))} asking again and again in {call}, and nothing else goes on"
+    return Reading(
+        Kind.LIVELOCK, because, tuple(members), common([each.frames for t in members.values() for each in t])
+    )
 
 
 def _without_builds(dumps: Sequence[Dump]) -> Reading:

@@ -65,6 +65,8 @@ _OF_DUMP: Final = re.compile(
     rb"|0x[0-9a-f]{1,16}\t| @ 0x|Killed process"
 )
 """What a line of a dump has."""
+_BROKEN: Final = re.compile(rb"(\([0-9a-fx{}, _.?]{1,400})\n(?=[0-9a-fx{}, _.?]{0,400}\)\n)")
+"""Where a terminal has broken the arguments of a call."""
 _LEAST: Final = 5
 """Bytes of the shortest line that says anything: ``a.b()``."""
 _BLANK: Final = re.compile(rb"\n(?:[^\n]{0,4}\n)+")
@@ -124,6 +126,7 @@ def _pieces(blocks: Iterable[bytes]) -> Iterator[bytes]:
 def _clean(text: bytes) -> bytes:
     """Return a text without what terminals, browsers and editors put into it."""
     text = _short(text)
+    text = _BROKEN.sub(rb"\1", text)
     if not text.isascii():
         for old, new in _OTHERS.items():
             text = text.replace(old, new)

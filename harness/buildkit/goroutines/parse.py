@@ -38,12 +38,15 @@ _GOROUTINES_MOST: Final = 250_000
 """Goroutines that are read of one text: the largest dump that was ever posted has an eighth of that."""
 _SAYS: Final = re.compile(rb"BEGIN g|panic: |error: |SIG[A-Z]{3}|runtime: |Out of mem|oom-kill|OOMKilled")
 """What a line has that says anything, found quickly."""
-_BEGINS: Final = re.compile(rb"BEGIN goroutine stack dump|SIGQUIT: quit")
-"""What a daemon prints before a dump: where a file has several, each begins there."""
+_BEGINS: Final = re.compile(rb"BEGIN goroutine stack dump|SIGQUIT: quit|SIGABRT: abort")
+"""What a daemon prints before a dump that it was asked for: where a file has several, each begins there."""
 _CRASH: Final = re.compile(
-    rb"(?:^|[\s\"])((?:panic|fatal error|SIG(?:SEGV|ABRT|BUS|FPE|ILL|TRAP|SYS)): .*|runtime: goroutine stack exceeds .*"
-    rb"|Out of memory: Killed process .*|oom-kill.*|OOMKilled.*)"
+    rb"(?:^|[\s\"])((?:panic|fatal error|SIG(?:SEGV|BUS|FPE|ILL|TRAP|SYS)): .*|runtime: goroutine stack exceeds .*"
+    rb"|Out of memory: Killed process \d+ \((?:buildkitd|dockerd|containerd|buildctl|docker).*"
+    rb"|oom-kill.*task=(?:buildkitd|dockerd|containerd|buildctl|docker).*|OOMKilled.*)"
 )
+_OF_COMPILER: Final = re.compile(rb":\d+(?::\d+)?: (?:fatal )?error: ")
+"""How compilers begin what they say of a place in a file."""
 _RECOVERED: Final = b"[recovered]"
 """What Go writes behind a panic that somebody caught."""
 _MESSAGE: Final = 4_096
@@ -93,7 +96,7 @@ class Note:
     begins: bool = False
     """Whether a dump begins here."""
     crash: str = ""
-    """What the process said as it died."""
+    """What a process said as it died: a daemon, or what a step or a test of it has run."""
 
 
 class _Frames:
@@ -224,13 +227,24 @@ def read(lines: Iterable[bytes]) -> Iterator[Goroutine | Note]:
     yield from whole()
 
 
+def lines_by(source: str, lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the lines that one process printed into a log of several; a line without a name goes on from the last."""
+    is_ours = False
+    for line in lines:
+        told = source_of(line)
+        is_ours = told == source if told else is_ours or not source
+        if is_ours:
+            yield line
+
+
 def _note(line: bytes) -> Note | None:
     """Return what a line between goroutines says, where it says anything."""
     if not _SAYS.search(line):
         return None
     if _BEGINS.search(line):
         return Note(begins=True)
-    if _RECOVERED not in line and (match := _CRASH.search(line[:_MESSAGE])):
+    line = line[:_MESSAGE]
+    if _RECOVERED not in line and not _OF_COMPILER.search(line) and (match := _CRASH.search(line)):
         return Note(crash=match[1].strip().decode(errors="replace"))
     return None
 
@@ -292,13 +306,13 @@ def _goroutine(
         elided=elided,
         lock=lock,
         arguments=arguments,
-        source=_source(head.string[: head.start()]),
+        source=source_of(head.string[: head.start()]),
     )
 
 
-def _source(prefix: bytes) -> str:
+def source_of(line: bytes) -> str:
     """Return who printed a line, as its prefix says; empty where it does not."""
-    match = _SOURCE.search(prefix[-_SHORT:]) if b"|" in prefix or b"]" in prefix else None
+    match = _SOURCE.search(line[:_SHORT]) if b"|" in line or b"]" in line else None
     return next(name for name in match.groups() if name).decode(errors="replace") if match else ""
 
 
@@ -307,7 +321,7 @@ def _state(state: str, frames: tuple[Frame, ...]) -> str:
     if state != "semacquire":
         return state
     for frame in frames:
-        if not frame.function.startswith("sync."):
+        if not frame.function.startswith(("sync.", "internal/sync.", "runtime.")):
             break
         for kind, now in _SEMAPHORES.items():
             if kind in frame.function:

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -12,6 +12,7 @@ from packaging.version import InvalidVersion, Version
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
+from harness.buildkit.engines import engines_between
 from harness.buildkit.goroutines.difference import BUSY
 from harness.buildkit.goroutines.model import Goroutine
 from harness.buildkit.goroutines.reading import REQUEST, Dump, Kind, Reading
@@ -61,7 +62,13 @@ class Signature(StrictModel):
     @property
     def fixed_in(self) -> dict[str, str]:
         """The first version of each product that has the fix, where one has."""
-        return {product: fixed for product, (_, fixed) in self.affected.items() if fixed}
+        return {product: fixed for product, (_, fixed) in self.ranges.items() if fixed}
+
+    @property
+    def ranges(self) -> Mapping[str, tuple[str | None, str | None]]:
+        """The first version that has it, and the first with the fix, by product; an Engine's by the BuildKit in it."""
+        inside = engines_between(*self.affected["BuildKit"]) if "BuildKit" in self.affected else None
+        return self.affected if inside is None or "Engine" in self.affected else {**self.affected, "Engine": inside}
 
     def fits(self, dumps: Sequence[Dump], reading: Reading) -> bool:
         """Whether dumps that read so bear it."""
@@ -102,9 +109,9 @@ class Signature(StrictModel):
 
     def affects(self, product: str, version: str) -> bool | None:
         """Return whether a version is one of those affected; None where that cannot be told."""
-        if product not in self.affected:
+        if product not in self.ranges:
             return None
-        first, fixed = self.affected[product]
+        first, fixed = self.ranges[product]
         try:
             here = Version(version.removeprefix("v"))
             return not (first and here < Version(first)) and not (fixed and here >= Version(fixed))

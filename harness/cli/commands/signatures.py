@@ -82,7 +82,7 @@ def explain(name: Annotated[str, typer.Argument(metavar="NAME", help="As `repro 
     say(f"told by        {_told_by(one)}")
     for stack in one.stacks:
         say(f"    {', called by '.join(stack)}")
-    for product, (first, fixed) in one.affected.items():
+    for product, (first, fixed) in one.ranges.items():
         since = f"since {first}" if first else "since a version that nobody has looked up"
         say(f"{product:<14} {since}, {f'fixed in {fixed}' if fixed else 'no fix known'}")
     say(f"link           {one.link}")

@@ -91,6 +91,7 @@ WRAPS: Final[dict[str, Wrap]] = {
     "Markdown's emphasis": lambda text: text.replace(b"(*", b"("),
     "three dots as one letter": lambda text: text.replace(b"...", "\u2026".encode()),
     "HTML": lambda text: b"<pre><code>" + text.replace(b"\n", b"<br/>\n").replace(b"\t", b"&nbsp;") + b"</code></pre>",
+    "broken by a terminal": lambda text: text.replace(b"(0xc000273110, {0x", b"(0xc000273110, {0x\n"),
     "padded": lambda text: text.replace(b"\n", b"        \n"),
     "windows": lambda text: text.replace(b"\n", b"\r\n"),
     "an old mac": lambda text: text.replace(b"\n", b"\r"),

@@ -192,3 +192,13 @@ def test_counted_with_many_tabs() -> None:
     """A line of many tabs is read in a time that grows as its length does."""
     text = b"1 @ 0x1\n#\t0x1\tx" + b"\t" * 60_000 + b"y\n"
     assert len([*counted(text.splitlines())]) == 1
+
+
+def test_frames_of_the_runtime() -> None:
+    """`GOTRACEBACK=crash` prints Go's own calls too: they hide no lock."""
+    [one] = read(
+        b"goroutine 441 [semacquire, 4 minutes]:\nruntime.gopark(0xc01?)\n\t/proc.go:398 +0xce fp=0xc01 sp=0xc01\n"
+        b"sync.runtime_SemacquireMutex(0x1)\n\t/sema.go:77\nsync.(*Mutex).lockSlow(0xc01d77eb70)\n\t/mutex.go:171\n"
+        b"a.b/c.f(0x1)\n\t/c.go:1\nruntime.goexit()\n\t/asm.s:1598\n"
+    )
+    assert (one.state, one.lock, one.frames[0].line) == ("sync.Mutex.Lock", "0xc01d77eb70", 398)
