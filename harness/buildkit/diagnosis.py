@@ -300,8 +300,10 @@ def _suspects(dump: Dump, own: Sequence[Path]) -> str:
 
     A scheduler sleeps, and builds wait for it, also where a step's process or a registry takes its time.
     """
-    outer = Counter(waits for each in dump if (waits := outside(each)) and each.minutes)
-    slept = outer or any(works_on_data(each) for each in dump)
+    stacks = {id(each.frames): each for each in dump}  # thousands share one
+    awaited = {key: waits for key, each in stacks.items() if (waits := outside(each))}
+    outer = Counter(awaited[id(each.frames)] for each in dump if each.minutes and id(each.frames) in awaited)
+    slept = outer or any(works_on_data(each) for each in stacks.values())
     named = [
         each
         for each in signatures(*own)

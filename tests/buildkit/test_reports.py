@@ -228,8 +228,24 @@ def test_a_scheduler_at_work_does_not_turn() -> None:
     waits = [one(n, "chan receive", BUILD, SOLVE) for n in (1, 2)]
     assert diagnose([[loop, *waits]] * 2).signature == "scheduler-livelock"
     assert diagnose([[loop, *waits], [loop, waits[0]]]).kind is Kind.SLOW
+    assert diagnose([[loop, *waits], [loop, waits[0], one(2, "select", SOLVE)]]).kind is Kind.SLOW
     request = one(9, "select", f"{BUILDKIT}solver/internal/pipe.NewWithFunction[...].func2")
     assert diagnose([[loop, *waits], [loop, *waits, request]]).kind is not Kind.LIVELOCK
+
+
+@pytest.mark.parametrize("moves", [False, True], ids=["turns", "walks on"])
+@pytest.mark.parametrize("how", ["depth", "object"])
+def test_a_walk_that_goes_on_does_not_turn(moves: bool, how: str) -> None:
+    """The walk over the cache graph turns at one place; on a slow host it is seen twice on its way, at two."""
+    walk = f"{BUILDKIT}solver.(*exporter).ExportTo"
+    first = replace(
+        one(5, "running", f"{BUILDKIT}solver.x", walk, walk), arguments=(b"", b"0xc000000100, 0x1", b"0xc0")
+    )
+    other = replace(first, arguments=(b"", b"0xc000000200, 0x1", b"0xc0"))
+    if how == "depth":
+        other = replace(one(5, "running", f"{BUILDKIT}solver.y", walk), arguments=(b"", b"0xc000000100, 0x1"))
+    found = diagnose([[first, one(1, "select", SOLVE)], [other if moves else first, one(1, "select", SOLVE)]])
+    assert (found.kind is Kind.LIVELOCK) is not moves
 
 
 def test_a_push_that_asks_for_its_writer() -> None:

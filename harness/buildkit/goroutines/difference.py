@@ -56,12 +56,15 @@ _LOOPS: Final = (
     "github.com/moby/buildkit/cache/remotecache/v1.(*normalizeState).checkLoops",
 )
 """Places that are known to be able to turn for ever, whatever their inner calls do."""
+_WALK: Final = "github.com/moby/buildkit/solver.(*exporter).ExportTo"
 _ASKS_AGAIN: Final = (
     "github.com/containerd/containerd/content.OpenWriter",
     "github.com/containerd/containerd/v2/core/content.OpenWriter",
 )
 """What asks again and again for what another has, and sleeps for a moment between."""
 _SCHEDULER: Final = "github.com/moby/buildkit/solver.(*scheduler)"
+_REQUESTED: Final = (f"{_BUILDKIT}solver/internal/pipe.", f"{_BUILDKIT}solver.(*sharedOp)")
+"""What the scheduler has begun."""
 _SERVES: Final = (
     "github.com/moby/buildkit/control.",
     "github.com/moby/buildkit/solver.",
@@ -191,7 +194,7 @@ def _turning(tracks: Tracks, dumps: Sequence[Dump], process: ProcessFacts) -> Re
         ours = next((frame.function for frame in stack if frame.function.startswith(_BUILDKIT)), None)
         if not ours:
             continue
-        known = any(frame.function in _LOOPS for frame in stack)
+        known = any(frame.function in _LOOPS for frame in stack) and not _walks(track)
         same = len({place(each) for each in track}) == 1 and not any(works_on_data(each) for each in track)
         if known or (same and (process.moved or 0) < _AT_WORK):
             calls.setdefault((known, ours), {})[id_] = stack
@@ -204,13 +207,28 @@ def _turning(tracks: Tracks, dumps: Sequence[Dump], process: ProcessFacts) -> Re
     return Reading(Kind.LIVELOCK, because, tuple(members), common(members.values()) or next(iter(members.values())))
 
 
+def _walks(track: Sequence[Goroutine]) -> bool:
+    """Whether it is on its way through a cache graph: at another depth, or at another object, each time."""
+    depths = {sum(frame.function == _WALK for frame in each.frames) for each in track}
+    objects = {
+        arguments.partition(b",")[0] for each in track for arguments in [_first(each)] if arguments.startswith(b"0x")
+    }
+    return len(depths) > 1 or len(objects) > 1
+
+
+def _first(each: Goroutine) -> bytes:
+    """Return the arguments of the innermost step of a walk; empty where there is none, or they are not told."""
+    calls = zip(each.frames, each.arguments, strict=False)
+    return next((arguments for frame, arguments in calls if frame.function == _WALK), b"")
+
+
 def _schedules(dumps: Sequence[Dump]) -> bool:
-    """Whether the scheduler has ended a wait of a build for it, or begun a request, between the first and the last."""
-    first, last = dumps[0], {each.id for each in dumps[-1]}
-    if any(each.id not in last and _has(each, f"{_SCHEDULER}.build") for each in first):
-        return True
-    known = {each.id for each in first}
-    return any(each.id not in known and _has(each, f"{_BUILDKIT}solver/internal/pipe.") for each in dumps[-1])
+    """Whether the scheduler has let a build go on that waited for it, or begun a request, since the first dump."""
+    builds = {each.id for each in dumps[0] if _has(each, f"{_SCHEDULER}.build")}
+    known = {each.id for each in dumps[0]}
+    return not builds <= {each.id for each in dumps[-1] if _has(each, f"{_SCHEDULER}.build")} or any(
+        each.id not in known and _has(each, *_REQUESTED) for each in dumps[-1]
+    )
 
 
 def _has(each: Goroutine, *functions: str) -> bool:

@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 
 from harness.buildkit.engines import engines_between
 from harness.buildkit.goroutines.difference import BUSY
-from harness.buildkit.goroutines.model import Goroutine
+from harness.buildkit.goroutines.model import Frame, Goroutine
 from harness.buildkit.goroutines.reading import REQUEST, Dump, Kind, Reading
 from harness.core.model import StrictModel
 
@@ -79,12 +79,12 @@ class Signature(StrictModel):
             return len(self.gathered(dumps)) >= self.least + _FOR_A_BUILD * _builds(dumps[-1])
         if self.says not in reading.because:
             return False
-        if reading.kind is Kind.DEADLOCK and not self.suspect:
+        if reading.kind in {Kind.DEADLOCK, Kind.LIVELOCK} and not self.suspect:
             held = set(reading.goroutines)
             everyone = [each for each in everyone if each.id in held]
         if reading.kind is Kind.CRASHED:
             everyone = everyone[:1]
-        return all(any(self._shows(each, stack) for each in everyone) for stack in self.stacks)
+        return all(bearers(everyone, stack, self.state) for stack in self.stacks)
 
     def gathered(self, dumps: Sequence[Dump]) -> set[int]:
         """Return the ids of those made by its creator that are in every dump; none where none has waited a minute."""
@@ -96,13 +96,10 @@ class Signature(StrictModel):
         """Whether one dump looks as this would: goroutines at its places, those of a wait for a minute or more."""
         if self.kind is None or not self.stacks:
             return False
-        bearing = [[each for each in dump if self._shows(each, stack)] for stack in self.stacks]
+        bearing = [bearers(dump, stack, self.state) for stack in self.stacks]
         if self.kind is Kind.LIVELOCK:
             return all(any(not each.minutes and each.state in BUSY for each in found) for found in bearing)
         return all(bearing) and any(each.minutes for found in bearing for each in found)
-
-    def _shows(self, each: Goroutine, stack: Sequence[str]) -> bool:
-        return _bears(each, stack) and self.state in ("", each.state)
 
     def _made(self, each: Goroutine) -> bool:
         return each.creator is not None and each.creator.function == self.creator
@@ -123,9 +120,22 @@ def _builds(dump: Dump) -> int:
     return sum(any(frame.function.startswith(REQUEST) for frame in each.frames) for each in dump)
 
 
-def _bears(each: Goroutine, stack: Sequence[str]) -> bool:
-    """Whether functions stand on a goroutine's stack, in their order."""
-    functions = iter(frame.function for frame in each.frames)
+def bearers(of: Sequence[Goroutine], stack: Sequence[str], state: str) -> list[Goroutine]:
+    """Return those on whose stacks functions stand in their order; thousands that share one are looked at once."""
+    known: dict[int, bool] = {}
+    found = []
+    for each in of:
+        if state in ("", each.state):
+            key = id(each.frames)  # `of` holds them all, so that no other can have it
+            if key not in known:
+                known[key] = _bears(each.frames, stack)
+            if known[key]:
+                found.append(each)
+    return found
+
+
+def _bears(frames: Sequence[Frame], stack: Sequence[str]) -> bool:
+    functions = iter(frame.function for frame in frames)
     return all(any(_is(function, wanted) for function in functions) for wanted in stack)
 
 
