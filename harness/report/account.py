@@ -5,18 +5,22 @@ from dataclasses import dataclass
 from typing import Final
 
 import yaml
+from markupsafe import Markup
 
 from harness.analysis.survival import Survival, kaplan_meier
-from harness.buildkit.goroutines.buckets import buckets_of
-from harness.buildkit.goroutines.model import Bucket
+from harness.buildkit.diagnosis import read_dump
+from harness.buildkit.goroutines.buckets import buckets, buckets_of
+from harness.buildkit.goroutines.model import Bucket, Goroutine
 from harness.buildkit.progress import told
 from harness.core.errors import StoreError
 from harness.core.manifest import RunManifest
-from harness.core.records import Finding, Summary
+from harness.core.records import Diagnosis, Finding, Summary
 from harness.report.door import redactor_of, scenario_of
 from harness.report.explain.explanation import explain
 from harness.report.explain.timeline import lanes
 from harness.report.issue import versions
+from harness.report.redact import Redactor
+from harness.report.wait_figure import wait_figure
 from harness.report.words import facts, facts_so_far, finding_line, headline
 from harness.scenario.dump import export_hang_of
 from harness.store import aggregate
@@ -54,6 +58,10 @@ class Evidence:
     """What is known of the cause, and what is not, a line each."""
     timeline: Sequence[str]
     """What happened, in lanes."""
+    diagnosis: Diagnosis | None
+    """What it comes to."""
+    waits: Markup
+    """Who waits for whom; empty where nobody waits."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +115,7 @@ def account_of(folder: RunFolder) -> Account:
     no_tails = aggregate.Tails((), (), (), 0, None, None, None)
     outcomes = salvage(lambda: aggregate.outcomes(folder), aggregate.Outcomes({}))
     had_trials = any(lives.trials)
+    subject = manifest.subject if manifest else {}
     return Account(
         folder=folder,
         verdict=verdict,
@@ -118,7 +127,7 @@ def account_of(folder: RunFolder) -> Account:
         tails=salvage(lambda: aggregate.tails(folder), no_tails),
         survival=kaplan_meier(lives.trials, lives.hung) if had_trials else None,
         survival_seconds=kaplan_meier(lives.seconds, lives.hung) if had_trials else None,
-        findings=[evidence_of(folder, finding, clean, salvage) for finding in findings[:_TOLD_WHOLE]],
+        findings=[evidence_of(folder, finding, redactor, salvage, subject) for finding in findings[:_TOLD_WHOLE]],
         more_findings=[clean(finding_line(finding)) for finding in findings[_TOLD_WHOLE:_LINES]],
         untold_findings=max(0, len(findings) - _LINES),
         scenario=clean(scenario),
@@ -135,13 +144,16 @@ def _facts(folder: RunFolder, summary: Summary | None, manifest: RunManifest | N
     return facts_so_far(folder, manifest) if manifest else {}
 
 
-def evidence_of(folder: RunFolder, finding: Finding, clean: Callable[[str], str], salvage: Salvage) -> Evidence:
-    """Return what was captured at a finding so far; what is damaged is noted."""
-    here = folder.evidence(finding)
+def evidence_of(
+    folder: RunFolder, finding: Finding, redactor: Redactor, salvage: Salvage, daemon: Mapping[str, object]
+) -> Evidence:
+    """Return what was captured at a finding so far, and what it comes to; what is damaged is noted."""
+    here, clean = folder.evidence(finding), redactor.clean
     captured = salvage(here.captured, dict[str, str]())
     files = sorted(file for file in here.path.rglob("*") if file.is_file() and lies_in(folder.path, file))
-    buckets = salvage(lambda: _buckets(here), [])
+    dump, fullest = salvage(lambda: _dump(here), ([], []))
     explanation = salvage(lambda: explain(folder, finding.iteration), None) if captured else None
+    diagnosis = salvage(lambda: here.diagnosis(daemon, finding), None) if captured else None
     return Evidence(
         iteration=finding.iteration,
         line=clean(finding_line(finding)),
@@ -150,16 +162,27 @@ def evidence_of(folder: RunFolder, finding: Finding, clean: Callable[[str], str]
         captured=[name for name, result in captured.items() if result == CAPTURED],
         missing={name: clean(str(result)) for name, result in captured.items() if result != CAPTURED},
         files=[(str(file.relative_to(folder.path)), file.stat().st_size) for file in files],
-        buckets=[(bucket.count, bucket.state, _place(bucket)) for bucket in buckets[:_BUCKETS]],
-        goroutines=sum(bucket.count for bucket in buckets),
+        buckets=[(bucket.count, bucket.state, _place(bucket)) for bucket in fullest[:_BUCKETS]],
+        goroutines=sum(bucket.count for bucket in fullest),
         why=[clean(line) for line in explanation.told[1:]] if explanation else (),
         timeline=[clean(line) for line in lanes(explanation.timeline)] if explanation else (),
+        diagnosis=redactor.tree(diagnosis),
+        waits=_figure(diagnosis, dump, clean),
     )
 
 
-def _buckets(evidence: EvidenceFolder) -> list[Bucket]:
+def _dump(evidence: EvidenceFolder) -> tuple[Sequence[Goroutine], Sequence[Bucket]]:
+    """Return the goroutines of the last dump, and counted; of a dump that only counts them, none but the counts."""
     dumps = evidence.dumps()
-    return buckets_of(dumps[-1]) if dumps else []
+    if not dumps:
+        return [], []
+    last = read_dump(dumps[-1])
+    return last, buckets(last) or buckets_of(dumps[-1])
+
+
+def _figure(diagnosis: Diagnosis | None, dump: Sequence[Goroutine], clean: Callable[[str], str]) -> Markup:
+    drawn = wait_figure(diagnosis, dump) if diagnosis and dump else Markup("")
+    return Markup(clean(str(drawn)).replace("<redacted>", "&lt;redacted&gt;"))  # noqa: S704 — escaped where it is drawn
 
 
 def _place(bucket: Bucket) -> str:

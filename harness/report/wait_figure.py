@@ -18,11 +18,13 @@ _LETTERS: Final = 40
 """As many fit into a box."""
 _LONG_MINUTES: Final = 5
 _STYLE: Final = Markup(
-    "<style>.waits svg{width:100%;height:auto;font-size:13px}.waits rect{fill:#f4f7fa;stroke:#86bbd8}"
-    ".waits .thing rect{fill:#fff;stroke:#888;stroke-dasharray:4 3}.waits .long rect{fill:#fdecea;stroke:#c0392b}"
-    ".waits .named rect{stroke-width:3}.waits text{fill:#222}.waits .note{fill:#666;font-size:11px}"
-    ".waits path{fill:none;stroke:#33658a}.waits path.held{stroke:#c0392b;stroke-dasharray:5 3}"
-    ".waits marker path{fill:#33658a;stroke:none}.waits figcaption{color:#666}</style>"
+    "<style>.waits svg{width:100%;height:auto;font-size:13px}.waits rect{fill:var(--fill,#f4f7fa);stroke:#86bbd8}"
+    ".waits .thing rect{fill:var(--paper,#fff);stroke:#888;stroke-dasharray:4 3}"
+    ".waits .long rect{fill:var(--bad-back,#fdecea);stroke:#c0392b}"
+    ".waits .named rect{stroke-width:3}.waits text{fill:var(--ink,#222)}"
+    ".waits .note{fill:var(--faint,#666);font-size:11px}"
+    ".waits path{fill:none;stroke:#4a86b5}.waits path.held{stroke:#c0392b;stroke-dasharray:5 3}"
+    ".waits marker path{fill:#4a86b5;stroke:none}.waits figcaption{color:var(--faint,#666)}</style>"
 )
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from textwrap import shorten
 from typing import Final
 
@@ -45,8 +46,9 @@ def facts(folder: RunFolder, summary: Summary, manifest: RunManifest | None) -> 
     rate, daemon = summary.rate, summary.daemon
     minute = f"{summary.iterations_per_minute:.0f} a minute"
     named = f"{daemon['name']}: " if daemon.get("name") else ""
+    started = f", started {moment(moment_of(manifest.started))}" if manifest else ""
     told = {
-        "scenario": f"{summary.scenario}, seed {summary.seed}{f', started {manifest.started}' if manifest else ''}",
+        "scenario": f"{summary.scenario}, seed {summary.seed}{started}",
         "daemon": f"{named}{daemon['kind'] or 'none'} {daemon['version'] or ''}, {daemon['toolchain']}",
         "iterations": f"{summary.iterations} in {format_duration(round(summary.seconds, 1))}, {minute}",
         "outcomes": ", ".join(f"{name} {count}" for name, count in summary.outcomes.items()) or "none",
@@ -72,7 +74,7 @@ def facts_so_far(folder: RunFolder, manifest: RunManifest, tails: aggregate.Tail
     counts, tails = aggregate.outcomes(folder), tails or aggregate.tails(folder)
     came = ", ".join(f"{outcome} {count}" for outcome, count in counts.counts.items())
     told = {
-        "scenario": f"{folder.path.parent.name}, seed {manifest.seed}, started {manifest.started}",
+        "scenario": f"{folder.path.parent.name}, seed {manifest.seed}, started {moment(moment_of(manifest.started))}",
         "daemon": f"{manifest.kind or 'none'} {manifest.version or ''}, {manifest.toolchain.spec}",
         "iterations": str(counts.total),
         "outcomes": came or "none",
@@ -153,6 +155,20 @@ def finding_line(finding: Finding) -> str:
     }[finding.kind, finding.seen_by]
     args = f" {json.dumps(dict(finding.args))}" if finding.kind not in {Symptom.DEATH, Symptom.ACT} else ""
     return f"iteration {finding.iteration} at {finding.at:.1f} s  {what}  ({finding.actor}{args})"
+
+
+def moment(at: datetime | None) -> str:
+    """Return a moment to a person: in UTC, to the second, and said so."""
+    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC") if at else "–"
+
+
+def moment_of(text: str) -> datetime | None:
+    """Return a moment as a record has it; None where it is none."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found.replace(tzinfo=found.tzinfo or UTC).astimezone(UTC)
 
 
 def shown_seconds(value: float | None) -> str:

@@ -171,6 +171,12 @@ def iterations(folder: RunFolder) -> int:
         return last
 
 
+def last_time(folder: RunFolder) -> float:
+    """Return the time of the last that was recorded; 0 where nothing was."""
+    with folder.reading() as connection:
+        return _end(connection)
+
+
 def outcomes(folder: RunFolder) -> Outcomes:
     """Return how often each outcome came."""
     with folder.reading() as connection:

@@ -17,6 +17,13 @@ class NoSuchRun(UsageError):
         super().__init__(f"no run {run!r}: {several if matching else none}")
 
 
+def runs_below(results: Path) -> list[RunFolder]:
+    """Return all runs below a results folder, newest first: also those that searches have in their own folders."""
+    ways = ("*/*/run.json", "bisect/*/*/*/run.json", "*/minimize-*/runs/*/*/run.json")
+    found = {file.parent for way in ways for file in results.glob(way)}
+    return [RunFolder(path) for path in sorted(found, key=lambda path: path.name, reverse=True)]
+
+
 def find_run(run: str, results: Path) -> RunFolder:
     """Return the run that `run` names: a folder, the end of a folder's name, or ``last``.
 

@@ -49,11 +49,12 @@ class Kept(Generic[T]):
             return self._value
 
     def _looked(self, source: Source[T]) -> T:
+        asked = time.monotonic()
         seen, began = source.traces(), time.monotonic()
         value = self._value
         if value is None or (seen != self._seen and (began >= self._make_at or source.is_over())):
             value, self._seen = source.make(), seen
             took = time.monotonic() - began
             self._make_at = time.monotonic() + min(_LONGEST, _SHARE * took)
-        self._look_at = time.monotonic() + _LOOK
+        self._look_at = time.monotonic() + max(_LOOK, _SHARE * (began - asked)) if _LOOK else 0.0
         return value

@@ -11,10 +11,11 @@ from prometheus_client.registry import Collector
 
 from harness.core.errors import StoreError
 from harness.core.outcome import Outcome
+from harness.report.standing import standing
 from harness.store import aggregate
 from harness.store.folder import RunFolder
 from harness.web.kept import Kept, Source
-from harness.web.runs import Runs, last_record, standing
+from harness.web.runs import Runs, last_record
 
 _Family = GaugeMetricFamily | CounterMetricFamily
 _RECENT: Final = 24 * 3600.0

@@ -1,25 +1,21 @@
-"""The pages: the list of runs, and a run whose charts are still empty; its script fills them."""
+"""The pages: that of many runs, and a run whose charts are still empty; its script fills them."""
 
-from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any, Final
 
 from bokeh import __version__ as bokeh_version
 from bokeh.embed import json_item
 from bokeh.layouts import column
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
-from harness.core.outcome import Outcome
 from harness.report.charts.columns import COLOURS, no_columns
 from harness.report.charts.figures import Charts
+from harness.report.standing import standing
 from harness.store.folder import RunFolder
-from harness.web.runs import ListedRun, standing
 
 _APART: Final = ("tails", "audits")
 """Charts that are not over time."""
-_BADGES: Final = {"HANG": COLOURS[Outcome.HANG], "CLEAN": COLOURS[Outcome.OK]}
-_OTHER: Final = "#8a6d00"
 
 
 class Pages:
@@ -27,7 +23,7 @@ class Pages:
 
     def __init__(self) -> None:
         self._environment = Environment(
-            loader=PackageLoader("harness", "web"),
+            loader=ChoiceLoader([PackageLoader("harness", "web"), PackageLoader("harness", "report")]),
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,
@@ -36,18 +32,16 @@ class Pages:
         # Bokeh's script reads a reference only once it has read what that leads to
         self._environment.policies["json.dumps_kwargs"] = {"sort_keys": False}
         self._environment.globals |= {
-            "badges": {**_BADGES, "": _OTHER},
             "colours": {str(outcome): colour for outcome, colour in COLOURS.items()},
             "bokeh_version": bokeh_version,
         }
         self._charts = _empty_charts()
 
-    def index(self, results: Sequence[Path], listed: Sequence[ListedRun]) -> str:
-        """Return the list of runs."""
-        template = self._environment.get_template("templates/index.html")
-        return template.render(results=" and ".join(map(str, results)), runs=listed)
+    def index(self, overview: Markup, *, may_act: bool) -> str:
+        """Return the page of many runs."""
+        return self._environment.get_template("templates/index.html").render(overview=overview, may_act=may_act)
 
-    def run(self, folder: RunFolder) -> str:
+    def run(self, folder: RunFolder, buttons: Markup) -> str:
         """Return the page of a run, with its verdict and without its figures."""
         stands = standing(folder)
         return self._environment.get_template("templates/run.html").render(
@@ -55,7 +49,7 @@ class Pages:
             name=folder.name,
             verdict=stands.verdict,
             because=stands.because,
-            report=(folder.path / "report.html").exists(),
+            buttons=buttons,
             charts=self._charts,
         )
 

@@ -1,56 +1,23 @@
-"""The runs below a results folder, as they stand: also those that go on, died, or cannot be read."""
+"""The runs below results folders: found by name, each digested once, and again when something in it has changed."""
 
 import re
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Final, Literal
+from threading import Lock
+from typing import Final, Generic, TypeVar
+from urllib.parse import quote
 
-from harness.core.errors import StoreError
-from harness.core.manifest import RunManifest
-from harness.core.records import Summary
-from harness.report.door import redactor_of
-from harness.report.redact import Redactor, redact
-from harness.report.words import headline
-from harness.store import aggregate
+from harness.report.overview.digest import Digest, digest_of
+from harness.report.standing import traces
+from harness.store.find import runs_below
 from harness.store.folder import RunFolder
-from harness.store.salvage import Salvage
+from harness.store.searches import Search, search_folders, search_of
 
-State = Literal["ended", "goes on", "died"]
-DAMAGED: Final = "DAMAGED"
+V = TypeVar("V")
+
 _NAME: Final = re.compile(r"(?!\.)[^/\0]+")
 """A scenario's or a run's: no way to elsewhere."""
-_KEPT: Final = 1000
-"""Runs of which it is kept in memory what is secret in them."""
-
-
-@dataclass(frozen=True)
-class Standing:
-    """How a run stands."""
-
-    state: State | None
-    """None where a file is damaged, so that nobody can tell."""
-    verdict: str
-    because: str
-    manifest: RunManifest | None
-    summary: Summary | None
-
-
-@dataclass(frozen=True)
-class ListedRun:
-    """A run in one line."""
-
-    scenario: str
-    name: str
-    started: str
-    state: State | None
-    """None where that cannot be told."""
-    verdict: str
-    because: str
-    iterations: int | None
-    first_hang: int | None
 
 
 class Runs:
@@ -58,81 +25,74 @@ class Runs:
 
     def __init__(self, *results: Path) -> None:
         self.results = results
+        self._digests = _Memory[Digest]()
+        self._searches = _Memory[Search]()
+        self._lock = Lock()
 
     def folders(self) -> list[RunFolder]:
         """Return them, newest first."""
-        found = (file.parent for results in self.results for file in results.glob("*/*/run.json"))
-        return [RunFolder(path) for path in sorted(found, key=lambda path: path.name, reverse=True)]
+        found = [run for results in self.results for run in runs_below(results)]
+        return sorted(found, key=lambda run: run.name, reverse=True)
 
     def find(self, scenario: str, name: str) -> RunFolder | None:
         """Return the run of that name."""
         if not all(_NAME.fullmatch(part) for part in (scenario, name)):
             return None
         paths = (results / scenario / name for results in self.results)
-        return next((RunFolder(path) for path in paths if (path / "run.json").is_file()), None)
+        if path := next((path for path in paths if (path / "run.json").is_file()), None):
+            return RunFolder(path)
+        return next((run for run in self.folders() if (run.path.parent.name, run.name) == (scenario, name)), None)
 
-    def listed(self) -> Iterator[ListedRun]:
-        """Yield each in one line, newest first."""
-        for folder in self.folders():
-            yield _listed(folder)
+    def traces(self) -> object:
+        """Return what changes with whatever there is to see of any of them."""
+        return [_traces(folder.path) for folder in self.folders()], [_traces(path) for path in self._search_folders()]
 
+    def digests(self) -> list[Digest]:
+        """Return each in a line, newest first; those that have not changed are not read again."""
+        with self._lock:
+            return self._digests.all((run.path for run in self.folders()), lambda path: digest_of(RunFolder(path)))
 
-def standing(folder: RunFolder) -> Standing:
-    """Return how a run stands; of one that is damaged, what is wrong, and what can be read."""
-    salvage = Salvage()
-    redactor = salvage(lambda: redactor_for(folder), Redactor())
-    manifest = redactor.tree(salvage(folder.manifest, None))
-    summary = redactor.tree(salvage(folder.summary, None))
-    if manifest is None or salvage.problems:
-        return Standing(None, DAMAGED, redactor.clean("; ".join(salvage.problems)), manifest, summary)
-    verdict, because = headline(folder, summary, manifest)
-    because = redactor.clean(because)
-    if summary:
-        return Standing("ended", verdict, because, manifest, summary)
-    return Standing("goes on" if folder.is_locked else "died", verdict, because, manifest, None)
+    def searches(self) -> list[Search]:
+        """Return the searches and comparisons, newest first."""
+        with self._lock:
+            found = self._searches.all(self._search_folders(), search_of)
+        return sorted(found, key=lambda search: search.name[-21:], reverse=True)
 
-
-def redactor_for(folder: RunFolder) -> Redactor:
-    """Return the run's redactor; what it knows is read anew when the files that say it have changed.
-
-    Raises:
-        StoreError: they cannot be read.
-    """
-    files = (folder.path / name for name in ("scenario.yaml", "run.json"))
-    return _redactor(folder.path, tuple(file.stat().st_mtime_ns for file in files if file.exists()))
+    def _search_folders(self) -> list[Path]:
+        return [path for results in self.results for path in search_folders(results)]
 
 
-@lru_cache(_KEPT)
-def _redactor(path: Path, _: tuple[int, ...]) -> Redactor:
-    return redactor_of(path)
+class _Memory(Generic[V]):
+    """What was read of folders, until something in them changes."""
+
+    def __init__(self) -> None:
+        self._kept: dict[Path, tuple[object, V]] = {}
+
+    def all(self, paths: Iterable[Path], read: Callable[[Path], V]) -> list[V]:
+        """Return what is known of each, or read it; folders that are gone are forgotten."""
+        before, self._kept = self._kept, {}
+        for path in paths:
+            now = _traces(path)
+            if now is not None:
+                seen, value = before.get(path, (None, None))
+                self._kept[path] = now, read(path) if value is None or seen != now else value
+        return [value for _, value in self._kept.values()]
 
 
-def traces(folder: RunFolder) -> object:
-    """Return what changes with whatever there is to see of a run."""
-    files = [folder.path / name for name in ("run.json", "summary.json", "run.db", "run.db-wal")]
-    files += folder.path.glob("findings/*/captured.json")
-    stats = {file: file.stat() for file in files if file.exists()}
-    return folder.is_locked, {str(file): (stat.st_mtime_ns, stat.st_size) for file, stat in stats.items()}
+def _traces(path: Path) -> object:
+    """Return what changes with whatever there is to see of a folder; None where it is gone."""
+    try:
+        return traces(RunFolder(path))
+    except OSError:
+        return None
+
+
+def address_of_run(folder: RunFolder) -> str:
+    """Return where a run's page is."""
+    return f"/runs/{quote(folder.path.parent.name, safe='')}/{quote(folder.name, safe='')}/"
 
 
 def last_record(folder: RunFolder) -> float:
     """Return the seconds since something was last recorded; infinite where nothing was."""
     times = [file.stat().st_mtime for name in ("run.db", "run.db-wal") if (file := folder.path / name).exists()]
     return max(0.0, time.time() - max(times)) if times else float("inf")
-
-
-def _listed(folder: RunFolder) -> ListedRun:
-    scenario = folder.path.parent.name
-    try:
-        stands = standing(folder)
-        summary = stands.summary
-        if summary:
-            iterations, hang = summary.iterations, summary.first_hang.iteration if summary.first_hang else None
-        elif (folder.path / "run.db").exists():
-            iterations, hang = aggregate.iterations(folder), aggregate.first_hang(folder)
-        else:
-            iterations, hang = 0, None
-    except StoreError as error:
-        return ListedRun(scenario, folder.name, "", None, DAMAGED, redact(str(error)), None, None)
-    started = stands.manifest.started if stands.manifest else ""
-    return ListedRun(scenario, folder.name, started, stands.state, stands.verdict, stands.because, iterations, hang)

@@ -4,7 +4,6 @@ import gzip
 import hashlib
 import json
 from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -13,15 +12,17 @@ from typing import Any, Final
 from harness.core.errors import StoreError
 from harness.core.outcome import Outcome
 from harness.core.records import Finding
-from harness.report.charts.columns import columns_of, no_columns, shades
+from harness.report.charts.columns import columns_of, no_columns, shades, titles
+from harness.report.found import diagnosis_html
+from harness.report.progress import progress_of
 from harness.report.redact import Redactor, redact
+from harness.report.standing import Standing, redactor_for, standing, traces
 from harness.report.words import facts, facts_so_far, finding_line, leak_line
 from harness.store import aggregate
 from harness.store.folder import RunFolder
 from harness.store.salvage import Salvage
-from harness.web.found import FindingView, plain
+from harness.web.found import FindingView
 from harness.web.kept import Kept, Source
-from harness.web.runs import Standing, redactor_for, standing, traces
 
 _TOLD_WHOLE: Final = 3
 """Findings of which all is told; later ones show the same daemon in the same state."""
@@ -70,11 +71,15 @@ def view_of(folder: RunFolder, found: FindingView) -> dict[str, Any]:
     """Return a run's data; of one that is damaged, what is wrong with it."""
     stands = standing(folder)
     told = _told(stands.verdict, stands.because, stands.state or "damaged")
+    told["report"] = (folder.path / "report.html").is_file()
     try:
-        clean = Salvage()(lambda: redactor_for(folder), Redactor()).clean
-        told["diagnosis"] = plain(stands.summary.diagnosis if stands.summary else None, clean)
+        redactor = Salvage()(lambda: redactor_for(folder), Redactor())
+        if stands.summary and stands.summary.diagnosis:  # without secrets already, as the whole summary
+            told["diagnosis"] = diagnosis_html(stands.summary.diagnosis)
+        if stands.state != "ended" and (progress := progress_of(folder)):
+            told["so_far"] = progress.parts
         if (folder.path / "run.db").exists():
-            told |= _recorded(folder, stands, found, clean)
+            told |= _recorded(folder, stands, found, redactor)
         elif stands.state == "goes on":
             told["problem"] = "Nothing is recorded yet: the daemon is being prepared."
         else:
@@ -91,7 +96,9 @@ def _told(verdict: str, because: str, state: str) -> dict[str, Any]:
         "because": because,
         "state": state,
         "problem": "",
-        "diagnosis": None,
+        "diagnosis": "",
+        "so_far": [],
+        "report": False,
         "facts": {},
         "outcomes": {},
         "leak": "",
@@ -100,10 +107,13 @@ def _told(verdict: str, because: str, state: str) -> dict[str, Any]:
         "more": [],
         "untold": 0,
         "columns": no_columns(),
+        "titles": {},
     }
 
 
-def _recorded(folder: RunFolder, stands: Standing, found: FindingView, clean: Callable[[str], str]) -> dict[str, Any]:
+def _recorded(folder: RunFolder, stands: Standing, found: FindingView, redactor: Redactor) -> dict[str, Any]:
+    clean = redactor.clean
+    above = stands.summary.diagnosis.sentence if stands.summary and stands.summary.diagnosis else ""
     summary, manifest = stands.summary, stands.manifest
     tails = aggregate.tails(folder)
     columns = columns_of(folder, tails=tails)
@@ -119,9 +129,18 @@ def _recorded(folder: RunFolder, stands: Standing, found: FindingView, clean: Ca
         "leak": leak_line(summary.leak) if summary and summary.leak else "",
         "shades": shades(columns["acts"]),
         "findings": [
-            found.told(folder, finding, manifest.subject if manifest else {}, clean) for finding in first[:_TOLD_WHOLE]
+            found.told(
+                folder,
+                finding,
+                manifest.subject if manifest else {},
+                redactor,
+                above=above,
+                goes_on=stands.state == "goes on",
+            )
+            for finding in first[:_TOLD_WHOLE]
         ],
         "more": [clean(finding_line(finding)) for finding in first[_TOLD_WHOLE:]],
         "untold": max(0, len(columns["findings"]["at"]) - _LINES),
         "columns": columns,
+        "titles": titles(columns),
     }

@@ -3,6 +3,7 @@
 from collections import Counter
 
 import pytest
+from playwright.sync_api import Browser
 
 from harness.analysis.rates import quantile
 from harness.core.outcome import Outcome
@@ -11,8 +12,9 @@ from harness.report.words import shown_seconds
 from harness.report.write import write_report
 from harness.store.folder import RunFolder
 from tests.benchmarks.million import write_million
-from tests.browser.chromium import WIDTHS, keep_picture, needs_chromium, opened
+from tests.browser.chromium import WIDTHS, browser, keep_picture, needs_chromium, opened
 
+__all__ = ["browser"]  # a fixture
 pytestmark = [needs_chromium, pytest.mark.timeout(240)]
 
 
@@ -25,12 +27,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_the_page_tells_the_database(folder: RunFolder, width: int) -> None:
+def test_the_page_tells_the_database(browser: Browser, folder: RunFolder, width: int) -> None:
     """Outcomes, tails and charts are those of the records; the console is silent; nothing overflows."""
     iterations = folder.read(Iteration)
     counts = Counter(str(each.outcome) for each in iterations)
     tails = [each.tail for each in iterations if each.outcome is Outcome.OK and each.tail is not None]
-    with opened((folder.path / "report.html").as_uri(), width) as (page, complaints):
+    with opened(browser, (folder.path / "report.html").as_uri(), width, dark=width == WIDTHS[0]) as (page, complaints):
         rows = page.locator("table.outcomes tr").all_inner_texts()
         told = {name.strip(): int(count) for name, count, *_ in (row.split("\t") for row in rows[1:])}
         assert told == {**counts, "all": len(iterations)}

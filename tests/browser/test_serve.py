@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
 
 from harness.core.outcome import Outcome
 from harness.core.records import Action, Finding, Iteration, Sample
 from harness.store.folder import RunFolder
 from tests.benchmarks.million import write_million
-from tests.browser.chromium import WIDTHS, keep_picture, needs_chromium, opened
+from tests.browser.chromium import WIDTHS, browser, keep_picture, needs_chromium, opened
 from tests.support.stub_runs import last_run, start, write_scenario
 
+__all__ = ["browser"]  # a fixture
 pytestmark = [needs_chromium, pytest.mark.timeout(240)]
 Serve = Callable[[Path], str]
 
@@ -86,13 +87,13 @@ def fits(page: Page, width: int) -> None:
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_an_ended_run(tmp_path: Path, serve: Serve, width: int) -> None:
+def test_an_ended_run(browser: Browser, tmp_path: Path, serve: Serve, width: int) -> None:
     """Table and charts of a run with prunes, pressures, audits and a hang are its records; nothing complains or
     overflows; it is not asked for again.
     """
     folder = write_million(tmp_path, 2000)
     address = serve(tmp_path)
-    with opened(f"{address}runs/million/{folder.name}/", width) as (page, complaints):
+    with opened(browser, f"{address}runs/million/{folder.name}/", width, dark=width == WIDTHS[0]) as (page, complaints):
         page.wait_for_selector("body[data-state=ended]")
         counts = counts_of(folder)
         assert shown(page) == {**counts, "all": 2000}
@@ -106,18 +107,22 @@ def test_an_ended_run(tmp_path: Path, serve: Serve, width: int) -> None:
         assert page.locator("h1").inner_text().startswith("HANG")
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url))
-        page.wait_for_timeout(3000)
+        page.wait_for_timeout(2200)  # one look is every two seconds
         assert asked == []
         fits(page, width)
         keep_picture(page, f"serve-{width}")
         page.goto(address)
-        assert page.locator("[data-run]").count() == 1
+        assert page.locator("tr[data-run]").count() == 1
+        page.locator("#filters input").fill("no such word")
+        assert page.locator("tr[data-run]:visible").count() == 0
+        page.locator("#filters input").fill("million")
+        assert page.locator("tr[data-run]:visible").count() == 1
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         keep_picture(page, f"serve-list-{width}")
     assert grave(complaints) == []
 
 
-def test_a_run_that_goes_on(tmp_path: Path, serve: Serve) -> None:
+def test_a_run_that_goes_on(browser: Browser, tmp_path: Path, serve: Serve) -> None:
     """Numbers and charts move without a reload while builds end, a finding appears, and the end is the database's."""
     scenario = write_scenario(
         tmp_path,
@@ -134,7 +139,7 @@ def test_a_run_that_goes_on(tmp_path: Path, serve: Serve) -> None:
         while not any((scenario.parent / "results").glob("*/*/run.db")):
             assert process.poll() is None
         folder = last_run(scenario)
-        with opened(f"{address}runs/stubbed/{folder.name}/", 390) as (page, complaints):
+        with opened(browser, f"{address}runs/stubbed/{folder.name}/", 390) as (page, complaints):
             page.evaluate("window.neverReloaded = true")
             seen: list[tuple[int, int]] = []
 
@@ -161,7 +166,6 @@ def test_a_run_that_goes_on(tmp_path: Path, serve: Serve) -> None:
             assert page.locator("h3.finding").inner_text().startswith("iteration 100 ")
             assert page.evaluate("window.neverReloaded") is True
             name = page.locator("#findings a").first.get_attribute("href")
-            page.locator("#findings summary").click()
             keep_picture(page, "serve-went-on-390")
             answer = page.request.get(f"{address}runs/stubbed/{folder.name}/{name}")
             assert answer.body() == (folder.path / str(name)).read_bytes()

@@ -11,7 +11,7 @@ from rich.console import Console
 from harness.cli.options import RESULTS, Results, RunNames
 from harness.core.outcome import ExitCode
 from harness.core.units import format_size
-from harness.report.write import write_report
+from harness.report.write import write_overview, write_report
 from harness.store.find import find_run
 from harness.store.folder import RunFolder
 
@@ -31,13 +31,26 @@ def report(
     ] = None,
     results: Results = RESULTS,
 ) -> int:
-    """Write report.html and report.md: of one run, or of several side by side; also of one that goes on or died."""
+    """Write report.html and report.md: of one run, or of several side by side; also of one that goes on or died.
+
+    Of a folder of runs, such as `results`, it writes a page of all: what was found, by what it is, and each run.
+    """
+    console = Console(highlight=False)
+    places = [Path(run) for run in runs or () if _holds_runs(Path(run))]
+    if places and len(places) == len(runs or ()):
+        page = write_overview(places, output or places[0])
+        console.print(f"{page}  {format_size(page.stat().st_size)}", soft_wrap=True, markup=False)
+        return ExitCode.CLEAN
     folders = [find_run(run, results) for run in runs or ["last"]]
     target = output or (folders[0].path if len(folders) == 1 else Path())
-    console = Console(highlight=False)
     for file in write_report(folders, target):
         console.print(f"{file}  {format_size(file.stat().st_size)}", soft_wrap=True, markup=False)
     return ExitCode.CLEAN
+
+
+def _holds_runs(folder: Path) -> bool:
+    """Whether a folder is no run, and has some."""
+    return not (folder / "run.json").exists() and any(folder.glob("*/*/run.json"))
 
 
 def report_at_the_end(folders: Iterable[RunFolder]) -> None:

@@ -4,6 +4,7 @@ import signal
 import socket
 from functools import partial
 from pathlib import Path
+from threading import Thread
 from typing import Annotated, Final
 
 import typer
@@ -67,6 +68,7 @@ def serve(
         say(f"{what}: {address_of(host, shown, keys.code)} (works once, within the hour)")
         if token is None:
             say(f"the token, to log in again, and for scripts: {keys.token}")
+        Thread(target=app.state.warm_up, daemon=True).start()
         run_server(app, listener)
     return ExitCode.CLEAN
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from harness.core.outcome import Outcome
+from harness.core.units import format_duration
 from harness.store import aggregate
 from harness.store.folder import RunFolder
 from harness.store.shards import ShardSamples, shard_samples
@@ -24,13 +25,14 @@ COLOURS: Final[Mapping[Outcome, str]] = {
     Outcome.CUT_OFF: "#d9d9d9",
 }
 _SHADES: Final = ("#f4a259", "#5b8ebf", "#9381ff", "#8cb369", "#bc4b51", "#6d6875")
-"""What other actors are shaded in, in the order in which they first act."""
+"""What other actors are drawn in, in the order in which they first act."""
 _SHARDS: Final = ("#1d3557", "#e07a5f", "#2a9d8f", "#9d4edd", "#b08900", "#d62828", "#4d908e", "#6c757d")
 """What daemons side by side are drawn in."""
-_LEAST_SHADE, _MOST_SHADE = 0.07, 0.32
+_LEAST_SHADE, _MOST_SHADE = 0.35, 1.0
 _LEAST_BINS, _MOST_BINS = 40, 300
 _MIB: Final = 2**20
 _MILLISECONDS: Final = 1000
+_MINUTE: Final = 60
 
 
 def columns_of(folder: RunFolder, bins: int | None = None, tails: aggregate.Tails | None = None) -> dict[str, Columns]:
@@ -38,9 +40,10 @@ def columns_of(folder: RunFolder, bins: int | None = None, tails: aggregate.Tail
 
     Who has the tails already gives them along: they take long.
 
-    ``time`` has one row, `end`: the last second of the common axis. ``outcomes`` has a column by each outcome's name,
-    also of those that never came. Tails are in milliseconds, memory in MiB, all else as it was recorded. What was not
-    measured has no row. ``shards`` has a row a daemon, of those side by side, and in it lists; none where there is one.
+    ``time`` has one row: `end`, the last second of the common axis, and `bin`, the seconds of a bin. ``outcomes`` has a
+    column by each outcome's name, also of those that never came. Tails are in milliseconds, memory in MiB, all else as
+    it was recorded. What was not measured has no row. ``shards`` has a row a daemon, of those side by side, and in it
+    lists; none where there is one.
     """
     bins = bins or min(max(aggregate.iterations(folder), _LEAST_BINS), _MOST_BINS)
     return _columns(
@@ -79,7 +82,7 @@ def _columns(
     end = max([*line.until[-1:], *measured.at[-1:], *acts.until[-1:], 1.0])
     none = (0,) * len(line.since)
     return {
-        "time": {"end": [end]},
+        "time": {"end": [end], "bin": [line.until[0] - line.since[0] if line.since else 0.0]},
         "outcomes": {
             "since": line.since,
             "until": line.until,
@@ -111,8 +114,27 @@ def _columns(
 
 
 def shades(acts: Columns) -> dict[str, str]:
-    """Return the colour of each actor that is shaded, from the columns of ``acts``."""
+    """Return the colour of each actor that has a lane, from the columns of ``acts``."""
     return dict(zip(acts["actor"], acts["colour"], strict=True))
+
+
+def titles(columns: Mapping[str, Columns]) -> dict[str, str]:
+    """Return what stands above each chart: what it shows, in what unit, and how wide a bin is."""
+    (bin_,) = columns["time"]["bin"]
+    each = f" each {format_duration(round(bin_, 1) if bin_ < _MINUTE else round(bin_))}" if bin_ else ""
+    return {
+        "outcomes": f"Builds that ended{each}, by outcome",
+        "acts": "When other actors acted, a lane each",
+        "tail": f"Tail: from export to exit, ms; of the builds{each}" if each else "Tail: from export to exit, ms",
+        "goroutines": f"Goroutines of the daemon; least and most{each}",
+        "memory": f"Memory of the daemon, MiB; least and most{each}",
+        "cpu": f"CPU of the daemon, cores; mean and most{each}",
+        "running": f"Builds in flight; least and most{each}",
+        "held": "Builds that the idle daemon held, at audits",
+        "cache": "Records in the daemon's cache, at audits",
+        "tails": "How long builds took from export to exit, ms; ten bins a decade",
+        "audits": "Goroutines that last, at audits of the idle daemon",
+    }
 
 
 def _shaded(acts: aggregate.Spans) -> Columns:
@@ -130,7 +152,8 @@ def _shaded(acts: aggregate.Spans) -> Columns:
 
 def _marked(found: aggregate.Findings) -> Columns:
     return {
-        "at": found.at,
+        # where it was, not where it was told: that comes only once nothing has for as long as the scenario says
+        "at": [max(0.0, at - waited) for at, waited in zip(found.at, found.waited, strict=True)],
         "iteration": found.iteration,
         "kind": [str(kind) for kind in found.kind],
         "actor": found.actor,

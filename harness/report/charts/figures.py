@@ -6,24 +6,35 @@ from typing import Any, Final
 from bokeh.model import Model
 from bokeh.models import (
     AdaptiveTicker,
+    BasicTicker,
     ColumnDataSource,
     DataRange1d,
+    FactorRange,
     HoverTool,
     LogTicker,
     NumeralTickFormatter,
     Range1d,
 )
+from bokeh.models.annotations import Title
 from bokeh.plotting import figure
 
 from harness.analysis.survival import Survival
 from harness.core.outcome import Outcome
-from harness.report.charts.columns import COLOURS, Columns
+from harness.report.charts.columns import COLOURS, Columns, shades, titles
 
 _HEIGHT: Final = 180
 _LINE, _PALE, _OWN = "#33658a", "#86bbd8", "#999999"
-_INK, _FAINT = "#444444", "#e8e8e8"
+_INK, _FAINT = "#7a7a7a", "rgba(128, 128, 128, 0.22)"
+"""To be read on a light page and on a dark one."""
+_LANE: Final = 20
+"""Pixels."""
+_AROUND_LANES: Final = 66
 _CLOCK: Final = "00:00:00"
 _PLAIN: Final = "0,0.[00]"
+_COUNTED: Final = frozenset(
+    {"builds", "goroutines", "builds in flight", "builds held, idle", "cache records", "lasting goroutines"}
+)
+"""Labels of axes that count, and so have whole numbers only."""
 _TICKS: Final = 5
 """About how many have room for their labels on a phone."""
 
@@ -37,9 +48,12 @@ class Charts:
 
     def __init__(self, columns: Mapping[str, Columns]) -> None:
         self.sources = {name: ColumnDataSource(dict(data), name=name) for name, data in columns.items()}
+        self.titles = titles(columns)
+        self.lanes = FactorRange(factors=[*shades(columns["acts"])], name="lanes")
         self.time = Range1d(start=0, end=columns["time"]["end"][0], name="time")
         self.figures: dict[str, Model] = {
             "outcomes": self._outcomes(),
+            "acts": self._acts(),
             "tail": self._tail(),
             "goroutines": self._goroutines(),
             "memory": self._memory(),
@@ -52,7 +66,7 @@ class Charts:
         }
 
     def _outcomes(self) -> figure:
-        plot = self._over_time("outcomes", "iterations", y_range=DataRange1d(start=0))
+        plot = self._over_time("outcomes", "builds", y_range=DataRange1d(start=0))
         came = [str(outcome) for outcome in Outcome]
         bars = plot.vbar_stack(
             came,
@@ -75,6 +89,25 @@ class Charts:
         plot.add_tools(HoverTool(renderers=[dots], tooltips=[("until", f"@at{{{_CLOCK}}}"), *rows], mode="vline"))
         plot.yaxis.ticker = LogTicker(desired_num_ticks=_TICKS)
         _quiet_legend(plot)
+        return plot
+
+    def _acts(self) -> figure:
+        """Draw what other actors did, a thin lane each."""
+        height = _AROUND_LANES + _LANE * len(self.lanes.factors)
+        plot = self._over_time("acts", "", y_range=self.lanes, height=height)
+        bars = plot.hbar(
+            y="actor",
+            left="since",
+            right="until",
+            height=0.6,
+            source=self.sources["acts"],
+            color="colour",
+            alpha="alpha",
+            line_color="colour",
+        )
+        rows = [("actor", "@actor"), ("from", f"@since{{{_CLOCK}}}"), ("acts", "@count{0,0}")]
+        plot.add_tools(HoverTool(renderers=[bars], tooltips=rows))
+        plot.ygrid.grid_line_color = None
         return plot
 
     def _goroutines(self) -> figure:
@@ -109,7 +142,7 @@ class Charts:
         return plot
 
     def _tails(self) -> figure:
-        plot = _plot("tails", "builds", x_axis_type="log", y_range=DataRange1d(start=0))
+        plot = _plot("tails", "builds", self.titles["tails"], x_axis_type="log", y_range=DataRange1d(start=0))
         bars = plot.quad(
             left="since",
             right="until",
@@ -126,12 +159,13 @@ class Charts:
         return plot
 
     def _audits(self) -> figure:
-        plot = _plot("audits", "lasting goroutines")
+        plot = _plot("audits", "lasting goroutines", self.titles["audits"])
         dots = plot.scatter("iteration", "lasting", source=self.sources["audits"], color=_LINE, size=5)
         rows = [("iteration", "@iteration{0,0}"), ("lasting", "@lasting{0,0}"), ("process", "@series")]
         plot.add_tools(HoverTool(renderers=[dots], tooltips=rows))
         plot.xaxis.axis_label = "iteration"
-        plot.xaxis.formatter = NumeralTickFormatter(format=_PLAIN)
+        plot.xaxis.formatter = NumeralTickFormatter(format="0,0")
+        plot.xaxis.ticker = _whole()
         return plot
 
     def _band(self, name: str, label: str, form: str, **options: Any) -> figure:
@@ -158,17 +192,8 @@ class Charts:
         return plot
 
     def _over_time(self, name: str, label: str, **options: Any) -> figure:
-        """Return a plot on the common axis, with what other actors did and what was found behind and upon it."""
-        plot = _plot(name, label, x_range=self.time, **options)
-        plot.vstrip(
-            x0="since",
-            x1="until",
-            source=self.sources["acts"],
-            color="colour",
-            alpha="alpha",
-            line_alpha=0,
-            level="underlay",
-        )
+        """Return a plot on the common axis, with where the findings were upon it."""
+        plot = _plot(name, label, self.titles[name], x_range=self.time, **options)
         plot.vspan(x="at", source=self.sources["findings"], color="colour", line_width=2, level="annotation")
         plot.xaxis.formatter = NumeralTickFormatter(format=_CLOCK)
         plot.xaxis.ticker = AdaptiveTicker(base=60, mantissas=[1, 2, 5, 10, 15, 30], desired_num_ticks=_TICKS)
@@ -186,22 +211,35 @@ def survival_figure(curve: Survival, label: str) -> figure:
             "at_risk": curve.at_risk,
         }
     )
-    plot = _plot("survival", "share without a hang", y_range=Range1d(start=0, end=1.03))
+    plot = _plot(
+        "survival",
+        "share without a hang",
+        f"Share of daemons that have not hung, by {label}",
+        y_range=Range1d(start=0, end=1.03),
+    )
     plot.varea_step(x="time", y1="low", y2="high", step_mode="after", source=source, color=_PALE, alpha=0.35)
     plot.step(x="time", y="share", mode="after", source=source, color=_LINE, line_width=1.5)
     dots = plot.scatter("time", "share", source=source, color=_LINE, size=4)
     rows = [(label, "@time{0,0.[0]}"), ("share", "@share{0.000}"), ("95 %", "@low{0.000} to @high{0.000}")]
     plot.add_tools(HoverTool(renderers=[dots], tooltips=[*rows, ("still looked at", "@at_risk")], mode="vline"))
     plot.xaxis.axis_label = label
-    plot.xaxis.formatter = NumeralTickFormatter(format=_PLAIN)
+    plot.xaxis.formatter = NumeralTickFormatter(format="0,0")
+    plot.xaxis.ticker = _whole()
     return plot
 
 
-def _plot(name: str, label: str, **options: Any) -> figure:
+def _whole() -> BasicTicker:
+    """Return what marks whole numbers only."""
+    return BasicTicker(min_interval=1, num_minor_ticks=0, desired_num_ticks=_TICKS)
+
+
+def _plot(name: str, label: str, title: str, **options: Any) -> figure:
     """Return an empty plot; dragging moves nothing until a tool is chosen, for on a phone it is to scroll the page."""
+    counts = label in _COUNTED
     plot = figure(
         name=f"chart-{name}",  # a source has the bare name
-        height=_HEIGHT,
+        height=options.pop("height", _HEIGHT),
+        title=Title(text=title, name=f"title-{name}", text_color=_INK, text_font_size="12px"),
         sizing_mode="stretch_width",
         tools="xpan,xbox_zoom,xwheel_zoom,reset",
         active_drag=None,
@@ -213,9 +251,13 @@ def _plot(name: str, label: str, **options: Any) -> figure:
     )
     plot.toolbar.logo = None
     plot.toolbar.autohide = True
-    plot.outline_line_color = None
+    plot.outline_line_color = plot.border_fill_color = plot.background_fill_color = None
+    plot.axis.axis_line_color = plot.axis.major_tick_line_color = _INK
     plot.grid.grid_line_color = _FAINT
-    plot.yaxis.formatter = NumeralTickFormatter(format=_PLAIN)
+    if "y_range" not in options or not isinstance(options["y_range"], FactorRange):
+        plot.yaxis.formatter = NumeralTickFormatter(format="0,0" if counts else _PLAIN)
+    if counts:
+        plot.yaxis.ticker = _whole()
     plot.axis.minor_tick_line_color = None
     plot.axis.axis_label_text_font_style = "normal"
     plot.axis.axis_label_text_color = plot.axis.major_label_text_color = _INK
@@ -226,5 +268,5 @@ def _quiet_legend(plot: figure) -> None:
     plot.legend.location = "top_left"
     plot.legend.orientation = "horizontal"
     plot.legend.label_text_font_size = "10px"
-    plot.legend.border_line_color = None
-    plot.legend.background_fill_alpha = 0.7
+    plot.legend.label_text_color = _INK
+    plot.legend.border_line_color = plot.legend.background_fill_color = None

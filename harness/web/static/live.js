@@ -34,10 +34,6 @@ function row(cells) {
   return make("tr", {}, ...cells.map(([tag, text, kind = ""]) => make(tag, {class: kind}, text)));
 }
 
-function said(diagnosis) {
-  return diagnosis ? [make("b", {}, diagnosis.sentence), make("br"), diagnosis.because] : [];
-}
-
 function outcomes(counts) {
   const total = Object.values(counts).reduce((sum, each) => sum + each, 0);
   if (!total) return [row([["td", "No iteration is over."]])];
@@ -49,52 +45,32 @@ function outcomes(counts) {
     row([["td", "all"], ["td", number.format(total), "n"], ["td", ""]])];
 }
 
-function size(bytes) {
-  return bytes < 1024 ? `${bytes} B` : bytes < 1048576 ? `${(bytes / 1024).toFixed(1)} KiB` : `${(bytes / 1048576).toFixed(1)} MiB`;
-}
-
-/** A finding with its evidence; what stands above all of them is not said again. */
-function finding(found, open, goesOn, above) {
-  const parts = [make("h3", {class: "finding"}, found.line)];
-  if (!found.whole) return [...parts, make("p", {class: "faint"}, goesOn ? "Its evidence is being captured." : "It has no evidence.")];
-  if (found.diagnosis && found.diagnosis.sentence !== above) parts.push(make("p", {class: "diagnosis"}, ...said(found.diagnosis)));
-  if (found.steps.length) parts.push(make("pre", {}, found.steps.join("\n")));
-  if (found.buckets.length) {
-    const rows = found.buckets.map(([count, state, place]) =>
-      row([["td", number.format(count), "n"], ["td", state], ["td", place, "code"]]));
-    parts.push(make("p", {}, `${number.format(found.goroutines)} goroutines in the last dump; the fullest places:`),
-      make("table", {}, row([["th", "count", "n"], ["th", "state"], ["th", "at"]]), ...rows));
-  }
-  const missing = Object.entries(found.missing);
-  const details = make("details", {},
-    make("summary", {}, `Evidence: ${found.captured.length} of ${found.captured.length + missing.length} kinds captured, ${found.files.length} files`),
-    make("ul", {},
-      ...found.files.map(([name, bytes]) => make("li", {},
-        make("a", {href: name.split("/").map(encodeURIComponent).join("/")}, name), " ", make("small", {}, size(bytes)))),
-      ...missing.map(([name, why]) => make("li", {}, `no ${name}: ${why}`))));
-  details.open = open;
-  return [...parts, details];
+/** What the server made of a finding: text in it is escaped there, and no script of it would run. */
+function html(text) {
+  return [...new DOMParser().parseFromString(text, "text/html").body.childNodes];
 }
 
 let findingsShown = "";
 function findings(data) {
-  const now = JSON.stringify([data.findings, data.more, data.untold, data.state]);
+  const now = JSON.stringify([data.findings, data.more, data.untold]);
   if (now === findingsShown) return; // who reads in them is not disturbed
   findingsShown = now;
-  const open = [...document.querySelectorAll("#findings details")].map(each => each.open);
-  const parts = data.findings.flatMap((found, place) => finding(found, open[place] ?? false, data.state === "goes on", data.diagnosis?.sentence));
+  const parts = data.findings.flatMap(html);
   if (data.more.length) parts.push(make("ul", {}, ...data.more.map(line => make("li", {}, line))));
   if (data.untold) parts.push(make("p", {}, `And ${number.format(data.untold)} more.`));
   $("findings").replaceChildren(...(parts.length ? parts : [make("p", {}, "None.")]));
 }
 
 /** Give every source of the charts its columns anew; what has none is not shown. The axis follows unless somebody has moved it. */
-function draw(columns) {
+function draw(columns, titles) {
   for (const document of Bokeh.documents) {
     for (const model of document.all_models) {
       const name = (model.name ?? "").replace("chart-", ""); // a figure's; a source has the bare name
       if (name in columns && model.type === "ColumnDataSource") model.data = columns[name];
       if (name in columns && model.type === "Figure") model.visible = Object.values(columns[name])[0].length > 0;
+      if (model.type === "Title" && titles[(model.name ?? "").replace("title-", "")]) model.text = titles[model.name.replace("title-", "")];
+      if (model.type === "FactorRange" && model.name === "lanes") model.factors = [...new Set(columns.acts.actor)];
+      if (name === "acts" && model.type === "Figure") model.height = 66 + 20 * new Set(columns.acts.actor).size;
       if (model.type === "Range1d" && model.name === "time") {
         const [until] = columns.time.end;
         if (end === null || (model.start === 0 && model.end === end)) model.setv({start: 0, end: until});
@@ -107,29 +83,32 @@ function draw(columns) {
 
 function fill(data) {
   const {columns} = data;
-  $("verdict").textContent = data.verdict;
-  $("verdict").style.background = colours.badges[data.verdict] ?? colours.badges[""];
+  const word = data.state === "ended" || data.state === "damaged" ? data.verdict : data.state.toUpperCase();
+  $("verdict").textContent = word;
+  $("verdict").className = `verdict ${word.toLowerCase().replace(" ", "-")}`;
   $("because").textContent = data.because;
-  document.title = `${data.verdict} ${document.title.split(" ").at(-1)}`;
+  show("so-far", ...(data.so_far.length ? [data.so_far.join(" · ")] : []));
+  $("report").hidden = !data.report;
+  document.title = `${word} ${document.title.split(" ").at(-1)}`;
   show("problem", ...(data.problem ? [data.problem] : []));
-  show("diagnosis", ...said(data.diagnosis));
+  show("diagnosis", ...html(data.diagnosis));
   $("facts").replaceChildren(...Object.entries(data.facts).flatMap(([name, value]) =>
     [make("dt", {}, name), make("dd", {}, value)]));
   $("keys").replaceChildren(
     ...Object.keys(data.outcomes).map(name => key(colours.outcomes[name], name)),
-    ...Object.entries(data.shades).map(([actor, colour]) => key(colour, `${actor} acts`, {opacity: .45})),
-    ...(columns.findings.at.length ? [key(colours.outcomes.hang, "a finding", {width: "2px"})] : []));
+    ...Object.entries(data.shades).map(([actor, colour]) => key(colour, `${actor} acts`, {})),
+    ...(columns.findings.at.length ? [key(colours.outcomes.hang, "where a finding was", {width: "2px"})] : []));
   $("outcomes").replaceChildren(...outcomes(data.outcomes));
   $("leak").textContent = data.leak;
   $("tails-section").hidden = columns.tails.count.length === 0;
   $("audits-section").hidden = columns.audits.lasting.length === 0;
   findings(data);
-  draw(columns);
+  draw(columns, data.titles);
 }
 
 async function follow() {
   let pause = PAUSE;
-  try {
+  if (!document.hidden) try {
     const answer = await fetch("data.json", {cache: "no-cache"}); // the browser asks whether it is still what it has
     if (!answer.ok) throw new Error(`${answer.status} ${answer.statusText}`);
     if (answer.headers.get("ETag") !== etag) {
@@ -141,7 +120,7 @@ async function follow() {
     const {state} = document.body.dataset;
     if (state === "died") pause = PAUSE_OF_DEAD;
     $("follows").textContent = state === "goes on"
-      ? `follows the run; last looked at ${new Date().toLocaleTimeString()}`
+      ? `follows the run; last looked at ${new Date().toISOString().slice(11, 19)} UTC`
       : state === "died" ? "the run stands still" : "";
     if (state === "ended" || state === "damaged") return;
   } catch (error) {

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 from bokeh.embed import components
-from bokeh.models import ColumnDataSource
+from bokeh.models import BasicTicker, ColumnDataSource
 from bokeh.models.renderers import GlyphRenderer
 from bokeh.plotting import figure
 
 from harness.core.outcome import Outcome, Phase
 from harness.core.records import Action, Audit, Birth, Finding, Iteration, Sample
-from harness.report.charts.columns import columns_of, shades
+from harness.report.charts.columns import columns_of, shades, titles
 from harness.report.charts.figures import Charts
 from harness.store.folder import RunFolder
 
@@ -36,13 +36,13 @@ def folder(tmp_path: Path) -> RunFolder:
 def test_columns_show_what_was_recorded(folder: RunFolder) -> None:
     """Counts, tails, marks and shades are the database's, in the units of the axes; what was not measured is absent."""
     found = columns_of(folder, bins=8)
-    assert found["time"] == {"end": [160.0]}
+    assert found["time"] == {"end": [160.0], "bin": [20.0]}
     assert sum(found["outcomes"]["ok"]) == 10
     assert sum(found["outcomes"]["hang"]) == 0
     assert {*found["tail"]["p50"]} == {1000.0}
     assert (found["goroutines"]["at"], found["goroutines"]["most"]) == ([160.0], [70])
     assert found["memory"]["most"] == [2.0]
-    assert (found["findings"]["at"], found["findings"]["iteration"]) == ((150.0,), (11,))
+    assert (found["findings"]["at"], found["findings"]["iteration"]) == ([145.0], (11,)), "where it was, not when told"
     assert (found["acts"]["since"], found["acts"]["until"]) == ((20.0,), (25.0,))
     assert shades(found["acts"]).keys() == {"loop"}
     assert found["audits"]["lasting"] == [40]
@@ -96,7 +96,20 @@ def test_time_is_one_axis(folder: RunFolder) -> None:
     charts = Charts(columns_of(folder))
     assert (charts.time.start, charts.time.end) == (0, 160.0)
     shared = [name for name, plot in charts.figures.items() if isinstance(plot, figure) and plot.x_range is charts.time]
-    assert shared == ["outcomes", "tail", "goroutines", "memory", "cpu", "running", "held", "cache"]
+    assert shared == ["outcomes", "acts", "tail", "goroutines", "memory", "cpu", "running", "held", "cache"]
+
+
+def test_titles_say_what_and_how_wide(folder: RunFolder) -> None:
+    """Every chart has a title; those that sum say the width of a bin, and axes that count mark whole numbers only."""
+    columns = columns_of(folder, bins=8)
+    charts = Charts(columns)
+    assert titles(columns).keys() == charts.figures.keys()
+    assert titles(columns)["outcomes"] == "Builds that ended each 20s, by outcome"
+    for name in ("outcomes", "goroutines", "running", "audits"):
+        plot = charts.figures[name]
+        assert isinstance(plot, figure)
+        assert isinstance(plot.yaxis.ticker, BasicTicker)
+        assert plot.yaxis.ticker.min_interval == 1
 
 
 def test_two_runs_stand_in_one_page(folder: RunFolder) -> None:
