@@ -26,6 +26,7 @@ import anyio
 import anyio.to_thread
 from anyio.abc import TaskStatus
 from distributed import Client, Future
+from distributed.client import FutureCancelledError
 
 from harness import __version__
 from harness.core.errors import InfraError, Interrupted, StoreError, UsageError
@@ -110,6 +111,10 @@ class NotMade(Exception):
     """One host did not make a run: the reason, to a person."""
 
 
+class _CutOff(Exception):
+    """This host has lost the scheduler for a while, and with it the run."""
+
+
 class Refused(UsageError):
     """What no host will run."""
 
@@ -127,6 +132,8 @@ class _Attempt:
     lost: anyio.Event = field(default_factory=anyio.Event)
     why: str = ""
     ended: bool = False
+    cut_off: bool = False
+    """Whether this host lost the scheduler, which lets go of what was asked for."""
 
     def lose(self, why: str) -> None:
         """Give it up."""
@@ -156,6 +163,8 @@ class FleetRunner:
     """What programs the first host had that fetched a toolchain by its name: all are to have the same."""
     _heartbeats: dict[str, tuple[float, float]] = field(default_factory=dict)
     """Of each worker: the last one that the scheduler has, and when that was first seen here."""
+    _answered: float = field(default_factory=monotonic)
+    """When the scheduler last answered."""
     _gone: bool = False
 
     @property
@@ -180,14 +189,20 @@ class FleetRunner:
         toolchain = await self._toolchain(options.toolchain or scenario.daemon.toolchain, scenario, reporter)
         job = await anyio.to_thread.run_sync(_job, scenario, options, toolchain)
         whys: dict[str, str] = {}
-        for _ in range(1 + MOST_MOVES):
+        moves = 0
+        while moves <= MOST_MOVES:
             worker = await self._free(whys)
             folder = RunFolder(_place(options.results / scenario.name, worker.host))
             told = partial(replay, reporter=reporter, scenario=scenario, folder=folder, host=worker.host)
             try:
                 delivery = await self._on(worker, job, toolchain, told)
                 made = await anyio.to_thread.run_sync(self._kept, delivery, folder, scenario, options, toolchain)
+            except _CutOff:
+                continue  # it says nothing of the host; whether there is a scheduler is seen as one waits for a place
             except (NotMade, Unpackable) as error:
+                if self._gone:
+                    raise SchedulerGone(self.address) from error
+                moves += 1
                 whys[worker.host] = _brief(str(error))
                 self._failed(worker.host, whys[worker.host])
             else:
@@ -252,10 +267,12 @@ class FleetRunner:
             with anyio.fail_after(self.patience.answer):
                 known = await self.client.scheduler.identity(n_workers=-1)
         except (OSError, TimeoutError, AttributeError):
-            self._gone = True
-            for attempt in self._attempts.values():
-                attempt.lose("the scheduler is gone")
+            if self.client.status == "closed" or monotonic() - self._answered > self.patience.answer:
+                self._gone = True
+                for attempt in self._attempts.values():
+                    attempt.lose("the scheduler is gone")
             return
+        self._answered = monotonic()
         there = {
             address: int(each["resources"].get(RESOURCE, 0))
             for address, each in known["workers"].items()
@@ -431,6 +448,9 @@ class FleetRunner:
             nonlocal delivery
             try:
                 delivery = await future.result()
+            except FutureCancelledError:  # nobody of ours has cancelled it
+                attempt.cut_off = True
+                attempt.lose("this host has lost the scheduler")
             except Exception as error:  # of Dask, or of the task: it is not made
                 attempt.lose(f"{type(error).__name__}: {error}")
             tasks.cancel_scope.cancel()
@@ -439,6 +459,8 @@ class FleetRunner:
             tasks.start_soon(arrive)
             await attempt.lost.wait()
             tasks.cancel_scope.cancel()
+        if attempt.cut_off:
+            raise _CutOff
         if delivery is None:
             raise NotMade(attempt.why)
         return delivery
