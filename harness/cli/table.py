@@ -77,6 +77,11 @@ COMMANDS: Final[Mapping[str, Command]] = {
         "The smallest scenario that still hangs, as a script.",
         ("repro minimize prune-race --daemon buildkit:v0.23.2 --fixed buildkit:v0.25.1",),
     ),
+    "explore": Command(
+        "explore",
+        "Which mix of open values hangs soonest.",
+        ("repro explore mine.yaml --daemon buildkit:v0.23.2 --time 30m",),
+    ),
     "list": Command("list_scenarios", "The scenarios there are.", ("repro list",)),
     "new": Command("new", "Write a scenario of your own.", ("repro new mine", "repro new mine --from prune-race")),
     "check": Command(
@@ -111,6 +116,7 @@ WORKING: Final = {
         "compare",
         "verify",
         "minimize",
+        "explore",
         "capture",
         "watch",
         "serve",

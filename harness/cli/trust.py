@@ -15,6 +15,7 @@ from harness.cli.kinds import VOCABULARY
 from harness.core.errors import UsageError
 from harness.scenario import Scenario, load
 from harness.scenario.load import PROJECT, find_scenario
+from harness.scenario.vary import Mix
 
 Trust = Annotated[
     bool, typer.Option("--trust", help="Let a scenario from elsewhere execute on this host what it says it will.")
@@ -35,7 +36,9 @@ class NotTrusted(UsageError):
         )
 
 
-def load_trusted(file: Path, settings: Sequence[str] = (), *, trust: bool, toolchain: str | None = None) -> Scenario:
+def load_trusted(
+    file: Path, settings: Sequence[str] = (), *, trust: bool, toolchain: str | None = None, mix: Mix | None = None
+) -> Scenario:
     """Load a scenario, and show on standard error what it will execute on this host.
 
     Args:
@@ -43,13 +46,14 @@ def load_trusted(file: Path, settings: Sequence[str] = (), *, trust: bool, toolc
         settings: overrides, ``KEY.PATH=VALUE``.
         trust: whether the user vouches for a scenario from elsewhere.
         toolchain: what the command line says in place of the scenario's own.
+        mix: what is chosen of what the scenario leaves open.
 
     Raises:
         ScenarioError: all problems of the scenario at once.
         NotTrusted: it is from elsewhere, would execute something, and nobody vouches for it.
     """
     file = find_scenario(file)
-    scenario = load(file, VOCABULARY, settings)
+    scenario = load(file, VOCABULARY, settings, mix)
     said = {setting.partition("=")[0] for setting in settings}  # what the user says is the user's own
     executed = [line for key, line in host_commands(scenario, toolchain) if key not in said]
     if executed:

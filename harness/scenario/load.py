@@ -15,6 +15,7 @@ from pydantic_core import ErrorDetails
 from harness.core.errors import Problem, ScenarioError, UnknownKind, nearest
 from harness.scenario.model import ActorSpec, Limits, Scenario, Setting, Stop, Vocabulary
 from harness.scenario.places import Document, KeyPath, option_of, override, parse
+from harness.scenario.vary import Mix, Varied, settle, varied
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -39,17 +40,54 @@ def shipped_scenarios() -> list[Path]:
     return sorted((PROJECT / "scenarios").glob("*.yaml"))
 
 
-def load(file: Path, vocabulary: Vocabulary, settings: Sequence[str] = ()) -> Scenario:
+def load(file: Path, vocabulary: Vocabulary, settings: Sequence[str] = (), mix: Mix | None = None) -> Scenario:
     """Read and check a scenario. The host is not asked for anything but the files that the scenario names.
 
     Args:
         file: the YAML file.
         vocabulary: the kinds of actors and daemons that there are.
         settings: overrides, ``KEY.PATH=VALUE``.
+        mix: what is chosen of what the scenario leaves open; without it, it leaves nothing open.
 
     Raises:
         ScenarioError: all problems at once.
     """
+    document, said = _set(file, settings)
+    left_open = varied(document)
+    if mix is None and left_open:
+        problems = [Problem(document.line(each.path), each.name, _open(each)) for each in left_open]
+        raise ScenarioError(file, problems)
+    settle(document, mix or {})
+    reading = _Reading(file, document, vocabulary)
+    scenario = reading.scenario()
+    if scenario is None:
+        raise ScenarioError(file, [*_blamed(reading, said)])
+    return scenario
+
+
+def left_open_in(file: Path, settings: Sequence[str] = ()) -> list[Varied]:
+    """Return what a scenario leaves open: each ``{vary: [...]}`` in it.
+
+    Raises:
+        ScenarioError: it is no YAML, or something in it cannot be varied.
+    """
+    document, _ = _set(file, settings)
+    found = varied(document)
+    wrong = [Problem(document.line(each.path), each.name, f"`vary` {each.wrong}") for each in found if each.wrong]
+    if wrong:
+        raise ScenarioError(file, wrong)
+    return found
+
+
+def _open(each: Varied) -> str:
+    return (
+        f"is left open ({each.in_words}), and a run takes one value: `repro explore` searches for it, or say "
+        f"--set {each.name}={each.values[0] if each.values else 'VALUE'}"
+    )
+
+
+def _set(file: Path, settings: Sequence[str]) -> tuple[Document, dict[KeyPath, str]]:
+    """Return a document with the command line's settings, and which option said what of it."""
     document = _parsed(file)
     said: dict[KeyPath, str] = {}
     wrong = []
@@ -60,11 +98,7 @@ def load(file: Path, vocabulary: Vocabulary, settings: Sequence[str] = ()) -> Sc
             wrong.append(Problem(1, "", str(error), option_of(setting)))
     if wrong:
         raise ScenarioError(file, wrong)
-    reading = _Reading(file, document, vocabulary)
-    scenario = reading.scenario()
-    if scenario is None:
-        raise ScenarioError(file, [*_blamed(reading, said)])
-    return scenario
+    return document, said
 
 
 def _parsed(file: Path) -> Document:

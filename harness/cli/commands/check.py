@@ -17,7 +17,8 @@ from harness.core.errors import ScenarioError
 from harness.core.outcome import ExitCode
 from harness.run.forecast import doubts, in_words
 from harness.scenario import Scenario, load
-from harness.scenario.load import find_scenario
+from harness.scenario.load import find_scenario, left_open_in
+from harness.scenario.vary import first_of_each
 
 
 def check(
@@ -48,12 +49,13 @@ def check(
     console, told, code = Console(highlight=False), {}, ExitCode.CLEAN
     for file in files:
         try:
-            scenario = load(find_scenario(file), VOCABULARY, overrides)
+            left_open = left_open_in(find_scenario(file), overrides)
+            scenario = load(find_scenario(file), VOCABULARY, overrides, first_of_each(left_open))
         except ScenarioError as error:
             code = ExitCode.USAGE
             told[str(file)] = {"problems": [each.told(error.file) for each in error.problems]}
         else:
-            told[str(file)] = _of(scenario, results)
+            told[str(file)] = _of(scenario, results) | {"open": {each.name: each.in_words for each in left_open}}
             if strict and told[str(file)]["warnings"] and code is ExitCode.CLEAN:
                 code = ExitCode.INCONCLUSIVE
         if not as_json:
@@ -79,7 +81,14 @@ def _tell(console: Console, name: str, told: dict[str, Any]) -> None:
         for line in problems:
             console.print(f"  {line}", markup=False, soft_wrap=True)
         return
-    console.print(Text.assemble((f"{name} can be run", "bold green"), "; it will:"), soft_wrap=True)
+    if told["open"]:
+        head = (f"{name} can be explored", "bold green")
+        console.print(Text.assemble(head, f" (`repro explore {name}`), and leaves open:"), soft_wrap=True)
+        for key, between in told["open"].items():
+            console.print(f"  {key}: {between}", markup=False, soft_wrap=True)
+        console.print("  with the first of each, it will:", soft_wrap=True)
+    else:
+        console.print(Text.assemble((f"{name} can be run", "bold green"), "; it will:"), soft_wrap=True)
     table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
