@@ -130,14 +130,16 @@ class Exploration:
     dropped: Callable[[str], None] = lambda why: None  # noqa: ARG005 — nobody hears
     """Is told of a run that says nothing."""
     tried: list[Tried] = field(default_factory=list)
+    clock: Callable[[], float] = monotonic
     _before: float = 0.0
-    _began: float = field(default_factory=monotonic)
+    _began: float = 0.0
     _study: optuna.Study = field(init=False)
     _begun: int = 0
     _broken: int = 0
     _refused: int = 0
 
     def __post_init__(self) -> None:
+        self._began = self.clock()
         self.tried = entries(self.file, Tried)
         self._before = max((each.seconds for each in self.tried), default=0.0)
         self._begun = len(self.tried)
@@ -154,7 +156,7 @@ class Exploration:
     @property
     def spent(self) -> float:
         """Seconds so far."""
-        return self._before + monotonic() - self._began
+        return self._before + self.clock() - self._began
 
     async def run(self) -> Explored:
         """Go through the steps.
