@@ -75,6 +75,27 @@ def next_look(belief: Belief, costs: Costs) -> Acquisition | None:
     return Acquisition(int(open_[row]), int(trials[column]), float(told[row, column]), expected)
 
 
+def next_looks(belief: Belief, costs: Costs, places: int) -> list[Acquisition]:
+    """Return what is looked at next in so many places at once, the most telling first; nothing where nothing is.
+
+    Each is chosen as if those before it had come to what is likelier, so that they do not all ask the same.
+    """
+    chosen: list[Acquisition] = []
+    while len(chosen) < places and (choice := next_look(belief, costs)):
+        chosen.append(choice)
+        if len(chosen) < places:
+            hung = _chance_of_silence(belief, choice) < 0.5
+            belief = belief.saw(choice.candidate, choice.trials, hung=hung)
+    return chosen
+
+
+def _chance_of_silence(belief: Belief, choice: Acquisition) -> float:
+    """Return how likely no hang comes of a look."""
+    of_one, trials = np.array([choice.candidate]), np.array([choice.trials])
+    clean, _, _ = _foresight(belief, belief.posterior > _NEGLIGIBLE, of_one, trials)
+    return float(clean[0, 0])
+
+
 def _lengths(belief: Belief, costs: Costs) -> Ints:
     unit = 1 / belief.rate()
     return np.unique(np.clip(np.ceil(unit * np.array(_LENGTHS)), 1, costs.longest)).astype(np.int64)

@@ -12,22 +12,26 @@
 Every observation is saved before the next is made, so a search that was ended goes on where it stood.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from time import monotonic
 from typing import Any, Final, Literal, Protocol
+
+import anyio
 
 from harness.core.errors import InfraError, UsageError
 from harness.core.outcome import Ending
 from harness.core.rng import SEED_BITS
 from harness.experiments.bisect.belief import Group
 from harness.experiments.bisect.candidates import CannotBeHad, EndsCannotBeHad, Range, TellsCost, require_ends
-from harness.experiments.bisect.choice import Acquisition, Costs, next_look
+from harness.experiments.bisect.choice import Acquisition, Costs, next_looks
 from harness.experiments.bisect.state import Had, Observation, Purpose, State, save
 from harness.experiments.runner import LocalRunner, Runner
 from harness.experiments.short_run import ShortRun, look
+from harness.host.interrupt import first_of
 from harness.scenario import Scenario
 
 _SEEDS: Final = 2**SEED_BITS
@@ -124,6 +128,8 @@ class Search:
         self._runner = runner or LocalRunner()
         self._scenarios = scenarios
         self._take = take or self._run
+        self._looks = len(state.observations)
+        """How many were begun: each has a seed of its own."""
         self._began = monotonic()
         self._before = state.seconds
 
@@ -167,14 +173,21 @@ class Search:
         self._keep(scenario=best, signature=first.look.signature)
 
     async def _calibrate(self) -> None:
-        while not self._calibrated:
-            await self._look_for_hang(self.state.scenario, "calibrate", float("inf"))
+        once = partial(self._look_for_hang, self.state.scenario, "calibrate", float("inf"))
+        while missing := self._hangs_missing:
+            await self._side_by_side([once] * min(missing, self._runner.slots))
         self._teller.calibrated(self.state)
 
     @property
     def _calibrated(self) -> bool:
         """Whether the bad end has hung often enough."""
-        return sum(seen.counts for seen in self.state.of(self.state.bad_end)) >= self.state.asked.calibrate
+        return not self._hangs_missing
+
+    @property
+    def _hangs_missing(self) -> int:
+        """How many hangs of the bad end are to be seen yet."""
+        seen = sum(seen.counts for seen in self.state.of(self.state.bad_end))
+        return max(self.state.asked.calibrate - seen, 0)
 
     async def _look_for_hang(self, name: str, purpose: Purpose, seconds: float) -> Observation | None:
         """Look at the bad end with a scenario to its own end; return the look if it hung."""
@@ -214,18 +227,36 @@ class Search:
                 return SearchAnswer("good end hangs" if 0 in group.members else "found", group)
             if self.state.asked.seconds is not None and self._spent > self.state.asked.seconds:
                 return SearchAnswer("not yet", belief.groups[0])
-            choice = next_look(belief, self._costs())
-            if choice is None:
+            choices = next_looks(belief, self._costs(), self._runner.slots)
+            if not choices:
                 return SearchAnswer("no more to learn", belief.groups[0])
-            await self._try(choice)
+            for choice in choices:  # one after the other: a build takes all cores
+                await self._obtain(choice.candidate)
+            able = [choice for choice in choices if choice.candidate not in self.state.skipped]
+            await self._side_by_side(partial(self._search_at, choice) for choice in able)
 
-    async def _try(self, choice: Acquisition) -> None:
+    async def _search_at(self, choice: Acquisition) -> None:
+        await self._look(choice.candidate, self.state.scenario, choice.trials, "search")
+
+    async def _side_by_side(self, looks: Iterable[Callable[[], Coroutine[Any, Any, object]]]) -> None:
+        """Make looks at once; all of them are over, and count, before anything follows from one."""
+        made = [*looks]
+        if len(made) == 1:
+            await made[0]()
+            return
         try:
-            await self._have(choice.candidate)
+            async with anyio.create_task_group() as tasks:
+                for each in made:
+                    tasks.start_soon(each)
+        except BaseExceptionGroup as group:
+            raise first_of(group) from None
+
+    async def _obtain(self, candidate: int) -> None:
+        """Have a candidate's toolchain, or skip it."""
+        try:
+            await self._have(candidate)
         except CannotBeHad as refusal:
-            self._skip(choice.candidate, refusal.why)
-        else:
-            await self._look(choice.candidate, self.state.scenario, choice.trials, "search")
+            self._skip(candidate, refusal.why)
 
     async def _look(self, candidate: int, name: str, builds: int, purpose: Purpose) -> None:
         """Look at a candidate for so many builds; skip it where the daemon is in the way, again and again."""
@@ -252,7 +283,8 @@ class Search:
         """Make one look, and save it."""
         self._teller.preparing(f"looking at {self._name(candidate)}")
         began, asked = monotonic(), self.state.asked
-        seed = (asked.seed + len(self.state.observations)) % _SEEDS
+        seed = (asked.seed + self._looks) % _SEEDS
+        self._looks += 1
         seen = await self._take(scenario, self.state.had[candidate].spec, iterations, seed)
         wanted = seen.signature if purpose == "choose" else self.state.signature
         ours = asked.any_hang or (seen.signature == wanted != "")

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from harness.cli.kinds import VOCABULARY
@@ -22,6 +23,7 @@ from harness.experiments.bisect.search import (
     UnknownHang,
 )
 from harness.experiments.bisect.state import Asked, Known, Observation, State, restore, save
+from harness.experiments.runner import LocalRunner
 from harness.experiments.short_run import ShortRun
 from harness.scenario import Scenario, load
 from tests.support.stub_runs import write_scenario
@@ -125,6 +127,33 @@ async def test_who_brought_it(tmp_path: Path, scenario: Scenario) -> None:
     assert len({*line.had}) < 15
     assert line.told.count("calibrate 39 hang") == 2, "the look that chose the scenario is the first of three"
     assert restore(tmp_path) == search.state
+
+
+class FourPlaces(LocalRunner):
+    """Makes four looks at once."""
+
+    slots = 4
+
+
+async def test_many_places_are_used_at_once(tmp_path: Path, scenario: Scenario) -> None:
+    """With four places it comes to the same candidate, by up to four looks at once, each with its own seed."""
+    line = Pretended(200, bad(*range(123, 200)))
+    at_once: list[int] = []
+    running: list[str] = []
+
+    async def take(_: Scenario, toolchain: str, iterations: int, seed: int) -> ShortRun:
+        running.append(toolchain)
+        at_once.append(len(running))
+        await anyio.sleep(0.001)
+        seen = await line.take(_, toolchain, iterations, seed)
+        running.remove(toolchain)
+        return seen
+
+    search = Search(tmp_path, begun(tmp_path, line), line, {"one": scenario}, line, take, FourPlaces())
+    answer = await search.run()
+    assert (answer.kind, answer.group.members) == ("found", (123,))
+    assert max(at_once) == 4
+    assert len({seed for _, _, seed in line.looked}) == len(line.looked)
 
 
 async def test_who_took_it_away(tmp_path: Path, scenario: Scenario) -> None:
