@@ -6,6 +6,7 @@ from typing import Any
 
 from harness.analysis.effects import totals_of, without_effect
 from harness.analysis.failures import Failures, symptom_rates
+from harness.analysis.growths import growths_of
 from harness.analysis.leak import leak_of
 from harness.analysis.lifetimes import Life, Lives
 from harness.analysis.rates import excluded_rate, quantile, rate
@@ -73,6 +74,8 @@ def judge(
         error = error or iteration.error
         failures.add(iteration)
     hunted = [finding for finding in found if finding.hunted]
+    others = [finding for finding in found if finding.kind is not Symptom.GROWTH]
+    looked = [audit for audit in audits if not others or audit.at < others[0].at]
     lived = daemons.told()
     hangs = rate(*(sum(getattr(life, what) for life in lived) for what in ("hung", "trials", "unsettled")))
     if hunted:
@@ -124,7 +127,8 @@ def judge(
         unattended_seconds=unattended,
         aftermath=aftermath or {},
         left_behind=left_behind,
-        leak=leak_of(audit for audit in audits if not found or audit.at < found[0].at),
+        leak=leak_of(looked),
+        growths=growths_of(looked),
         actors=actors,
     )
 
@@ -185,6 +189,7 @@ def _told(finding: Finding) -> str:
         Symptom.FAILURE: "failure",
         Symptom.DEATH: "death of the daemon",
         Symptom.ACT: "act without an answer",
+        Symptom.GROWTH: "growth without bound",
     }[finding.kind]
     if finding.detail:
         what += f" ({finding.detail.strip().splitlines()[0]})"

@@ -1,4 +1,4 @@
-"""Whether a daemon leaks goroutines, from audits of it alone.
+"""Whether a daemon leaks goroutines, or anything else that is counted, from audits of it alone.
 
 A leak goes on: what it has brought has no bound, comes as fast late as early, and is not given back. Other growth is
 bounded. So a leak is told only where the growth is more than what else may have brought it: pools and caches that fill,
@@ -7,7 +7,7 @@ a few steps, a cycle of taking and giving back, noise that resembles its neighbo
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from statistics import fmean, median
@@ -28,6 +28,8 @@ _ENDS: Final = 3
 """Audits at each end of a series that its rise is the difference of."""
 _STEADY: Final = 0.5
 """A leak goes on: the later half of a series rises at least so fast, by the whole."""
+_MOST_MORE: Final = 10**9
+"""Iterations: more than anybody would wait for."""
 _QUANTILE: Final = 1.96
 _NOISE_FALLS: Final = 4
 """Standard deviations by which independent noise falls at most, of some twenty counts."""
@@ -64,31 +66,43 @@ def leak_of(audits: Iterable[Audit]) -> Leak | None:
         if audit.lasting is not None:
             by_process.setdefault(audit.series, []).append(audit)
     series = [of_one for of_one in by_process.values() if len(of_one) > 1]
-    points = _points(series, lambda audit: audit.lasting or 0)
+    found = judged(_points(series, lambda audit: audit.lasting or 0), matters=_MATTERS, pools=_POOLS)
+    if found is None:
+        return None
+    return replace(found, bucket=_fastest(series) if found.verdict != "no" else None)
+
+
+def judged(points: Sequence[Sequence[tuple[float, float]]], *, matters: float, pools: float) -> Leak | None:
+    """Return whether what was counted grows without bound; None where too little was counted. See `leak_of`.
+
+    Args:
+        points: of each process, iterations and counts.
+        matters: growth an iteration that is worth a word.
+        pools: as much may come to be held for good without a leak, of each process.
+    """
     settled = [of_one[max(1, len(of_one) // _WARM_UP) :] for of_one in points]
     found, cautious, whole = growth(settled), growth(settled, cautious=True), growth(points)
     if found is None or cautious is None or whole is None:
         return None
     span = sum(of_one[-1][0] - of_one[0][0] for of_one in points)
-    left = min(found.low95, _surely(points, whole, span))
+    left = min(found.low95, _surely(points, whole, span, pools))
     low = min(found.low95, max(left, 0.0))  # nothing else may have brought more than what there is
     high = cautious.high95 + _wanders(settled, found.slope) / span
-    bucket = _fastest(series) if high >= _MATTERS or low > 0 else None
     if low > 0:
-        return Leak("yes", found.slope, low, high, bucket)
-    if high < _MATTERS:
-        return Leak("no", found.slope, low, high, bucket)
-    return Leak("unclear", found.slope, low, high, bucket, _more(found.slope, left, high, span))
+        return Leak("yes", found.slope, low, high, None)
+    if high < matters:
+        return Leak("no", found.slope, low, high, None)
+    return Leak("unclear", found.slope, low, high, None, _more(found.slope, left, high, span, matters))
 
 
-def _surely(points: Sequence[Sequence[tuple[float, float]]], whole: Growth, span: float) -> float:
+def _surely(points: Sequence[Sequence[tuple[float, float]]], whole: Growth, span: float, pools: float) -> float:
     """Return the slope that is left of a growth beside each of the other things that may have brought it."""
     noise = _noise(points)
     rise = _risen(points)
     later = _risen([of_one[len(of_one) // 2 :] for of_one in points])
     rises = sorted(after - before for of_one in points for (_, before), (_, after) in pairwise(of_one))
     steps = rises[-max(_STEPS, len(points)) :]
-    bounded = sum(max(_POOLS, _fall([y for _, y in of_one]) - _NOISE_FALLS * noise) for of_one in points)
+    bounded = sum(max(pools, _fall([y for _, y in of_one]) - _NOISE_FALLS * noise) for of_one in points)
     beside = [
         whole.low95 - bounded / span,
         rise.slope - _QUANTILE * noise * math.sqrt(rise.doubt) / rise.span - bounded / span,
@@ -134,11 +148,12 @@ def _fall(values: Iterable[float]) -> float:
     return deepest
 
 
-def _more(slope: float, low: float, high: float, span: float) -> int:
+def _more(slope: float, low: float, high: float, span: float, matters: float) -> int:
     """Return about how many more iterations would tell: what else may have brought a growth is spread over more."""
     leak = span * (slope - low) / slope if slope > 0 else math.inf
-    none = span * (high - slope) / (_MATTERS - slope) if slope < _MATTERS else math.inf
-    return math.ceil(max(min(leak, none) - span, span / 4))
+    none = span * (high - slope) / (matters - slope) if slope < matters else math.inf
+    further = max(min(leak, none) - span, span / 4)
+    return math.ceil(min(further, _MOST_MORE))
 
 
 def _points(series: Iterable[Sequence[Audit]], count: Callable[[Audit], int]) -> list[list[tuple[float, float]]]:

@@ -25,6 +25,8 @@ def diagnosis_of(finding: Finding, folder: Path, daemon: Mapping[str, Any]) -> D
         return diagnose_failure(finding.detail, late=finding.phase is Phase.EXPORTED)
     if finding.kind is Symptom.DEATH:
         return _diagnose_death(finding.detail, folder / LOG, daemon)
+    if finding.kind is Symptom.GROWTH:
+        return _named("growth", finding.detail)
     return diagnose_finding(folder, daemon)
 
 
@@ -33,14 +35,19 @@ def _diagnose_death(how: str, log: Path, daemon: Mapping[str, Any]) -> Diagnosis
     posted = read_file(log) if log.is_file() else None
     if posted and posted.crash:
         return diagnose(posted.dumps, daemon=daemon, crash=posted.crash)
+    return _named("death", how, ", and its log has no panic")
+
+
+def _named(kind: str, how: str, more: str = "") -> Diagnosis:
+    """Return what has no more to it than what is said of it."""
     return Diagnosis(
-        kind="death",
+        kind=kind,
         because=how,
         signature=name_of(signature_of(how)),
         known=False,
         fixed_in={},
         link="",
-        sentence=f"death, not known: {how}, and its log has no panic",
+        sentence=f"{kind}, not known: {how}{more}",
         goroutines=(),
         frames=(),
     )

@@ -55,6 +55,8 @@ class Symptom(StrEnum):
     """The daemon ended by itself, or did not start again on its root."""
     ACT = "act"
     """An act, such as a prune, got no answer."""
+    GROWTH = "growth"
+    """Something that audits count grows without bound."""
 
 
 FindingKind = Outcome | Symptom

@@ -178,7 +178,7 @@ class Finding:
     @property
     def place(self) -> str:
         """The folder of its evidence, within the run's: those of one build and of its daemon are two."""
-        apart = self.kind in {Symptom.DEATH, Symptom.ACT}
+        apart = self.kind in {Symptom.DEATH, Symptom.ACT, Symptom.GROWTH}
         return f"findings/{self.iteration}-{self.kind}" if apart else f"findings/{self.iteration}"
 
 
@@ -225,6 +225,31 @@ class Audit:
     """What of the graph contradicts itself."""
     generation: int = 1
     """Which daemon of the run it is of, from 1."""
+    heap: int | None = None
+    """Bytes of its heap in use after a garbage collection; None where that was not asked for (`audit.memory`)."""
+    disk: int | None = None
+    """Bytes on disk below its root once everything was pruned (`audit.disk`)."""
+    kept_records: int | None = None
+    """Records in its cache once everything was pruned (`audit.disk`)."""
+    build_seconds: float | None = None
+    """The median of the builds that succeeded since the audit before."""
+    idle_cores: float | None = None
+    """Cores that its processes used while nobody asked it anything (`audit.cpu`)."""
+
+
+@dataclass(frozen=True)
+class Growing:
+    """Whether something that audits count grows with a daemon's builds, and by how much a build."""
+
+    what: str
+    unit: str
+    """`B`, `s`, `cores`, or nothing for what is merely counted."""
+    verdict: Literal["yes", "no", "unclear"]
+    per_iteration: float
+    low95: float
+    high95: float
+    more: int | None = None
+    """About how many more iterations would tell, where it is unclear."""
 
 
 @dataclass(frozen=True)
@@ -365,6 +390,8 @@ class Summary:
     """None where its database was never read."""
     first_finding: FirstHang | None = None
     """The first that the scenario hunts, of whatever kind; else the first."""
+    growths: tuple[Growing, ...] = ()
+    """What else than goroutines audits have counted often enough."""
     failures: tuple[FailureCount, ...] = ()
     """The errors of builds, the commonest kind first; at most twenty kinds."""
     symptoms: Mapping[str, Rate] = field(default_factory=dict)

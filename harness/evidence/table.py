@@ -77,6 +77,12 @@ def of_failure(beside: Sequence[Watch]) -> Stages:
     return ((Beside(beside),), OF_DAEMON[0], (EngineInfo(), BuildList(), CacheList()))
 
 
+def of_growth(beside: Sequence[Watch], steps: Steps) -> Stages:
+    """Return the captures for a daemon that holds ever more: all of it, and first who has its heap."""
+    heap = Page("heap profile", "heap.pprof", "/debug/pprof/heap", "its pprof is off", (("gc", 1),))
+    return ((heap,), *of_orphan(beside, steps))
+
+
 def of_death(since: int) -> Stages:
     """Return the captures for a daemon that is gone: its log from byte `since` on, panic and all; its files."""
     kept = [capture for capture in OF_DAEMON[0] if not isinstance(capture, LogTail | Processes)]

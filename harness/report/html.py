@@ -15,7 +15,7 @@ from harness.report.charts.columns import COLOURS, columns_of, no_columns, shade
 from harness.report.charts.figures import Charts, survival_figure
 from harness.report.found import environment, finding_html, style
 from harness.report.markdown import SHARDS, shard_rows, survival_lines
-from harness.report.words import leak_line
+from harness.report.words import growing_line, leak_line
 
 _OVER_TIME: Final = ("outcomes", "acts", "tail", "goroutines", "memory", "cpu", "running", "held", "cache")
 
@@ -67,6 +67,7 @@ def _run(account: Account, beside: Path) -> dict[str, Any]:
         "shades": shades(columns["acts"]),
         "findings": [finding_html(found, base, above=above, goes_on=False) for found in account.findings],
         "leak": leak_line(leak) if leak else "",
+        "growths": {each.what: growing_line(each) for each in account.summary.growths} if account.summary else {},
         "survival": survival_lines(account),
         "shards": shard_rows(account),
     }

@@ -9,7 +9,7 @@ from typing import Final
 from harness.analysis.rates import excluded_rate
 from harness.core.manifest import RunManifest
 from harness.core.outcome import Outcome, Symptom
-from harness.core.records import ActorTotals, Finding, GraphState, Leak, Rate, Summary
+from harness.core.records import ActorTotals, Finding, GraphState, Growing, Leak, Rate, Summary
 from harness.core.units import format_duration, format_size, one_in
 from harness.store import aggregate
 from harness.store.folder import RunFolder
@@ -60,6 +60,8 @@ def facts(folder: RunFolder, summary: Summary, manifest: RunManifest | None) -> 
         told["cache graph"] = graph_line(summary.graph)
     if summary.leak:
         told["leak"] = leak_line(summary.leak)
+    for growing in summary.growths:
+        told[growing.what] = growing_line(growing)
     if weak := little_effect(summary):
         told["little effect"] = weak
     if summary.unattended_seconds >= 1:
@@ -138,6 +140,21 @@ def leak_line(leak: Leak) -> str:
     return f"{leak.verdict}: {grown}{made}{more}"
 
 
+def growing_line(growing: Growing) -> str:
+    """Return whether something grows, and by how much a build."""
+    slope, low, high = (
+        _amount(value, growing.unit) for value in (growing.per_iteration, growing.low95, growing.high95)
+    )
+    more = f"; about {growing.more:,} more iterations would tell" if growing.more else ""
+    return f"{growing.verdict}: grows by {slope} an iteration, 95 % interval {low} to {high}{more}"
+
+
+def _amount(value: float, unit: str) -> str:
+    if unit == "B":
+        return f"{'-' if value < 0 else ''}{format_size(round(abs(value)))}"
+    return f"{value:.2g}{f' {unit}' if unit else ''}"
+
+
 def finding_line(finding: Finding) -> str:
     """Return one line that says what was found, where, and after what wait."""
     waited = format_duration(round(finding.waited, 1))
@@ -152,8 +169,13 @@ def finding_line(finding: Finding) -> str:
         (Symptom.FAILURE, "client"): f"FAILURE: {said}",
         (Symptom.DEATH, "client"): f"DEATH: {said}",
         (Symptom.ACT, "client"): f"ACT: {said} has not come back for {waited}",
+        (Symptom.GROWTH, "client"): f"GROWTH: {said}",
     }[finding.kind, finding.seen_by]
-    args = f" {json.dumps(dict(finding.args))}" if finding.kind not in {Symptom.DEATH, Symptom.ACT} else ""
+    args = (
+        f" {json.dumps(dict(finding.args))}"
+        if isinstance(finding.kind, Outcome) or finding.kind is Symptom.FAILURE
+        else ""
+    )
     return f"iteration {finding.iteration} at {finding.at:.1f} s  {what}  ({finding.actor}{args})"
 
 

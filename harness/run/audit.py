@@ -1,9 +1,12 @@
 """A look at a daemon that no build of ours is in: what it holds then, and held before, it has not given back."""
 
 import math
+import os
+import re
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Final
 
 import anyio
@@ -13,11 +16,13 @@ import psutil
 from harness.buildkit.cache_db import read_graph
 from harness.buildkit.goroutines.model import Goroutine
 from harness.buildkit.goroutines.parse import goroutines
-from harness.core.errors import CaptureError
+from harness.core.errors import CaptureError, CommandError, CommandTimeout
 from harness.core.records import Audit, GoroutineGroup
-from harness.daemons.base import Daemon, ListsRecords, Profiled, TellsBuilds
+from harness.daemons.base import Daemon, ListsRecords, Profiled, PruneRequest, ServesPages, TellsBuilds
 from harness.evidence.database import find_database
+from harness.host.proc import run
 from harness.run.graph_state import told_faults
+from harness.scenario.model import AuditSpec
 
 _QUIET_SECONDS: Final = 2.0
 """How long a daemon is given to come to rest; what it keeps for longer is told apart by `_LASTING_SECONDS`."""
@@ -31,6 +36,11 @@ _LIST_SECONDS: Final = 3.0
 _GRAPH_SECONDS: Final = 3.0
 _COUNT_SECONDS: Final = 60.0
 """How far apart the records of the cache are counted at least: some thousands take half a second."""
+_HEAP_SECONDS: Final = 10.0
+_PRUNE_SECONDS: Final = 60.0
+_DISK_SECONDS: Final = 10.0
+_IDLE_SECONDS: Final = 0.5
+_HEAP: Final = re.compile(rb"^# HeapAlloc = (\d+)", re.MULTILINE)
 _GROUPS: Final = 20
 """How many of the largest are kept: what leaks is soon among them."""
 
@@ -43,10 +53,11 @@ class Auditor:
 
     Args:
         next_series: gives a number to each process that is looked at.
+        spec: what is looked at beside goroutines; None for nothing.
     """
 
-    def __init__(self, next_series: Callable[[], int]) -> None:
-        self._next_series, self._series = next_series, 0
+    def __init__(self, next_series: Callable[[], int], spec: AuditSpec | None = None) -> None:
+        self._next_series, self._series, self._spec = next_series, 0, spec
         self._pids: Sequence[int] | None = None
         self._seen: deque[tuple[float, frozenset[int]]] = deque()
         """The goroutine ids seen at each time in this series; of the distant past only the latest."""
@@ -78,9 +89,13 @@ class Auditor:
         if pids != self._pids:
             self._series, self._pids = self._next_series(), pids
             self._seen.clear()
+        spec = self._spec
+        disk, kept = await _pruned(daemon) if spec and spec.disk else (None, None)
         quiet = isinstance(daemon, Profiled) and await _come_to_rest(daemon)
+        idle = await _idle_cores(processes) if spec and spec.cpu and processes else None
         at, found = anyio.current_time(), await _dumped(daemon)
         lasting = None if found is None else self._lasting(found, at)
+        heap = await _heap(daemon) if spec and spec.memory else None
         files, rss = _held_by(processes)
         running = await _running(daemon)  # the last, for to list them is a client's work
         return Audit(
@@ -96,6 +111,10 @@ class Auditor:
             rss=rss if processes else None,
             running=running,
             cache=await self._cache_records(daemon),
+            heap=heap,
+            disk=disk,
+            kept_records=kept,
+            idle_cores=idle,
             **await _graph(daemon),
         )
 
@@ -129,6 +148,72 @@ def _graph_read(daemon: Daemon) -> dict[str, Any]:
         graph = read_graph(find_database(daemon.facts, "cache.db"))
         return {"graph_keys": len(graph.keys), "graph_faults": told_faults(graph)}
     return {}
+
+
+async def _heap(daemon: Daemon) -> int | None:
+    """Return the bytes of its heap that are in use after a garbage collection; None where it does not say.
+
+    Two are asked for: what has a finalizer, or lies in a `sync.Pool`, outlives one.
+    """
+    page = b""
+    if isinstance(daemon, ServesPages):
+        with suppress(CaptureError):
+            for _ in range(2):
+                page = await daemon.page("/debug/pprof/heap", _HEAP_SECONDS, gc=1, debug=1) or b""
+    found = _HEAP.search(page)
+    return int(found[1]) if found else None
+
+
+async def _pruned(daemon: Daemon) -> tuple[int | None, int | None]:
+    """Prune everything; return the bytes below its root then, and the cache's records; None where nobody says."""
+    command = daemon.prune(PruneRequest("everything", all=True))
+    if command is None:
+        return None, None
+    try:
+        await run(command.argv, deadline=_PRUNE_SECONDS, env=command.env)
+    except (CommandError, CommandTimeout):
+        return None, None
+    kept = None
+    if isinstance(daemon, ListsRecords):
+        with suppress(CaptureError):
+            kept = sum(line.startswith("ID:") for line in (await daemon.cache_records()).splitlines())
+    size = None
+    if daemon.facts.root is not None:
+        with anyio.move_on_after(_DISK_SECONDS):
+            size = await anyio.to_thread.run_sync(_bytes_below, daemon.facts.root, abandon_on_cancel=True)
+    return size, kept
+
+
+def _bytes_below(root: Path) -> int:
+    """Return how many bytes files below a folder take on its disk, each once; mounts in it are not entered."""
+    device, seen, total, folders = root.stat().st_dev, set(), 0, [root]
+    while folders:
+        with suppress(OSError), os.scandir(folders.pop()) as entries:  # what goes meanwhile takes nothing
+            for entry in entries:
+                status = entry.stat(follow_symlinks=False)
+                if status.st_dev != device or status.st_ino in seen:
+                    continue
+                seen.add(status.st_ino)
+                total += status.st_blocks * 512
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(Path(entry.path))
+    return total
+
+
+async def _idle_cores(processes: Sequence[psutil.Process]) -> float:
+    """Return the cores that processes use while nobody asks them anything."""
+    began, before = anyio.current_time(), _cpu_seconds(processes)
+    await anyio.sleep(_IDLE_SECONDS)
+    return max(0.0, _cpu_seconds(processes) - before) / (anyio.current_time() - began)
+
+
+def _cpu_seconds(processes: Sequence[psutil.Process]) -> float:
+    total = 0.0
+    for process in processes:
+        with suppress(psutil.Error):
+            times = process.cpu_times()
+            total += times.user + times.system
+    return total
 
 
 def grouped(of: Iterable[Goroutine]) -> tuple[GoroutineGroup, ...]:

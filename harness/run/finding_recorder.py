@@ -18,7 +18,16 @@ from harness.core.outcome import Outcome, Phase, Symptom
 from harness.core.records import Finding
 from harness.daemons.base import Daemon
 from harness.evidence.steps import BuildSteps, RecentBuilds, Steps
-from harness.evidence.table import DUMPS_ALONE, Stages, capture_all, of_build, of_death, of_failure, of_orphan
+from harness.evidence.table import (
+    DUMPS_ALONE,
+    Stages,
+    capture_all,
+    of_build,
+    of_death,
+    of_failure,
+    of_growth,
+    of_orphan,
+)
 from harness.run.conductor import Conductor
 from harness.run.notify import notify
 from harness.run.orphans import Orphan
@@ -87,6 +96,11 @@ class FindingRecorder:
         """Record an act that did not come back; its evidence is that of a build that lost its client."""
         finding = self._finding(Symptom.ACT, self._conductor.begun, act.actor, waited=act.waited, detail=act.what)
         await self._record(finding, b"", lambda: of_orphan([*self._inflight.values()], self._steps()))
+
+    async def growth(self, what: str, told: str) -> None:
+        """Record that something grows without bound."""
+        finding = self._finding(Symptom.GROWTH, self._conductor.begun, what, detail=f"{what}: {told}")
+        await self._record(finding, b"", lambda: of_growth([*self._inflight.values()], self._steps()))
 
     async def death(self, how: str) -> bool:
         """Record that the daemon is gone, and return whether the scenario hunts that."""

@@ -94,8 +94,12 @@ class Plan:
 
     @property
     def disturbing(self) -> list[str]:
-        """The names of actors that delete or disturb."""
-        return [actor.name for actor in self.actors if actor.disturbs]
+        """The names of actors, and of others, that delete or disturb."""
+        audit = self.scenario.audit
+        return [
+            *(actor.name for actor in self.actors if actor.disturbs),
+            *(["audit.disk"] if audit and audit.disk else []),
+        ]
 
     def burdens(self, shards: int = 1) -> Iterator[ResourceDemand]:
         """Yield what the run would take of this host, with so many daemons side by side."""

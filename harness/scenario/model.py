@@ -117,10 +117,11 @@ class Stop(StrictModel):
     hangs: Annotated[int, Field(ge=1)] | None = None
     """How many findings of a kind in `on` end the run: without it the first, or none where `on_hang` renews the daemon.
     """
-    on: tuple[Literal["hang", "stall", "failure", "late_failure", "death", "act"], ...] = ("hang",)
+    on: tuple[Literal["hang", "stall", "failure", "late_failure", "death", "act", "growth"], ...] = ("hang",)
     """Which findings the scenario hunts: those decide its verdict. `failure`: a build's error that `detect.failure`
     names, or any where that names none. `late_failure`: an error of a client whose export had completed. `death`: the
     daemon ended by itself, or did not start again. `act`: an act, such as a prune, that did not come back.
+    `growth`: goroutines, or something else that audits count, grow without bound.
     """
 
     @model_validator(mode="after")
@@ -171,6 +172,12 @@ class AuditSpec(StrictModel):
 
     every: Annotated[int, Field(ge=1)]
     """How many iterations lie between two looks; a verdict needs eight of them on one daemon."""
+    memory: bool = False
+    """Also at the heap, after a garbage collection."""
+    disk: bool = False
+    """Also at the disk, and the cache's records, that are not given back once everything was pruned."""
+    cpu: bool = False
+    """Also at the cores that the daemon uses for nothing, for half a second."""
 
 
 class OnHang(StrictModel):
