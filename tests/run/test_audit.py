@@ -1,6 +1,7 @@
 """Audits: what is read out of a daemon, and when the load waits for them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from harness.core.records import Audit, Finding, GoroutineGroup, Iteration
 from harness.daemons.base import BuildRecords, BuildRequest, PruneRequest, RunningBuild
 from harness.host.proc import Command
 from harness.run.audit import Auditor, grouped
+from harness.scenario.model import AuditSpec
 from tests.buildkit.test_bbolt import REAL
 from tests.support.stub_runs import run, write_scenario
 
@@ -263,3 +265,49 @@ async def test_cache_graph(tmp_path: Path) -> None:
     daemon.facts = DaemonFacts("told", "", "", "", private=True, root=tmp_path)
     found = await audit()
     assert (found.graph_keys, len(found.graph_faults)) == (60, 1)
+
+
+class Kept(Told):
+    """A daemon with a heap, a root on disk, and a cache that a prune empties."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(dump([1]))
+        self.facts = replace(Told.facts, root=root)
+        self.asked_for: list[dict[str, str | int]] = []
+
+    async def page(self, path: str, deadline: float, **query: str | int) -> bytes | None:  # noqa: ARG002 — the Protocol's
+        """Return a page of the heap, as Go writes one."""
+        assert path == "/debug/pprof/heap"
+        self.asked_for.append(query)
+        return b"heap profile: 1: 2 [3: 4] @ heap/1048576\n\n# runtime.MemStats\n# Alloc = 1\n# HeapAlloc = 4711\n"
+
+    def prune(self, request: PruneRequest) -> Command:
+        """Return what removes all but one file."""
+        assert (request.what, request.all) == ("everything", True)
+        return Command(("rm", str(self.facts.root and self.facts.root / "cached")))
+
+    async def cache_records(self) -> str:
+        """Return one record."""
+        return "ID: x\n"
+
+
+@pytest.mark.anyio
+async def test_what_else_is_looked_at(tmp_path: Path) -> None:
+    """Only where it is asked for: the heap after two collections, what a full prune leaves, what idle processes use."""
+    (tmp_path / "cached").write_bytes(b"x" * 100_000)
+    (tmp_path / "kept").write_bytes(b"x" * 200_000)
+    us = [psutil.Process()]
+    spec = AuditSpec(every=1, memory=True, disk=True, cpu=True)
+    for asked in (None, spec):
+        daemon = Kept(tmp_path)
+        found = await Auditor(count(1).__next__, asked).audit(daemon, [1], us, iteration=1, began=0.0, since=0.0)
+        if asked is None:
+            assert (found.heap, found.disk, found.kept_records, found.idle_cores) == (None,) * 4
+            assert (tmp_path / "cached").exists()
+            continue
+        assert found.heap == 4711
+        assert daemon.asked_for == [{"gc": 1, "debug": 1}] * 2
+        assert found.disk is not None
+        assert 200_000 <= found.disk < 300_000
+        assert found.kept_records == 1
+        assert found.idle_cores is not None

@@ -44,9 +44,9 @@ FAULTS: Mapping[str, tuple[Mapping[str, Any], str]] = {
 def test_registry_faults(repro: Repro, scenario: Callable[..., str], kind: str) -> None:
     """Builds that push into a fault fail for that reason; others succeed."""
     fault, error = FAULTS[kind]
-    trouble = {**fault, "when": {"phase": "exporting", "of": "ci", "chance": 0.5, "lasting": "2s"}}
+    trouble = {**fault, "when": {"phase": "exporting", "of": "ci", "chance": 0.5, "lasting": "10s"}}
     build = {"generate": {"stages": 1, "steps": 1, "layer": "64KiB"}, "export": "push", "no_cache": True}
-    written = scenario(trouble, build=build, stop={"iterations": 5}, seed=2)
+    written = scenario(trouble, build=build, stop={"iterations": 4}, seed=2)
     code, output = repro("run", written, "--daemon", folder_from("REPRO_FIXED"))
     assert met(repro), output
     builds = repro.folder.read(Iteration)
