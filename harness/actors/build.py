@@ -29,6 +29,7 @@ from harness.daemons.base import BuildRequest, Cache, TellsBuilds
 from harness.host.hostinfo import ResourceDemand
 from harness.host.proc import child
 from harness.scenario import DaemonSpec, Scenario, Setting, Violation
+from harness.scenario.environment import Environment
 from harness.scenario.triggers import Firing, When
 from harness.toolchain.base_image import static_busybox
 
@@ -68,6 +69,8 @@ class Build(Actor):
     """What the stage `base` is: a static busybox, or an image of a registry such as `alpine:3.22`."""
     args: dict[str, Text] = Field(default_factory=dict)
     """Build arguments; `{iteration}` and `{iteration % 7}` stand for numbers."""
+    env: Environment = Field(default_factory=dict)
+    """Variables that its clients have, beside our own: `{OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:9"}`."""
     tag: str | None = None
     """The image's name; without it, one for each line, as clients that tag one name at once make each other fail."""
     export: Literal["load", "image", "oci", "tar", "local", "push"] = "load"
@@ -218,7 +221,7 @@ class Build(Actor):
         request = self.request(iteration, line, folder=stage.folder, seed=stage.seed, registry=registry)
         delay = self.kill.delay(iteration, stage.dice(self.name).throw(iteration)) if self.kill else None
         command = stage.daemon.build(request)
-        environment = {**command.env, **environment_of(self.name, iteration)}
+        environment = {**command.env, **self.env, **environment_of(self.name, iteration)}
         async with child(replace(command, env=environment, cores=stage.cores)) as client:
             watch = Watch(self.name, request, client, stage.attention)
             try:

@@ -94,7 +94,7 @@ async def open_buildkitd(toolchain: Toolchain, spec: DaemonSpec, site: Slot) -> 
     home = await settle_in(toolchain, spec, site)
     configuration = home.records / "buildkitd.toml"
     configuration.write_text(_toml(_configuration(home, spec)))
-    command = Command((str(home.bin / "buildkitd"), "--config", str(configuration)), home.environment)
+    command = Command((str(home.bin / "buildkitd"), "--config", str(configuration)), {**home.environment, **spec.env})
 
     async def ready() -> bool:
         return await _answers(home)

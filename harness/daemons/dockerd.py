@@ -144,7 +144,9 @@ async def open_dockerd(toolchain: Toolchain, spec: DaemonSpec, site: Slot) -> As
     configuration = home.records / "daemon.json"
     configuration.write_text(json.dumps(_configuration(home, spec, socket), indent=1))
     client = DockerClient(str(home.bin / "docker"), f"unix://{socket}", client_environment(home))
-    command = Command((str(home.bin / "dockerd"), "--config-file", str(configuration)), home.environment)
+    command = Command(
+        (str(home.bin / "dockerd"), "--config-file", str(configuration)), {**home.environment, **spec.env}
+    )
     async with running(home, site, command, client.answers) as service, before(socket, site) as relay:
         pprof, control = Pprof(socket), Control(socket, engine=True)
         try:

@@ -11,6 +11,7 @@ from pydantic import Field, SerializeAsAny, field_validator, model_validator
 from harness.core.model import Pattern, StrictModel
 from harness.core.outcome import FAILURES, FindingKind, Outcome, Symptom, finding_kind
 from harness.core.units import Duration, Size, format_duration
+from harness.scenario.environment import Environment
 from harness.scenario.owned import owned_keys
 from harness.scenario.triggers import When
 
@@ -73,6 +74,8 @@ class DaemonSpec(StrictModel):
     """Merged into daemon.json, or into buildkitd.toml. Keys that say where the daemon lives, listens, or what programs
     and networks of the host it uses, are the harness's own, and are refused.
     """
+    env: Environment = Field(default_factory=dict)
+    """Variables that the daemon's process has, beside our own: `{GODEBUG: gctrace=1}`."""
     gc: Literal["report", "tiny"] | None = None
     """A policy of garbage collection: the one of the report (953.7 MiB, 48 h), or one that keeps next to nothing."""
     limits: Limits = Limits()

@@ -203,18 +203,10 @@ stop: {time: 10s}
     assert frozen.succeeded, frozen.detail
 
 
-def test_killed_builder_comes_again(repro: Repro, image: Path, tmp_path: Path) -> None:
+def test_killed_builder_comes_again(repro: Repro, image: Path) -> None:
     """The builder's container is killed under a build, its client says so, and builds go on in the next one."""
-    scenario = tmp_path / "killed.yaml"
-    scenario.write_text("""
-name: killed
-actors:
-  - {build: ci, dockerfile: trivial, args: {N: "{iteration}"}}
-  - {restart: kill, target: builder, gently: false, when: {phase: solving, of: ci, chance: 0.4}}
-stop: {iterations: 5, on: [hang, stall]}
-seed: 1
-""")
-    code, output = repro("run", str(scenario), *container(image))
+    often = ("--set", "actors.kill.when.chance=0.4", "--seed", "1", "--iterations", "6")
+    code, output = repro("run", str(SCENARIOS / "builder-killed.yaml"), *container(image), *often)
     assert code == 0, output
     kills = [act for act in repro.folder.read(Action) if act.attempted]
     assert kills, output

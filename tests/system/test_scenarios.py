@@ -9,6 +9,7 @@ from harness.scenario import load
 from tests.system.conftest import SCENARIOS, Repro, left_of
 
 ELSEWHERE = {
+    "builder-killed",
     "leak",
     "control-hang",
     "control-clean",
