@@ -10,6 +10,7 @@ from tests.system.conftest import SCENARIOS, Repro, left_of
 
 ELSEWHERE = {
     "builder-killed",
+    "half-open-network",
     "leak",
     "control-hang",
     "control-clean",
