@@ -246,7 +246,7 @@ class Session:
         told = [("goroutines", leak_line(leak))] if leak and leak.verdict == "yes" else []
         told += [(each.what, growing_line(each)) for each in growths_of(self._audits) if each.verdict == "yes"]
         for what, line in told:
-            await self.recorder.growth(what, line)
+            await self.recorder.growth(what, line.removeprefix("yes: "))
         self._end_if_hung()
 
     @contextmanager

@@ -172,3 +172,18 @@ def test_acts_that_come_back_are_no_findings(tmp_path: Path) -> None:
         _, output, folder, _ = ran(write_scenario(tmp_path, clients=clients, actors=[prune], detect=detect))
         assert folder.read(Finding) == [], output
         assert told in [act.detail for act in folder.read(Action)], output
+
+
+def test_growth(tmp_path: Path) -> None:
+    """What audits count and what grows without bound ends the run that hunts it, at as many audits as it takes."""
+    killed = {"kill": {"every": 1, "after": "0s", "grace": "0s", "signal": "SIGKILL"}}
+    parts = {"audit": {"every": 5}, "stop": {"iterations": 60, "on": ["growth"]}, "detect": {"orphan": "1h"}}
+    scenario = write_scenario(tmp_path, build=killed, clients={"default": "orphan stall"}, **parts)
+    code, output, folder, summary = ran(scenario)
+    assert code == 1, output
+    assert summary.ending is Ending.FINDINGS
+    (finding,) = folder.read(Finding)
+    assert (finding.kind, finding.actor, finding.hunted) == (Symptom.GROWTH, "running records", True)
+    assert finding.detail.startswith("running records: grows by 1 an iteration")
+    assert {each.what: each.verdict for each in summary.growths}["running records"] == "yes"
+    assert finding.iteration == 40, "eight audits, one every five builds"
