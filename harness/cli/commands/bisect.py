@@ -89,8 +89,10 @@ def start(
         bool, typer.Option("--prereleases", help="Search in releases that were not final, too.")
     ] = False,
     find: Annotated[
-        Literal["introduced", "fixed"],
-        typer.Option(help="Who brought the hang that the newest has, or who took away that of the oldest."),
+        Literal["introduced", "fixed", "worse"],
+        typer.Option(
+            help="Who brought the hang that the newest has, took away the oldest's, or made it more frequent."
+        ),
     ] = "introduced",
     confidence: Annotated[float, typer.Option(metavar="P", help="Ends with an answer believed so firmly.")] = 0.95,
     calibrate: Annotated[int, typer.Option(metavar="N", min=1, help="Hangs of the bad end to see first.")] = 3,

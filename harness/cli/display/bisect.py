@@ -10,13 +10,18 @@ from rich.text import Text
 
 from harness.cli.display.json_lines import machine_line
 from harness.core.units import format_duration
-from harness.experiments.bisect.belief import Group
+from harness.experiments.bisect.belief import GOOD, Group
 from harness.experiments.bisect.search import SearchAnswer, SearchReporter
 from harness.experiments.bisect.state import Observation, State
 
 _PLAUSIBLE: Final = 0.01
 """Candidates with a smaller chance are not worth a line, unless somebody looked at them."""
-_VERBS: Final = {"introduced": "brought the hang", "fixed": "took the hang away"}
+_VERBS: Final = {
+    "introduced": "brought the hang",
+    "fixed": "took the hang away",
+    "worse": "made the hang come more often",
+}
+_LIKELY: Final = 0.5
 
 
 class SearchScreen(SearchReporter, Protocol):
@@ -114,6 +119,8 @@ class PlainSearch:
         headline, said = _told(state, answer)
         style = "bold green" if answer.kind == "found" else "yellow"
         self._console.print(Text(f"{headline}  ", style) + said, soft_wrap=True)
+        if answer.kind == "found":
+            self._say(_rates(state))
         self.known(state)
         self._say(str(folder))
 
@@ -198,10 +205,28 @@ def _told(state: State, answer: SearchAnswer) -> tuple[str, str]:
     headline, sentence = {
         "found": ("FOUND", f"{named} {verb}; chance {chance}"),
         "good end hangs": ("NOT IN RANGE", f"the good end {good} hangs as well; chance {chance}"),
+        "no order": (
+            "NO SINGLE CHANGE",
+            f"the hang comes and goes among the candidates, with a chance of {state.belief.no_order:.1%}: look at them "
+            "below, and search a part of the range in which one change can be all",
+        ),
         "not yet": ("NOT YET", f"time is up; likeliest so far, with {chance}: {_belief_line(state)}"),
         "no more to learn": ("NOT FOUND", f"no look is worth its time any more; {_belief_line(state)}"),
     }[answer.kind]
     return headline, sentence + others
+
+
+def _rates(state: State) -> str:
+    """Return how often it hangs on both sides, and whether another candidate made it worse too."""
+    belief = state.belief
+    rarely = belief.rate(0.95, GOOD)
+    sides = f"one hang in {1 / belief.rate():.3g} builds with it"
+    if belief.rate(0.5, GOOD):
+        sides += f", in {1 / belief.rate(0.5, GOOD):.3g} without"
+    elif rarely:
+        sides += f", none in {1 / rarely:.3g} without"
+    two = belief.two_changes
+    return sides + (f"; likely not the only one ({two:.0%}): it hangs at three rates in this range" * (two > _LIKELY))
 
 
 def _belief_line(state: State) -> str:

@@ -11,13 +11,15 @@ from typing import Final
 
 import numpy as np
 
-from harness.experiments.bisect.belief import Belief, Bools, Observation
-from harness.experiments.bisect.rates import Floats, Ints
+from harness.experiments.bisect.belief import Belief, Bools
+from harness.experiments.bisect.spread import Floats, Ints
 
-_LENGTHS: Final = (0.125, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.5, 7.0, 11.0)
+_LENGTHS: Final = (0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.5, 7.0, 11.0)
 """Of looks, in trials that a hang takes on average."""
 _NEGLIGIBLE: Final = 1e-9
 """Hypotheses with no more of a chance than this one among so many are left out of the sums."""
+_LEAST_BITS: Final = 1e-5
+"""Where no look tells more than this, there is no more to learn."""
 _SAME: Final = 0.999
 """Candidates within a thousandth of the best are ties: the oldest is chosen, not rounding's."""
 
@@ -51,14 +53,9 @@ class Acquisition:
 
 
 def next_look(belief: Belief, costs: Costs) -> Acquisition | None:
-    """Return the look with most bits per second; None where nothing that can be tried tells anything.
-
-    The bad end tells nothing of the culprit, so it is never chosen: its looks, which tell the hang rate, come first.
-    """
-    likely = belief.posterior > _NEGLIGIBLE
-    of_likely = belief.bad[likely]
-    telling = of_likely.any(axis=0) & ~of_likely.all(axis=0)
-    open_ = np.setdiff1d(np.nonzero(telling)[0], list(belief.skipped)).astype(np.int64)
+    """Return the look with most bits per second; None where nothing that can be tried tells anything."""
+    likely = belief.mass > _NEGLIGIBLE
+    open_ = np.setdiff1d(np.arange(belief.bad.shape[1]), list(belief.skipped)).astype(np.int64)
     if not len(open_):
         return None
     trials = _lengths(belief, costs)
@@ -67,7 +64,7 @@ def next_look(belief: Belief, costs: Costs) -> Acquisition | None:
     works = np.where(have > 0, chance_to_work(belief, open_), 1.0)[:, None]
     seconds = costs.start + costs.trial * made + costs.hang * (1 - clean)
     worth = works * told / (have[:, None] + works * seconds)
-    if worth.max() <= 0:
+    if (works * told).max() <= _LEAST_BITS:
         return None
     row = int(np.argmax(worth.max(axis=1) >= _SAME * worth.max()))
     column = int(np.argmax(worth[row]))
@@ -103,19 +100,29 @@ def _lengths(belief: Belief, costs: Costs) -> Ints:
 
 def _foresight(belief: Belief, likely: Bools, open_: Ints, trials: Ints) -> tuple[Floats, Floats, Floats]:
     """Return the chance of no hang, the bits told, and the trials made: of each candidate and number of trials."""
-    joint = belief.joint[likely]
-    chance = joint.sum(axis=1)[:, None]
     shape = len(open_), len(trials)
     clean, told, made = np.empty(shape), np.empty(shape), np.empty(shape)
-    seen = [belief.seen.get(int(candidate), Observation()) for candidate in open_]
-    for kind in set(seen):
-        these = np.array([one == kind for one in seen])
-        bad = belief.bad[np.ix_(likely, open_[these])].T.astype(np.float64)
-        quiet = joint @ belief.rates.quiet(trials, kind.clean, kind.hangs)
-        until = joint @ belief.rates.until_hang(trials, kind.clean, kind.hangs)
-        clean[these] = 1 - bad @ (chance - quiet)
-        told[these] = _coin(clean[these]) - bad @ (chance * _coin(quiet / chance))
-        made[these] = (1 - bad @ chance) * trials + bad @ until
+    seen = [(belief.seen.get(int(candidate), ()), belief.bad_at_random(int(candidate))) for candidate in open_]
+    chance = belief.mass[likely][:, None, None]
+    for looks, at_random in set(seen):
+        these = np.array([one == (looks, at_random) for one in seen])
+        share = belief.parts.share[likely][:, :, open_[these]].reshape(-1, these.sum()).T
+        quiet, until = np.zeros((2, likely.sum(), 3, len(trials)))
+        no_order_quiet, no_order_until = np.zeros((2, len(trials)))
+        for sides in belief.sides:
+            next_quiet = belief.rates.quiet(sides.spread, trials, looks)
+            next_until = belief.rates.until_hang(sides.spread, trials, looks)
+            quiet += sides.rates[likely] @ next_quiet
+            until += sides.rates[likely] @ next_until
+            if belief.kinds[2]:
+                rates = belief.rates_at_random(sides, looks, at_random)
+                no_order_quiet += rates @ next_quiet
+                no_order_until += rates @ next_until
+        uncertain = (chance * _coin(quiet / chance)).reshape(-1, len(trials))
+        uncertain_at_random = belief.no_order * _coin(no_order_quiet / max(belief.no_order, 1e-300))
+        clean[these] = share @ quiet.reshape(-1, len(trials)) + no_order_quiet
+        told[these] = _coin(clean[these]) - share @ uncertain - uncertain_at_random
+        made[these] = share @ until.reshape(-1, len(trials)) + no_order_until
     return clean, told, made
 
 

@@ -8,8 +8,9 @@ import numpy as np
 
 from harness.analysis.rates import quantile
 from harness.core.rng import SEED_BITS
-from harness.experiments.bisect.belief import Belief, Observation
+from harness.experiments.bisect.belief import WORST, Belief
 from harness.experiments.bisect.choice import Costs, chance_to_work, next_look
+from harness.experiments.bisect.spread import Drawn
 
 _FUTURES: Final = 25
 _FEWEST: Final = 5
@@ -63,6 +64,7 @@ class _Future:
 
 def _future(belief: Belief, costs: Costs, confidence: float, chance: np.random.Generator) -> _Future | None:
     """Play one future out; None if it seems to have no end."""
+    belief = belief.plain
     hangs_at = _world(belief, chance)
     have, seconds, looks = list(costs.have), 0.0, 0
     while not belief.answer(confidence):
@@ -88,16 +90,21 @@ def _future(belief: Belief, costs: Costs, confidence: float, chance: np.random.G
 
 def _world(belief: Belief, chance: np.random.Generator) -> Callable[[int], int]:
     """Draw a culprit and hang rates; return what draws the trial at which a look at a candidate hangs."""
-    drawn = int(chance.choice(belief.joint.size, p=belief.joint.ravel()))
-    culprit, mean = np.unravel_index(drawn, belief.joint.shape)
-    rates: dict[int, float] = {}
+    [sides], rates = belief.sides, belief.rates
+    drawn = int(
+        chance.choice(sides.rates[:, WORST].size, p=sides.rates[:, WORST].ravel() / sides.rates[:, WORST].sum())
+    )
+    part, worst = np.unravel_index(drawn, sides.rates[:, WORST].shape)
+    culprit = int(chance.choice(len(belief.bad), p=belief.members(int(part))))
+    good = chance.choice(len(rates.mean), p=belief.good_rates(int(part), int(worst)))
+    daemons: dict[int, Drawn] = {}
 
     def hangs_at(candidate: int) -> int:
-        if not belief.bad[culprit, candidate]:
+        mean = float(rates.mean[worst if belief.bad[culprit, candidate] else good])
+        if not mean:
             return np.iinfo(np.int64).max
-        if candidate not in rates:
-            seen = belief.seen.get(candidate, Observation())
-            rates[candidate] = belief.rates.draw(int(mean), chance, seen.clean, seen.hangs)
-        return int(chance.geometric(rates[candidate]))
+        if candidate not in daemons:
+            daemons[candidate] = sides.spread.draw(mean, chance, belief.seen.get(candidate, ()))
+        return int(chance.geometric(daemons[candidate]()))
 
     return hangs_at

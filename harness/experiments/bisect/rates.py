@@ -1,92 +1,86 @@
-"""How often a bad candidate hangs: a rate per trial that nobody knows, and that need not be the same for all of them.
+"""What is thought of hang rates before any is seen: of the bad side, of the good one, and of how alike daemons are.
 
-The mean over candidates is any of a grid of rates; each candidate's own is Beta(shape, shape (1 - mean) / mean) around
-it. So no sum over rates is ever needed: what was seen on a candidate, or would be, has a beta-binomial chance. A whole
-shape makes each of these a product of few factors, exact at rates of one in a million, where differences of
-log-gamma functions have no digits left.
+Every side has a mean rate, one of a grid. That of the good side may be above zero; it is below that of the bad side by
+a factor at the least, and given that one, no decade is likelier than another.
 """
 
-import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Final, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from harness.experiments.bisect.spread import Alike, Candidates, Daemons, Duds, Floats, Ints, Look, Spread
 
+_IMPOSSIBLE: Final = -1e9
+"""A logarithm; finite, so that nothing times it is nothing."""
 _LOWEST: Final = 1e-6
-_LEAST: Final = 1e-12
-"""Of a drawn rate: a geometric number is not drawn with none at all."""
 _HIGHEST: Final = 0.99
-_STEPS: Final = 145
-"""Steps of a tenth: 24 a decade over six decades. Thirty hangs tell a rate to a fifth."""
+_STEPS: Final = 73
+"""Steps of a fifth: 12 a decade over six decades."""
+_LEAST_STEP: Final = 1.4
+"""A side is worse than another by this factor at the least: less is told of no search in a life's time."""
+_NEVER: Final = 0.75
+"""The chance that good candidates do not hang at all, where it is looked for who brought a hang, or took it away."""
+_SPREADS: Final[tuple[tuple[float, Spread], ...]] = (
+    (0.38, Alike()),
+    (0.42, Candidates(4)),
+    (0.14, Daemons()),
+    (0.06, Duds(0.5)),
+)
 
 
 @dataclass(frozen=True, eq=False)
 class Rates:
-    """What is thought of the hang rate of bad candidates before any is seen."""
+    """Mean rates, and the chance of each before anything is seen. Index 0 of the grid stands for "never"."""
 
     mean: Floats
-    """The grid of mean rates, ascending, each above 0 and below 1."""
-    weights: Floats
-    """The chance of each; they sum to 1."""
-    shape: float
-    """How alike candidates are, a whole number from 2: at 4 nine in ten are a third to twice the mean; inf: alike."""
-
-    def __post_init__(self) -> None:
-        if not (self.shape >= 2 and (math.isinf(self.shape) or self.shape == int(self.shape))):
-            raise ValueError(f"the shape is a whole number from 2, or infinity, not {self.shape}")
+    """The grid: 0 first, then ascending, all below 1."""
+    worst: Floats
+    """The chance of each for the side that is worst."""
+    below: Floats
+    """Of the good side (columns), given the rate of the side above it (rows); a row sums to 1, or to 0."""
+    between: Floats
+    """Of a side in the middle (columns), given the rate of the worst (rows): one that hangs, too."""
+    spreads: tuple[tuple[float, Spread], ...] = _SPREADS
+    """How rates may differ about their mean, each with its chance."""
 
     @classmethod
-    def flat(cls, shape: float = 4.0) -> Self:
-        """Return rates from one in a million to nearly one, no decade likelier than another."""
-        return cls(np.geomspace(_LOWEST, _HIGHEST, _STEPS), np.full(_STEPS, 1 / _STEPS), shape)
+    @cache
+    def flat(cls, never: float = _NEVER, spreads: tuple[tuple[float, Spread], ...] = _SPREADS) -> Self:
+        """Return rates from one in a million to nearly one, and of good candidates that never hang with a chance."""
+        mean = np.concatenate([[0.0], np.geomspace(_LOWEST, _HIGHEST, _STEPS)])
+        worst = np.full(_STEPS + 1, 1 / _STEPS)
+        worst[0] = 0.0
+        lower = (mean[None, :] * _LEAST_STEP <= mean[:, None]) & (mean[None, :] > 0)
+        between = _rows(lower.astype(np.float64))
+        below = (1 - never) * between
+        below[:, 0] = np.where(lower.any(axis=1), never, 1.0)
+        below[0] = 0.0
+        return cls(mean, worst, below, between, spreads)
 
-    def likelihood(self, clean: int, hangs: int) -> Floats:
-        """Return, for each mean, the logarithm of the chance that a bad candidate does what one did, in that order."""
-        if math.isinf(self.shape):
-            return np.asarray(clean * np.log1p(-self.mean) + hangs * np.log(self.mean))
-        b = self._b + clean
-        quiet = -np.log1p(clean / (self._b + np.arange(self.shape)[:, None])).sum(0)
-        loud = np.arange(hangs)[:, None] + self.shape
-        return np.asarray(quiet + np.log(loud / (loud + b)).sum(0))
+    @classmethod
+    def known(cls, rate: float, spread: Spread | None = None) -> Self:
+        """Return rates of which nothing is open: the bad hang so often, and the good never."""
+        below = np.array([[0.0, 0.0], [1.0, 0.0]])
+        return cls(np.array([0.0, rate]), np.array([0.0, 1.0]), below, np.zeros((2, 2)), ((1.0, spread or Alike()),))
 
-    def quiet(self, trials: Ints, clean: int = 0, hangs: int = 0) -> Floats:
-        """Return, for each mean (rows) and number of trials, the chance of no hang in so many more on a bad candidate.
+    def likelihood(self, spread: Spread, looks: Sequence[Look]) -> Floats:
+        """Return `Spread.likelihood` for all of the grid: who never hangs is quiet for sure."""
+        never = _IMPOSSIBLE if any(look.hung for look in looks) else 0.0
+        return np.concatenate([[never], spread.likelihood(self.mean[1:], looks)])
 
-        Args:
-            trials: from 0 on.
-            clean: trials without a hang on this candidate, so far.
-            hangs: those with one.
-        """
-        if math.isinf(self.shape):
-            return np.asarray(np.exp(np.log1p(-self.mean)[:, None] * trials))
-        return np.asarray(np.exp(-self._lost(self.shape + hangs, clean, trials)))
+    def quiet(self, spread: Spread, trials: Ints, looks: Sequence[Look] = ()) -> Floats:
+        """Return `Spread.quiet` for all of the grid."""
+        return np.concatenate([np.ones((1, len(trials))), spread.quiet(self.mean[1:], trials, looks)])
 
-    def until_hang(self, trials: Ints, clean: int = 0, hangs: int = 0) -> Floats:
-        """Return, in the same shape, how many of so many trials are expected to be made if the first hang ends them.
+    def until_hang(self, spread: Spread, trials: Ints, looks: Sequence[Look] = ()) -> Floats:
+        """Return `Spread.until_hang` for all of the grid."""
+        return np.concatenate([trials[None, :].astype(np.float64), spread.until_hang(self.mean[1:], trials, looks)])
 
-        It is the sum of `quiet` over 0 to `trials` - 1.
-        """
-        if math.isinf(self.shape):
-            return np.asarray(-np.expm1(np.log1p(-self.mean)[:, None] * trials) / self.mean[:, None])
-        a = self.shape + hangs
-        most = (self._b + clean + a - 1) / (a - 1)
-        return np.asarray(most[:, None] * -np.expm1(-self._lost(a - 1, clean, trials)))
 
-    def draw(self, mean: int, chance: np.random.Generator, clean: int = 0, hangs: int = 0) -> float:
-        """Draw a bad candidate's own rate, given the index of the mean and what was seen of the candidate."""
-        if math.isinf(self.shape):
-            return float(self.mean[mean])
-        return max(float(chance.beta(self.shape + hangs, self._b[mean] + clean)), _LEAST)
-
-    @property
-    def _b(self) -> Floats:
-        return self.shape * (1 - self.mean) / self.mean
-
-    def _lost(self, a: float, clean: int, trials: Ints) -> Floats:
-        """Return log B(a, b) - log B(a, b + trials): the sum of log(1 + trials / (b + i)) for i below a."""
-        b = (self._b + clean)[:, None, None] + np.arange(a)[:, None]
-        return np.asarray(np.log1p(trials / b).sum(1))
+def _rows(weights: Floats) -> Floats:
+    """Return weights whose rows sum to 1; a row of none stays so."""
+    sums = weights.sum(axis=1, keepdims=True)
+    return np.asarray(np.divide(weights, sums, out=np.zeros_like(weights), where=sums > 0))

@@ -4,14 +4,17 @@
 2. Of several scenarios, the one that hangs soonest on the bad end is taken.
 3. The bad end is looked at until it hung a few times: so the hang, its rate, and how many clean builds mean anything
    are known.
-4. The good end is looked at for as long as a bad one would hardly keep quiet.
+4. The good end is looked at for as long as a bad one would hardly keep quiet; where it is only to hang more rarely,
+   until it hung as often as the bad end, or far more rarely than that.
 5. Candidate after candidate is looked at, each time the one that is expected to say most in a second, for as long as
    it is worth it; one that cannot be built or started is skipped.
-6. The answer is there as soon as it is believed with the confidence that was asked for.
+6. The answer is there as soon as it is believed with the confidence that was asked for. Where the hang rather seems to
+   come and go among the candidates than to be brought by one, nobody is blamed.
 
 Every observation is saved before the next is made, so a search that was ended goes on where it stood.
 """
 
+import math
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -39,6 +42,10 @@ _TRIES: Final = 3
 """So many looks in a row that say nothing are borne of one candidate; then it is skipped."""
 _GOOD_END: Final = 0.8
 """A bad candidate keeps quiet with a chance of a fifth for as long as the good end is looked at first."""
+_FAR_MORE_RARELY: Final = 10.0
+"""The good end is looked at for so many times the builds that a hang of the bad end takes, where both may hang."""
+_NO_ORDER: Final = 0.8
+"""So surely must there be no order for a search to end with that."""
 
 
 class BadEndIsClean(UsageError):
@@ -106,7 +113,7 @@ Take = Callable[[Scenario, str, int, int], Awaitable[ShortRun]]
 class SearchAnswer:
     """What a search came to."""
 
-    kind: Literal["found", "good end hangs", "not yet", "no more to learn"]
+    kind: Literal["found", "good end hangs", "not yet", "no more to learn", "no order"]
     group: Group
     """Who it is believed to be, and how firmly."""
 
@@ -146,10 +153,18 @@ class Search:
         if not self.state.scenario:
             await self._choose_scenario()
         await self._calibrate()
-        while all(_says_nothing(seen) for seen in self.state.of(self.state.good_end)):
-            quiet = self.state.belief.clean_needed(_GOOD_END)
-            await self._look(self.state.good_end, self.state.scenario, quiet, "good end")
+        while (builds := self._of_good_end()) > 0:
+            await self._look(self.state.good_end, self.state.scenario, builds, "good end")
         return await self._narrow()
+
+    def _of_good_end(self) -> int:
+        """Return for how many more builds the good end is to be looked at first."""
+        looks = self.state.of(self.state.good_end)
+        if all(_says_nothing(seen) for seen in looks):
+            return self.state.belief.clean_needed(_GOOD_END)
+        if self.state.asked.find != "worse" or sum(seen.counts for seen in looks) >= self.state.asked.calibrate:
+            return 0
+        return math.ceil(_FAR_MORE_RARELY / self.state.belief.rate()) - sum(seen.look.builds for seen in looks)
 
     async def _have_ends(self) -> None:
         self._teller.preparing("getting both ends")
@@ -225,6 +240,8 @@ class Search:
             group = belief.answer(confidence)
             if group is not None:
                 return SearchAnswer("good end hangs" if 0 in group.members else "found", group)
+            if belief.no_order >= _NO_ORDER:
+                return SearchAnswer("no order", belief.groups[0])
             if self.state.asked.seconds is not None and self._spent > self.state.asked.seconds:
                 return SearchAnswer("not yet", belief.groups[0])
             choices = next_looks(belief, self._costs(), self._runner.slots)

@@ -7,9 +7,10 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from harness.core.errors import StoreError, UsageError
-from harness.experiments.bisect.belief import Belief, hypotheses
+from harness.experiments.bisect.belief import Belief, Find, hypotheses
 from harness.experiments.bisect.choice import Costs
 from harness.experiments.bisect.forecast import Forecast, forecast
+from harness.experiments.bisect.rates import Rates
 from harness.experiments.short_run import ShortRun
 from harness.store.folder import RunFolder
 from harness.store.folders import the_one
@@ -38,7 +39,7 @@ class Asked(_Kept):
     scenarios: tuple[str, ...]
     """Names of those that are tried; each is beside the state, resolved, as NAME.yaml."""
     range: str
-    find: Literal["introduced", "fixed"] = "introduced"
+    find: Find = "introduced"
     build_command: str | None = None
     build_seconds: float = 1800.0
     full_history: bool = False
@@ -112,7 +113,7 @@ class State(_Kept):
     @property
     def bad_end(self) -> int:
         """The candidate that is known to hang."""
-        return len(self.candidates) - 1 if self.asked.find == "introduced" else 0
+        return 0 if self.asked.find == "fixed" else len(self.candidates) - 1
 
     @property
     def good_end(self) -> int:
@@ -158,7 +159,8 @@ class State(_Kept):
         under that name alone: it may be the same hang, in a function that was renamed within the range, and then no
         clean build speaks for the candidate.
         """
-        belief = Belief(hypotheses([known.parents for known in self.candidates], self.asked.find))
+        rates = Rates.flat(never=0.0) if self.asked.find == "worse" else Rates.flat()
+        belief = Belief(hypotheses([known.parents for known in self.candidates], self.asked.find), rates)
         for seen in self.observations:
             left_out = seen.is_another_hang or self.is_doubtful(seen.candidate)
             if seen.scenario == self.scenario and seen.look.builds and not left_out:

@@ -1,17 +1,19 @@
 """What is believed after what was seen: by hand, by brute force over rates, and by git-bayesect."""
 
 import math
+from dataclasses import replace
 from random import Random
 
 import numpy as np
 import pytest
 from git_bayesect import Bisector
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import beta
 
-from harness.experiments.bisect.belief import Belief, Group, hypotheses, line
+from harness.experiments.bisect.belief import Belief, hypotheses, line
 from harness.experiments.bisect.rates import Rates
+from harness.experiments.bisect.spread import Alike, Candidates, Duds, Spread
+from tests.experiments.bisect.priors import beta_rates
 
 FORK = [[], [0], [0], [1, 2], [3]]
 """0 is forked into 1 and 2, which 3 merges; 4 follows."""
@@ -19,16 +21,12 @@ FORK = [[], [0], [0], [1, 2], [3]]
 looks = st.lists(st.tuples(st.integers(0, 7), st.integers(1, 60), st.booleans()), max_size=12)
 
 
-def sure(rate: float, shape: float = math.inf) -> Rates:
-    """Return a rate that is known."""
-    return Rates(np.array([rate]), np.array([1.0]), shape)
+ONE_CHANGE = (1.0, 0.0, 0.0)
 
 
-def one_rate(alpha: float, beta_: float) -> Rates:
-    """Return a Beta prior on the rate, the same for all candidates, as weights on a fine grid of its logarithm."""
-    grid = np.geomspace(1e-7, 1 - 1e-9, 40_000)
-    weights = beta.pdf(grid, alpha, beta_) * grid
-    return Rates(grid, weights / weights.sum(), math.inf)
+def sure(rate: float, spread: Spread | None = None) -> Rates:
+    """Return rates that are known: the good never hang."""
+    return Rates.known(rate, spread)
 
 
 def test_a_line_of_what_was_introduced() -> None:
@@ -47,6 +45,7 @@ def test_a_fork() -> None:
     assert hypotheses(FORK, "fixed")[2].tolist() == [True, True, False, False, False]
 
 
+@settings(max_examples=15)
 @given(st.integers(1, 12).flatmap(lambda n: st.tuples(*(st.sets(st.integers(0, max(i - 1, 0))) for i in range(n)))))
 def test_badness_goes_down_to_the_children(drawn: tuple[set[int], ...]) -> None:
     """Whatever the history: what is introduced is not lost by a child, nor is what is fixed."""
@@ -70,18 +69,16 @@ def test_parents_come_first() -> None:
 
 def test_one_clean_look_by_hand() -> None:
     """With a known rate it is Bayes' rule on a line of four: 10 clean trials at 0.1 weigh 0.9 to the tenth."""
-    belief = Belief(hypotheses(line(4)), sure(0.1)).saw(1, 10, hung=False)
+    belief = Belief(hypotheses(line(4)), sure(0.1), kinds=ONE_CHANGE).saw(1, 10, hung=False)
     quiet = 0.9**10
     assert belief.posterior == pytest.approx(np.array([quiet, quiet, 1, 1]) / (2 + 2 * quiet))
-    assert belief.chance_bad == pytest.approx(
-        np.array([quiet, 2 * quiet, 1 + 2 * quiet, 2 + 2 * quiet]) / (2 + 2 * quiet)
-    )
 
 
+@settings(max_examples=15)
 @given(looks)
 def test_the_order_of_looks_is_nothing(drawn: list[tuple[int, int, bool]]) -> None:
-    """Looks add up: in any order, and in pieces, the same is believed."""
-    start = Belief(hypotheses(line(8)))
+    """Looks add up: in any order, and in pieces where daemons are alike, the same is believed."""
+    start = Belief(hypotheses(line(8)), Rates.flat(spreads=((0.5, Alike()), (0.5, Candidates(4)))))
     forth, back = start, start
     for candidate, trials, hung in drawn:
         forth = forth.saw(candidate, trials, hung=hung)
@@ -89,62 +86,108 @@ def test_the_order_of_looks_is_nothing(drawn: list[tuple[int, int, bool]]) -> No
         back = back.saw(candidate, 1, hung=hung)
         if trials > 1:
             back = back.saw(candidate, trials - 1, hung=False)
-    assert forth.posterior == pytest.approx(back.posterior, abs=1e-12)
-    assert forth.posterior.sum() == pytest.approx(1.0)
+    assert forth.posterior == pytest.approx(back.posterior, abs=1e-9)
+    assert forth.mass.sum() + forth.no_order == pytest.approx(1.0)
 
 
+@settings(max_examples=15)
 @given(looks, st.sampled_from(["introduced", "fixed"]))
-def test_a_hang_is_proof(drawn: list[tuple[int, int, bool]], find: str) -> None:
+def test_a_hang_is_proof_where_the_good_never_hang(drawn: list[tuple[int, int, bool]], find: str) -> None:
     """No hypothesis survives by which a candidate that hung is good, whatever else was seen, and one always does."""
-    belief = Belief(hypotheses([*FORK, [4], [5], [6]], "fixed" if find == "fixed" else "introduced"))
+    bad = hypotheses([*FORK, [4], [5], [6]], "fixed" if find == "fixed" else "introduced")
+    belief = Belief(bad, sure(0.1), kinds=ONE_CHANGE)
     for candidate, trials, hung in drawn:
         belief = belief.saw(candidate, trials, hung=hung)
-    hung_on = [candidate for candidate, seen in belief.seen.items() if seen.hangs]
-    assert belief.chance_bad[hung_on] == pytest.approx(1.0)
+    hung_on = [candidate for candidate, seen in belief.seen.items() if any(look.hung for look in seen)]
     assert not belief.posterior[~belief.bad[:, hung_on].all(axis=1)].any()
+    assert belief.posterior.sum() == pytest.approx(1.0)
+
+
+def test_a_hang_is_no_proof_by_itself() -> None:
+    """One hang in 500 builds, where the bad hang in ten, does not make a candidate bad; more clean ones clear it."""
+    belief = Belief(hypotheses(line(20)))
+    for _ in range(4):
+        belief = belief.saw(19, 10, hung=True)
+    belief = belief.saw(8, 500, hung=True).saw(0, 400, hung=False)
+    assert belief.posterior[9:].sum() > 0.9
+    assert belief.saw(8, 500, hung=False).posterior[9:].sum() > 0.99
+
+
+def test_two_changes() -> None:
+    """Hangs at three rates name two candidates; each of them is an answer."""
+    belief = Belief(hypotheses(line(4)), Rates.flat(spreads=((1.0, Alike()),)))
+    belief = belief.saw(0, 5000, hung=False).saw(1, 5000, hung=False)
+    for _ in range(12):
+        belief = belief.saw(3, 5, hung=True).saw(2, 500, hung=True)
+    assert belief.two_changes > 0.99
+    assert belief.posterior[2] > 0.99
+    assert belief.posterior[3] > 0.99
+
+
+def test_no_order() -> None:
+    """What hangs, and does not, and hangs again is blamed on nobody."""
+    belief = Belief(hypotheses(line(12)))
+    for _ in range(3):
+        for candidate in (2, 6, 11):
+            belief = belief.saw(candidate, 10, hung=True)
+        for candidate in (0, 4, 8):
+            belief = belief.saw(candidate, 300, hung=False)
+    assert belief.no_order > 0.9
+    assert belief.answer() is None
 
 
 def test_the_good_end_hangs_too() -> None:
-    """A hang on the good end leaves one hypothesis: that all are bad."""
-    introduced = Belief(hypotheses(line(5))).saw(0, 3, hung=True)
-    assert introduced.answer() == Group((0,), 1.0)
-    fixed = Belief(hypotheses(line(5), "fixed")).saw(4, 3, hung=True)
-    assert fixed.posterior.tolist() == pytest.approx([1, 0, 0, 0, 0])
+    """Where the good end hangs as often as the bad one, all are bad."""
+    for find, good, bad in (("introduced", 0, 4), ("fixed", 4, 0)):
+        belief = Belief(hypotheses(line(5), "fixed" if find == "fixed" else "introduced"))
+        for _ in range(4):
+            belief = belief.saw(good, 3, hung=True).saw(bad, 3, hung=True)
+        assert belief.groups[0].members == (0,)
+        assert belief.groups[0].mass > 0.8
 
 
 def test_rates_of_candidates_that_differ_by_brute_force() -> None:
     """The posterior is that of drawing rates by the million: each candidate's own about a common mean, both unknown."""
-    rates = Rates(np.array([0.02, 0.1]), np.array([0.5, 0.5]), 4)
-    belief = Belief(hypotheses(line(3)), rates).saw(2, 5, hung=True).saw(1, 20, hung=False).saw(2, 12, hung=True)
+    known, both = sure(0.1, Candidates(4)), np.array([0.0, 0.5, 0.5])
+    below = np.array([[0.0, 0, 0], [1, 0, 0], [1, 0, 0]])
+    rates = replace(known, mean=np.array([0, 0.02, 0.1]), worst=both, below=below, between=0 * below)
+    belief = (
+        Belief(hypotheses(line(3)), rates, kinds=ONE_CHANGE)
+        .saw(2, 5, hung=True)
+        .saw(1, 20, hung=False)
+        .saw(2, 12, hung=True)
+    )
     chance = np.random.default_rng(7)
-    mean = chance.choice(rates.mean, 2_000_000)
+    mean = chance.choice(rates.mean[1:], 500_000)
     own = [chance.beta(4, 4 * (1 - mean) / mean) for _ in range(2)]
     newest = own[1] ** 2 * (1 - own[1]) ** 15
     weight = np.array([(newest * (1 - own[0]) ** 20).mean()] * 2 + [newest.mean()])
-    assert belief.posterior == pytest.approx(weight / weight.sum(), rel=5e-3)
-    assert belief.joint.sum(axis=0)[0] < 0.5
+    assert belief.posterior == pytest.approx(weight / weight.sum(), rel=1e-2)
+    assert belief.rate() > 0.02
 
 
-@pytest.mark.parametrize(("alpha", "beta_"), [(2.0, 20.0), (0.5, 0.5), (1.0, 1.0)])
-def test_it_agrees_with_git_bayesect(alpha: float, beta_: float) -> None:
-    """With one rate for all, a line of history and no hang on the good side, the posterior is git-bayesect's."""
+@pytest.mark.parametrize("bad", [(2.0, 20.0), (0.5, 0.5)])
+@pytest.mark.parametrize("good", [None, (0.5, 20.0)], ids=["the good never hang", "the good hang too"])
+def test_it_agrees_with_git_bayesect(bad: tuple[float, float], good: tuple[float, float] | None) -> None:
+    """With one rate for each side, a line of history and one change, the posterior is git-bayesect's."""
     chance = Random(7)
     count = 12
-    belief = Belief(hypotheses(line(count)), one_rate(alpha, beta_))
-    theirs = Bisector(np.ones(count), alpha, beta_, alpha_old=1e-12, beta_old=1.0)  # newest first; the good never hang
-    for _ in range(12):
+    belief = Belief(hypotheses(line(count)), beta_rates(bad, good), kinds=ONE_CHANGE)
+    theirs = Bisector(np.ones(count), *bad, *(good or (1e-12, 1.0)))  # newest first
+    for _ in range(8):
         candidate = chance.randrange(3, count)
         trials, hung = chance.randint(1, 9), candidate >= 7 and chance.random() < 0.7
         belief = belief.saw(candidate, trials, hung=hung)
         for number in range(trials):
             theirs.record(count - 1 - candidate, hung and number == trials - 1)
-        assert belief.posterior == pytest.approx(theirs.distribution[::-1], abs=1e-6)
-    assert belief.posterior.max() > 100 * belief.posterior[:3].max()
+    assert belief.posterior == pytest.approx(theirs.distribution[::-1], abs=2e-3)
 
 
 def test_what_is_skipped_may_be_the_culprit() -> None:
     """A candidate that cannot be tried keeps its chance, which git-bayesect takes from it, and shares its answer."""
-    belief = Belief(hypotheses(line(4)), sure(0.5)).skip(2).saw(1, 20, hung=False).saw(3, 1, hung=True)
+    belief = (
+        Belief(hypotheses(line(4)), sure(0.5), kinds=ONE_CHANGE).skip(2).saw(1, 20, hung=False).saw(3, 1, hung=True)
+    )
     theirs = Bisector(np.ones(4))
     theirs.record(1, None)
     with np.errstate(divide="ignore"):
@@ -164,16 +207,21 @@ def test_groups_of_a_history_with_forks() -> None:
     assert (3, 4) in {group.members for group in fork.skip(3).groups}
 
 
-@pytest.mark.parametrize("shape", [4.0, math.inf])
+@pytest.mark.parametrize("spread", [Alike(), Candidates(4)])
 @pytest.mark.parametrize("rate", [0.3, 0.003])
-def test_clean_trials_that_make_good(rate: float, shape: float) -> None:
+def test_clean_trials_that_make_good(rate: float, spread: Spread) -> None:
     """The number needed is the least at which a bad candidate is quiet in 5 %; about 3 over a rate known for all."""
-    belief = Belief(hypotheses(line(4)), sure(rate, shape))
+    belief = Belief(hypotheses(line(4)), sure(rate, spread))
     needed = belief.clean_needed(0.95)
-    [[before, after]] = belief.rates.quiet(np.array([needed - 1, needed]))
+    [[before, after]] = spread.quiet(np.array([rate]), np.array([needed - 1, needed]))
     assert after <= 0.05 < before
-    if math.isinf(shape):
+    if spread == Alike():
         assert needed == math.ceil(math.log(0.05) / math.log1p(-rate))
+
+
+def test_clean_trials_of_a_dud() -> None:
+    """A daemon that may be one that never hangs is not looked at for ever."""
+    assert Belief(hypotheses(line(4)), sure(0.1, Duds(0.5))).clean_needed(0.95) == 300
 
 
 def test_calibration_learns_the_rate() -> None:
@@ -190,5 +238,5 @@ def test_calibration_learns_the_rate() -> None:
 
 def test_a_prior_counts() -> None:
     """Weights given beforehand multiply what was seen; a weight of nothing stays nothing."""
-    belief = Belief(hypotheses(line(3)), sure(0.5), prior=[0, 1, 3])
+    belief = Belief(hypotheses(line(3)), sure(0.5), prior=[0, 1, 3], kinds=ONE_CHANGE)
     assert belief.posterior == pytest.approx([0, 0.25, 0.75])

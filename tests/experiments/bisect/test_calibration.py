@@ -8,13 +8,12 @@ from collections.abc import Sequence
 from functools import cache
 from statistics import fmean
 
-import numpy as np
 import pytest
 
 from harness.experiments.bisect.rates import Rates
 from tests.experiments.bisect.simulated import BUILD, Setting, Told, fixed, search
 
-COUNTS = {0.3: 60, 0.03: 40, 0.003: 12}
+COUNTS = {0.3: 12, 0.03: 10}
 
 
 @cache
@@ -30,23 +29,19 @@ def right(told: Sequence[Told]) -> float:
 
 @pytest.mark.parametrize("shape", [4.0, math.inf], ids=["spread", "alike"])
 def test_answers_are_as_right_as_they_say(shape: float) -> None:
-    """Of answers given at 0.95, over three hang rates, at least 94 % are right, and they say no less than 0.95."""
+    """Of 22 answers given at 0.95, over two hang rates, at most two are wrong, and they say no less than 0.95."""
     told = [one for rate in COUNTS for one in searched(rate, shape)]
-    assert right(told) >= 0.94
+    assert sum(not one.right for one in told) <= 2
     assert min(one.mass for one in told) >= 0.95
-    assert fmean(one.mass for one in told) - 0.02 <= right(told)
 
 
 def test_a_wrong_rate_would_show() -> None:
-    """The same test fails a search that holds the hang rate for four times what it is: it can tell."""
-    sure = Rates(np.array([0.12]), np.array([1.0]), math.inf)
-    told = [search(Setting(0.03), seed, rates=sure) for seed in range(30)]
-    assert right(told) < 0.85
+    """A search that holds the hang rate for four times what it is, and knows it for sure, is wrong: it would show."""
+    told = [search(Setting(0.03), seed, rates=Rates.known(0.12)) for seed in range(12)]
+    assert right(told) < 0.9
 
 
-@pytest.mark.parametrize(
-    ("rate", "shape", "multiple"), [(0.03, 4.0, 12), (0.03, math.inf, 10), (0.003, 4.0, 12), (0.003, math.inf, 8)]
-)
+@pytest.mark.parametrize(("rate", "shape", "multiple"), [(0.03, 4.0, 12), (0.03, math.inf, 10)])
 def test_it_costs_less_than_halves(rate: float, shape: float, multiple: float) -> None:
     """A bisect by a fixed number of clean trials, learned from the same hangs, costs more where it is no more right."""
     told = searched(rate, shape)
@@ -58,16 +53,16 @@ def test_it_costs_less_than_halves(rate: float, shape: float, multiple: float) -
 
 def test_answers_are_few() -> None:
     """Where a third does not build, answers are right as often, and name the few that cannot be told apart."""
-    told = [search(Setting(0.3, unbuildable=0.3), seed) for seed in range(30)]
-    assert right(told) >= 0.94
+    told = [search(Setting(0.3, unbuildable=0.3), seed) for seed in range(12)]
+    assert sum(not one.right for one in told) <= 1
     assert fmean(len(one.members) for one in told) < 2.5
     assert 1 < max(len(one.members) for one in told) < 8
 
 
 def test_the_good_end_is_bad() -> None:
     """Where all candidates are bad the search says so, and does not name the second."""
-    told = [search(Setting(0.3, count=16), seed, culprit=0) for seed in range(20)]
-    assert sum(one.members == (0,) or (0 in one.members and len(one.members) == 2) for one in told) >= 19
+    told = [search(Setting(0.3, count=16), seed, culprit=0) for seed in range(4)]
+    assert sum(one.members == (0,) or (0 in one.members and len(one.members) == 2) for one in told) == 4
 
 
 def test_halves_are_a_fair_rival() -> None:

@@ -6,7 +6,6 @@ import pytest
 from harness.experiments.bisect.belief import Belief, hypotheses, line
 from harness.experiments.bisect.choice import Costs
 from harness.experiments.bisect.forecast import Forecast, forecast
-from harness.experiments.bisect.rates import Rates
 from tests.experiments.bisect.forecasts import calibrated, held
 from tests.experiments.bisect.simulated import BUILD, START, TRIAL, Setting
 
@@ -16,7 +15,7 @@ END = 63
 @pytest.mark.parametrize("setting", [Setting(0.3), Setting(0.03, shape=4.0)], ids=str)
 def test_four_of_five_searches_take_what_is_said(setting: Setting) -> None:
     """At its beginning a search is told what it will take, right in four of five cases, and not at any width."""
-    told = [held(setting, seed) for seed in range(2000, 2016)]
+    told = [held(setting, seed) for seed in range(2000, 2008)]
     within = [one.low80 <= took <= one.high80 for one, took in told]
     assert 0.6 <= sum(within) / len(within) <= 0.97
     assert np.mean([one.high80 / one.low80 for one, _ in told]) < 4
@@ -62,12 +61,3 @@ def test_the_same_seed_says_the_same() -> None:
     """A forecast is drawn, and yet the same each time."""
     belief, costs, _ = calibrated(Setting(0.03), 3)
     assert forecast(belief, costs, 0.95, 5) == forecast(belief, costs, 0.95, 5)
-
-
-@pytest.mark.parametrize(("clean", "hangs"), [(0, 0), (30, 0), (4, 3)])
-def test_rates_are_drawn_as_they_are_believed(clean: int, hangs: int) -> None:
-    """The share of drawn rates that keep quiet for ten trials more is the chance that `quiet` gives."""
-    rates = Rates(np.array([0.1]), np.array([1.0]), 4.0)
-    chance = np.random.default_rng(3)
-    drawn = np.array([rates.draw(0, chance, clean, hangs) for _ in range(4000)])
-    assert np.mean((1 - drawn) ** 10) == pytest.approx(rates.quiet(np.array([10]), clean, hangs)[0, 0], abs=0.02)

@@ -1,56 +1,28 @@
-"""The hang rate of bad candidates: exact chances, held to scipy's and to brute force."""
-
-import math
+"""What is thought of hang rates before any is seen: chances that sum to 1, and a good side below the bad one."""
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from scipy.stats import betabinom
 
 from harness.experiments.bisect.rates import Rates
-
-shapes = st.sampled_from([2.0, 4.0, 9.0, math.inf])
-
-
-@given(st.integers(0, 40), st.integers(0, 6), st.integers(2, 9))
-def test_a_likelihood_is_beta_binomial(clean: int, hangs: int, shape: int) -> None:
-    """What was seen has the beta-binomial chance, without the number of orders in which it could have been."""
-    rates = Rates.flat(shape)
-    b = shape * (1 - rates.mean) / rates.mean
-    orders = math.comb(clean + hangs, hangs)
-    believable = rates.mean > 1e-3  # below, scipy's own differences of log-gammas lose their digits
-    theirs = betabinom.logpmf(hangs, clean + hangs, shape, b[believable]) - math.log(orders)
-    assert rates.likelihood(clean, hangs)[believable] == pytest.approx(theirs, rel=1e-6, abs=1e-6)
+from harness.experiments.bisect.spread import Alike, Look
 
 
-@given(st.integers(0, 1000), st.integers(0, 6), st.integers(0, 1000), shapes)
-def test_quiet_is_a_ratio_of_likelihoods(clean: int, hangs: int, more: int, shape: float) -> None:
-    """The chance of more clean trials is that of all of them over that of the first."""
-    rates = Rates.flat(shape)
-    ratio = np.exp(rates.likelihood(clean + more, hangs) - rates.likelihood(clean, hangs))
-    assert rates.quiet(np.array([more]), clean, hangs)[:, 0] == pytest.approx(ratio, rel=1e-9)
+@pytest.mark.parametrize("never", [0.0, 0.75])
+def test_chances_sum_to_one(never: float) -> None:
+    """Of the worst side, and of each side below it for each rate of the one above; none is above the other."""
+    rates = Rates.flat(never)
+    assert rates.worst.sum() == pytest.approx(1.0)
+    assert rates.below[2:].sum(axis=1) == pytest.approx(1.0)
+    assert rates.between[3:].sum(axis=1) == pytest.approx(1.0)
+    assert not np.triu(rates.below).any()
+    assert sum(chance for chance, _ in rates.spreads) == pytest.approx(1.0)
+    assert rates.below[30, 0] == pytest.approx(never)
 
 
-@given(st.integers(0, 1000), st.integers(0, 6), shapes)
-def test_expected_trials_are_a_sum(clean: int, hangs: int, shape: float) -> None:
-    """Trial t is made if none before it hung: expected trials are the sum of those chances."""
-    rates = Rates.flat(shape)
-    quiet = rates.quiet(np.arange(60), clean, hangs)
-    expected = rates.until_hang(np.arange(61), clean, hangs)
-    assert expected[:, 1:] == pytest.approx(np.cumsum(quiet, axis=1), rel=1e-9)
-    assert not expected[:, 0].any()
-
-
-def test_candidates_of_large_shape_are_alike() -> None:
-    """As the shape grows the chances go to those of one rate for all."""
-    near, limit = Rates.flat(100_000), Rates.flat(math.inf)
-    below = near.mean < 0.5
-    assert near.likelihood(200, 3)[below] == pytest.approx(limit.likelihood(200, 3)[below], rel=2e-3)
-
-
-@pytest.mark.parametrize("shape", [0.5, 1.0, 2.5, math.nan, -math.inf])
-def test_a_shape_is_whole(shape: float) -> None:
-    """A shape for which the products do not hold is refused."""
-    with pytest.raises(ValueError, match="whole number from 2"):
-        Rates.flat(shape)
+def test_who_never_hangs_is_quiet() -> None:
+    """The first rate of the grid has no hang, however long a look is."""
+    rates = Rates.flat()
+    assert rates.likelihood(Alike(), [Look(5000, hung=False)])[0] == 0
+    assert np.exp(rates.likelihood(Alike(), [Look(5, hung=True)])[0]) == 0
+    assert rates.quiet(Alike(), np.array([10**6]))[0, 0] == 1
+    assert rates.until_hang(Alike(), np.array([70]))[0, 0] == 70
