@@ -1,4 +1,4 @@
-"""Searches in histories that are made up, many of them not as a search expects: how often its answer is right.
+"""Searches in histories that are made up, many not as a search expects: how often it is right.
 
 Run by hand: ``python -m tests.benchmarks.worlds.searches [--searches N] [--first SEED] [--only WORLD]``. It drives
 `Search` itself, with daemons that are pretended, and shares no code with what a search believes. An answer is right
