@@ -89,7 +89,7 @@ def next_looks(belief: Belief, costs: Costs, places: int) -> list[Acquisition]:
 def _chance_of_silence(belief: Belief, choice: Acquisition) -> float:
     """Return how likely no hang comes of a look."""
     of_one, trials = np.array([choice.candidate]), np.array([choice.trials])
-    clean, _, _ = _foresight(belief, belief.posterior > _NEGLIGIBLE, of_one, trials)
+    clean, _, _ = _foresight(belief, belief.mass > _NEGLIGIBLE, of_one, trials)
     return float(clean[0, 0])
 
 
