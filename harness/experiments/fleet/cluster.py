@@ -14,6 +14,7 @@ from harness.experiments.fleet.runner import RESOURCE, USUAL, FleetRunner, Patie
 from harness.host.interrupt import unheard
 
 _CONNECT_SECONDS: Final = 20.0
+_LOOPBACK: Final = "127.0.0.1:0"
 
 
 class NotACluster(UsageError):
@@ -72,7 +73,8 @@ async def fleet(
                 threads_per_worker=1,
                 resources={RESOURCE: 1},
                 processes=False,
-                dashboard_address=None,
+                dashboard_address=_LOOPBACK,  # without one it takes a port that is known, on all addresses
+                worker_dashboard_address=_LOOPBACK,
                 protocol="inproc://",
                 asynchronous=True,
             ) as cluster,

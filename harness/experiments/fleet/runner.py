@@ -195,7 +195,11 @@ class FleetRunner:
             folder = RunFolder(_place(options.results / scenario.name, worker.host))
             told = partial(replay, reporter=reporter, scenario=scenario, folder=folder, host=worker.host)
             try:
-                delivery = await self._on(worker, job, toolchain, told)
+                try:
+                    delivery = await self._on(worker, job, toolchain, told)
+                finally:  # the next run begins while this one is laid out
+                    self.hosts.give_back(worker)
+                    self._news()
                 made = await anyio.to_thread.run_sync(self._kept, delivery, folder, scenario, options, toolchain)
             except _CutOff:
                 continue  # it says nothing of the host; whether there is a scheduler is seen as one waits for a place
@@ -208,9 +212,6 @@ class FleetRunner:
             else:
                 self.hosts.made(worker.host)
                 return made
-            finally:
-                self.hosts.give_back(worker)
-                self._news()
         raise NeverMade(whys)
 
     def _failed(self, host: str, why: str) -> None:
