@@ -1,7 +1,6 @@
 """What a search is said to take still, held against what searches of made-up histories take."""
 
 import numpy as np
-import pytest
 
 from harness.experiments.bisect.belief import Belief, hypotheses, line
 from harness.experiments.bisect.choice import Costs
@@ -12,10 +11,9 @@ from tests.experiments.bisect.simulated import BUILD, START, TRIAL, Setting
 END = 63
 
 
-@pytest.mark.parametrize("setting", [Setting(0.3), Setting(0.03, shape=4.0)], ids=str)
-def test_four_of_five_searches_take_what_is_said(setting: Setting) -> None:
+def test_four_of_five_searches_take_what_is_said() -> None:
     """At its beginning a search is told what it will take, right in four of five cases, and not at any width."""
-    told = [held(setting, seed) for seed in range(2000, 2008)]
+    told = [held(Setting(0.3), seed) for seed in range(2000, 2008)]
     within = [one.low80 <= took <= one.high80 for one, took in told]
     assert 0.6 <= sum(within) / len(within) <= 0.97
     assert np.mean([one.high80 / one.low80 for one, _ in told]) < 4
@@ -24,7 +22,10 @@ def test_four_of_five_searches_take_what_is_said(setting: Setting) -> None:
 def test_it_falls_to_nothing() -> None:
     """Once the answer is there, or nothing more can be told, nothing is left."""
     belief, costs, _ = calibrated(Setting(0.3), 1)
-    known = belief.saw(40, 5, hung=True).saw(40, 3, hung=True).saw(39, 200, hung=False)
+    known = belief.saw(40, 5, hung=True).saw(40, 3, hung=True)
+    for _ in range(6):
+        known = known.saw(40, 3, hung=True).saw(39, 200, hung=False)
+        known = known.saw(20, 200, hung=False).saw(30, 200, hung=False).saw(50, 3, hung=True)
     assert known.answer(0.95) is not None
     assert forecast(known, costs, 0.95, 1) == Forecast(0.0, 0.0)
     for candidate in range(1, END):
