@@ -201,7 +201,7 @@ def spawn(
     environment = {**os.environ, **dict([STARTED_BY]), **command.env}
     if shutil.which(command.argv[0], path=environment.get("PATH")) is None:  # setpriv would start, and only then fail
         raise CommandMissing(command.argv[0])
-    bound = ("setpriv", "--pdeathsig", "KILL", "--") if dies_with_us else ()
+    bound = (shutil.which("setpriv") or "setpriv", "--pdeathsig", "KILL", "--") if dies_with_us else ()
     pinned = ("taskset", "--cpu-list", ",".join(map(str, command.cores))) if command.cores else ()
     argv = [*bound, *pinned, *command.argv]
     reader, writer = (None, output.fileno()) if output else os.pipe()
@@ -274,11 +274,13 @@ class Running:
 async def running(command: Command) -> AsyncIterator[Running]:
     """Start a program; on leaving, what still runs of its group is SIGKILLed.
 
+    It dies with the harness, however that dies, where the host has what binds it so.
+
     Raises:
         CommandMissing: it could not be started.
     """
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        started = spawn(command, output=err, stdout=out)
+        started = spawn(command, output=err, stdout=out, dies_with_us=shutil.which("setpriv") is not None)
         try:
             yield Running(command, started, out, err)
         finally:

@@ -238,6 +238,22 @@ time.sleep(1000)
 """
 
 
+RUNS = """
+import anyio
+from harness.host.proc import run
+anyio.run(lambda: run(["sh", "-c", "echo $$ >&9; exec sleep 1000"], deadline=900))
+"""
+
+
+async def test_a_command_dies_with_the_harness(tmp_path: Path, process: Process, eventually: Eventually) -> None:
+    """So does what is run to its end, such as apt as it fetches: nobody waits for that any more."""
+    file = tmp_path / "pid"
+    harness = process("sh", "-c", 'exec "$0" -c "$1"', sys.executable, RUNS.replace(">&9", f"> {file}"))
+    assert eventually(lambda: file.exists() and file.read_text().endswith("\n"))
+    os.kill(harness.pid, signal.SIGKILL)
+    assert eventually(lambda: gone(int(file.read_text())))
+
+
 async def test_a_daemon_dies_with_the_harness(process: Process, eventually: Eventually) -> None:
     """What is to die with the harness does so even where the harness is SIGKILLed."""
     harness = process(sys.executable, "-c", DIES)
