@@ -72,9 +72,16 @@ async def interruptible(told: Callable[[int], None] = unheard) -> AsyncIterator[
 
 
 def heed_signals() -> None:
-    """Have SIGTERM and SIGHUP do what Ctrl-C does wherever nothing better is done about them: KeyboardInterrupt."""
+    """Have SIGTERM and SIGHUP do what Ctrl-C does wherever nothing better is done about them: KeyboardInterrupt.
+
+    They are passed on as a SIGINT, for asyncio makes of that one an end in order.
+    """
     for number in _heeded():
-        signal.signal(number, signal.default_int_handler)
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else _as_ctrl_c)
+
+
+def _as_ctrl_c(_: int, __: object) -> None:
+    signal.raise_signal(signal.SIGINT)
 
 
 def _heeded() -> list[signal.Signals]:
