@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from harness.core.errors import StoreError
+from harness.core.files import read_bytes, write_whole
 
 E = TypeVar("E")
 
@@ -23,11 +24,9 @@ def entries(file: Path, kind: type[E]) -> list[E]:
     Raises:
         StoreError: a line is no entry of that kind.
     """
-    whole, end, torn = (file.read_text() if file.exists() else "").rpartition("\n")
+    whole, end, torn = (read_bytes(file) if file.exists() else b"").rpartition(b"\n")
     if torn:
-        draft = file.with_suffix(".draft")
-        draft.write_text(whole + end)
-        draft.replace(file)
+        write_whole(file, whole + end)
     try:
         return [TypeAdapter(kind).validate_json(line) for line in whole.splitlines()]
     except ValidationError as error:
