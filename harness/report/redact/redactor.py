@@ -1,6 +1,7 @@
 """The one door: every text that leaves this machine goes through a `Redactor`."""
 
 import base64
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -32,6 +33,9 @@ _SHORT_OUTPUT: Final = re.compile(rb"(?<=\"data\":)[ ]?\"(?P<value>[A-Za-z0-9+/]
 _WORDS_ONLY: Final = re.compile(rb"[a-z/_-]+$|[A-Za-z/]{1,20}$|[0-9a-f]+$")
 _WIDE: Final = (b"\xff\xfe", b"\xfe\xff")
 """How texts in UTF-16 begin, of which every other byte is NUL."""
+_JSON: Final = frozenset({b"{", b"["})
+_ESCAPED: Final = re.compile(rb"\\[nrt\"\\/u]")
+"""In JSON, a text that is not written as it is."""
 _MASK: Final = b"*"
 _ILLEGIBLE: Final = bytes({*range(256)} - {*range(32, 127), 9, 10, 13})
 _LEGIBLE: Final = 0.6
@@ -64,10 +68,39 @@ class Redactor:
         if content.startswith(_WIDE) and keep_length is None:
             return self.clean(content.decode("utf-16", errors="replace")).encode("utf-16")
         keep = b"\0" in content if keep_length is None else keep_length
+        if not keep:
+            content = self._in_json(content)
         found = [*self._found(content, _DEPTH, keep)]
         for each in found:
             self.taken[each.kind] += each.count
         return _replaced(content, found, keep)
+
+    def _in_json(self, content: bytes) -> bytes:
+        """Return what is JSON, as a whole or line by line, with its texts cleaned as they are without their escapes.
+
+        Lines that a text in it has are none to who looks at the JSON; what holds no such text is left as it is written.
+        """
+        if content.lstrip()[:1] in _JSON and (whole := self._of_json(content, indent=1)) is not None:
+            return whole
+        lines = content.split(b"\n")
+        for number, line in enumerate(lines):
+            if line.lstrip()[:1] in _JSON and (cleaned := self._of_json(line)) is not None:
+                lines[number] = cleaned
+        return b"\n".join(lines)
+
+    def _of_json(self, text: bytes, indent: int | None = None) -> bytes | None:
+        """Return a text of JSON cleaned; None where it is none, or where only its words stand in it."""
+        if _ESCAPED.search(text) is None:
+            return None
+        try:
+            written = json.loads(text)
+            cleaned = self.tree(written)
+            if cleaned == written:
+                return text
+            again = json.dumps(cleaned, ensure_ascii=False, indent=indent)
+        except (ValueError, RecursionError):
+            return None
+        return again.encode(errors="surrogatepass") + (b"\n" if text.endswith(b"\n") else b"")
 
     def tree(self, value: Any, name: str = "") -> Any:
         """Return plain data or a record without secrets: in a mapping also those whose key says that they are."""

@@ -3,6 +3,7 @@
 import base64
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -182,3 +183,29 @@ def test_time_is_linear(unit: str) -> None:
     redactor.clean_bytes(b"warm")
     small = min(seconds(1000) for _ in range(3))
     assert min(seconds(8000) for _ in range(3)) < 24 * small
+
+
+@pytest.mark.parametrize("wrapped", [lambda text: {"log": text}, lambda text: ["repro", text]], ids=["value", "list"])
+def test_texts_in_json(wrapped: Callable[[str], object]) -> None:
+    """A text in JSON, whose lines and quotes stand there as escapes, is cleaned as it would be by itself."""
+    left = [
+        each.name
+        for each in samples()
+        for line in [json.dumps(wrapped(each.text))]
+        for text in (line, f"first\n{line}\nlast\n", json.dumps({"a": wrapped(each.text)}, indent=1))
+        if each.secret in redact(text)
+    ]
+    assert left == []
+
+
+def test_many_texts_in_one_line_of_json() -> None:
+    """No text in a list keeps another's secret in it."""
+    tried = samples()
+    cleaned = redact(json.dumps([each.text for each in tried]))
+    assert [each.name for each in tried if each.secret in cleaned] == []
+
+
+@pytest.mark.parametrize("text", ['{"a": "x\\n"}', "[1e999]", '{"a":"\\ud800"}', '{"a\\n": 1', "[" * 9000, "{\\n"])
+def test_json_without_secrets(text: str) -> None:
+    """What has none is left as it is written, also what is no JSON after all."""
+    assert redact(text) == text
