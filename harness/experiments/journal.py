@@ -28,6 +28,7 @@ def entries(file: Path, kind: type[E]) -> list[E]:
     if torn:
         write_whole(file, whole + end)
     try:
-        return [TypeAdapter(kind).validate_json(line) for line in whole.splitlines()]
+        adapter = TypeAdapter(kind)
+        return [adapter.validate_json(line) for line in whole.splitlines()]
     except ValidationError as error:
         raise StoreError(file, f"cannot be read: {error}") from error
