@@ -1,8 +1,6 @@
 """Damages each file of a run's folder in each way, and looks at the run with each command: who gives a traceback?
 
-``python -m tests.adversary.damage RUN [SEED [FILE...]]`` prints the count, and what broke. RUN is a folder of a
-finished run, best one with a finding; it is copied and not touched. `serve` is asked for its pages, and `resume` stops
-before a daemon.
+`serve` is asked for its pages, and `resume` stops before a daemon.
 """
 
 import io
@@ -12,7 +10,6 @@ import shutil
 import sys
 import tempfile
 import traceback
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
@@ -22,7 +19,9 @@ from unittest.mock import patch
 
 from harness.cli.main import _exit_code
 from harness.core.errors import UsageError
+from tests.adversary.world import Options, Try
 from tests.web.client import Client
+from tests.web.runs import ended
 
 Damage = Callable[[Path, random.Random], object]
 
@@ -200,18 +199,11 @@ def _end(error: BaseException) -> str:
     return f"{type(error).__name__}: {str(error)[:80]} ({Path(place.filename).name}:{place.lineno})"
 
 
-def main() -> None:
-    """Attack a run, and print what came."""
-    run, seed = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 1
-    looked, broken, commands, why = 0, 0, 0, Counter[str]()
-    for found in attack(run, seed, files=sys.argv[3:]):
-        looked, broken, commands = looked + 1, broken + bool(found), commands + len(found)
-        sys.stderr.write(f"\r{broken} of {looked}")
-        why.update(f"{each.command}: {each.file}: {each.damage}: {each.last}" for each in found)
-    print(f"{broken} of {looked} damaged folders gave tracebacks, {commands} in all; seed {seed}")  # noqa: T201
-    for line, _ in why.most_common():
-        print(f"  {line[:220]}")  # noqa: T201
-
-
-if __name__ == "__main__":
-    main()
+def folders(options: Options) -> Iterator[Try]:
+    """Damage each file of a run that hung in each way, and ask each command and page: a try for each damage."""
+    run = ended(options.place / "results").path
+    for found in attack(run, options.seed):
+        if options.over:
+            return
+        what = f"{found[0].file}: {found[0].damage}" if found else "a damage"
+        yield Try(what, "; ".join(f"{each.command}: {each.last}" for each in found))
