@@ -26,6 +26,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
             "repro run prune-race --daemon buildkit:v0.23.2",
             "repro run mixed-ci-day --time 8h",
             "repro run my.yaml --set actors.ci.parallel=8 --iterations 500",
+            "repro run prune-race --time 1h --junit junit.xml --fail-if 'rate.high95>0.01'",
         ),
     ),
     "resume": Command(
@@ -89,7 +90,11 @@ COMMANDS: Final[Mapping[str, Command]] = {
         "What a scenario will do; nothing is run.",
         ("repro check mine.yaml", "repro check prune-race --set stop.time=8h"),
     ),
-    "show": Command("show", "A run again.", ("repro show", "repro show last --against 1/16141")),
+    "show": Command(
+        "show",
+        "A run again.",
+        ("repro show", "repro show last --against 1/16141", "repro show last --export-csv tables"),
+    ),
     "report": Command(
         "report", "report.html and report.md again.", ("repro report last", "repro report 3f2a 99c1 -o .")
     ),

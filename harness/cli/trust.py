@@ -8,6 +8,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Final
+from urllib.parse import urlsplit
 
 import typer
 
@@ -69,6 +70,9 @@ def host_commands(scenario: Scenario, toolchain: str | None = None) -> Iterator[
     """Yield what the scenario executes on the host, outside a build's steps: the key that says so, and one line."""
     if scenario.on_finding:
         yield "on_finding", f"on_finding: {' '.join(scenario.on_finding.split())}"
+    if scenario.webhook:
+        where = scenario.webhook if scenario.webhook.startswith("$") else urlsplit(scenario.webhook).hostname
+        yield "webhook", f"webhook: posts each daemon's first finding to {where}, without secrets"
     specs = {f"daemons.{name}": spec for name, spec in scenario.daemons.items()} or {"daemon": scenario.daemon}
     for key, spec in specs.items():
         if toolchain is None and spec.toolchain.partition(":")[0] not in _VOUCHED:

@@ -31,6 +31,7 @@ from harness.evidence.table import (
 from harness.run.conductor import Conductor
 from harness.run.notify import notify
 from harness.run.orphans import Orphan
+from harness.run.webhook import post
 
 
 class FindingRecorder:
@@ -183,4 +184,6 @@ class FindingRecorder:
         diagnosis = await anyio.to_thread.run_sync(folder.write_diagnosis, subject, finding)
         if command := scenario.on_finding:
             captured["on_finding"] = await notify(command, conductor.folder, scenario.name, finding, diagnosis)
+        if webhook := scenario.webhook:
+            captured["webhook"] = await post(webhook, conductor.folder, scenario.name, finding, diagnosis)
         folder.write_captured(captured)

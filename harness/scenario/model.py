@@ -17,6 +17,8 @@ from harness.scenario.triggers import When
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=60)]
 """A name fit for files, tags and screens."""
+Webhook = Annotated[str, Field(pattern=r"^(https?://\S+|\$[A-Za-z_][A-Za-z0-9_]*)$")]
+"""An address, or `$NAME`: the environment variable that has it."""
 
 
 @dataclass(frozen=True)
@@ -288,6 +290,10 @@ class Scenario(StrictModel):
     on_finding: str | None = None
     """A shell's command that is run once the evidence of a daemon's first finding is there, which it can read as JSON
     from its standard input.
+    """
+    webhook: Webhook | None = None
+    """An address that is told the same by a POST of JSON, or `$NAME`, the environment variable that has it: most such
+    addresses are secrets.
     """
     audit: AuditSpec | None = None
     """Without it, no build waits for another, and nothing is said of leaks."""

@@ -6,10 +6,12 @@ from typing import Annotated
 import anyio
 import typer
 
+from harness.cli.ci import FailIf, JUnit, hand_to_ci, judged_by, tell_thresholds, thresholds_of
 from harness.cli.commands.report import AtTheEnd, report_at_the_end
 from harness.cli.display.run import on_signal, screen
 from harness.cli.options import RESULTS, Results, RunName, ends
 from harness.cli.trust import Trust, load_trusted
+from harness.core.outcome import gravest
 from harness.run.engine import resume_run
 from harness.store.find import find_run
 
@@ -24,10 +26,13 @@ def resume(
     ] = None,
     results: Results = RESULTS,
     trust: Trust = False,
+    fail_if: FailIf = None,
+    junit: JUnit = None,
     with_report: AtTheEnd = True,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> int:
     """Go on with a run after a kill, a reboot, a full disk or Ctrl-C: no iteration is lost or counted twice."""
+    thresholds = thresholds_of(fail_if)
     folder = find_run(run, results)
     scenario = load_trusted(folder.path / "scenario.yaml", ends(iterations, time), trust=trust)
     with screen(as_json=as_json, several=False) as audience_of:
@@ -37,4 +42,7 @@ def resume(
             audience.doing("writing the report")
             report_at_the_end([folder])
         audience.finished(summary, folder)
-    return summary.exit_code
+    judged = judged_by(thresholds, [summary])
+    tell_thresholds(judged, as_json=as_json)
+    hand_to_ci([(folder, summary)], judged, junit, summarize=True)
+    return gravest([summary.exit_code, *(each.code for each in judged)])

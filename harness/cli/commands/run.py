@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from harness.analysis.merge import merge
+from harness.cli.ci import FailIf, JUnit, hand_to_ci, judged_by, tell_thresholds, thresholds_of
 from harness.cli.commands.merge import SUM_WIDTH, tell_sum
 from harness.cli.commands.report import AtTheEnd, report_at_the_end
 from harness.cli.display.against import AgainstOption, require_rate
@@ -53,6 +54,8 @@ def run(
     on: On = None,
     insecure: Insecure = False,
     against: AgainstOption = None,
+    fail_if: FailIf = None,
+    junit: JUnit = None,
     with_report: AtTheEnd = True,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> int:
@@ -60,7 +63,7 @@ def run(
 
     Exits with 0 clean, 1 hang, 125 inconclusive, 129 usage, 130 interrupted, 255 broken.
     """
-    against = require_rate(against)
+    against, thresholds = require_rate(against), thresholds_of(fail_if)
     written = load_trusted(scenario, [*(settings or ()), *ends(iterations, time)], trust=trust, toolchain=daemon)
     options = RunOptions(
         results=results,
@@ -73,7 +76,20 @@ def run(
         argv=tuple(sys.argv),
     )
     if on is not None:
-        return _on_fleet(written, options, on, insecure=insecure, against=against, as_json=as_json)
+        made, whole = _on_fleet(written, options, on, insecure=insecure, against=against, as_json=as_json)
+    else:
+        made = _here(written, options, against=against, with_report=with_report, as_json=as_json)
+        whole = [summary for summary, _ in made]
+    judged = judged_by(thresholds, whole)
+    tell_thresholds(judged, as_json=as_json)
+    hand_to_ci([(folder, summary) for summary, folder in made], judged, junit, summarize=True)
+    return gravest([*(summary.exit_code for summary in whole), *(each.code for each in judged)])
+
+
+def _here(
+    written: Scenario, options: RunOptions, *, against: str | None, with_report: bool, as_json: bool
+) -> list[tuple[Summary, RunFolder]]:
+    """Run it on this host, and tell what it comes to."""
     with screen(as_json=as_json, several=bool(written.daemons), against=against) as audience_of:
         first = audience_of(next(iter(written.by_daemon())))
         results_of = anyio.run(run_scenario, written, options, audience_of, on_signal(first))
@@ -82,13 +98,13 @@ def run(
             report_at_the_end(folder for _, folder in results_of)
         for name, (summary, folder) in zip(written.by_daemon(), results_of, strict=True):
             audience_of(name).finished(summary, folder)
-    return gravest(summary.exit_code for summary, _ in results_of)
+    return results_of
 
 
 def _on_fleet(
     scenario: Scenario, options: RunOptions, on: str, *, insecure: bool, against: str | None, as_json: bool
-) -> int:
-    """Run it as shards on a cluster, and tell what they come to together."""
+) -> tuple[list[tuple[Summary, RunFolder]], list[Summary]]:
+    """Run it as shards on a cluster, and tell what they come to together; return the shards, and their sum."""
     console = Console(stderr=True, highlight=False)
 
     def say(line: str) -> None:
@@ -112,4 +128,4 @@ def _on_fleet(
         machine_line("summary", **asdict(summary), runs=[str(folder.path) for folder in folders])
     else:
         tell_sum(Console(highlight=False, width=max(Console().width, SUM_WIDTH)), members, summary, against)
-    return summary.exit_code
+    return made, [summary]

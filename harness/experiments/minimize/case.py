@@ -138,7 +138,7 @@ async def case_of(scenario: Scenario, folder: Path) -> Case:
         actors.append({actor.key(): fields.pop("name")} | fields)
     tree["actors"] = actors
     tree.get("daemon", {}).pop("toolchain", None)
-    for key in ("about", "seed", "on_finding", "on_hang", "audit"):
+    for key in ("about", "seed", "on_finding", "webhook", "on_hang", "audit"):
         tree.pop(key, None)
     if not tree.get("daemon", True):
         del tree["daemon"]

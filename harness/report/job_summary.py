@@ -1,0 +1,56 @@
+"""A run as the summary of a CI's job: Markdown that GitHub shows on the page of the workflow's run."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from harness.core.outcome import Verdict
+from harness.core.records import Finding, Summary
+from harness.report.door import redactor_of
+from harness.report.words import facts, finding_line, headline
+from harness.store.folder import RunFolder
+
+_FINDINGS_TOLD: Final = 5
+_MARKS: Final = {Verdict.HANG: "❌", Verdict.CLEAN: "✅", Verdict.INCONCLUSIVE: "⚠️"}
+_LONGEST: Final = 60_000
+"""Characters; GitHub takes one MiB of a step in all."""
+
+
+def job_summary(folder: RunFolder, summary: Summary, thresholds: Sequence[str] = ()) -> str:
+    """Return Markdown: the verdict, the first findings, what they come to, and the figures; without secrets."""
+    verdict, because = headline(folder, summary, None)
+    findings = folder.read(Finding)
+    lines = [f"### {_MARKS[summary.verdict]} {summary.scenario}: {verdict}", "", because, ""]
+    lines += [f"- `{_inline(finding_line(each))}`" for each in findings[:_FINDINGS_TOLD]]
+    if len(findings) > _FINDINGS_TOLD:
+        lines.append(f"- and {len(findings) - _FINDINGS_TOLD} more findings")
+    lines += [f"- {each}" for each in thresholds]
+    if summary.diagnosis:
+        lines += ["", f"**{summary.diagnosis.sentence}**"]
+    told = facts(folder, summary, folder.manifest())
+    lines += ["", "| | |", "|---|---|", *(f"| {key} | {_cell(value)} |" for key, value in told.items()), ""]
+    return redactor_of(folder.path).clean("\n".join(lines))[:_LONGEST] + "\n"
+
+
+def write_job_summary(
+    folder: RunFolder, summary: Summary, thresholds: Sequence[str] = (), environment: Mapping[str, str] = os.environ
+) -> None:
+    """Add it to the file that `$GITHUB_STEP_SUMMARY` names, where it names one.
+
+    Raises:
+        OSError: it cannot be written.
+        StoreError: the run cannot be read.
+    """
+    if name := environment.get("GITHUB_STEP_SUMMARY"):
+        text = job_summary(folder, summary, thresholds)
+        with Path(name).open("a", encoding="utf-8") as file:
+            file.write(f"{text}\n")
+
+
+def _inline(text: str) -> str:
+    return text.replace("`", "'")
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.replace("|", "\\|").split())
