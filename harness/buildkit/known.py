@@ -10,6 +10,7 @@ from packaging.version import Version
 from harness.buildkit.engines import buildkit_in, engine_with, parsed
 from harness.buildkit.goroutines.reading import Kind
 from harness.buildkit.goroutines.signatures import Signature, signatures
+from harness.core.records import Diagnosis
 
 HUNTED: Final = "export-livelock"
 """The signature of the hang that this project is named after: exported, and never returned."""
@@ -115,3 +116,38 @@ def place_of(release: Release, name: str = HUNTED) -> str:
     if release.has(found):
         return f"{release} is in the range of {known}"
     return f"{release} {'has the fix of' if here >= Version(fixed) else 'is older than'} {known}"
+
+
+def advice_on(found: Diagnosis, release: Release) -> str:
+    """Return what to do about a diagnosis that is known, as the beginning of a sentence; nothing where it is not known.
+
+    ``known, fixed in BuildKit v0.25.0 / Engine 28.5.0: upgrade, no report is needed``.
+    """
+    if not found.known:
+        return ""
+    if not found.fixed_in:
+        return "known, with no fix yet: add to what is known of it"
+    fixed = " / ".join(f"{product} {version}" for product, version in found.fixed_in.items())
+    if has_fix(found, release):
+        return f"known, said to be fixed in {fixed}, and seen in {release} all the same: report it"
+    return f"known, fixed in {fixed}: upgrade, no report is needed"
+
+
+def has_fix(found: Diagnosis, release: Release) -> bool:
+    """Whether a release is said to have the fix of a diagnosis."""
+    product, number = ("Engine", release.engine) if release.engine else ("BuildKit", release.buildkit)
+    here, fixed = parsed(number), parsed(found.fixed_in.get(product, ""))
+    return here is not None and fixed is not None and here >= fixed
+
+
+def upstreams_spec(kind: str | None, version: str | None) -> str:
+    """Return by what `--daemon` upstream's own release of a daemon can be had; empty where there is none of it.
+
+    Args:
+        kind: `dockerd` or `buildkitd`.
+        version: as the daemon says it; that of a distribution's package stands for upstream's.
+    """
+    number = re.fullmatch(r"v?(\d+\.\d+\.\d+(?:-(?:rc|beta)[.]?\d+)?)(?:\+(?:dfsg|ds).*|-\d+ubuntu.*)?", version or "")
+    if number is None or number[1] == _NOBODYS:
+        return ""
+    return f"buildkit:v{number[1]}" if kind == "buildkitd" else f"docker:{number[1]}"

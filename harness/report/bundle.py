@@ -14,8 +14,10 @@ import yaml
 
 from harness.buildkit.goroutines.buckets import buckets_of
 from harness.buildkit.goroutines.model import Bucket
+from harness.buildkit.known import Release, advice_on
 from harness.core.errors import StoreError, UsageError
-from harness.core.records import Finding
+from harness.core.files import write_whole
+from harness.core.records import Diagnosis, Finding
 from harness.report.door import Withheld, content_of, dockerfiles_of, is_binary, redactor_of, scenario_of
 from harness.report.explain.explanation import explain
 from harness.report.issue import issue, issue_of_capture
@@ -57,6 +59,8 @@ class Bundle:
     """Build arguments whose values are in it, as their names do not say that they are secret."""
     damaged: Sequence[str] = ()
     """What could not be read, a sentence each: what stood there is missing."""
+    advice: str = ""
+    """What to do about it, where it is known: whether a report is needed at all."""
 
 
 def bundle(run: RunFolder, target: Path, *, databases: bool = False, hidden: Collection[str] = ()) -> Bundle:
@@ -103,7 +107,8 @@ def bundle(run: RunFolder, target: Path, *, databases: bool = False, hidden: Col
     packing.damaged = salvage.problems
     given = (actor["args"] for actor in _actors(written) if isinstance(actor.get("args"), dict))
     arguments = {str(name) for each in given for name in each}
-    return packing.result(sorted(name for name in arguments.difference(hidden) if not is_secret(name)))
+    left_in = sorted(name for name in arguments.difference(hidden) if not is_secret(name))
+    return packing.result(left_in, _advice(summary.diagnosis, summary.daemon) if summary else "")
 
 
 def bundle_capture(folder: Path, target: Path, *, databases: bool = False) -> Bundle:
@@ -124,7 +129,7 @@ def bundle_capture(folder: Path, target: Path, *, databases: bool = False) -> Bu
     text = issue_of_capture(manifest, diagnosis, had, packing.omitted, _in_folder(folder, salvage.problems))
     packing.damaged = salvage.problems
     packing.write(target, folder.name, text, folder)
-    return packing.result(())
+    return packing.result((), _advice(diagnosis, asdict(manifest.daemon) if manifest else {}))
 
 
 @dataclass
@@ -161,6 +166,7 @@ class _Packing:
             name: self.redactor.clean(each) for name, each in {"ISSUE.md": text, **_read_at_once(evidence)}.items()
         }
         texts["ISSUE.md"] += self._listing()
+        write_whole(text_beside(target), texts["ISSUE.md"])
         try:
             with tarfile.open(target, "w:gz") as archive:
                 for name, content in ({name: each.encode() for name, each in texts.items()} | self.chosen).items():
@@ -170,9 +176,10 @@ class _Packing:
         except OSError as error:
             raise StoreError(target, str(error.strerror)) from error
 
-    def result(self, kept: Sequence[str]) -> Bundle:
+    def result(self, kept: Sequence[str], advice: str) -> Bundle:
         """Return what there is to say of it."""
-        return Bundle(self.omitted, dict(self.redactor.taken.most_common()), self._binary, kept, self.damaged)
+        taken = dict(self.redactor.taken.most_common())
+        return Bundle(self.omitted, taken, self._binary, kept, self.damaged, advice)
 
     @property
     def _binary(self) -> list[str]:
@@ -189,6 +196,16 @@ class _Packing:
 def _in_folder(folder: Path, problems: Iterable[str]) -> list[str]:
     """Return problems with files named as they lie in a folder, which on another host has another place."""
     return [problem.replace(f"{folder}/", "") for problem in problems]
+
+
+def text_beside(archive: Path) -> Path:
+    """Return where the issue's text stands beside an archive, to be read and sent: ``NAME.ISSUE.md``."""
+    return archive.with_name(f"{archive.name.removesuffix('.tgz').removesuffix('.tar.gz')}.ISSUE.md")
+
+
+def _advice(found: Diagnosis | None, daemon: Mapping[str, Any]) -> str:
+    advice = advice_on(found, Release.of(daemon)) if found else ""
+    return f"{advice}; {found.link}" if found and advice else ""
 
 
 def _files(run: Path) -> Iterator[tuple[str, Path]]:

@@ -3,12 +3,17 @@
 import json
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, Final
 
+from harness.buildkit.known import Release, advice_on, upstreams_spec
 from harness.core.manifest import CaptureManifest, RunManifest
 from harness.core.records import Diagnosis, Finding, Summary
 from harness.core.units import format_duration, format_size
 from harness.report.words import rate_line
 
+_EVERYBODYS: Final = ("debian", "docker", "buildkit", "image")
+"""Kinds of toolchain that are the same wherever they are fetched."""
 _EXPECTED = {
     "hang": "The client should return as soon as its export has completed.",
     "stall": "The build should go on, or fail.",
@@ -47,6 +52,7 @@ def issue(
     parts = [
         f"# {_title(summary, manifest)}",
         *_damaged(damaged),
+        *(_known(summary.diagnosis, summary.daemon) if summary else []),
         "## Bug description",
         _description(summary, findings),
         *(["## Cause, as far as the evidence says", "\n".join(f"- {line}" for line in why)] if why else []),
@@ -90,6 +96,7 @@ def issue_of_capture(
     parts = [
         f"# {daemon}: {diagnosis.kind if diagnosis else 'captured'}",
         *_damaged(damaged),
+        *_known(diagnosis, asdict(manifest.daemon) if manifest else {}),
         "## Bug description",
         "\n".join([when, "", f"**{sentence}**", *frames]),
         "## Reproduction",
@@ -146,15 +153,33 @@ def _how(finding: Finding) -> str:
     return f"in phase `{finding.phase}`, nothing came for {format_duration(round(finding.waited, 1))}"
 
 
+def _known(found: Diagnosis | None, daemon: Mapping[str, Any]) -> list[str]:
+    """Return what to do about what is known already, before anything else is read."""
+    advice = advice_on(found, Release.of(daemon)) if found else ""
+    return [f"> **{advice[0].upper()}{advice[1:]}.** {found.link}"] if found and advice else []
+
+
 def _reproduction(name: str, manifest: RunManifest | None, scenario: str) -> str:
     if not scenario:
         return "Not known, for `scenario.yaml` is damaged."
-    daemon = f" --daemon {shlex.quote(manifest.toolchain.spec)} --seed {manifest.seed}" if manifest else ""
+    spec, about = _spec_of_others(manifest) if manifest else ("", "")
+    daemon = f" --daemon {shlex.quote(spec)} --seed {manifest.seed}" if manifest else ""
     return (
         "With the stress reproduction harness, in the unpacked archive, with its scenario and Dockerfiles, run\n\n"
-        f"    repro run {name}.yaml{daemon}\n\n"
+        f"    repro run {name}.yaml{daemon}\n\n{about}"
         f"<details><summary>{name}.yaml</summary>\n\n```yaml\n{scenario.strip()}\n```\n\n</details>"
     )
+
+
+def _spec_of_others(manifest: RunManifest) -> tuple[str, str]:
+    """Return by what `--daemon` others have the daemon, never a place on this host; and what is to be said of that."""
+    spec, kind, version = manifest.toolchain.spec, manifest.kind, manifest.version
+    if spec.partition(":")[0] in _EVERYBODYS and ":" in spec:
+        return spec, ""
+    which = f"{kind or 'daemon'} {version or 'of no known version'}"
+    if release := upstreams_spec(kind, version):
+        return release, "" if release.endswith(str(version)) else f"That is upstream's; it was seen on {which}.\n\n"
+    return "path:DIR", f"DIR is a folder with the programs of {which}; their hashes are below.\n\n"
 
 
 def versions(manifest: RunManifest | CaptureManifest) -> str:

@@ -1,15 +1,18 @@
 """`repro bundle`: one archive with all that a report needs, and nothing that it must not have."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tarfile
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 import yaml
 
+from harness.core.records import Diagnosis
 from harness.report import bundle as module
 from harness.report.bundle import Unfinished, bundle
 from harness.store.find import find_run
@@ -226,3 +229,71 @@ def test_a_damaged_capture(hung: RunFolder, tmp_path: Path) -> None:
     issue = contents(tmp_path / "b.tgz")["ISSUE.md"].decode()
     assert "## Damaged\n\n- daemon.json: is damaged" in issue
     assert "Not known, for `daemon.json` is damaged." in issue
+
+
+def test_the_text_is_beside_the_archive(hung: RunFolder, tmp_path: Path) -> None:
+    """What is to be sent can be read without unpacking: the same text as in the archive."""
+    bundle(hung, tmp_path / "b.tgz")
+    assert (tmp_path / "b.ISSUE.md").read_bytes() == contents(tmp_path / "b.tgz")["ISSUE.md"]
+    told = repro("bundle", str(hung.path), "-o", str(tmp_path / "c.tgz"))
+    assert f"{tmp_path}/c.ISSUE.md  its text, to read before it is sent" in told.stdout
+
+
+@pytest.mark.parametrize(
+    ("spec", "kind", "version", "said"),
+    [
+        ("path:/home/me/x", "buildkitd", "v0.23.2", "--daemon buildkit:v0.23.2 --seed"),
+        ("host", "dockerd", "28.3.3", "--daemon docker:28.3.3 --seed"),
+        (
+            "path:/x",
+            "dockerd",
+            "26.1.5+dfsg1",
+            "docker:26.1.5 .*\n\nThat is upstream's; it was seen on dockerd",
+        ),
+        (
+            "path:/x",
+            "buildkitd",
+            "v0.23.0-42-g0123abc",
+            "path:DIR .*\n\nDIR is a folder with the programs of b",
+        ),
+        ("debian:trixie", "dockerd", "26.1.5+dfsg1", "--daemon debian:trixie --seed"),
+        ("image:moby/buildkit:v0.24.0", "buildkitd", "v0.24.0", "--daemon image:moby/buildkit:v0.24.0 --seed"),
+    ],
+)
+def test_others_can_have_the_daemon(
+    hung: RunFolder, tmp_path: Path, spec: str, kind: str, version: str, said: str
+) -> None:
+    """The line that reproduces names a release or an image, never a place on this host."""
+    manifest = hung.read_json("run.json")
+    manifest["toolchain"]["spec"] = spec
+    manifest["daemon"] |= {"kind": kind, "version": version}
+    hung.write_json("run.json", manifest)
+    bundle(hung, tmp_path / "b.tgz")
+    text = (tmp_path / "b.ISSUE.md").read_text()
+    assert re.search(said, text)
+    assert "--daemon path:/" not in text
+
+
+def test_what_is_known_needs_no_report(hung: RunFolder, tmp_path: Path) -> None:
+    """A hang that a release has fixed says so before all else; seen in a release with the fix, it is to be reported."""
+    known = Diagnosis(
+        kind="livelock",
+        because="",
+        signature="export-livelock",
+        known=True,
+        fixed_in={"BuildKit": "v0.25.0"},
+        link="https://github.com/moby/buildkit/issues/6209",
+        sentence="livelock",
+        goroutines=(),
+        frames=(),
+    )
+    summary = hung.read_json("summary.json")
+    for version, said in {
+        "v0.23.2": "known, fixed in BuildKit v0.25.0: upgrade, no report is needed",
+        "v0.25.1": "known, said to be fixed in BuildKit v0.25.0, and seen in BuildKit v0.25.1 all the same: report it",
+    }.items():
+        daemon = {"kind": "buildkitd", "version": version, "toolchain": "path:/x"}
+        hung.write_json("summary.json", summary | {"diagnosis": asdict(known), "daemon": daemon})
+        assert bundle(hung, tmp_path / "b.tgz").advice == f"{said}; {known.link}"
+        line = (tmp_path / "b.ISSUE.md").read_text().splitlines()[2]
+        assert line == f"> **K{said[1:]}.** {known.link}"

@@ -11,7 +11,7 @@ from rich.console import Console
 from harness.cli.options import RESULTS, Results
 from harness.core.outcome import ExitCode
 from harness.core.units import format_size
-from harness.report.bundle import Bundle, bundle, bundle_capture
+from harness.report.bundle import Bundle, bundle, bundle_capture, text_beside
 from harness.report.door import is_telling
 from harness.store.find import find_run
 
@@ -53,7 +53,10 @@ def bundle_(
 
 def _told(packed: Bundle, target: Path) -> Iterator[str]:
     """Yield what there is to know before the archive is sent."""
-    yield f"{target}  {format_size(target.stat().st_size)}; ISSUE.md in it is the text to send"
+    if packed.advice:
+        yield packed.advice
+    yield f"{target}  {format_size(target.stat().st_size)}, for a report"
+    yield f"{text_beside(target)}  its text, to read before it is sent; it is in the archive, too, as ISSUE.md"
     yield f"taken out: {', '.join(f'{kind} {count}' for kind, count in packed.taken.items()) or 'no secret was found'}"
     if packed.kept:
         yield f"left in: the values of {', '.join(packed.kept)}, which do not sound secret; --hide NAME takes one out"

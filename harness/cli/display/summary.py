@@ -8,7 +8,7 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
-from harness.buildkit.known import HUNTED, Release, known_in, place_of
+from harness.buildkit.known import HUNTED, Release, advice_on, has_fix, known_in, place_of
 from harness.buildkit.progress import told
 from harness.cli.display.against import told_against
 from harness.cli.display.kept import kept_lines
@@ -127,7 +127,7 @@ def _next_steps(folder: RunFolder, summary: Summary) -> Iterator[str]:
     found = summary.diagnosis
     spec = shlex.quote(str(summary.daemon.get("toolchain")))
     if summary.verdict is Verdict.HANG:
-        if found and found.known and found.fixed_in:
+        if found and found.known and found.fixed_in and not has_fix(found, Release.of(summary.daemon)):
             product, version = next(iter(found.fixed_in.items()))
             fixed = f"{'docker' if product == 'Engine' else 'buildkit'}:{version}"
             tried = f"`repro verify {summary.scenario} --broken {spec} --fixed {fixed}`"
@@ -136,7 +136,8 @@ def _next_steps(folder: RunFolder, summary: Summary) -> Iterator[str]:
             yield "nothing: the daemon was stopped, as a control does it, and was found"
             return
         else:
-            yield f"`repro bundle {run}` makes an archive for a report, without secrets"
+            advice = f"{advice_on(found, Release.of(summary.daemon))}; " if found and found.known else ""
+            yield f"{advice}`repro bundle {run}` makes an archive for a report, without secrets"
         yield f"`repro explain {run}` says why, `repro diagnose {run}` shows the goroutines"
     elif summary.verdict is Verdict.CLEAN:
         release = Release.of(summary.daemon)
