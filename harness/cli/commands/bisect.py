@@ -1,6 +1,7 @@
 """`repro bisect`: which build brought a hang, or took it away."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from time import time as clock
 from typing import Annotated, Literal
@@ -29,10 +30,12 @@ from harness.core.errors import Interrupted, UsageError
 from harness.core.outcome import ExitCode
 from harness.core.rng import first_seed
 from harness.experiments.bisect.candidates import Options, resolve_range
+from harness.experiments.bisect.log import NotReplayable, log_of, place_of, replay
 from harness.experiments.bisect.search import Search, SearchAnswer
 from harness.experiments.bisect.state import Asked, Known, State, find_search, restore, save
 from harness.experiments.on import runner_on
 from harness.scenario import dump
+from harness.store.folder import RunFolder
 from harness.store.folders import new_folder
 
 bisect = typer.Typer(
@@ -50,6 +53,13 @@ class RangeMoved(UsageError):
 
     def __init__(self, range_: str) -> None:
         super().__init__(f"{range_} has other candidates now than when the search began: start a new one")
+
+
+class EndsAreNeeded(UsageError):
+    """An end of the range that is to be left out."""
+
+    def __init__(self, ends: Sequence[str]) -> None:
+        super().__init__(f"{' and '.join(ends)} is an end of the range, and a search needs both: start a new one")
 
 
 @bisect.command(
@@ -158,10 +168,63 @@ def resume(
 
 @bisect.command("show", epilog=epilog("repro bisect show last"))
 def show(search: SearchName = "last", results: Results = RESULTS, as_json: AsJson = False) -> int:
-    """Show what a search knows."""
+    """Show what is searched, the answer so far, and what it rests on."""
+    folder = find_search(search, results)
+    (JsonSearch() if as_json else PlainSearch()).shown(restore(folder), folder)
+    return ExitCode.CLEAN
+
+
+@bisect.command("log", epilog=epilog("repro bisect log last > search.log"))
+def log(search: SearchName = "last", results: Results = RESULTS) -> int:
+    """Print a search as text, to read, to edit, and to replay, here or on another host."""
     folder = find_search(search, results)
     state = restore(folder)
-    (JsonSearch() if as_json else PlainSearch()).known(state)
+    texts = {name: (folder / f"{name}.yaml").read_text() for name in state.asked.scenarios}
+    for line in log_of(state, texts):
+        typer.echo(line)
+    return ExitCode.CLEAN
+
+
+@bisect.command("replay", epilog=epilog("repro bisect replay search.log"))
+def replay_(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What `repro bisect log` printed.")],
+    results: Results = RESULTS,
+    as_json: AsJson = False,
+) -> int:
+    """Make a search of a log, with all that stands in it; `repro bisect resume` goes on with it."""
+    try:
+        text = file.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise NotReplayable(file, 1, str(error)) from error
+    found = replay(file, text)
+    folder = new_folder(results / "bisect")
+    for name, scenario in found.scenarios.items():
+        (folder / f"{name}.yaml").write_text(scenario)
+    save(found.state, folder)
+    (JsonSearch() if as_json else PlainSearch()).shown(found.state, folder)
+    return ExitCode.CLEAN
+
+
+@bisect.command("skip", epilog=epilog("repro bisect skip 265279d134b3"))
+def skip(
+    candidates: Annotated[list[str], typer.Argument(metavar="CANDIDATE", help="Their names, or how those begin.")],
+    search: Annotated[
+        str, typer.Option("--search", metavar="SEARCH", help="Its folder, the end of its name, or `last`.")
+    ] = "last",
+    because: Annotated[str, typer.Option(metavar="TEXT", help="Why, for who reads it later.")] = "the user said so",
+    results: Results = RESULTS,
+    as_json: AsJson = False,
+) -> int:
+    """Leave candidates out of a search that does not go on now; `repro bisect resume` goes on without them."""
+    folder = find_search(search, results)
+    with RunFolder(folder).locked():
+        state = restore(folder)
+        places = [place_of(state, name) for name in candidates]
+        if ends := [state.candidates[place].name for place in places if place in {state.good_end, state.bad_end}]:
+            raise EndsAreNeeded(ends)
+        state = state.model_copy(update={"skipped": {**state.skipped, **dict.fromkeys(places, because)}})
+        save(state, folder)
+    (JsonSearch() if as_json else PlainSearch()).shown(state, folder)
     return ExitCode.CLEAN
 
 
@@ -180,7 +243,8 @@ def _search(folder: Path, *, as_json: bool, trust: bool, on: str | None, insecur
             return await Search(folder, state, candidates, scenarios, screen, runner=runner).run()
 
     try:
-        answer = anyio.run(through)
+        with RunFolder(folder).locked():
+            answer = anyio.run(through)
     except (Interrupted, KeyboardInterrupt):
         screen.interrupted(folder)
         raise

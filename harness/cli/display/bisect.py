@@ -11,7 +11,7 @@ from rich.text import Text
 from harness.cli.display.json_lines import machine_line
 from harness.core.units import format_duration
 from harness.experiments.bisect.belief import GOOD, Group
-from harness.experiments.bisect.search import SearchAnswer, SearchReporter
+from harness.experiments.bisect.search import SearchAnswer, SearchReporter, settled
 from harness.experiments.bisect.state import Observation, State
 
 _PLAUSIBLE: Final = 0.01
@@ -31,6 +31,10 @@ class SearchScreen(SearchReporter, Protocol):
         """Show what was seen of each candidate, and what is believed."""
         ...
 
+    def shown(self, state: State, folder: Path) -> None:
+        """Show a search that does not go on now: what is searched, the answer so far, and what it rests on."""
+        ...
+
     def answered(self, state: State, answer: SearchAnswer, folder: Path) -> None:
         """Tell the answer."""
         ...
@@ -48,12 +52,7 @@ class PlainSearch:
 
     def began(self, state: State) -> None:
         """Tell what is searched."""
-        ends = f"{state.candidates[0].name} to {state.candidates[-1].name}"
-        self._say(
-            f"{ends}: {len(state.candidates)} candidates; who {_VERBS[state.asked.find]}? seed {state.asked.seed}"
-        )
-        if state.note:
-            self._say(state.note)
+        self._asked(state)
         if state.observations:
             spent = format_duration(round(state.seconds))
             self._say(f"going on after {len(state.observations)} looks and {spent}")
@@ -113,6 +112,21 @@ class PlainSearch:
             table.add_row(candidate.name, chance, str(hangs), str(builds), str(len(seen)), f"{spent:.0f}", title)
         self._console.print(table)
         self._say(_spent(state))
+
+    def shown(self, state: State, folder: Path) -> None:
+        """Show what is searched, and with what; then the answer so far, and what it rests on."""
+        self._asked(state)
+        hang = f", which hangs as {state.signature}" if state.signature else ""
+        self._say(f"{state.asked.range}, with {state.scenario or ' or '.join(state.asked.scenarios)}{hang}")
+        self.answered(state, so_far(state), folder)
+
+    def _asked(self, state: State) -> None:
+        ends = f"{state.candidates[0].name} to {state.candidates[-1].name}"
+        self._say(
+            f"{ends}: {len(state.candidates)} candidates; who {_VERBS[state.asked.find]}? seed {state.asked.seed}"
+        )
+        if state.note:
+            self._say(state.note)
 
     def answered(self, state: State, answer: SearchAnswer, folder: Path) -> None:
         """Tell the answer first, then what it rests on."""
@@ -184,9 +198,21 @@ class JsonSearch:
             folder=str(folder),
         )
 
+    def shown(self, state: State, folder: Path) -> None:
+        """Say all that is known, and the answer so far."""
+        self.known(state)
+        self.answered(state, so_far(state), folder)
+
     def interrupted(self, folder: Path) -> None:
         """Say where the search is."""
         machine_line("interrupted", folder=str(folder))
+
+
+def so_far(state: State) -> SearchAnswer:
+    """Return what a search that does not go on now has come to."""
+    belief = state.belief
+    answer = settled(belief, state.asked.confidence) if state.scenario else None
+    return answer or SearchAnswer("not ended", belief.groups[0])
 
 
 def _told(state: State, answer: SearchAnswer) -> tuple[str, str]:
@@ -210,6 +236,7 @@ def _told(state: State, answer: SearchAnswer) -> tuple[str, str]:
             f"the hang comes and goes among the candidates, with a chance of {state.belief.no_order:.1%}: look at them "
             "below, and search a part of the range in which one change can be all",
         ),
+        "not ended": ("NOT YET", f"`repro bisect resume` goes on; {_belief_line(state)}"),
         "not yet": ("NOT YET", f"time is up; likeliest so far, with {chance}: {_belief_line(state)}"),
         "no more to learn": ("NOT FOUND", f"no look is worth its time any more; {_belief_line(state)}"),
     }[answer.kind]

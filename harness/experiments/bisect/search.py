@@ -28,7 +28,7 @@ import anyio
 from harness.core.errors import InfraError, UsageError
 from harness.core.outcome import Ending
 from harness.core.rng import SEED_BITS
-from harness.experiments.bisect.belief import Group
+from harness.experiments.bisect.belief import Belief, Group
 from harness.experiments.bisect.candidates import CannotBeHad, EndsCannotBeHad, Range, TellsCost, require_ends
 from harness.experiments.bisect.choice import Acquisition, Costs, next_looks
 from harness.experiments.bisect.state import Had, Observation, Purpose, State, save
@@ -113,9 +113,17 @@ Take = Callable[[Scenario, str, int, int], Awaitable[ShortRun]]
 class SearchAnswer:
     """What a search came to."""
 
-    kind: Literal["found", "good end hangs", "not yet", "no more to learn", "no order"]
+    kind: Literal["found", "good end hangs", "not yet", "not ended", "no more to learn", "no order"]
     group: Group
     """Who it is believed to be, and how firmly."""
+
+
+def settled(belief: Belief, confidence: float) -> SearchAnswer | None:
+    """Return the answer that a belief is firm enough for; None where there is none yet."""
+    group = belief.answer(confidence)
+    if group is not None:
+        return SearchAnswer("good end hangs" if 0 in group.members else "found", group)
+    return SearchAnswer("no order", belief.groups[0]) if belief.no_order >= _NO_ORDER else None
 
 
 class Search:
@@ -234,14 +242,10 @@ class Search:
 
     async def _narrow(self) -> SearchAnswer:
         """Look at candidate after candidate."""
-        confidence = self.state.asked.confidence
         while True:
             belief = self.state.belief
-            group = belief.answer(confidence)
-            if group is not None:
-                return SearchAnswer("good end hangs" if 0 in group.members else "found", group)
-            if belief.no_order >= _NO_ORDER:
-                return SearchAnswer("no order", belief.groups[0])
+            if (answer := settled(belief, self.state.asked.confidence)) is not None:
+                return answer
             if self.state.asked.seconds is not None and self._spent > self.state.asked.seconds:
                 return SearchAnswer("not yet", belief.groups[0])
             choices = next_looks(belief, self._costs(), self._runner.slots)
