@@ -6,7 +6,7 @@ what its folder has is not looked at again.
 
 import math
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -238,13 +238,25 @@ class Series:
         folder = RunFolder(self.path)
         begun = folder.read_json(_BEGUN)
         has = {}
-        for side in sides:
-            options = RunOptions(self.results, side.toolchain)
-            has[side.name] = await self.runner.obtain(side.scenario, options, self.audience)
+        try:
+            for side in sides:
+                options = RunOptions(self.results, side.toolchain)
+                has[side.name] = await self.runner.obtain(side.scenario, options, self.audience)
+        except HarnessError:
+            if "binaries" not in begun:
+                self._forget()
+            raise
         had = begun.setdefault("binaries", has)
         if differ := [f"the binaries of {name}" for name in has if had[name] != has[name]]:
             raise OtherWords(self.path, differ)
         folder.write_json(_BEGUN, begun)
+
+    def _forget(self) -> None:
+        """Remove the folder of what has not seen anything yet, and that of its scenario where nothing else is in it."""
+        with suppress(OSError):
+            (self.path / _BEGUN).unlink()
+            self.path.rmdir()
+            self.path.parent.rmdir()
 
     def of(self, side: Name) -> list[SeenRun]:
         """Return the looks at a side."""
