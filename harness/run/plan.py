@@ -1,5 +1,6 @@
 """Step 1 of a run: obtain the toolchain, choose the kind of daemon, and protect the host's own daemon."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,9 @@ from harness.toolchain import NEEDS, Toolchain, equip, resolve
 
 _STUB: Final = "stub"
 _HOST: Final = "host"
+_VERSION: Final = re.compile(r"v?(\d+)\.(\d+)(?:\.\d+)?")
+_RAWJSON: Final = (0, 13)
+"""The first buildx with ``--progress=rawjson``."""
 
 
 class HostInDanger(UsageError):
@@ -36,6 +40,16 @@ class NeedsBuildx(UsageError):
         super().__init__(
             f"the `targets` of {', '.join(actors)} need buildx, for buildctl builds one at a time: "
             "say --set daemon.driver=remote, or leave `targets` out"
+        )
+
+
+class OldBuildx(UsageError):
+    """A buildx whose progress no program can read."""
+
+    def __init__(self, version: str, path: str) -> None:
+        super().__init__(
+            f"buildx {version} is too old: progress that a program reads (--progress=rawjson) came with v0.13.0; put a "
+            f"later docker-buildx into the toolchain's folder, or in the place of {path}"
         )
 
 
@@ -146,6 +160,7 @@ async def plan_run(name: str, scenario: Scenario, options: RunOptions, doing: Ca
             raise DriverNotOnHost(str(driver))
         if plan.disturbing and not options.allow_host_damage:
             raise HostInDanger(plan.disturbing)
+        _require_rawjson(toolchain)
         return plan
     kind = wanted or toolchain.kinds[0]
     baking = [actor.name for actor in _actors(scenario) if actor.needs_buildx]
@@ -153,7 +168,22 @@ async def plan_run(name: str, scenario: Scenario, options: RunOptions, doing: Ca
         raise NeedsBuildx(baking)
     if baking and kind == "buildkitd":
         driver = "remote"
-    return Plan(name, scenario, await equip(toolchain, driver), DRIVERS.get(driver or "", DAEMONS[kind]))
+    toolchain = await equip(toolchain, driver)
+    if kind == "dockerd" or driver in DRIVERS:
+        _require_rawjson(toolchain)
+    return Plan(name, scenario, toolchain, DRIVERS.get(driver or "", DAEMONS[kind]))
+
+
+def _require_rawjson(toolchain: Toolchain) -> None:
+    """Make sure that its buildx, where it has one, prints progress that we read; of an unknown version it may.
+
+    Raises:
+        OldBuildx: it does not.
+    """
+    buildx = toolchain.binaries.get("docker-buildx")
+    said = _VERSION.search(buildx.version) if buildx else None
+    if buildx and said and tuple(map(int, said.groups())) < _RAWJSON:
+        raise OldBuildx(said[0], str(buildx.path))
 
 
 def _actors(scenario: Scenario) -> list[Actor]:

@@ -1,5 +1,6 @@
 """Requests to the servers that toolchains come from: patient while something comes, tried again where that helps."""
 
+import os
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +15,14 @@ _SILENCE_SECONDS: Final = 60.0
 def client() -> httpx.AsyncClient:
     """Return a client that follows redirects."""
     return httpx.AsyncClient(follow_redirects=True, timeout=_SILENCE_SECONDS)
+
+
+def asked_by() -> str:
+    """Return through which proxy a server is asked, as the end of a sentence; nothing where it is asked directly."""
+    named = next(
+        (name for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy") if os.environ.get(name)), ""
+    )
+    return f" (by the proxy of ${named})" if named else ""
 
 
 def passing(error: BaseException) -> bool:

@@ -21,7 +21,7 @@ import httpx
 from harness.core.errors import InfraError
 from harness.toolchain.base import PROGRAMS, BadSpec, Toolchain, sha256_of
 from harness.toolchain.cached import Gathered, kept
-from harness.toolchain.http import client, download, get
+from harness.toolchain.http import asked_by, client, download, get
 from harness.toolchain.programs import OTHER_NAMES, PROGRAM_FOLDERS, complete, programs_below
 
 _HUB: Final = "registry-1.docker.io"
@@ -43,7 +43,7 @@ class ImageUnavailable(InfraError):
     """An image that its registry did not give."""
 
     def __init__(self, url: str, why: str) -> None:
-        super().__init__(f"cannot fetch {url}: {why}; check the network, and that the image is public")
+        super().__init__(f"cannot fetch {url}{asked_by()}: {why}; check the network, and that the image is public")
 
 
 class ImageDamaged(InfraError):

@@ -18,7 +18,7 @@ import httpx
 from harness.core.errors import InfraError
 from harness.toolchain.base import BadSpec, Toolchain, sha256_of
 from harness.toolchain.cached import Gathered, kept
-from harness.toolchain.http import client, download
+from harness.toolchain.http import asked_by, client, download
 from harness.toolchain.programs import complete, programs_below
 from harness.toolchain.published import ChecksumDiffers, Published, of_github, of_provenance
 
@@ -30,7 +30,9 @@ class DownloadFailed(InfraError):
     """An archive that could not be fetched."""
 
     def __init__(self, url: str, why: str, mirror_variable: str) -> None:
-        super().__init__(f"cannot fetch {url}: {why}; check the network, or name a mirror in {mirror_variable}")
+        super().__init__(
+            f"cannot fetch {url}{asked_by()}: {why}; check the network, or name a mirror in {mirror_variable}"
+        )
 
 
 class ArchiveDamaged(InfraError):

@@ -7,6 +7,7 @@ from typing import Final, Protocol, runtime_checkable
 
 from harness.core.errors import InfraError, SubjectError, UsageError, nearest
 from harness.toolchain import resolve
+from harness.toolchain.http import asked_by
 
 BUILD_SECONDS: Final = 1800.0
 _LISTED: Final = 8
@@ -68,7 +69,7 @@ class ListUnavailable(InfraError):
 
     def __init__(self, url: str, why: str, mirror_variable: str) -> None:
         super().__init__(
-            f"cannot read the list of releases at {url}: {why}; check the network, or name a mirror in "
+            f"cannot read the list of releases at {url}{asked_by()}: {why}; check the network, or name a mirror in "
             f"{mirror_variable}, or put the releases into folders and search those with path:DIR"
         )
 

@@ -1,0 +1,51 @@
+"""What a run is planned on: the programs that builds need, and that they are new enough to be read."""
+
+from pathlib import Path
+
+import pytest
+
+from harness.cli.kinds import VOCABULARY
+from harness.core.manifest import Binary
+from harness.run import plan
+from harness.run.plan import OldBuildx, RunOptions, plan_run
+from harness.scenario import load
+from harness.toolchain.base import PROGRAMS, Toolchain
+from tests.support.stub_runs import write_scenario
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize(
+    ("kind", "said", "is_old"),
+    [
+        ("dockerd", "github.com/docker/buildx v0.10.4 c513d34049e499c53468deac6c4267ee72948f02", True),
+        ("dockerd", "github.com/docker/buildx 0.12.1+ds1 0.12.1+ds1-1", True),
+        ("dockerd", "github.com/docker/buildx 0.13.1+ds1 0.13.1+ds1-3", False),
+        ("dockerd", "github.com/docker/buildx v1.0.0 0000000", False),
+        ("dockerd", "github.com/docker/buildx 2c3f5a7", False),
+        ("buildkitd", "github.com/docker/buildx v0.10.4 c513d34", False),
+    ],
+)
+async def test_an_old_buildx(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, said: str, is_old: bool
+) -> None:
+    """A buildx before v0.13 prints no progress that a program reads: it is refused before a daemon is started."""
+    had = {name: Binary(Path("/x", name), said if name == "docker-buildx" else "1.0", "0" * 64) for name in PROGRAMS}
+    toolchain = Toolchain("path:/x", had)
+
+    async def resolve(_: str) -> Toolchain:
+        return toolchain
+
+    async def equip(given: Toolchain, _: str | None) -> Toolchain:
+        return given
+
+    monkeypatch.setattr(plan, "resolve", resolve)
+    monkeypatch.setattr(plan, "equip", equip)
+    monkeypatch.setattr(plan, "require_private_daemons", lambda _: None)
+    scenario = load(write_scenario(tmp_path, daemon={"kind": kind}), VOCABULARY, [])
+    planned = plan_run("", scenario, RunOptions(tmp_path), lambda _: None)
+    if not is_old:
+        assert (await planned).toolchain == toolchain
+        return
+    with pytest.raises(OldBuildx, match=r"^buildx v?0\.1\d\.\d is too old: .* v0\.13\.0; .* /x/docker-buildx$"):
+        await planned
