@@ -114,12 +114,6 @@ class Build(Actor):
                 yield Violation(("targets", index), f"no stage is named {target!r}; stages: {', '.join(stages(text))}")
         if self.export != "push" and any(cache.type == "inline" for cache in self.cache_from):
             yield Violation(("cache_from",), "`inline` is read from the image that was pushed: say `export: push`")
-        waits = [self.name]
-        while (awaited := setting.awaits.get(waits[-1])) and awaited not in waits:
-            waits.append(awaited)
-        if awaited == self.name:
-            chain = " waits for ".join([*waits, self.name])
-            yield Violation(("when", "of"), f"never fires: {chain}; let one of them begin by itself")
         limit = setting.stop.iterations if setting.stop else None
         if self.kill and self.kill.every and limit and self.kill.every > limit:
             yield Violation(("kill", "every"), f"never fires: the run ends after {limit} iterations (stop.iterations)")
@@ -334,6 +328,7 @@ def _record(watch: Watch, verdict: ClientVerdict, stage: ActorEnv) -> Iteration:
         generation=stage.generation,
         kill_due=None if tells else at(watch.kill_due),
         cut=stage.now() if verdict.outcome is Outcome.CUT_OFF else None,
+        merged=(*watch.progress.merged,),
     )
 
 

@@ -62,7 +62,7 @@ def judge(
     daemons = Lives(found, threshold)
     outcomes: Counter[Outcome] = Counter()
     tails: list[float] = []
-    error = ""
+    error, merged = "", 0
     failures = Failures()
     actors = totals_of(actions, expected)
     idle = without_effect(actors)
@@ -72,6 +72,7 @@ def judge(
         if iteration.outcome is Outcome.OK and iteration.tail is not None:
             tails.append(iteration.tail)
         error = error or iteration.error
+        merged += bool(iteration.merged)
         failures.add(iteration)
     hunted = [finding for finding in found if finding.hunted]
     others = [finding for finding in found if finding.kind is not Symptom.GROWTH]
@@ -117,6 +118,7 @@ def judge(
         outcomes={outcome.value: outcomes[outcome] for outcome in Outcome if outcomes[outcome]},
         first_hang=_first(found, Outcome.HANG),
         first_stall=_first(found, Outcome.STALL),
+        merged=merged,
         first_finding=_seen(decisive(found)),
         failures=failures.counts(),
         symptoms=symptom_rates(found, failures.ended, actors),

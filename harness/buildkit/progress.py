@@ -83,6 +83,8 @@ class Progress:
         """What the last vertex that failed reported."""
         self.vertexes: dict[str, Vertex] = {}
         """All that the stream named, by digest, in the order in which it did."""
+        self.merged: dict[str, None] = {}
+        """The names of the steps that were taken over from another build, in order."""
         self._wanted = exports
         self._exports: dict[str, bool] = {}
         self._results: set[str] = set()
@@ -205,6 +207,7 @@ class Progress:
                 if vertex.get("cached"):
                     yield Step(name, StepState.CACHED)
                     if self._worked_on.get(name, digest) != digest:
+                        self.merged[name] = None
                         yield Step(name, StepState.MERGED)
             elif not completed:
                 self._completed.discard(digest)  # a vertex that is entered again

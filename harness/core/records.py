@@ -90,6 +90,8 @@ class Iteration:
     """When the build was cut off before it had ended; None where that is not known."""
     failure: str = ""
     """The signature of its error: without what differs from build to build; empty where it did not fail."""
+    merged: tuple[str, ...] = ()
+    """The steps that BuildKit merged into those of another build that does the same: begun here, taken over from it."""
 
     @property
     def tail(self) -> float | None:
@@ -388,6 +390,8 @@ class Summary:
     """What the acts of each actor that is no build came to, by its name."""
     graph: GraphState | None = None
     """None where its database was never read."""
+    merged: int = 0
+    """Builds of which a step was merged into another build's."""
     first_finding: FirstHang | None = None
     """The first that the scenario hunts, of whatever kind; else the first."""
     growths: tuple[Growing, ...] = ()

@@ -90,6 +90,9 @@ def _measured(folder: RunFolder) -> dict[str, str]:
     acts, ends = aggregate.acts(folder), aggregate.ends(folder)
     if acts:
         told["actions"] = "; ".join(_acts_line(of_one) for of_one in acts)
+    builds, steps = aggregate.merged(folder)
+    if builds:
+        told["merged"] = merged_line(builds, steps)
     if kinds := aggregate.failures(folder):
         told["failures"] = failures_line(kinds)
     if ends.goroutines:
@@ -97,6 +100,12 @@ def _measured(folder: RunFolder) -> dict[str, str]:
     if ends.rss:
         told["daemon memory"] = "{} at first, {} at last".format(*map(format_size, ends.rss))
     return told
+
+
+def merged_line(builds: int, steps: Sequence[str]) -> str:
+    """Return how many builds had a step merged into another build's, and which the last one had."""
+    of = f"{builds:,} build{'s' if builds > 1 else ''}"
+    return f"{of} into others that did the same; the last at {', '.join(steps[:_KINDS_TOLD])}"
 
 
 def failures_line(kinds: Sequence[tuple[str, int]]) -> str:

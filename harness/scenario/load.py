@@ -173,8 +173,7 @@ class _Reading:
             frozenset(self.builds()),
             self.folders(),
             tuple(self.limits()),
-            {each.name: each.when.follows_act if each.when else None for _, each in actors if not each.builds},
-            {each.name: each.when.listens_to if each.when else None for _, each in actors if each.builds},
+            {each.name: (each.when.listens_to or each.when.follows_act) if each.when else None for _, each in actors},
         )
         self.repeated_names(actors)
         if not isinstance(data.get("actors"), list):

@@ -1,7 +1,7 @@
 """The model of a scenario, but for the actors' own options: those stand in the actors' files."""
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal, Self
@@ -207,10 +207,8 @@ class Setting:
     """Where Dockerfile folders are looked for, in order."""
     limits: tuple[Limits, ...]
     """Each daemon's."""
-    follows: Mapping[str, str | None] = field(default_factory=dict)
-    """By the name of each actor that is no build, the actor whose acts it follows."""
-    awaits: Mapping[str, str | None] = field(default_factory=dict)
-    """By the name of each build actor, the one whose builds it waits for."""
+    waits: Mapping[str, str | None] = field(default_factory=dict)
+    """By the name of each actor, the one whose builds or acts it waits for."""
 
 
 class ActorSpec(StrictModel):
@@ -240,7 +238,14 @@ class ActorSpec(StrictModel):
         if listened is not None and listened not in setting.builds:
             known = ", ".join(sorted(setting.builds)) or "none"
             yield Violation(("when", "of"), f"never fires: no build is named {listened!r}; builds: {known}")
-        yield from self._followed(setting, self.when.follows_act)
+        followed = self.when.follows_act
+        if followed is not None and followed not in setting.waits.keys() - setting.builds:
+            known = ", ".join(sorted(setting.waits.keys() - setting.builds - {self.name})) or "none"
+            why = f"never fires: no actor besides builds is named {followed!r}; there are: {known}"
+            yield Violation(("when", "follows"), why)
+        elif circle := self._circle(setting.waits):
+            why = f"never fires: it waits for itself ({' waits for '.join(circle)}); let one of them begin by itself"
+            yield Violation(("when", "of" if followed is None else "follows"), why)
         limit = setting.stop.iterations if setting.stop else None
         if limit is not None and self.when.least_iterations > limit:
             yield Violation(("when",), f"never fires: the run ends after {limit} iterations (stop.iterations)")
@@ -251,24 +256,14 @@ class ActorSpec(StrictModel):
                 f"the end of the run at stop.time, {format_duration(setting.stop.time)}",
             )
 
-    def _followed(self, setting: Setting, followed: str | None) -> Iterator[Violation]:
-        """Yield that it follows what does not act, or itself, by however many others."""
-        chain = [self.name]
-        while followed is not None:
-            if followed not in setting.follows:
-                if len(chain) == 1:
-                    known = ", ".join(sorted(setting.follows.keys() - {self.name})) or "none"
-                    why = f"never fires: no actor besides builds is named {followed!r}; there are: {known}"
-                    yield Violation(("when", "follows"), why)
-                return
-            chain.append(followed)
-            if followed == self.name:
-                why = f"never fires: it waits for itself ({' follows '.join(chain)}); let one of them begin by itself"
-                yield Violation(("when", "follows"), why)
-                return
-            if followed in chain[:-1]:
-                return  # a circle that this actor is no part of
-            followed = setting.follows[followed]
+    def _circle(self, waits: Mapping[str, str | None]) -> Sequence[str]:
+        """Return the way from it back to it, by who waits for whom; nothing where there is none."""
+        way = [self.name]
+        while (awaited := waits.get(way[-1])) is not None and awaited not in way[1:]:
+            way.append(awaited)
+            if awaited == self.name:
+                return way
+        return ()  # it leads to who begins by himself, or into a circle that this actor is no part of
 
     def placed(self, setting: Setting) -> Self:  # noqa: ARG002 — for actors that name files
         """Return it with every file it names as an absolute path."""

@@ -3,6 +3,7 @@
 Everything works while the run goes on, and on a run that has recorded nothing yet. Times are seconds since its start.
 """
 
+import json
 import math
 import sqlite3
 from collections.abc import Mapping, Sequence
@@ -288,6 +289,14 @@ def failures(folder: RunFolder) -> Sequence[tuple[str, int]]:
         WHERE outcome IN ({", ".join(f"'{each}'" for each in FAILURES)}) GROUP BY kind ORDER BY 2 DESC, 1 LIMIT 100"""  # noqa: S608 — our own words
     with folder.reading() as connection:
         return [(str(text), int(count)) for text, count in connection.execute(query)]
+
+
+def merged(folder: RunFolder) -> tuple[int, Sequence[str]]:
+    """Return of how many builds a step was merged into another build's, and the steps of the last one."""
+    with folder.reading() as connection:
+        where = "FROM iterations WHERE merged != '[]'"
+        last = connection.execute(f"SELECT merged {where} ORDER BY rowid DESC LIMIT 1").fetchone()
+        return _row(connection, f"SELECT count(*) {where}")[0], json.loads(last[0]) if last else ()
 
 
 def findings(folder: RunFolder) -> Findings:

@@ -177,7 +177,7 @@ def test_figures() -> None:
     """Counts, rate, tails and speed are computed from the records, and a killed build is in no rate."""
     tails = [build(Outcome.OK, tail=tail / 1000) for tail in range(1, 101)]
     summary = judged(
-        [*tails, TIMED_OUT, HANG, INFRA],
+        [*tails, replace(TIMED_OUT, merged=("a", "b")), HANG, INFRA],
         [finding(Outcome.HANG, hunted=True, iteration=102)],
         Ending.FINDINGS,
         seconds=120.0,
@@ -187,6 +187,7 @@ def test_figures() -> None:
     assert summary.iterations == 103
     assert summary.outcomes == {"ok": 100, "timed_out": 1, "hang": 1, "infra": 1}
     assert (summary.rate.hangs, summary.rate.trials) == (1, 101)
+    assert summary.merged == 1
     assert summary.tail_seconds == {
         "p50": pytest.approx(0.05),
         "p99": pytest.approx(0.099),

@@ -332,6 +332,7 @@ def test_a_step_that_is_merged() -> None:
     progress.feed(line(vertex("[2/3] COPY big /big")), 1.0)
     mine = progress.feed(line(vertex("[2/3] COPY big /big", completed=True, cached=True, digest="sha256:other")), 2.0)
     assert [step.state for step in mine.steps] == ["started", "completed", "cached", "merged"]
+    assert [*progress.merged] == ["[2/3] COPY big /big"]
 
 
 def test_a_step_that_is_only_cached() -> None:

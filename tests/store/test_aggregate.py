@@ -158,6 +158,14 @@ def test_acts_are_counted(made: Made) -> None:
     assert no == aggregate.Acts("no", "prune", 0, 1, None)
 
 
+def test_merged_builds_are_counted(made: Made) -> None:
+    """The builds of which a step was merged, and the steps of the one that ended last."""
+    made_of = [
+        replace(build(number, 1.0, None), merged=("a", f"b{number}") if number % 3 else ()) for number in range(9)
+    ]
+    assert aggregate.merged(made(made_of)) == (6, ["a", "b8"])
+
+
 def test_findings_and_audits(made: Made) -> None:
     """Findings come in the order in which they were seen; of many audits, evenly chosen ones."""
     late, early = (

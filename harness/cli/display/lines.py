@@ -72,6 +72,9 @@ class PlainLines:
         self._totals.add(iteration)
         if iteration.outcome in {*FAILURES, Outcome.INFRA}:
             self._say_some(iteration.outcome, f"iteration {iteration.number}: {iteration.outcome}: {iteration.error}")
+        if iteration.merged:
+            steps = ", ".join(iteration.merged)
+            self._say_some("merged", f"iteration {iteration.number}: merged into another build at {steps}")
         self._sum_up()
 
     def acted(self, action: Action) -> None:
@@ -117,7 +120,15 @@ class PlainLines:
             return
         self._said = totals.seconds
         left = "" if totals.hangs else f"left {time_left(scenario, totals)}"
-        parts = [totals.outcome_line(), totals.rate_line(), left, f"acts {totals.act_line()}", totals.daemon_line()]
+        merged = f"merged {totals.merged}" if totals.merged else ""
+        parts = [
+            totals.outcome_line(),
+            merged,
+            totals.rate_line(),
+            left,
+            f"acts {totals.act_line()}",
+            totals.daemon_line(),
+        ]
         self._say(f"{format_duration(round(self._said)):>7}  {'; '.join(part for part in parts if part)}")
 
     def _say_some(self, kind: str, line: str) -> None:

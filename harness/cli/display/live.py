@@ -14,7 +14,7 @@ from harness.core.manifest import DaemonFacts
 from harness.core.outcome import FAILURES, Outcome
 from harness.core.records import Action, Finding, Iteration, Sample, Summary
 from harness.core.units import format_duration
-from harness.report.words import failures_line, finding_line
+from harness.report.words import failures_line, finding_line, merged_line
 from harness.scenario import Scenario
 from harness.store.folder import RunFolder
 from harness.store.resume_point import ResumePoint
@@ -105,6 +105,7 @@ class LiveView:
             ("acts", totals.act_line()),
             ("tail", totals.tail_line()),
             ("daemon", totals.daemon_line()),
+            *([("merged", merged_line(totals.merged, totals.merged_steps))] if totals.merged else ()),
             *([("failures", failures_line(totals.failures.most_common()))] if totals.failures else ()),
             ("now", self._now or "building"),
         ):

@@ -23,6 +23,10 @@ class Totals:
         self.outcomes = Counter({Outcome(name): count for name, count in past.outcomes.items()})
         self.failures: Counter[str] = Counter()
         """Errors of builds, by their signature."""
+        self.merged = 0
+        """Builds of which a step was merged into another build's."""
+        self.merged_steps: tuple[str, ...] = ()
+        """Those of the last one."""
         self.acts: Counter[str] = Counter()
         self.idle: Counter[str] = Counter()
         """Acts that changed nothing, or could not be done."""
@@ -36,6 +40,8 @@ class Totals:
     def add(self, iteration: Iteration) -> None:
         """Count one iteration."""
         self.outcomes[iteration.outcome] += 1
+        if iteration.merged:
+            self.merged, self.merged_steps = self.merged + 1, iteration.merged
         if iteration.outcome in FAILURES:
             self.failures[iteration.failure] += 1
         if iteration.outcome is Outcome.OK and iteration.tail is not None:

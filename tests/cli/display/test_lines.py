@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -54,6 +55,21 @@ def test_what_fails_all_the_time_is_told_thrice(plain: tuple[PlainLines, Callabl
     assert sum("failed: no space" in line for line in said()) == 3
     assert sum("prune loop: refused" in line for line in said()) == 3
     assert sum("more of these are only counted" in line for line in said()) == 2
+
+
+def test_merged_builds_are_told(plain: tuple[PlainLines, Callable[[], list[str]]]) -> None:
+    """A build of which a step was merged is told with that step, the first few times; then it is counted."""
+    log, said = plain
+    totals = Totals()
+    for number in range(1, 10):
+        merged = replace(iteration(number), merged=("[2/3] COPY big /big", f"[3/3] RUN {number}"))
+        log.iterated(merged)
+        totals.add(merged)
+        totals.add(iteration(number))
+    lines = [line for line in said() if "merged into another build" in line]
+    assert lines[0] == "iteration 1: merged into another build at [2/3] COPY big /big, [3/3] RUN 1"
+    assert len(lines) == 3
+    assert (totals.merged, totals.merged_steps[1]) == (9, "[3/3] RUN 9")
 
 
 def test_acts_are_counted_with_what_they_changed() -> None:

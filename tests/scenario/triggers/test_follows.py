@@ -14,10 +14,19 @@ from tests.support.stub_runs import run, write_scenario
 BUILD = "name: mine\nactors:\n  - build: ci\n    dockerfile: trivial\n"
 
 NEVER = {
-    "itself": ("  - prune: a\n    when: {follows: a}\n", "a follows a"),
+    "itself": ("  - prune: a\n    when: {follows: a}\n", "a waits for a"),
     "each-other": (
         "  - prune: a\n    when: {follows: b}\n  - prune: b\n    when: {follows: a}\n",
-        "a follows b follows a",
+        "a waits for b waits for a",
+    ),
+    "a-build-and-its-kill": (
+        "    when: {follows: k}\n  - kill: k\n    when: {phase: started, of: ci}\n",
+        "k waits for ci waits for k",
+    ),
+    "builds-by-an-act": (
+        "    when: {follows: p}\n  - build: cj\n    dockerfile: trivial\n    when: {phase: exported, of: ci}\n"
+        "  - prune: p\n    when: {step: RUN, of: cj}\n",
+        "cj waits for ci waits for p waits for cj",
     ),
     "nobody": ("  - prune: a\n    when: {follows: x}\n", "no actor besides builds is named 'x'"),
     "a-build": ("  - prune: a\n    when: {follows: ci}\n", "no actor besides builds is named 'ci'"),
@@ -33,6 +42,16 @@ def test_what_never_fires(tmp_path: Path, actors: str, said: str) -> None:
         load(file, VOCABULARY)
     assert said in str(refused.value)
     assert "when.follows" in str(refused.value)
+
+
+def test_who_leads_into_a_circle(tmp_path: Path) -> None:
+    """Who waits for others that wait for each other is not refused beside them: one of these has to be mended."""
+    file = tmp_path / "mine.yaml"
+    actors = "  - prune: a\n    when: {follows: b}\n  - prune: b\n    when: {follows: b}\n"
+    file.write_text(BUILD + actors + "stop: {iterations: 5}\n")
+    with pytest.raises(ScenarioError) as refused:
+        load(file, VOCABULARY)
+    assert [problem.path for problem in refused.value.problems] == ["actors.b.when.follows"]
 
 
 @pytest.mark.usefixtures("cache")
