@@ -192,6 +192,7 @@ def _told(finding: Finding) -> str:
         Symptom.DEATH: "death of the daemon",
         Symptom.ACT: "act without an answer",
         Symptom.GROWTH: "growth without bound",
+        Symptom.INCONSISTENCY: "cache graph that contradicts itself",
     }[finding.kind]
     if finding.detail:
         what += f" ({finding.detail.strip().splitlines()[0]})"

@@ -1,6 +1,7 @@
 """What a finding comes to, by its kind: what its dumps show, what its error is known as, what its daemon died of."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,11 +24,30 @@ def diagnosis_of(finding: Finding, folder: Path, daemon: Mapping[str, Any]) -> D
     """
     if finding.kind in {Symptom.FAILURE, Outcome.LATE_FAILURE}:
         return diagnose_failure(finding.detail, late=finding.phase is Phase.EXPORTED)
+    if finding.kind is Symptom.INCONSISTENCY:
+        return _diagnose_graph(finding.detail.splitlines())
     if finding.kind is Symptom.DEATH:
         return _diagnose_death(finding.detail, folder / LOG, daemon)
     if finding.kind is Symptom.GROWTH:
         return _named("growth", finding.detail)
     return diagnose_finding(folder, daemon)
+
+
+def _diagnose_graph(faults: Sequence[str]) -> Diagnosis:
+    """Return what a cache graph that contradicts itself comes to: how many faults of which kind."""
+    kinds = Counter(fault.partition(": ")[0] for fault in faults)
+    told = ", ".join(f"{count} × {kind}" for kind, count in sorted(kinds.items()))
+    return Diagnosis(
+        kind="inconsistent",
+        because="; ".join(faults),
+        signature=name_of(f"cache graph: {', '.join(sorted(kinds))}"),
+        known=False,
+        fixed_in={},
+        link="",
+        sentence=f"inconsistent cache graph, not known: {told}",
+        goroutines=(),
+        frames=(),
+    )
 
 
 def _diagnose_death(how: str, log: Path, daemon: Mapping[str, Any]) -> Diagnosis:

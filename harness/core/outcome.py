@@ -57,6 +57,8 @@ class Symptom(StrEnum):
     """An act, such as a prune, got no answer."""
     GROWTH = "growth"
     """Something that audits count grows without bound."""
+    INCONSISTENCY = "inconsistency"
+    """The solver's cache graph, as the daemon keeps it on disk, contradicts itself."""
 
 
 FindingKind = Outcome | Symptom

@@ -175,13 +175,17 @@ class Finding:
     seen_by: str = "client"
     """`client`, which waited; or `history`: of a build that we timed out, the daemon holds the record to be running."""
     detail: str = ""
-    """The error that a client told, how a daemon ended, or what an act was to do."""
+    """The error that a client told, how a daemon ended, what an act was to do, or what of the graph does not fit."""
 
     @property
     def place(self) -> str:
         """The folder of its evidence, within the run's: those of one build and of its daemon are two."""
-        apart = self.kind in {Symptom.DEATH, Symptom.ACT, Symptom.GROWTH}
-        return f"findings/{self.iteration}-{self.kind}" if apart else f"findings/{self.iteration}"
+        return f"findings/{self.iteration}" if self.is_builds else f"findings/{self.iteration}-{self.kind}"
+
+    @property
+    def is_builds(self) -> bool:
+        """Whether it is of a build, and not of the daemon or of an act."""
+        return self.kind not in {Symptom.DEATH, Symptom.ACT, Symptom.GROWTH, Symptom.INCONSISTENCY}
 
 
 @dataclass(frozen=True)

@@ -83,6 +83,11 @@ def of_growth(beside: Sequence[Watch], steps: Steps) -> Stages:
     return ((heap,), *of_orphan(beside, steps))
 
 
+def of_graph() -> Stages:
+    """Return the captures for a cache graph that contradicts itself: the databases are had already, nothing waits."""
+    return (tuple(capture for capture in OF_DAEMON[0] if not isinstance(capture, DatabaseCopy)),)
+
+
 def of_death(since: int) -> Stages:
     """Return the captures for a daemon that is gone: its log from byte `since` on, panic and all; its files."""
     kept = [capture for capture in OF_DAEMON[0] if not isinstance(capture, LogTail | Processes)]

@@ -21,6 +21,7 @@ _EXPECTED = {
     "late_failure": "A client whose export has completed should succeed.",
     "death": "The daemon should go on.",
     "act": "The daemon should answer.",
+    "inconsistency": "What the solver's cache graph says in one place should fit what it says in another.",
 }
 _EXPECTED_ORPHAN = "The daemon should be done with a build soon after its client was killed; it still holds it to run."
 

@@ -3,20 +3,27 @@
 A hang ends its daemon's part in the run (`FindingRecorder.hung`); what ends because of it is for the session to say.
 """
 
+import shutil
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
+from typing import Final
 
 import anyio
 import anyio.to_thread
 
 from harness.actors.base import Unanswered
+from harness.buildkit.cache_db import read_graph
 from harness.client.watched_build import Watch
+from harness.core.errors import CaptureError
 from harness.core.files import write_whole
 from harness.core.outcome import Outcome, Phase, Symptom
 from harness.core.records import Finding
 from harness.daemons.base import Daemon
+from harness.evidence.database import DatabaseCopy, find_database
 from harness.evidence.steps import BuildSteps, RecentBuilds, Steps
 from harness.evidence.table import (
     DUMPS_ALONE,
@@ -25,13 +32,18 @@ from harness.evidence.table import (
     of_build,
     of_death,
     of_failure,
+    of_graph,
     of_growth,
     of_orphan,
 )
 from harness.run.conductor import Conductor
+from harness.run.graph_state import DATABASES, account_of_faults, told_faults
 from harness.run.notify import notify
 from harness.run.orphans import Orphan
 from harness.run.webhook import post
+
+_APART_SECONDS: Final = 1.0
+_NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class FindingRecorder:
@@ -52,6 +64,8 @@ class FindingRecorder:
         self._conductor, self._scenario = conductor, conductor.scenario
         self._daemon, self._generation, self._inflight = daemon, generation, inflight
         self._recent = RecentBuilds()
+        self._contradicted = False
+        """Whether its cache graph was found to contradict itself."""
         log = daemon.facts.log
         self._log_before = log.stat().st_size if log and log.is_file() else 0
         """Bytes of its log that are an earlier daemon's."""
@@ -110,6 +124,33 @@ class FindingRecorder:
         await self._record(replace(finding, phase=Phase.EXITED), b"", lambda: of_death(self._log_before))
         return finding.hunted
 
+    async def inconsistency(self) -> None:
+        """Find a cache graph that contradicts itself, where the scenario looks for that; once a daemon.
+
+        It is read twice, seconds apart: what is found is in both, and the second is kept. Where it cannot be read,
+        nothing is said.
+        """
+        conductor, daemon = self._conductor, self._daemon
+        if self._contradicted or not self._scenario.looks_at_graph:
+            return
+        first = await anyio.to_thread.run_sync(_faults_of, daemon, abandon_on_cancel=True)
+        if not first:
+            return
+        await anyio.sleep(_APART_SECONDS)
+        finding = self._finding(Symptom.INCONSISTENCY, conductor.begun, daemon.facts.kind)
+        folder = conductor.folder.evidence(finding)
+        folder.path.mkdir(exist_ok=True)
+        captured = await capture_all(daemon, folder.path, (tuple(map(DatabaseCopy, DATABASES)),))
+        again = await anyio.to_thread.run_sync(_faults_in, folder.path / "cache.db")
+        lasting = [fault for fault in first if fault in again]
+        if not lasting or self._contradicted:
+            shutil.rmtree(folder.path, ignore_errors=True)
+            return
+        self._contradicted = True
+        write_whole(folder.path / "inconsistency.txt", account_of_faults(folder.path, lasting).encode())
+        finding = replace(finding, detail="\n".join(lasting))
+        await self._record(finding, b"", of_graph, had=captured)
+
     def _finding(
         self, kind: Outcome | Symptom, iteration: int, actor: str, *, waited: float = 0.0, detail: str = ""
     ) -> Finding:
@@ -142,7 +183,12 @@ class FindingRecorder:
         return Steps(builds, began_at)
 
     async def _record(
-        self, finding: Finding, said: bytes, evidence: Callable[[], Stages], dumps: Path | None = None
+        self,
+        finding: Finding,
+        said: bytes,
+        evidence: Callable[[], Stages],
+        dumps: Path | None = None,
+        had: Mapping[str, str] = _NOTHING,
     ) -> None:
         """Record a finding, then capture what there is to see of it.
 
@@ -151,6 +197,7 @@ class FindingRecorder:
             said: the progress of its build, as rawjson; empty where it has none.
             evidence: what to capture, asked for when its turn has come.
             dumps: the folder of those that there are already.
+            had: what became of what was captured to find it.
         """
         conductor = self._conductor
         conductor.database.add(finding)
@@ -165,12 +212,13 @@ class FindingRecorder:
             dump.rename(folder.path / dump.name)
         async with conductor.capturing:  # one at a time; who comes second may find that the run has what it needs
             if not self.hung and conductor.may_capture(finding.kind):
-                await self._capture(finding, evidence())
+                await self._capture(finding, evidence(), had)
             if finding.hunted and not self.hung:
                 self.hung = True
                 conductor.hunted()
+        await self.inconsistency()
 
-    async def _capture(self, finding: Finding, stages: Stages) -> None:
+    async def _capture(self, finding: Finding, stages: Stages, had: Mapping[str, str]) -> None:
         """Capture the evidence of a finding, diagnose it, and run the user's command for it."""
         conductor, scenario, facts = self._conductor, self._scenario, self._daemon.facts
         folder = conductor.folder.evidence(finding)
@@ -179,7 +227,7 @@ class FindingRecorder:
             conductor.observer.doing(f"capturing the evidence of iteration {finding.iteration}, step {number} of {of}")
 
         wanted = DUMPS_ALONE if scenario.on_hang.capture == "dumps" else stages
-        captured = await capture_all(self._daemon, folder.path, wanted, tell)
+        captured = {**had, **await capture_all(self._daemon, folder.path, wanted, tell)}
         subject = {"kind": facts.kind, "version": facts.version}
         diagnosis = await anyio.to_thread.run_sync(folder.write_diagnosis, subject, finding)
         if command := scenario.on_finding:
@@ -187,3 +235,16 @@ class FindingRecorder:
         if webhook := scenario.webhook:
             captured["webhook"] = await post(webhook, conductor.folder, scenario.name, finding, diagnosis)
         folder.write_captured(captured)
+
+
+def _faults_of(daemon: Daemon) -> tuple[str, ...]:
+    """Return what contradicts itself in a daemon's graph now; nothing where it cannot be read."""
+    with suppress(CaptureError, OSError):
+        return _faults_in(find_database(daemon.facts, "cache.db"))
+    return ()
+
+
+def _faults_in(file: Path) -> tuple[str, ...]:
+    with suppress(CaptureError, OSError):
+        return told_faults(read_graph(file))
+    return ()

@@ -225,6 +225,9 @@ class Session:
                 audit = replace(audit, generation=self.generation, build_seconds=self._median_build())
                 self._conductor.database.add(audit)
                 self._audits.append(audit)
+                if audit.graph_faults:
+                    await self.recorder.inconsistency()
+                    self._end_if_hung()
         if len(self._audits) == self._growth_due:
             self._growth_due *= 2
             await self._weigh_growth()

@@ -122,11 +122,14 @@ class Stop(StrictModel):
     hangs: Annotated[int, Field(ge=1)] | None = None
     """How many findings of a kind in `on` end the run: without it the first, or none where `on_hang` renews the daemon.
     """
-    on: tuple[Literal["hang", "stall", "failure", "late_failure", "death", "act", "growth"], ...] = ("hang",)
+    on: tuple[Literal["hang", "stall", "failure", "late_failure", "death", "act", "growth", "inconsistency"], ...] = (
+        "hang",
+    )
     """Which findings the scenario hunts: those decide its verdict. `failure`: a build's error that `detect.failure`
     names, or any where that names none. `late_failure`: an error of a client whose export had completed. `death`: the
     daemon ended by itself, or did not start again. `act`: an act, such as a prune, that did not come back.
     `growth`: goroutines, or something else that audits count, grow without bound.
+    `inconsistency`: a cache graph that contradicts itself.
     """
 
     @model_validator(mode="after")
@@ -158,6 +161,10 @@ class Detect(StrictModel):
     """From the beginning of an act that asks the daemon for something, such as a prune, to its answer."""
     failure: Pattern | tuple[Pattern, ...] = ()
     """Regular expressions: a build that fails with an error in which one of them is found is a finding."""
+    inconsistency: bool = False
+    """Whether a cache graph that contradicts itself is a finding: it is read at each audit, and at each other finding.
+    Also where `stop.on` has it.
+    """
 
     @model_validator(mode="before")
     @classmethod
@@ -328,6 +335,11 @@ class Scenario(StrictModel):
         if outcome in self.stop.hunted:
             return outcome
         return Symptom.FAILURE if Symptom.FAILURE in self.stop.hunted and not self.detect.failure else None
+
+    @property
+    def looks_at_graph(self) -> bool:
+        """Whether a cache graph that contradicts itself is a finding."""
+        return self.detect.inconsistency or Symptom.INCONSISTENCY in self.stop.hunted
 
     def by_daemon(self) -> Mapping[str, "Scenario"]:
         """Return a scenario for each of its daemons, by name; a single one has no name."""

@@ -114,7 +114,7 @@ BAD: dict[str, tuple[str, int, str, str]] = {
         GOOD.replace("5}", "5, on: [hang, leak]}"),
         5,
         "stop.on.1",
-        "should be 'hang', 'stall', 'failure', 'late_failure', 'death' or 'act', not 'leak'",
+        "should be 'hang', 'stall', 'failure', 'late_failure', 'death', 'act' or 'inconsistency', not 'leak'",
     ),
     "unknown-stop": (
         GOOD.replace("5}", "5, hang: 3}"),
