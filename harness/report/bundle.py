@@ -20,12 +20,13 @@ from harness.core.files import write_whole
 from harness.core.records import Diagnosis, Finding
 from harness.report.door import Withheld, content_of, dockerfiles_of, is_binary, redactor_of, scenario_of
 from harness.report.explain.explanation import explain
-from harness.report.issue import issue, issue_of_capture
+from harness.report.issue import REPRODUCER, issue, issue_of_capture
 from harness.report.redact import Redactor, is_secret
 from harness.store.dockerfiles import left_out, places_of
 from harness.store.evidence import EvidenceFolder
 from harness.store.folder import RunFolder
 from harness.store.folders import lies_in, require_no_way_out
+from harness.store.minimized import Reproducer, reproducer_of
 from harness.store.salvage import Salvage
 
 ATTACHMENT_LIMIT: Final = 25_000_000
@@ -94,14 +95,24 @@ def bundle(run: RunFolder, target: Path, *, databases: bool = False, hidden: Col
         scenario = yaml.safe_dump(redactor.tree(written), sort_keys=False, allow_unicode=True, width=120)
         scenario = redactor.clean(scenario)
         packing.chosen[f"{name}.yaml"] = scenario.encode()
-    packing.take(chain(dockerfiles, _files(run.path)))
+    smallest = reproducer_of(run)
+    packing.take(chain(dockerfiles, _reproducer_files(smallest), _files(run.path)))
     findings = salvage(lambda: run.read(Finding), [])
     places = [run.path / findings[0].place] if findings else [each.path for each in run.evidences()]
     evidence = places[0] if places else None
     why = salvage(lambda: explain(run).told[1:], []) if findings else []
     captured = salvage(lambda: _captured(evidence), {})
     text = issue(
-        summary, manifest, name, scenario, findings, captured, omitted, why, _in_folder(run.path, salvage.problems)
+        summary,
+        manifest,
+        name,
+        scenario,
+        findings,
+        captured,
+        omitted,
+        why,
+        _in_folder(run.path, salvage.problems),
+        smallest,
     )
     packing.write(target, f"{name}-{run.name}", text, evidence)
     packing.damaged = salvage.problems
@@ -171,7 +182,7 @@ class _Packing:
             with tarfile.open(target, "w:gz") as archive:
                 for name, content in ({name: each.encode() for name, each in texts.items()} | self.chosen).items():
                     entry = tarfile.TarInfo(f"{top}/{name}")
-                    entry.size, entry.mode = len(content), 0o644
+                    entry.size, entry.mode = len(content), 0o755 if name.endswith(".sh") else 0o644
                     archive.addfile(entry, io.BytesIO(content))
         except OSError as error:
             raise StoreError(target, str(error.strerror)) from error
@@ -216,6 +227,15 @@ def _files(run: Path) -> Iterator[tuple[str, Path]]:
     for file in (*found, *sorted((run / "daemon").rglob("*")), *sorted(run.glob("*.log"))):
         if file.is_file():
             yield str(file.relative_to(run)), file
+
+
+def _reproducer_files(smallest: Reproducer | None) -> Iterator[tuple[str, Path]]:
+    """Yield the files of a minimized reproducer."""
+    if smallest:
+        require_no_way_out(smallest.folder)
+        for file in sorted(smallest.folder.rglob("*")):
+            if file.is_file():
+                yield f"{REPRODUCER}/{file.relative_to(smallest.folder)}", file
 
 
 def _in_order(folder: Path) -> tuple[bool, int, str]:

@@ -11,6 +11,7 @@ from harness.core.manifest import CaptureManifest, RunManifest
 from harness.core.records import Diagnosis, Finding, Summary
 from harness.core.units import format_duration, format_size
 from harness.report.words import rate_line
+from harness.store.minimized import RATE, SCENARIO, SCRIPT, Reproducer
 
 _EVERYBODYS: Final = ("debian", "docker", "buildkit", "image")
 """Kinds of toolchain that are the same wherever they are fetched."""
@@ -23,6 +24,8 @@ _EXPECTED = {
     "act": "The daemon should answer.",
     "inconsistency": "What the solver's cache graph says in one place should fit what it says in another.",
 }
+REPRODUCER: Final = "reproducer"
+"""The folder of a minimized reproducer in an archive."""
 _EXPECTED_ORPHAN = "The daemon should be done with a build soon after its client was killed; it still holds it to run."
 
 
@@ -36,6 +39,7 @@ def issue(
     omitted: Mapping[str, str],
     why: Sequence[str],
     damaged: Sequence[str] = (),
+    reproducer: Reproducer | None = None,
 ) -> str:
     """Return Markdown.
 
@@ -49,6 +53,7 @@ def issue(
         omitted: files that the archive does not hold, and why.
         why: what is known of the first finding's cause, and what is not.
         damaged: what could not be read, a sentence each; what stood there is missing.
+        reproducer: the run's minimized one, which lies in the archive as `REPRODUCER`.
     """
     parts = [
         f"# {_title(summary, manifest)}",
@@ -58,6 +63,7 @@ def issue(
         _description(summary, findings),
         *(["## Cause, as far as the evidence says", "\n".join(f"- {line}" for line in why)] if why else []),
         "## Reproduction",
+        *([_minimized(reproducer)] if reproducer else []),
         _reproduction(name, manifest, scenario),
         "## Version information",
         versions(manifest) if manifest else "Not known, for `run.json` is damaged.",
@@ -158,6 +164,18 @@ def _known(found: Diagnosis | None, daemon: Mapping[str, Any]) -> list[str]:
     """Return what to do about what is known already, before anything else is read."""
     advice = advice_on(found, Release.of(daemon)) if found else ""
     return [f"> **{advice[0].upper()}{advice[1:]}.** {found.link}"] if found and advice else []
+
+
+def _minimized(reproducer: Reproducer) -> str:
+    """Return the shortest way to see it: a script where there is one, and how often that hangs."""
+    rates = "\n".join(line for line in reproducer.text(RATE).splitlines() if not line.startswith("#")).strip()
+    if script := reproducer.text(SCRIPT):
+        how = f"`{REPRODUCER}/{SCRIPT}` in the archive says what it needs, and exits with 1 on a hang:"
+        text = f"```bash\n{script.strip()}\n```"
+    else:
+        how = f"`repro run {REPRODUCER}/{SCENARIO}` in the archive, with the stress reproduction harness:"
+        text = f"```yaml\n{reproducer.text(SCENARIO).strip()}\n```"
+    return f"Minimized from the run below. {how}\n\n{text}\n\n{rates}"
 
 
 def _reproduction(name: str, manifest: RunManifest | None, scenario: str) -> str:

@@ -1,5 +1,6 @@
 """`repro bundle`: one archive with all that a report needs, and nothing that it must not have."""
 
+import json
 import os
 import re
 import shutil
@@ -73,6 +74,49 @@ def test_a_whole_report(hung: RunFolder, tmp_path: Path) -> None:
     assert list(packed.omitted) == ["findings/3/history.db"]
     assert packed.binary == ["findings/3/cache.db"]
     assert packed.kept == ["N"]
+
+
+def minimized(run: RunFolder, name: str, made_from: object, *, script: str = "#!/bin/bash\nbuild\n") -> None:
+    """Lay the folder of a minimization beside a run, as `repro minimize` leaves it."""
+    result = run.path.parent / f"minimize-{name}" / "result"
+    (result / "dockerfiles" / "first").mkdir(parents=True)
+    (result.parent / "begun.json").write_text(json.dumps({"asked": {"run": made_from}, "seed": 1}))
+    (result / "dockerfiles" / "first" / "Dockerfile").write_text("FROM scratch\n")
+    (result / "scenario.yaml").write_text(f"name: {name}\nargs: {VALUE}\n")
+    if script:
+        (result / "reproduce.sh").write_text(f"{script}# {name} {VALUE}\n")
+    (result / "RATE.md").write_text(f"# How often\n\n10 of 10 ({name})\n")
+
+
+def test_minimized_reproducer_comes_first(hung: RunFolder, tmp_path: Path) -> None:
+    """The newest that was made from this very run is in the archive, and the issue shows its script before the run."""
+    minimized(hung, "20260101T000000Z-0001", hung.path.name)
+    minimized(hung, "20260101T000000Z-0002", hung.path.name)
+    minimized(hung, "20260101T000000Z-0003", "20250101T000000Z-ffff")
+    minimized(hung, "20260101T000000Z-0004", None)
+    minimized(hung, "20260101T000000Z-0005", hung.path.name)
+    (hung.path.parent / "minimize-20260101T000000Z-0005" / "result" / "RATE.md").unlink()
+    bundle(hung, tmp_path / "b.tgz")
+    found = contents(tmp_path / "b.tgz")
+    text = found["ISSUE.md"].decode()
+    assert "10 of 10 (20260101T000000Z-0002)" in text
+    assert text.index("## Reproduction") < text.index("#!/bin/bash") < text.index("repro run stubbed.yaml")
+    assert not any(f"-000{other}" in text for other in (1, 3, 4, 5))
+    assert {name for name in found if name.startswith("reproducer/")} == {
+        "reproducer/RATE.md",
+        "reproducer/reproduce.sh",
+        "reproducer/scenario.yaml",
+        "reproducer/dockerfiles/first/Dockerfile",
+    }
+    assert not [name for name, content in found.items() if VALUE.encode() in content]
+
+
+def test_minimized_reproducer_without_a_script(hung: RunFolder, tmp_path: Path) -> None:
+    """Where the smallest case has no form as a script, the issue shows its scenario."""
+    minimized(hung, "20260101T000000Z-0001", hung.path.name, script="")
+    bundle(hung, tmp_path / "b.tgz")
+    text = contents(tmp_path / "b.tgz")["ISSUE.md"].decode()
+    assert text.index("repro run reproducer/scenario.yaml") < text.index("name: 20260101T000000Z-0001")
 
 
 def test_no_secret_leaves(hung: RunFolder, tmp_path: Path) -> None:

@@ -73,6 +73,7 @@ def minimize_(
     bounds = Bounds(ratio=ratio)
     asked = Asked(scenario, daemon, fixed, time_of("--time", time) or 0.0, attempts, bounds, signature, run)
     words = {"scenario": dump(scenario), "--daemon": daemon, "--ratio": ratio, "signature": signature}
+    words["run"] = run.path.resolve().name if run else None
     if earlier is None:
         number = first_seed(seed, scenario.seed)
         path, known = begin(results, scenario.name, words, number), list[Attempt]()

@@ -19,8 +19,8 @@ from harness.experiments.minimize.sequential import Tally
 from harness.experiments.short_run import ShortRun
 from harness.store.folder import RunFolder
 from harness.store.folders import new_folder, the_one
+from harness.store.minimized import BEGUN
 
-BEGUN: Final = "begun.json"
 _ATTEMPTS: Final = "attempts.jsonl"
 _TRIES: Final = 3
 """So many attempts in a row may come to nothing because of the host."""

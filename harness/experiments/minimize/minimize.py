@@ -12,15 +12,15 @@ from harness.core.records import Action, Finding, Iteration
 from harness.experiments.minimize.attempts import Attempt, Attempts
 from harness.experiments.minimize.case import Case, case_of
 from harness.experiments.minimize.orders import Around, around
-from harness.experiments.minimize.result import RATE, Measured, ScriptBroke, measure, rates, write
+from harness.experiments.minimize.result import Measured, ScriptBroke, measure, rates, write
 from harness.experiments.minimize.search import Limits, Minimized, Search
 from harness.experiments.minimize.sequential import Bounds
 from harness.experiments.runner import LocalRunner, Runner
 from harness.experiments.short_run import ShortRun, look
 from harness.scenario import Scenario
 from harness.store.folder import RunFolder
+from harness.store.minimized import RATE, RESULT
 
-RESULT: Final = "result"
 _FOREVER: Final = 2**31
 _SHARE_OF_AN_ATTEMPT: Final = 1 / 6
 """The most that one attempt may take of the time, but never less than the next."""

@@ -15,10 +15,9 @@ from harness.experiments.minimize.script import NoStraightLine, script_of
 from harness.experiments.minimize.search import Minimized
 from harness.experiments.minimize.sequential import Bounds, Tally
 from harness.host.proc import Command, Completed, running
+from harness.store.minimized import SCRIPT
 from harness.toolchain import resolve
 
-SCRIPT: Final = "reproduce.sh"
-RATE: Final = "RATE.md"
 _DEADLINE_SECONDS: Final = 180.0
 _CLEAN_SECONDS: Final = 10.0
 
