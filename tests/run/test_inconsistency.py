@@ -47,10 +47,10 @@ async def found(
     folder = RunFolder.create(tmp_path, "mine")
     with folder.database() as database:
         conductor = Conductor(Scenario.model_validate(given), folder, database, NullObserver())
-        recorder = FindingRecorder(conductor, daemon, 1, {})  # type: ignore[arg-type]
+        recorder = FindingRecorder(conductor, daemon, 1, {})
         await sleep(0)
         with monkeypatch.context() as patch:
-            patch.setattr(finding_recorder.anyio, "sleep", sleep)
+            patch.setattr("anyio.sleep", sleep)
             await recorder.inconsistency()
             await recorder.inconsistency()
     return folder, recorder.hung
@@ -107,7 +107,7 @@ async def test_beside_another_finding(tmp_path: Path, monkeypatch: pytest.Monkey
     folder = RunFolder.create(tmp_path, "mine")
     with folder.database() as database:
         conductor = Conductor(Scenario.model_validate(given), folder, database, NullObserver())
-        recorder = FindingRecorder(conductor, daemon, 1, {})  # type: ignore[arg-type]
+        recorder = FindingRecorder(conductor, daemon, 1, {})
         monkeypatch.setattr(conductor, "may_capture", lambda kind: kind is Symptom.INCONSISTENCY)
         with anyio.fail_after(20):
             await recorder.unanswered(Unanswered("loop", "prune", 9.0))

@@ -10,8 +10,9 @@ import pytest
 from harness.cli.kinds import VOCABULARY
 from harness.experiments.minimize.case import case_of
 from harness.experiments.minimize.orders import Around, orders
-from harness.experiments.minimize.result import SCRIPT, write
+from harness.experiments.minimize.result import write
 from harness.scenario import load
+from harness.store.minimized import SCRIPT
 from tests.system.conftest import SCENARIOS, folder_from
 
 SOCKETS = Path("/tmp")  # noqa: S108 — where the script has its socket, whatever TMPDIR is
