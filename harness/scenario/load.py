@@ -1,7 +1,7 @@
 """YAML file → `Scenario`, or one error that lists every problem with file, line and key path."""
 
 import typing
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from difflib import get_close_matches
 from importlib.resources import files
@@ -286,10 +286,15 @@ class _Reading:
         return ".".join(parts) or "scenario"
 
 
-def _kinds(item: Mapping[str, object], known: Collection[str]) -> list[str]:
-    """Return the keys of an actor that say its kind: those with a name behind them, for `kill` is an option too."""
+def _kinds(item: Mapping[str, object], known: Mapping[str, type[ActorSpec]]) -> list[str]:
+    """Return the keys of an actor that say its kind: those with a name behind them that are no options of another kind.
+
+    `kill` and `network` are both kinds and options of a build.
+    """
     keys = [key for key in item if key in known]
-    return [key for key in keys if isinstance(item[key], str)] or keys
+    named = [key for key in keys if isinstance(item[key], str)] or keys
+    own = [key for key in named if not any(key in known[other].model_fields for other in named if other != key)]
+    return own or named
 
 
 def _salvaged(model: type[M], written: object, error: ValidationError) -> Iterator[M]:

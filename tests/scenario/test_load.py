@@ -446,6 +446,14 @@ def test_a_whole_scenario(read: Read, tmp_path: Path) -> None:
     assert (plain.daemon.kind, plain.daemon.toolchain, plain.seed) == (None, "auto", None)
 
 
+@pytest.mark.parametrize("order", ["build: ci\n    network: none", "network: none\n    build: ci"])
+def test_an_option_that_is_a_kind_too(read: Read, order: str) -> None:
+    """`network` and `kill` are kinds of actors and options of a build, wherever in it they stand."""
+    build = read(GOOD.replace("build: ci", order)).actors[0]
+    assert isinstance(build, Build)
+    assert (build.name, build.network) == ("ci", "none")
+
+
 @pytest.mark.parametrize("word", ["on", "off", "yes", "no", "y", "On", "NO"])
 def test_words_that_old_yaml_took_for_booleans(read: Read, word: str) -> None:
     """`on` is a key and `no` a word, as in YAML 1.2, and as keys of the daemon's configuration too."""
