@@ -1,4 +1,4 @@
-"""A case as a shell script: what upstream runs, with nothing but BuildKit and bash.
+"""A case as a shell script: what upstream runs, with nothing but BuildKit, or docker buildx, and bash.
 
 Only a straight line can be told so: builds of one line that begin at once or follow something, clients that are killed,
 and prunes, each act once. What is left to chance, and what repeats, has no such form.
@@ -15,6 +15,11 @@ from harness.core.units import parse_duration, parse_size
 from harness.experiments.minimize.case import CONTEXTS, Case, Tree, kind_of, name_of
 
 _TEMPLATE: Final = "reproduce.sh"
+_CLIENTS: Final = {"buildctl": "reproduce_buildctl.sh", "docker": "reproduce_docker.sh"}
+"""What differs in the template from client to client, part by part."""
+_DRIVERS: Final = {"docker": "docker", "docker-container": "docker", "remote": "docker", "buildctl": "buildctl"}
+"""The client that builds go through, by a daemon's driver."""
+_DAEMON_OPTIONS: Final = {"kind", "renew", "driver", "image", "image_store"}
 MOST_LINES: Final = 60
 _BUILD_OPTIONS: Final = {
     "dockerfile",
@@ -42,6 +47,8 @@ class _Script:
     """A script as it grows."""
 
     case: Case
+    client: str
+    """`buildctl` or `docker`."""
     lines: list[str] = field(default_factory=list)
     order: list[str] = field(default_factory=list)
     """The actors that stand in it."""
@@ -78,10 +85,8 @@ class _Script:
     def _build(self, name: str, actor: Tree) -> str:
         if actor.get("parallel", 1) != 1 or "kill" in actor:
             raise NoStraightLine(f"the builds of {name} run in several lines, or are killed by a time-out")
-        words = [
-            f"--opt=build-arg:{key}={filled(str(value), self.iteration)}"
-            for key, value in actor.get("args", {}).items()
-        ]
+        option = {"buildctl": "--opt=build-arg:", "docker": "--build-arg="}[self.client]
+        words = [f"{option}{key}={filled(str(value), self.iteration)}" for key, value in actor.get("args", {}).items()]
         words += ["--no-cache"] * (actor.get("no_cache", 0) == 1)
         if actor.get("no_cache", 0) not in {0, 1}:
             raise NoStraightLine(f"whether {name} uses the cache is left to chance")
@@ -122,12 +127,11 @@ def script_of(case: Case, about: str) -> str:
     Raises:
         NoStraightLine: the case has no such form; says why.
     """
-    script, left = _Script(case), list(case.actors)
-    if (
-        set(case.scenario.get("daemon", {})) - {"kind", "renew"}
-        or case.scenario.get("daemon", {}).get("kind") == "dockerd"
-    ):
-        raise NoStraightLine("its daemon is not a plain buildkitd")
+    daemon = case.scenario.get("daemon", {})
+    if odd := set(daemon) - _DAEMON_OPTIONS:
+        raise NoStraightLine(f"its daemon is not a plain one: {', '.join(sorted(odd))}")
+    client = _DRIVERS.get(daemon.get("driver", ""), "docker" if daemon.get("kind") == "dockerd" else "buildctl")
+    script, left = _Script(case, client), list(case.actors)
     if sum(kind_of(actor) == "build" for actor in left) < case.scenario["stop"].get("iterations", 0):
         raise NoStraightLine("its builds are made again and again")
     while left:
@@ -142,11 +146,23 @@ def script_of(case: Case, about: str) -> str:
         f"{kinds.count(kind)} {kind}{'s' if kinds.count(kind) > 1 else ''}" for kind in dict.fromkeys(kinds)
     )
     text = (files(__package__) / _TEMPLATE).read_text()
-    for mark, content in {"ABOUT": about, "SAID": said, "ACTS": "\n".join([*made, *script.lines])}.items():
+    marks = {**_parts(client), "ABOUT": about, "SAID": said, "ACTS": "\n".join([*made, *script.lines])}
+    for mark, content in marks.items():
         text = text.replace(f"@{mark}@", content)
     if len(text.splitlines()) > MOST_LINES:
         raise NoStraightLine(f"it would have more than {MOST_LINES} lines")
     return text
+
+
+def _parts(client: str) -> Mapping[str, str]:
+    """Return what the template has of a client's own, by its marks."""
+    parts: dict[str, list[str]] = {}
+    for line in (files(__package__) / _CLIENTS[client]).read_text().splitlines():
+        if (mark := line.removeprefix("# ")).isupper() and mark.isalpha():
+            parts[mark] = []
+        else:
+            parts[[*parts][-1]].append(line)
+    return {mark: "\n".join(lines) for mark, lines in parts.items()}
 
 
 def _files(actor: Tree) -> Iterator[str]:

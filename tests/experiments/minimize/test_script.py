@@ -1,5 +1,6 @@
 """A case as a shell script: its acts in their order, and a refusal where there is no such form."""
 
+import shutil
 import subprocess
 from typing import Any
 
@@ -39,12 +40,29 @@ def test_acts_stand_in_their_order() -> None:
     assert "@" not in text.replace("$@", "").replace("{@", "").replace("[@", "")
 
 
-def test_it_is_bash() -> None:
-    """Bash reads it without complaint."""
-    done = subprocess.run(
-        ["/bin/bash", "-n"], input=script_of(in_order(), "x"), text=True, capture_output=True, check=False
-    )
-    assert (done.returncode, done.stderr) == (0, "")
+DAEMONS: dict[str, tuple[dict[str, Any], str]] = {
+    "any": ({}, "buildctl build"),
+    "buildkitd": ({"kind": "buildkitd", "renew": {"every": 2}}, "buildctl build"),
+    "remote": ({"driver": "remote"}, "docker buildx build"),
+    "dockerd": ({"kind": "dockerd"}, "docker buildx build"),
+    "container": ({"driver": "docker-container", "image": "moby/buildkit:v0.23.2"}, "docker buildx build"),
+}
+
+
+@pytest.mark.parametrize(("daemon", "client"), DAEMONS.values(), ids=[*DAEMONS])
+def test_it_is_bash(daemon: dict[str, Any], client: str) -> None:
+    """Bash, and shellcheck where there is one, read it without complaint (a trap calls two functions); builds go the way that the daemon's do."""
+    case = in_order()
+    text = script_of(Case({**case.tree(), "daemon": daemon}, case.contexts), "x")
+    assert f"exec setsid {client}" in text
+    assert ("--build-arg=N=1" in text) == (client == "docker buildx build")
+    assert len(text.splitlines()) <= MOST_LINES
+    for checker in (
+        ["/bin/bash", "-n"],
+        *([["shellcheck", "--exclude=SC2329", "-"]] if shutil.which("shellcheck") else []),
+    ):
+        done = subprocess.run(checker, input=text, text=True, capture_output=True, check=False)
+        assert (done.returncode, done.stderr) == (0, ""), done.stdout
 
 
 @pytest.mark.parametrize(
@@ -55,7 +73,7 @@ def test_it_is_bash() -> None:
         (in_order(export="push"), "registry"),
         (in_order(network="host"), "no words for network"),
         (in_order(no_cache=0.5), "left to chance"),
-        (Case({**in_order().tree(), "daemon": {"gc": "tiny"}}, in_order().contexts), "not a plain buildkitd"),
+        (Case({**in_order().tree(), "daemon": {"gc": "tiny"}}, in_order().contexts), "not a plain one: gc"),
         (in_order(cache_to={"type": "inline"}), "no words for cache_to"),
         (in_order(when={"step": "x", "state": "merged", "of": "first"}), "merged"),
         (in_order(when={"at": "1s"}), "by chance, or at a time of its own"),
