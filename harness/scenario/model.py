@@ -241,12 +241,11 @@ class ActorSpec(StrictModel):
         """Yield what cannot work although every value is well-formed."""
         if self.when is None:
             return
-        listened = self.when.listens_to
+        listened, followed = self.when.listens_to, self.when.follows_act
         if listened is not None and listened not in setting.builds:
             known = ", ".join(sorted(setting.builds)) or "none"
             yield Violation(("when", "of"), f"never fires: no build is named {listened!r}; builds: {known}")
-        followed = self.when.follows_act
-        if followed is not None and followed not in setting.waits.keys() - setting.builds:
+        elif followed is not None and followed not in setting.waits.keys() - setting.builds:
             known = ", ".join(sorted(setting.waits.keys() - setting.builds - {self.name})) or "none"
             why = f"never fires: no actor besides builds is named {followed!r}; there are: {known}"
             yield Violation(("when", "follows"), why)

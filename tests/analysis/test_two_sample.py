@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from harness.analysis.exposure import Exposure
 from scipy.stats import CensoredData, binomtest, logrank
 
+from harness.analysis.exposure import Exposure
 from harness.analysis.two_sample import (
     FINAL_ALPHA,
     HALFWAY_ALPHA,

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 import numpy as np
-from harness.analysis.exposure import Exposure
 
+from harness.analysis.exposure import Exposure
 from harness.core.outcome import Ending
 from harness.experiments.series import Name, SeenRun, Series, Side
 from harness.experiments.short_run import ShortRun

@@ -23,7 +23,7 @@ def test_what_hangs_leaves_a_folder(tmp_path: Path) -> None:
     assert code in {0, 125}, output
     assert {file.name for file in result.iterdir()} == {"scenario.yaml", "dockerfiles", "RATE.md"}
     rate = (result / "RATE.md").read_text()
-    assert "There is no `reproduce.sh`: its daemon is not a plain buildkitd" in rate
+    assert "There is no `reproduce.sh`: its daemon is not a plain one: config" in rate
     assert "stayed with a chance of at most 0.05" in rate
     again, output = minimized(tmp_path, scenario, "--time", "4s", "--resume", "last")
     assert again == code
