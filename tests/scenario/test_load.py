@@ -196,7 +196,7 @@ BAD: dict[str, tuple[str, int, str, str]] = {
         GOOD.replace("mine\n", "mine\n    paralel: 3\n"),
         5,
         "actors.ci.paralel",
-        "unknown key; did you mean 'parallel'?; allowed: args, base, build, cache_from, cache_to, dockerfile, env, export,",
+        "unknown key; did you mean 'parallel'?; allowed: args, base, build, cache_from, cache_to, dockerfile, env,",
     ),
     "option-of-a-part": (
         GOOD.replace("mine\n", "mine\n    kill:\n      every: 3\n      after: 5s\n      sig: SIGINT\n"),

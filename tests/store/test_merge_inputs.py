@@ -49,7 +49,7 @@ def test_runs_are_added_up(tmp_path: Path) -> None:
     assert "iteration 8, " in rows[hung.name]
     assert rows[clean.name].rstrip().endswith("s"), "the time is there, on a narrow terminal too"
     assert f"1 in {trials} builds that could have hung: from " in merged.stdout
-    assert f"against        1 in {trials} trials" in merged.stdout
+    assert f"against        1 in {trials} builds" in merged.stdout
     summary = RunFolder(tmp_path / "sum").summary()
     assert summary is not None
     assert (summary.verdict, summary.rate.hangs, summary.rate.trials) == (Verdict.HANG, 1, trials)
