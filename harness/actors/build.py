@@ -152,7 +152,8 @@ class Build(Actor):
         if self.kill is None:
             return ""
         kill = self.kill
-        which = f"{100 * kill.chance:.3g}% of them are" if kill.chance else f"every {ordinal(kill.every or 1)}is"
+        counted = f"every {ordinal(kill.every)}is" if kill.every and kill.every > 1 else "each is"
+        which = f"{100 * kill.chance:.3g}% of them are" if kill.chance else counted
         return f"; {which} killed after {kill.after.in_words} ({kill.signal})"
 
     def doubts(self, scenario: Scenario) -> Iterator[Violation]:

@@ -89,6 +89,10 @@ def read_file(path: Path) -> Posted:
     return Posted(read_well, crash.crash if crash else "", len(read_well) < len(found))
 
 
+_DUMPS_MOST: Final = 200
+"""Dumps of one file that are kept, the last: what is older says nothing more."""
+
+
 @dataclass
 class _Part:
     """A dump in a file, or what a process said as it died and the goroutines that it printed then."""
@@ -121,6 +125,7 @@ def _parts(path: Path, source: str | None = None) -> list[_Part]:
                 if each.id in ids:
                     parts.append(_Part())
                     ids = set()
+                    del parts[:-_DUMPS_MOST]
                 ids.add(each.id)
                 parts[-1].goroutines.append(each)
     return parts

@@ -20,6 +20,16 @@ HANG, STALL, LEAK = (
 )
 
 
+def test_many_dumps_in_one_file(tmp_path: Path) -> None:
+    """Of thousands of dumps in a file the last are kept: a goroutine that is there again begins one."""
+    file = tmp_path / "many.txt"
+    one = "goroutine 7 [select, {} minutes]:\nmain.main()\n\t/src/main.go:1 +0x1\n\n"
+    file.write_text("".join(one.format(number) for number in range(1, 1001)))
+    dumps = read_dumps([file])
+    assert len(dumps) <= 201
+    assert dumps[-1][0].minutes == 1000
+
+
 def test_the_report() -> None:
     """The hang of the report is named, with the versions that have the fix; an affected version adds no doubt."""
     found = diagnose(HANG, daemon={"kind": "buildkitd", "version": "v0.23.2"}, process=ProcessFacts(cores=1.5))
