@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
@@ -96,19 +96,22 @@ class Repro:
     """The command line, with results of its own."""
 
     results: Path
+    started: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def start(self, *words: str, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
         """Start `repro` with words; what has results gets the folder."""
         argv = [sys.executable, "-m", "harness", *words]
         if words[0] in {"run", "demo", "show", "bisect", "compare", "verify"}:
             argv += ["--results", str(self.results)]
-        return subprocess.Popen(
+        process = subprocess.Popen(
             argv,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             env={**os.environ, "COLUMNS": "200", **(env or {})},
         )
+        self.started.append(process)
+        return process
 
     def __call__(self, *words: str, env: dict[str, str] | None = None, seconds: float = 280) -> tuple[int, str]:
         """Run `repro` to its end, which it has to come to in time; return its exit code and what it printed."""
@@ -130,6 +133,11 @@ class Repro:
 
 
 @pytest.fixture
-def repro(tmp_path: Path) -> Repro:
-    """The command line, with results of its own."""
-    return Repro(tmp_path / "results")
+def repro(tmp_path: Path) -> Iterator[Repro]:
+    """The command line, with results of its own; what a test that failed has left running ends with it."""
+    repro = Repro(tmp_path / "results")
+    yield repro
+    for process in repro.started:
+        if process.poll() is None:
+            process.terminate()
+            process.communicate(timeout=60)
