@@ -77,6 +77,7 @@ class Session:
             if conductor.scenario.detect.suspect == "auto"
             else None
         )
+        self._looking, self._examination = anyio.Lock(), anyio.CancelScope()
         self._beside: TaskGroup | None = None
         """What goes on beside the actors, while they act."""
         self._up = anyio.Event()
@@ -159,12 +160,15 @@ class Session:
 
     async def _examine(self, suspicions: Suspicions, watch: Watch) -> None:
         """Report a hang early, where the daemon's goroutines show it."""
-        async with self._conductor.capturing:  # one look at a time; of a daemon that hung, one shows enough
+        async with self._looking:  # at one build at a time; of a daemon that hung, one shows enough
             known = self.recorder.hung or any(each.found for each in self._inflight.values())
-            shown = None if known or watch.since_export is None else await suspicions.confirmed(watch)
-            waited = watch.since_export
-            if shown and waited is not None:
-                watch.find(Detection(Outcome.HANG, waited, dumps=shown))
+            if known or watch.since_export is None:
+                return
+            with anyio.CancelScope() as self._examination:
+                shown = await suspicions.confirmed(watch)
+                waited = watch.since_export
+                if shown and waited is not None:
+                    watch.find(Detection(Outcome.HANG, waited, dumps=shown))
 
     def _work_for(self, watch: Watch) -> Work:
         """Return what the daemon is seen to do for a build."""
@@ -327,6 +331,7 @@ class Session:
 
     async def found(self, what: Watch | Unanswered) -> None:
         """Record a finding at once, then capture its evidence while the actor that found it still waits."""
+        self._examination.cancel()  # the evidence is more than a suspicion, and may not wait for it
         if isinstance(what, Watch):  # whose iteration is still to end, and to be weighed
             await self.recorder.build(what)
         else:
@@ -334,6 +339,7 @@ class Session:
             self._end_if_hung()
 
     async def _left_running(self, orphan: Orphan) -> None:
+        self._examination.cancel()
         await self.recorder.orphan(orphan)
         self._end_if_hung()
 
