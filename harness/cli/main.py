@@ -75,7 +75,7 @@ def main() -> None:
     heed_signals()
     is_working = sys.argv[1:2] != [] and sys.argv[1] in WORKING
     install(beside=is_working)
-    if is_working and "--json" not in sys.argv:
+    if is_working and sys.stderr.isatty():
         unless_something_is_said(f"repro: loading `repro {sys.argv[1]}`")
     leave(_exit_code(sys.argv[1:]) if sys.argv[1:] else max(_exit_code(["--help"]), ExitCode.USAGE))
 

@@ -58,7 +58,7 @@ def capture(repro: Repro, output: Path, spec: str, env: dict[str, str]) -> tuple
     code, text = repro("capture", "--daemon", spec, "--output", str(output), "--json", env=env)
     assert code == 0, text
     assert time.monotonic() - began < 60
-    told: dict[str, Any] = json.loads(text)
+    told: dict[str, Any] = json.loads(text[text.index("{") :])  # behind what it says on standard error
     return told, {name for name, result in told["captured"].items() if result == "captured"}
 
 
