@@ -131,10 +131,10 @@ def test_stopping_at_hangs_errs_to_the_safe_side(trials: int, hangs: int) -> Non
 
 
 def test_a_rate_as_it_is_read() -> None:
-    """A rate names its trials, and between which numbers they lie where that cannot be told."""
-    assert str(rate(1, 1200)) == "1 in 1,200 trials"
-    assert str(rate(1, 2, unsettled=3)) == "1 in 2 to 5 trials"
-    assert rate(1, 2, unsettled=3).interval == "0.0051 to 0.99"
+    """A rate names its trials; its interval knows of those that were never settled."""
+    assert str(rate(1, 1200)) == "1 in 1,200 builds that could have hung"
+    assert str(rate(1, 2, unsettled=3)) == "1 in 2 builds that could have hung"
+    assert rate(1, 2, unsettled=3).interval == "from one in 198 to one in 1.0"
 
 
 @pytest.mark.parametrize(("trials", "excluded"), [(0, 1.0), (1, 0.95), (59, 0.0495), (300, 0.0099362)])

@@ -32,7 +32,7 @@ def test_one_branch_for_each() -> None:
         for kind in vars(errors).values()
         if isinstance(kind, type) and issubclass(kind, HarnessError) and kind is not HarnessError
     ]
-    assert len(leaves) == 13
+    assert len(leaves) == 14
     assert {kind: sum(issubclass(kind, branch) for branch in branches) for kind in leaves} == dict.fromkeys(leaves, 1)
 
 

@@ -110,6 +110,6 @@ def test_policies_of_garbage_collection() -> None:
 def test_prune_commands(request_: PruneRequest, docker: str, buildctl: str | None) -> None:
     """Each client is told what to remove in its own words; a buildkitd keeps no images."""
     assert " ".join(DockerClient("docker", "unix:///s", {}).prune(request_).argv[1:]) == docker
-    facts = DaemonFacts("buildkitd", "v1", "path:/x", "unix:///s", private=True)
+    facts = DaemonFacts("buildkitd", "v1", "path:/x", "unix:///s.sock", private=True)
     command = Buildkitd(Started(facts, Mock(), HOME, Mock(), Mock())).prune(request_)
     assert (command and " ".join(command.argv).partition(".sock ")[2]) == buildctl
