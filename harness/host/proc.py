@@ -271,7 +271,7 @@ class Running:
 
 
 @asynccontextmanager
-async def running(command: Command) -> AsyncIterator[Running]:
+async def running(command: Command, *, dies_with_us: bool = True) -> AsyncIterator[Running]:
     """Start a program; on leaving, what still runs of its group is SIGKILLed.
 
     It dies with the harness, however that dies, where the host has what binds it so.
@@ -280,7 +280,9 @@ async def running(command: Command) -> AsyncIterator[Running]:
         CommandMissing: it could not be started.
     """
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        started = spawn(command, output=err, stdout=out, dies_with_us=shutil.which("setpriv") is not None)
+        started = spawn(
+            command, output=err, stdout=out, dies_with_us=dies_with_us and shutil.which("setpriv") is not None
+        )
         try:
             yield Running(command, started, out, err)
         finally:
@@ -294,6 +296,7 @@ async def run(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     check: bool = True,
+    dies_with_us: bool = True,
 ) -> Completed:
     """Run a program to its end and return what it printed.
 
@@ -303,13 +306,14 @@ async def run(
         env: variables beside our own environment.
         cwd: working folder.
         check: raise where it reports failure.
+        dies_with_us: start it bound to the harness; without, what the kernel says of a file that it refuses is told.
 
     Raises:
         CommandMissing: it could not be started.
         CommandTimeout, CommandError: see `Running.completed`.
     """
     command = Command(tuple(str(part) for part in argv), env or {}, cwd)
-    async with running(command) as program:
+    async with running(command, dies_with_us=dies_with_us) as program:
         return await program.completed(deadline, check=check)
 
 
