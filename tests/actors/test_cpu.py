@@ -48,7 +48,12 @@ def test_what_cannot_work(options: dict[str, object], limits: list[dict[str, obj
 
 def burners() -> list[psutil.Process]:
     """Return the processes that burn, which one of our own has started."""
-    return [below for p in psutil.Process().children() if "cpu" in p.cmdline() for below in p.children()]
+    return [
+        below
+        for p in psutil.Process().children()
+        if p.status() != psutil.STATUS_ZOMBIE and "cpu" in p.cmdline()
+        for below in p.children()
+    ]
 
 
 async def test_threads_of_the_host(eventually: Callable[[Callable[[], bool]], bool]) -> None:
