@@ -108,7 +108,7 @@ async def version_of(name: str, path: Path) -> str:
         BinaryBroken: it does not start.
     """
     try:
-        argv = [path, _VERSION_ARGUMENT.get(name, "--version")]
+        argv: list[str | Path] = [path, _VERSION_ARGUMENT.get(name, "--version")]
         told = await run(argv, deadline=_START_SECONDS, dies_with_us=False)
     except CommandMissing as error:
         raise BinaryBroken(path, _kernel_said(error)) from error
