@@ -19,6 +19,7 @@ from anyio.abc import TaskGroup
 from harness.analysis.exposure import Exposure
 from harness.core.errors import HarnessError, Interrupted, UsageError
 from harness.core.rng import SEED_BITS, Dice, first_seed
+from harness.experiments.earlier import AskedElse, differing, earlier_folder
 from harness.experiments.journal import entries, line_of
 from harness.experiments.runner import LocalRunner, Runner
 from harness.experiments.short_run import ShortRun, look
@@ -28,11 +29,11 @@ from harness.run.plan import RunOptions
 from harness.scenario import Scenario
 from harness.scenario.dump import dump
 from harness.store.folder import RunFolder
-from harness.store.folders import new_folder, the_one
+from harness.store.folders import new_folder
+from harness.store.minimized import BEGUN
 
 Name = Literal["A", "B"]
 
-_BEGUN: Final = "begun.json"
 _LOOKS: Final = "looks.jsonl"
 
 
@@ -43,25 +44,6 @@ class DaemonsOfItsOwn(UsageError):
         super().__init__(
             f"the scenario has daemons of its own ({', '.join(daemons)}), and A and B are one each: write `daemon` "
             "instead of `daemons`, and say what differs with --set-a and --set-b"
-        )
-
-
-class NoSuchSeries(UsageError):
-    """A comparison or a verification that is not there."""
-
-    def __init__(self, kind: str, name: str, parent: Path, matching: Sequence[Path]) -> None:
-        several = f"it ends the names of {', '.join(path.name for path in matching)}; say more of it"
-        none = f"it is no folder with a {_BEGUN}, nor the end of the name of a {kind}-… below {parent}"
-        super().__init__(f"no {kind} {name!r} to go on with: {several if matching else none}")
-
-
-class OtherWords(UsageError):
-    """One that is to go on as the answer to something else."""
-
-    def __init__(self, path: Path, differ: Sequence[str]) -> None:
-        super().__init__(
-            f"{path} was asked something else (not the same: {', '.join(differ)}): what was "
-            "seen there does not belong to what is asked now; say the same as then, or leave --resume out"
         )
 
 
@@ -185,7 +167,7 @@ class Series:
             "asked": question.asked,
             "seconds": question.seconds,
         }
-        RunFolder(path).write_json(_BEGUN, begun)
+        RunFolder(path).write_json(BEGUN, begun)
         return series
 
     @classmethod
@@ -200,24 +182,22 @@ class Series:
             audience: who looks on.
 
         Raises:
-            NoSuchSeries: there is none of that name, or several.
-            OtherWords: it was asked something else.
+            NoSuchSearch: there is none of that name, or several.
+            AskedElse: it was asked something else.
             RunGoesOn: another process is in the middle of it.
             StoreError: it cannot be read.
         """
-        parent = results / question.scenario.name
-        folders = (file.parent for file in parent.glob(f"{question.kind}-*/{_BEGUN}"))
-        path = the_one(name, _BEGUN, folders, lambda matching: NoSuchSeries(question.kind, name, parent, matching))
+        path = earlier_folder(name, results / question.scenario.name, question.kind)
         with RunFolder(path).locked():
-            begun, known = RunFolder(path).read_json(_BEGUN), entries(path / _LOOKS, SeenRun)
-        differ = [word for word, value in question.asked.items() if begun["asked"].get(word) != value]
+            begun, known = RunFolder(path).read_json(BEGUN), entries(path / _LOOKS, SeenRun)
+        differ = differing(begun, question.asked)
         if question.seed not in {None, begun["seed"]}:
             differ.append("--seed")
         if (question.seconds or math.inf) < (begun["seconds"] or math.inf):
             differ.append("--time, which is shorter")
         if differ:
-            raise OtherWords(path, differ)
-        RunFolder(path).write_json(_BEGUN, begun | {"seconds": question.seconds})
+            raise AskedElse(path, differ)
+        RunFolder(path).write_json(BEGUN, begun | {"seconds": question.seconds})
         return cls(path, results, begun["seed"], tuple(argv), audience, known=known)
 
     def going_on(self) -> AbstractContextManager[None]:
@@ -233,10 +213,10 @@ class Series:
 
         Raises:
             UsageError, InfraError: one cannot.
-            OtherWords: one is of other binaries than it was.
+            AskedElse: one is of other binaries than it was.
         """
         folder = RunFolder(self.path)
-        begun = folder.read_json(_BEGUN)
+        begun = folder.read_json(BEGUN)
         has = {}
         try:
             for side in sides:
@@ -248,13 +228,13 @@ class Series:
             raise
         had = begun.setdefault("binaries", has)
         if differ := [f"the binaries of {name}" for name in has if had[name] != has[name]]:
-            raise OtherWords(self.path, differ)
-        folder.write_json(_BEGUN, begun)
+            raise AskedElse(self.path, differ)
+        folder.write_json(BEGUN, begun)
 
     def _forget(self) -> None:
         """Remove the folder of what has not seen anything yet, and that of its scenario where nothing else is in it."""
         with suppress(OSError):
-            (self.path / _BEGUN).unlink()
+            (self.path / BEGUN).unlink()
             self.path.rmdir()
             self.path.parent.rmdir()
 

@@ -14,8 +14,9 @@ from typing import Any, Final
 from harness.core.errors import StoreError
 from harness.core.files import read_json
 from harness.store.folders import Folder
+from harness.store.minimized import BEGUN
 
-_BEGUN: Final = ("begun.json", "state.json")
+_BEGUN: Final = (BEGUN, "state.json")
 _JOURNALS: Final = ("looks.jsonl", "attempts.jsonl")
 _ANSWERS: Final = ("compare.json", "verify.json", "result.json")
 _STAMP: Final = re.compile(r"(?:(\w+)-)?(\d{8}T\d{6}Z)-[0-9a-f]{4}")

@@ -10,8 +10,9 @@ import pytest
 
 from harness.cli.kinds import VOCABULARY
 from harness.core.errors import Interrupted, StoreError
+from harness.experiments.earlier import AskedElse, NoSuchSearch
 from harness.experiments.runner import LocalRunner
-from harness.experiments.series import NoSuchSeries, OtherWords, Question, SeenRun, Series, Side
+from harness.experiments.series import Question, SeenRun, Series, Side
 from harness.experiments.verify import Verification, VerifyOptions, verify
 from harness.run.observer import NullObserver
 from harness.scenario import Scenario, load
@@ -83,7 +84,7 @@ def test_a_longer_time_goes_on(sides: tuple[Side, Side], tmp_path: Path) -> None
     assert verified(longer, sides, seconds=1000.0).verdict == "fixed"
     assert [seen.side for seen in longer.looks[-2:]] == ["B", "A"]
     assert not longer.looks[-1].known, "the host is seen to be the same after B, not before"
-    with pytest.raises(OtherWords, match="--time, which is shorter"):
+    with pytest.raises(AskedElse, match="--time, which is shorter"):
         resume(sides, tmp_path, seconds=0.01)
 
 
@@ -96,7 +97,7 @@ def test_other_binaries_are_others(sides: tuple[Side, Side], tmp_path: Path, mon
         return {} if scenario.daemon.config else {"dockerd": "another"}
 
     monkeypatch.setattr(LocalRunner, "obtain", other)
-    with pytest.raises(OtherWords, match=r"\(not the same: the binaries of B\)"):
+    with pytest.raises(AskedElse, match=r"\(not the same: the binaries of B\)"):
         verified(resume(sides, tmp_path), sides)
 
 
@@ -134,10 +135,10 @@ def test_only_as_what_it_was(sides: tuple[Side, Side], tmp_path: Path) -> None:
         (sides, {"words": {"--confidence": 0.99}}, r"\(not the same: --confidence\)"),
     ]
     for given, more, said in others:
-        with pytest.raises(OtherWords, match=said):
+        with pytest.raises(AskedElse, match=said):
             resume(given, tmp_path, **more)
     compared = Question("compare", sides, ASKED)
-    with pytest.raises(OtherWords, match=r"\(not the same: command\)"):
+    with pytest.raises(AskedElse, match=r"\(not the same: command\)"):
         Series.resume(str(series.path), compared, tmp_path, ("repro",), NullObserver())
     assert resume(sides, tmp_path, str(series.path), seed=3).seed == 3
     assert resume(sides, tmp_path, series.path.name[-4:]).path == series.path
@@ -145,11 +146,11 @@ def test_only_as_what_it_was(sides: tuple[Side, Side], tmp_path: Path) -> None:
 
 def test_one_that_is_not_there(sides: tuple[Side, Side], tmp_path: Path) -> None:
     """A name that fits none, or several, is told."""
-    with pytest.raises(NoSuchSeries, match="no verify 'last' to go on with"):
+    with pytest.raises(NoSuchSearch, match="no verify 'last' to go on with"):
         resume(sides, tmp_path)
     for _ in range(2):
         begin(sides, tmp_path)
-    with pytest.raises(NoSuchSeries, match="it ends the names of"):
+    with pytest.raises(NoSuchSearch, match="it ends the names of"):
         resume(sides, tmp_path, "")
 
 

@@ -18,6 +18,7 @@ from harness.core.errors import Interrupted, UsageError
 from harness.core.outcome import ExitCode
 from harness.core.rng import first_seed
 from harness.core.units import format_duration
+from harness.experiments.earlier import AskedElse, differing, earlier_folder
 from harness.experiments.on import NotInstalled, runner_on
 from harness.experiments.short_run import ShortRun, look
 from harness.run.observer import NullObserver
@@ -25,7 +26,8 @@ from harness.scenario import dump, load
 from harness.scenario.load import find_scenario, left_open_in
 from harness.scenario.vary import Mix, Varied, first_of_each
 from harness.store.folder import RunFolder
-from harness.store.folders import new_folder, the_one
+from harness.store.folders import new_folder
+from harness.store.minimized import BEGUN
 
 try:
     from harness.experiments.explore.search import Exploration, Explored, Tried
@@ -34,7 +36,6 @@ except ModuleNotFoundError as error:
         raise
     raise NotInstalled("repro explore", "explore") from error
 
-_BEGUN: Final = "begun.json"
 _RUNS: Final = "runs.jsonl"
 _FOREVER: Final = 2**31
 _SHOWN: Final = 100
@@ -47,23 +48,6 @@ class NothingOpen(UsageError):
         super().__init__(
             f"{file} leaves nothing open: write {{vary: [50ms, 5s]}} or {{vary: [load, image, oci]}} for a value, or "
             "say --set 'actors.ci.parallel={vary: [1, 8]}'"
-        )
-
-
-class NoSuchExploration(UsageError):
-    """One to go on with that is not there."""
-
-    def __init__(self, name: str, parent: Path) -> None:
-        super().__init__(f"no exploration {name!r} to go on with: none, or several, below {parent} are named so")
-
-
-class AskedElse(UsageError):
-    """One that is to go on as the answer to something else."""
-
-    def __init__(self, path: Path, differ: list[str]) -> None:
-        super().__init__(
-            f"{path} was asked something else (not the same: {', '.join(differ)}): say the same as then, or leave "
-            "--resume out"
         )
 
 
@@ -164,12 +148,11 @@ def _folder(parent: Path, asked: dict[str, Any], seed: int, earlier: str | None)
     """Return the folder of a new search, or of the one that goes on, and its seed."""
     if earlier is None:
         path = new_folder(parent, kind="explore")
-        RunFolder(path).write_json(_BEGUN, {"argv": sys.argv, "asked": asked, "seed": seed})
+        RunFolder(path).write_json(BEGUN, {"argv": sys.argv, "asked": asked, "seed": seed})
         return path, seed
-    folders = [file.parent for file in parent.glob(f"explore-*/{_BEGUN}")]
-    path = the_one(earlier, _BEGUN, folders, lambda _: NoSuchExploration(earlier, parent))
-    begun = RunFolder(path).read_json(_BEGUN)
-    if differ := [word for word, value in asked.items() if begun["asked"].get(word) != value]:
+    path = earlier_folder(earlier, parent, "explore", "exploration")
+    begun = RunFolder(path).read_json(BEGUN)
+    if differ := differing(begun, asked):
         raise AskedElse(path, differ)
     return path, int(begun["seed"])
 

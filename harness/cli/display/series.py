@@ -19,7 +19,8 @@ from harness.core.manifest import DaemonFacts
 from harness.core.outcome import ExitCode
 from harness.core.records import Iteration
 from harness.core.units import format_duration
-from harness.experiments.series import Name, NoSuchSeries, Question, SeenRun, Series, Side
+from harness.experiments.earlier import NoSuchSearch
+from harness.experiments.series import Name, Question, SeenRun, Series, Side
 from harness.run.observer import NullObserver, Reporter
 from harness.scenario import Scenario
 from harness.scenario.places import Override
@@ -132,7 +133,7 @@ def series_of(
     if earlier is not None:
         try:
             return Series.resume(earlier, question, results, sys.argv, audience)
-        except NoSuchSeries:
+        except NoSuchSearch:
             if not or_new:
                 raise
     return Series.begin(question, results, sys.argv, audience)

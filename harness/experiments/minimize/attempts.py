@@ -4,21 +4,22 @@ What is attempted next follows from what was seen. So a search that was ended go
 what its folder has is not attempted again.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from harness.core.errors import InfraError, UsageError
+from harness.core.errors import InfraError
 from harness.core.outcome import Ending
 from harness.core.rng import SEED_BITS, Dice
+from harness.experiments.earlier import AskedElse, differing, earlier_folder
 from harness.experiments.journal import entries, line_of
 from harness.experiments.minimize.case import Case
 from harness.experiments.minimize.sequential import Tally
 from harness.experiments.short_run import ShortRun
 from harness.store.folder import RunFolder
-from harness.store.folders import new_folder, the_one
+from harness.store.folders import new_folder
 from harness.store.minimized import BEGUN
 
 _ATTEMPTS: Final = "attempts.jsonl"
@@ -27,25 +28,6 @@ _TRIES: Final = 3
 
 Take = Callable[[Case, int], Awaitable[ShortRun]]
 """Runs a case on a fresh daemon, with a seed."""
-
-
-class NoSuchMinimization(UsageError):
-    """One to go on with that is not there."""
-
-    def __init__(self, name: str, parent: Path, matching: Sequence[Path]) -> None:
-        several = f"it ends the names of {', '.join(path.name for path in matching)}; say more of it"
-        none = f"it is no folder with a {BEGUN}, nor the end of the name of a minimize-… below {parent}"
-        super().__init__(f"no minimization {name!r} to go on with: {several if matching else none}")
-
-
-class AskedElse(UsageError):
-    """One that is to go on as the answer to something else."""
-
-    def __init__(self, path: Path, differ: Sequence[str]) -> None:
-        super().__init__(
-            f"{path} was asked something else (not the same: {', '.join(differ)}): "
-            "say the same as then, or leave --resume out"
-        )
 
 
 class HostFails(InfraError):
@@ -147,15 +129,13 @@ def resume(results: Path, name: str, earlier: str, asked: dict[str, Any]) -> tup
     """Return the folder of a search that was ended, its seed, and the attempts that it has.
 
     Raises:
-        NoSuchMinimization: there is none of that name, or several.
+        NoSuchSearch: there is none of that name, or several.
         AskedElse: it was asked something else.
         StoreError: it cannot be read.
     """
-    parent = results / name
-    folders = (file.parent for file in parent.glob(f"minimize-*/{BEGUN}"))
-    path = the_one(earlier, BEGUN, folders, lambda matching: NoSuchMinimization(earlier, parent, matching))
+    path = earlier_folder(earlier, results / name, "minimize", "minimization")
     begun = RunFolder(path).read_json(BEGUN)
-    if differ := [word for word, value in asked.items() if begun["asked"].get(word) != value]:
+    if differ := differing(begun, asked):
         raise AskedElse(path, differ)
     return path, begun["seed"], entries(path / _ATTEMPTS, Attempt)
 

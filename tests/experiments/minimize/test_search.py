@@ -5,7 +5,8 @@ from pathlib import Path
 import anyio
 import pytest
 
-from harness.experiments.minimize.attempts import AskedElse, Attempts, NoSuchMinimization, begin, resume
+from harness.experiments.earlier import AskedElse, NoSuchSearch
+from harness.experiments.minimize.attempts import Attempts, begin, resume
 from harness.experiments.minimize.case import Case, kind_of, name_of
 from harness.experiments.minimize.search import Limits, Minimized, NeverHangs, Search
 from tests.experiments.minimize.worlds import World, mix
@@ -102,7 +103,7 @@ def test_going_on_attempts_nothing_again(tmp_path: Path) -> None:
 
 def test_going_on_with_nothing(tmp_path: Path) -> None:
     """There has to be one, and it has to have been asked the same."""
-    with pytest.raises(NoSuchMinimization, match="no minimization 'last' to go on with"):
+    with pytest.raises(NoSuchSearch, match="no minimization 'last' to go on with"):
         resume(tmp_path, "mix", "last", {})
     begin(tmp_path, "mix", {"--daemon": "x"}, 1)
     with pytest.raises(AskedElse, match="--daemon"):
