@@ -4,10 +4,11 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Final, Literal
 
-from harness.actors.base import ActorEnv, CouldNot, Disturbance, Effect, NothingOfTheKind
+from harness.actors.base import ActorEnv, Disturbance, Effect, NothingOfTheKind
+from harness.actors.relayed import meeting, one_of
 from harness.core.units import Duration, Size, format_duration, format_size
 from harness.daemons.base import Relayed
-from harness.host.relay import Busy, Fault
+from harness.host.relay import Fault
 from harness.scenario import Setting, Violation
 from harness.scenario.triggers import Firing
 
@@ -41,9 +42,7 @@ class Network(Disturbance):
     def faults(self, setting: Setting) -> Iterator[Violation]:
         """Yield what cannot work although every value is well-formed."""
         yield from super().faults(setting)
-        given = [key for key in _ONE_OF if getattr(self, key) is not None]
-        if len(given) != 1:
-            yield Violation((given[1] if given else "cut",), f"give one of {', '.join(_ONE_OF)}")
+        yield from one_of(self, _ONE_OF, "cut")
 
     @property
     def in_words(self) -> str:
@@ -75,12 +74,6 @@ class Network(Disturbance):
             holds=self.cut == "for_a_while",
             swallows=self.cut == "half_open",
         )
-        effect, before = Effect(), relay.met
-        try:
-            with relay.faulty(fault), stage.board.severing(f"{self.name} made the network fail"):
-                yield effect
-        except Busy as error:
-            raise CouldNot(str(error)) from error
-        finally:
-            effect.effect = relay.met - before
-            effect.detail = f"{effect.effect} connections met it"
+        severing = stage.board.severing(f"{self.name} made the network fail")
+        async with meeting(relay, fault, "connections", severing) as effect:
+            yield effect

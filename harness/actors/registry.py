@@ -7,10 +7,10 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 
 from harness.actors.base import ActorEnv, CouldNot, Disturbance, Effect
+from harness.actors.relayed import meeting, one_of
 from harness.core.model import Pattern
 from harness.core.units import Duration, Size, format_duration, format_size
 from harness.daemons.registry_relay import RegistryFault
-from harness.host.relay import Busy
 from harness.scenario import Scenario, Setting, Violation
 from harness.scenario.triggers import Firing
 
@@ -53,9 +53,7 @@ class Registry(Disturbance):
     def faults(self, setting: Setting) -> Iterator[Violation]:
         """Yield what cannot work although every value is well-formed."""
         yield from super().faults(setting)
-        given = [key for key in _ONE_OF if getattr(self, key) is not None]
-        if len(given) != 1:
-            yield Violation((given[1] if given else "answer",), f"give one of {', '.join(_ONE_OF)}")
+        yield from one_of(self, _ONE_OF, "answer")
 
     def doubts(self, scenario: Scenario) -> Iterator[Violation]:
         """Yield what can be run, and yet will hardly ever, or never, have an effect."""
@@ -94,12 +92,5 @@ class Registry(Disturbance):
             asks_for_a_token=self.credentials is not None,
             matching=self.requests,
         )
-        effect, before = Effect(), relay.met
-        try:
-            with relay.faulty(fault):
-                yield effect
-        except Busy as error:
-            raise CouldNot(str(error)) from error
-        finally:
-            effect.effect = relay.met - before
-            effect.detail = f"{effect.effect} requests met it"
+        async with meeting(relay, fault, "requests") as effect:
+            yield effect
