@@ -33,22 +33,10 @@ class FindingView:
         seen = captured.stat().st_mtime_ns if captured.is_file() else None, above, goes_on
         known, told = self._told.get(finding.place, (None, ""))
         if seen != known:
-            told = _whole(folder, finding, daemon, redactor, above=above, goes_on=goes_on)
+            salvage = Salvage()
+            evidence = evidence_of(folder, finding, redactor, salvage, daemon)
+            damaged = {"damaged": redactor.clean("; ".join(salvage.problems))} if salvage.problems else {}
+            whole = replace(evidence, missing={**evidence.missing, **damaged})
+            told = finding_html(whole, "", above=above, goes_on=goes_on)
             self._told[finding.place] = seen, told
         return told
-
-
-def _whole(
-    folder: RunFolder,
-    finding: Finding,
-    daemon: Mapping[str, Any],
-    redactor: Redactor,
-    *,
-    above: str,
-    goes_on: bool,
-) -> str:
-    salvage = Salvage()
-    evidence = evidence_of(folder, finding, redactor, salvage, daemon)
-    damaged = {"damaged": redactor.clean("; ".join(salvage.problems))} if salvage.problems else {}
-    whole = replace(evidence, missing={**evidence.missing, **damaged})
-    return finding_html(whole, "", above=above, goes_on=goes_on)
