@@ -16,6 +16,8 @@ from typing import Final
 from harness.analysis.rates import Growth, growth
 from harness.core.records import Audit, Leak
 
+AUDITS_NEEDED: Final = 8
+"""Looks at one daemon that a word on leaks, or on any other growth, takes."""
 _MATTERS: Final = 0.05
 """Goroutines an iteration, one in twenty builds; without such a bound no run could ever say that there is no leak."""
 _WARM_UP: Final = 5

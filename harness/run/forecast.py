@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from harness.actors.base import Actor
+from harness.analysis.leak import AUDITS_NEEDED
 from harness.core.errors import StoreError
 from harness.core.outcome import Outcome
 from harness.core.records import Summary
@@ -15,8 +16,6 @@ from harness.store.folder import RunFolder
 
 _LEAST_ITERATIONS: Final = 20
 """Fewer say little of a pace."""
-_AUDITS_NEEDED: Final = 8
-"""Looks at one daemon that a word on leaks takes."""
 
 
 def in_words(scenario: Scenario, results: Path) -> Iterator[tuple[str, str]]:
@@ -76,8 +75,8 @@ def doubts(scenario: Scenario) -> Iterator[tuple[str, str]]:
         lives = min((each for each in (limit, spec.renew and spec.renew.every) if each), default=None)
         if spec.renew and limit and spec.renew.every > limit:
             yield f"{where}.renew.every", f"renews nothing: the run ends after {limit:,} iterations"
-        if scenario.audit and lives and scenario.audit.every * _AUDITS_NEEDED > lives:
-            why = f"says nothing: it takes {_AUDITS_NEEDED} looks at one daemon, which has {lives:,} iterations"
+        if scenario.audit and lives and scenario.audit.every * AUDITS_NEEDED > lives:
+            why = f"says nothing: it takes {AUDITS_NEEDED} looks at one daemon, which has {lives:,} iterations"
             yield "audit.every", why
 
 

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from statistics import median
 from typing import Final
 
 import anyio
@@ -14,24 +13,22 @@ import anyio.to_thread
 from anyio.abc import TaskGroup
 
 from harness.actors.base import Actor, ActorEnv, Unanswered
-from harness.analysis.growths import growths_of
-from harness.analysis.leak import leak_of
 from harness.buildkit.progress import News
 from harness.client.activity import Activity, Work, look_at
 from harness.client.detectors.table import detectors
 from harness.client.watched_build import Detection, Watch, daemon_is_gone
 from harness.core.errors import DaemonDied, SubjectError
 from harness.core.outcome import Ending, Outcome, Phase, Symptom
-from harness.core.records import Action, Audit, Begun, Birth, Iteration
+from harness.core.records import Action, Begun, Birth, Iteration
 from harness.daemons.base import Daemon
 from harness.daemons.registry import Registry
 from harness.host.interrupt import first_of
 from harness.host.log_rotation import rotate
 from harness.host.partition import Allocation
-from harness.report.words import growing_line, leak_line
 from harness.run.audit import Auditor
 from harness.run.conductor import Conductor
 from harness.run.finding_recorder import FindingRecorder
+from harness.run.growth_watch import GrowthWatch
 from harness.run.orphans import Orphan, Orphans
 from harness.run.sampler import Sampler, family
 from harness.run.signal_bus import SignalBus
@@ -41,8 +38,6 @@ SAMPLE_SECONDS: Final = 5.0
 _DRAIN_SECONDS: Final = 60.0
 """How long an audit waits for builds in flight, and others with it; a hang or a stall may take longer to be seen."""
 _DRAIN_POLL_SECONDS: Final = 0.05
-_AUDITS_NEEDED: Final = 8
-"""What a verdict on growth takes."""
 _HOPELESS_FAILURES: Final = 10
 """Failures in a row, with no build that ever succeeded, after which going on would only count failures."""
 _INFRA_IN_A_ROW: Final = 5
@@ -85,10 +80,7 @@ class Session:
         self._begun = self._over = self._audited = 0
         """How many iterations have begun on it, how many are over, and how many had begun at the last audit."""
         self._auditor = Auditor(conductor.next_series, conductor.scenario.audit)
-        self._audits: list[Audit] = []
-        self._growth_due = _AUDITS_NEEDED
-        self._build_seconds: list[float] = []
-        """Of the builds that succeeded since the last audit."""
+        self._growth = GrowthWatch()
         self._turn = anyio.Lock()
         self._auditing = anyio.CancelScope()
         threshold, attention = conductor.scenario.detect.orphan, conductor.attention
@@ -166,8 +158,7 @@ class Session:
                 return
             with anyio.CancelScope() as self._examination:
                 shown = await suspicions.confirmed(watch)
-                waited = watch.since_export
-                if shown and waited is not None:
+                if shown and (waited := watch.since_export) is not None:
                     watch.find(Detection(Outcome.HANG, waited, dumps=shown))
 
     def _work_for(self, watch: Watch) -> Work:
@@ -226,34 +217,20 @@ class Session:
                 daemon, pids, family(pids), iteration=count, began=self._conductor.began, since=since
             )
             if daemon.facts.pids == pids:  # else it was restarted meanwhile, and the figures are of neither
-                audit = replace(audit, generation=self.generation, build_seconds=self._median_build())
+                audit = self._growth.audited(replace(audit, generation=self.generation))
                 self._conductor.database.add(audit)
-                self._audits.append(audit)
                 if audit.graph_faults:
                     await self.recorder.inconsistency()
                     self._end_if_hung()
-        if len(self._audits) == self._growth_due:
-            self._growth_due *= 2
+        if self._growth.comes_due():
             await self._weigh_growth()
 
-    def _median_build(self) -> float | None:
-        """Return the median time of the builds that succeeded since this was last asked."""
-        seconds, self._build_seconds = self._build_seconds, []
-        return median(seconds) if seconds else None
-
     async def _weigh_growth(self) -> None:
-        """Where the scenario hunts growth, have found what grows without bound, by the audits so far.
-
-        The more often one looks, the sooner chance alone shows something: looks are at so many audits as a verdict
-        takes, then at twice as many each time, and at the end.
-        """
+        """Record what grows without bound by the audits so far, where the scenario hunts growth."""
         if Symptom.GROWTH not in self._scenario.stop.hunted or self.recorder.hung:
             return
-        leak = leak_of(self._audits)
-        told = [("goroutines", leak_line(leak))] if leak and leak.verdict == "yes" else []
-        told += [(each.what, growing_line(each)) for each in growths_of(self._audits) if each.verdict == "yes"]
-        for what, line in told:
-            await self.recorder.growth(what, line.removeprefix("yes: "))
+        for what, line in self._growth.told():
+            await self.recorder.growth(what, line)
         self._end_if_hung()
 
     @contextmanager
@@ -303,8 +280,8 @@ class Session:
             conductor.observer.acted(record)
         else:
             self._over += 1
-            if record.outcome is Outcome.OK and record.exited is not None and self._scenario.audit:
-                self._build_seconds.append(record.exited - record.started)
+            if self._scenario.audit:
+                self._growth.built(record)
             conductor.iterated(record)
             if record.outcome is Outcome.TIMED_OUT:
                 self._orphans.expect(record)
