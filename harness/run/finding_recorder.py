@@ -196,7 +196,7 @@ class FindingRecorder:
             finding: what was found.
             said: the progress of its build, as rawjson; empty where it has none.
             evidence: what to capture, asked for when its turn has come.
-            dumps: the folder of those that there are already.
+            dumps: the folder of those that there are already; it is removed.
             had: what became of what was captured to find it.
         """
         conductor = self._conductor
@@ -208,8 +208,10 @@ class FindingRecorder:
         folder.path.mkdir(exist_ok=True)
         if said:
             write_whole(folder.path / "progress.jsonl", said)
-        for dump in sorted(dumps.glob("goroutines-*.txt")) if dumps else ():
-            dump.rename(folder.path / dump.name)
+        if dumps:
+            for dump in dumps.glob("goroutines-*.txt"):
+                dump.rename(folder.path / dump.name)
+            shutil.rmtree(dumps, ignore_errors=True)
         async with conductor.capturing:  # one at a time; who comes second may find that the run has what it needs
             if not self.hung and conductor.may_capture(finding.kind):
                 await self._capture(finding, evidence(), had)

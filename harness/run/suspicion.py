@@ -4,6 +4,7 @@ A suspicion is no finding, and costs three dumps. It becomes a hang where the da
 while its goroutines turn in one call. What does not turn waits for the scenario's own threshold, as ever.
 """
 
+import shutil
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,6 @@ from harness.buildkit.diagnosis import diagnose_finding
 from harness.buildkit.goroutines.reading import Kind
 from harness.client.watched_build import Watch
 from harness.core.errors import CaptureError
-from harness.core.outcome import Phase
 from harness.daemons.base import Daemon, Profiled, TellsBuilds
 from harness.evidence.goroutines import GoroutineDumps
 from harness.evidence.process import Processes
@@ -62,7 +62,7 @@ class Suspicions:
     Args:
         daemon: the one that they are on.
         tails: those of the run so far.
-        folder: the run's; what is looked at is kept there until it is settled.
+        folder: the run's; what is captured to settle a suspicion is kept there meanwhile.
         doing: is told of each look.
     """
 
@@ -83,19 +83,25 @@ class Suspicions:
         return True
 
     async def confirmed(self, watch: Watch) -> Path | None:
-        """Return the folder of the dumps that show a build to hang; None where they do not, or it goes on meanwhile."""
-        number, facts = watch.iteration, self._daemon.facts
+        """Return the folder of the dumps that show a build to hang; None where they do not, or it goes on meanwhile.
+
+        It is for the caller to move what it keeps, and to remove the folder.
+        """
+        number, facts, is_hang = watch.iteration, self._daemon.facts, False
         self._doing(f"build {number} exported {watch.since_export or 0:.1f} s ago and has not returned: looking at why")
-        folder = self._folder / "suspected" / str(number)
-        folder.mkdir(parents=True, exist_ok=True)
-        for old in folder.iterdir():
-            old.unlink()
-        looks = (Processes(over=2 * _APART), GoroutineDumps(apart=_APART, further=()))
-        await capture_all(self._daemon, folder, (looks,))
-        subject = {"kind": facts.kind, "version": facts.version}
-        found = await anyio.to_thread.run_sync(diagnose_finding, folder, subject)
-        turns = found is not None and found.kind is Kind.LIVELOCK
-        return folder if turns and watch.progress.phase is Phase.EXPORTED and await self._still_runs(number) else None
+        folder = self._folder / f"suspected-{number}"
+        folder.mkdir(exist_ok=True)
+        try:
+            looks = (Processes(over=2 * _APART), GoroutineDumps(apart=_APART, further=()))
+            await capture_all(self._daemon, folder, (looks,))
+            subject = {"kind": facts.kind, "version": facts.version}
+            found = await anyio.to_thread.run_sync(diagnose_finding, folder, subject)
+            turns = found is not None and found.kind is Kind.LIVELOCK
+            is_hang = turns and await self._still_runs(number) and watch.since_export is not None
+        finally:
+            if not is_hang:
+                shutil.rmtree(folder, ignore_errors=True)
+        return folder if is_hang else None
 
     async def _still_runs(self, number: int) -> bool:
         """Whether the daemon holds a build to be running; its client may be what does not return."""

@@ -1,6 +1,6 @@
 """Suspicions: when a build is looked at early, and what it takes for that to be a hang."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -9,7 +9,6 @@ import pytest
 
 from harness.client.watched_build import Watch
 from harness.core.manifest import DaemonFacts
-from harness.core.outcome import Phase
 from harness.daemons.base import Daemon, RunningBuild
 from harness.run import suspicion
 from harness.run.suspicion import Suspicions, Tails
@@ -25,6 +24,7 @@ class Turning:
     def __init__(self, dumps: Sequence[Path] = DUMPS, running: Sequence[int] = (7,)) -> None:
         self.facts = DaemonFacts("buildkitd", "v0.23.2", "path:/x", "unix:///s", private=True)
         self._dumps, self._running, self.asked = dumps, running, 0
+        self.on_dump: Callable[[], None] = lambda: None
 
     async def goroutine_count(self) -> int | None:
         """Return some count."""
@@ -33,6 +33,7 @@ class Turning:
     async def goroutine_dump(self, deadline: float) -> str:  # noqa: ARG002 — it always answers
         """Return the next dump."""
         self.asked += 1
+        self.on_dump()
         return self._dumps[(self.asked - 1) % len(self._dumps)].read_text()
 
     async def builds(self) -> Sequence[RunningBuild]:
@@ -50,8 +51,7 @@ class Turning:
 
 def build(since_export: float | None, number: int = 7) -> Watch:
     """Return as much of a build as is looked at."""
-    progress = SimpleNamespace(phase=Phase.EXPORTED)
-    return cast("Watch", SimpleNamespace(iteration=number, since_export=since_export, progress=progress))
+    return cast("Watch", SimpleNamespace(iteration=number, since_export=since_export))
 
 
 def suspicions(daemon: object, folder: Path, tails: Tails | None = None) -> tuple[Suspicions, list[str]]:
@@ -86,29 +86,31 @@ def test_when_a_build_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(
-    ("daemon", "phase", "is_hang"),
+    ("daemon", "returns", "is_hang"),
     [
-        pytest.param(Turning(), Phase.EXPORTED, True, id="it turns"),
-        pytest.param(Turning(running=()), Phase.EXPORTED, False, id="the daemon is done with it"),
-        pytest.param(Turning(running=(6,)), Phase.EXPORTED, False, id="another build runs"),
-        pytest.param(Turning([IDLE]), Phase.EXPORTED, False, id="nothing turns"),
-        pytest.param(Turning(), Phase.EXITED, False, id="it returned meanwhile"),
+        pytest.param(Turning(), False, True, id="it turns"),
+        pytest.param(Turning(running=()), False, False, id="the daemon is done with it"),
+        pytest.param(Turning(running=(6,)), False, False, id="another build runs"),
+        pytest.param(Turning([IDLE]), False, False, id="nothing turns"),
+        pytest.param(Turning(), True, False, id="it returned meanwhile"),
     ],
 )
 async def test_what_confirms(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, daemon: Any, phase: Phase, is_hang: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, daemon: Any, returns: bool, is_hang: bool
 ) -> None:
     """Goroutines that turn in one call, and a record that runs, of a build that has still not returned: all three."""
     monkeypatch.setattr(suspicion, "_APART", 0.01)
     looks, told = suspicions(daemon, tmp_path)
     watch = build(2.1)
-    cast("Any", watch.progress).phase = phase
+    if returns:
+        daemon.on_dump = lambda: setattr(watch, "since_export", None)
     shown = await looks.confirmed(watch)
     assert (shown is not None) == is_hang
     assert told == ["build 7 exported 2.1 s ago and has not returned: looking at why"]
     assert daemon.asked == 3
     if shown:
         assert len([*shown.glob("goroutines-*.txt")]) == 3
+    assert [*tmp_path.iterdir()] == ([shown] if shown else []), "nothing is kept of what was no hang"
 
 
 def test_auto_is_the_usual() -> None:
