@@ -6,10 +6,10 @@ from contextlib import suppress
 import anyio
 import httpx
 import pytest
-from anyio.abc import SocketAttribute, SocketStream
+from anyio.abc import SocketStream
 
 from harness.daemons.registry_relay import RegistryFault, RegistryRelay
-from harness.host.relay import listening, to_address
+from tests.support.relayed import relay_before
 
 pytestmark = pytest.mark.anyio
 
@@ -33,13 +33,8 @@ async def relay() -> AsyncIterator[RegistryRelay]:
         head = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(said)
         await client.send(head + said)
 
-    async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener, anyio.create_task_group() as tasks:
-        port = listener.extra(SocketAttribute.local_port)
-        tasks.start_soon(listener.serve, serve)
-        relay = RegistryRelay(to_address(f"127.0.0.1:{port}"))
-        async with listening(relay):
-            yield relay
-        tasks.cancel_scope.cancel()
+    async with relay_before(serve, RegistryRelay) as relay:
+        yield relay
 
 
 @pytest.fixture

@@ -5,9 +5,10 @@ from contextlib import asynccontextmanager
 
 import anyio
 import pytest
-from anyio.abc import SocketAttribute, SocketStream
+from anyio.abc import SocketStream
 
 from harness.host.relay import Busy, Fault, Relay, listening, to_address
+from tests.support.relayed import relay_before
 
 pytestmark = pytest.mark.anyio
 
@@ -21,13 +22,8 @@ async def echo() -> AsyncIterator[Relay]:
             async for said in client:
                 await client.send(said)
 
-    async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener, anyio.create_task_group() as tasks:
-        port = listener.extra(SocketAttribute.local_port)
-        tasks.start_soon(listener.serve, serve)
-        relay = Relay(to_address(f"127.0.0.1:{port}"))
-        async with listening(relay):
-            yield relay
-        tasks.cancel_scope.cancel()
+    async with relay_before(serve, Relay) as relay:
+        yield relay
 
 
 @asynccontextmanager
