@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from harness.core.records import Iteration
-from tests.adversary.world import Options, Repro, Try, summary_of, traceback_in
+from tests.adversary.world import Options, Repro, Try, ended, summary_of, traceback_in
 
 _JUMP_SECONDS = 3.0
 JUMPS = {"a year on": "+365d", "an hour back": "-1h", "ten years back": "-3650d", "a minute back": "-60"}
@@ -60,11 +60,8 @@ def _ran(
     time.sleep(_JUMP_SECONDS)
     if clock:
         clock.write_text(jump)
-    try:
-        code = process.wait(240)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        return [f"did not end in 240 s, {process.wait()}"]
+    if (code := ended(process)) is None:
+        return ["did not end in 240 s"]
     said = output.read_text(errors="replace")
     problems = [end] if (end := traceback_in(said)) else []
     problems += [f"exits with {code}: {said[-300:]}"] if code not in {0, 125} else []

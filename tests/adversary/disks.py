@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness.core.records import Iteration
 from harness.store.folder import RunFolder
-from tests.adversary.world import Options, Repro, Try, traceback_in
+from tests.adversary.world import Options, Repro, Try, ended, traceback_in
 from tests.support.small_disk import fill, mounted_disk
 
 _BEFORE_SECONDS = 3.0
@@ -39,11 +39,8 @@ def _attacked(options: Options, repro: Repro, disk: Path, which: str, when: str)
     if "meanwhile" in when:
         Repro(disk if which == "results" else repro.place).begun(process)
         threading.Timer(_BEFORE_SECONDS, _quietly(lambda: _spoil(disk, when))).start()
-    try:
-        code = process.wait(240)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        return [f"did not end in 240 s, {process.wait()}"]
+    if (code := ended(process)) is None:
+        return ["did not end in 240 s"]
     said = output.read_text(errors="replace")
     problems = [end] if (end := traceback_in(said)) else []
     if code == 125 or (code == 1 and "HANG" not in said):

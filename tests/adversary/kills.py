@@ -9,7 +9,7 @@ from pathlib import Path
 
 from harness.core.records import Iteration
 from harness.store.folder import RunFolder
-from tests.adversary.world import Options, Repro, Try, events, interfaces, summary_of, traceback_in
+from tests.adversary.world import Options, Repro, Try, ended, events, interfaces, summary_of, traceback_in
 
 GONE_SECONDS = 10.0
 """How long processes may outlive a killed harness: its guard takes two, where the host has the time for it."""
@@ -74,13 +74,7 @@ def kills(options: Options) -> Iterator[Try]:
 
 def _killed(process: "subprocess.Popen[bytes]", seconds: float) -> bool:
     """SIGKILL a process after a while; return whether it had ended by itself."""
-    try:
-        process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-        return False
-    return True
+    return ended(process, seconds) is not None
 
 
 def _outlived(repro: Repro) -> list[str]:
@@ -101,11 +95,7 @@ def _go_on(repro: Repro, run: RunFolder, told: dict[int, str], chance: random.Ra
         if again and not _killed(process, chance.uniform(1, 15)):
             problems += _outlived(repro)
             continue
-        try:
-            code = process.wait(400)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        if (code := ended(process, 400)) is None:
             return [*problems, "resume did not end in 400 s"]
         text = output.read_text(errors="replace")
         told |= events(output)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from harness.core.records import Iteration
-from tests.adversary.world import Options, Repro, Try, traceback_in
+from tests.adversary.world import Options, Repro, Try, ended, traceback_in
 
 HUP, TERM, INT, STOP, CONT = (
     signal.SIGHUP,
@@ -89,10 +89,7 @@ def _sent(
             break
         except subprocess.TimeoutExpired:
             os.kill(process.pid, number)
-    try:
-        code = process.wait(240)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        return process.wait(), "did not end in 240 s"
+    if (code := ended(process)) is None:
+        return -signal.SIGKILL, "did not end in 240 s"
     time.sleep(0.2)
     return code, output.read_text(errors="replace")

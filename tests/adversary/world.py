@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -98,13 +99,8 @@ class Repro:
         """Run it to its end; return its exit code and what it printed."""
         output = self.place / f"{time.monotonic_ns()}.log"
         process = self.start(*words, output=output, env=env)
-        try:
-            code = process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            code = process.wait()
-            return code, f"did not end in {seconds:g} s\n{output.read_text(errors='replace')}"
-        return code, output.read_text(errors="replace")
+        code, said = ended(process, seconds), output.read_text(errors="replace")
+        return (-signal.SIGKILL, f"did not end in {seconds:g} s\n{said}") if code is None else (code, said)
 
     def begun(self, process: "subprocess.Popen[bytes]", before: int = 0, seconds: float = 120) -> bool:
         """Wait until a process has a run beside those before it; return whether it came to that."""
@@ -141,6 +137,16 @@ class Repro:
         for part in ("daemons", "staging", "registries", "ledgers"):
             found += [f"{part} {each.name}" for each in (self.cache / part).glob("*")]
         return found + [f"temporary {each.name}" for each in self.tmp.glob("*")]
+
+
+def ended(process: "subprocess.Popen[bytes]", seconds: float = 240) -> int | None:
+    """Return the exit code of a process that ends in time; None of one that has to be killed."""
+    try:
+        return process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        return None
 
 
 def _marked(place: str) -> Iterator[tuple[psutil.Process, str]]:
