@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from harness.analysis.lifetimes import onset_of
-from harness.core.errors import Interrupted
+from harness.core.errors import InfraError, Interrupted
 from harness.core.outcome import FAILURES, Ending, Outcome, Verdict
 from harness.core.records import Finding, Iteration, Summary
 from harness.experiments.runner import LocalRunner, Runner
@@ -15,8 +15,17 @@ from harness.scenario import Scenario
 from harness.scenario.model import OnHang
 from harness.store.folder import RunFolder
 
+HOST_TRIES: Final = 3
+"""So many short runs in a row may come to nothing because of the host."""
 _QUIET: Final = OnHang(then="stop", probe=False)
 _NOT_COUNTED: Final = FAILURES | {Outcome.INFRA}
+
+
+class HostFails(InfraError):
+    """Short runs that end because of us or of the host, one after the other."""
+
+    def __init__(self, what: str, because: str) -> None:
+        super().__init__(f"{HOST_TRIES} {what} in a row came to nothing because of this host: {because}")
 
 
 @dataclass(frozen=True)

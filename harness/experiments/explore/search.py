@@ -24,12 +24,12 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from harness.analysis.rates import rate
-from harness.core.errors import InfraError, ScenarioError
+from harness.core.errors import ScenarioError
 from harness.core.outcome import Ending
 from harness.core.records import Rate
 from harness.core.rng import SEED_BITS, Dice
 from harness.experiments.journal import entries, line_of
-from harness.experiments.short_run import ShortRun
+from harness.experiments.short_run import HOST_TRIES, HostFails, ShortRun
 from harness.host.interrupt import first_of
 from harness.scenario.vary import Mix, Varied
 
@@ -47,8 +47,6 @@ _LONGER: Final = 3.0
 _BEST: Final = 5
 _BUILDS_WITHOUT: Final = 1_000.0
 """What a mix that did not hang is worth, in builds; one on which nothing could be built is worth thrice that."""
-_BROKEN: Final = 3
-"""So many runs in a row may say that the host is broken."""
 _REFUSED: Final = 50
 """So many mixes in a row may be no scenario."""
 _TRIALS_THAT_RANK: Final = 10
@@ -56,13 +54,6 @@ _TRIALS_THAT_RANK: Final = 10
 Phase = Literal["search", "choose", "measure"]
 Take = Callable[[Mix, float, int], Awaitable[ShortRun]]
 """Runs a mix for so many seconds at most, with a seed."""
-
-
-class HostFails(InfraError):
-    """Runs that end because of us or of the host."""
-
-    def __init__(self, because: str) -> None:
-        super().__init__(f"{_BROKEN} runs in a row came to nothing because of this host: {because}")
 
 
 @dataclass(frozen=True)
@@ -230,8 +221,8 @@ class Exploration:
             return
         if look.ending is Ending.INFRA:
             self._broken += 1
-            if self._broken >= _BROKEN:
-                raise HostFails(look.because)
+            if self._broken >= HOST_TRIES:
+                raise HostFails("runs", look.because)
             self._drop(trial, look.because)
             return
         self._broken = self._refused = 0

@@ -10,31 +10,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from harness.core.errors import InfraError
 from harness.core.outcome import Ending
 from harness.core.rng import SEED_BITS, Dice
 from harness.experiments.earlier import AskedElse, differing, earlier_folder
 from harness.experiments.journal import entries, line_of
 from harness.experiments.minimize.case import Case
 from harness.experiments.minimize.sequential import Tally
-from harness.experiments.short_run import ShortRun
+from harness.experiments.short_run import HOST_TRIES, HostFails, ShortRun
 from harness.store.folder import RunFolder
 from harness.store.folders import new_folder
 from harness.store.minimized import BEGUN
 
 _ATTEMPTS: Final = "attempts.jsonl"
-_TRIES: Final = 3
-"""So many attempts in a row may come to nothing because of the host."""
 
 Take = Callable[[Case, int], Awaitable[ShortRun]]
 """Runs a case on a fresh daemon, with a seed."""
-
-
-class HostFails(InfraError):
-    """Attempts that end because of us or of the host."""
-
-    def __init__(self, because: str) -> None:
-        super().__init__(f"{_TRIES} attempts in a row came to nothing because of this host: {because}")
 
 
 @dataclass(frozen=True)
@@ -92,13 +82,13 @@ class Attempts:
         if known:
             self.known.remove(known)
             return self._add(known, known=True)
-        for _ in range(_TRIES):
+        for _ in range(HOST_TRIES):
             seed = Dice(self.seed, "attempts").throw(len(self.done) + 1).getrandbits(SEED_BITS)
             look = await self.take(case, seed)
             if look.ending is not Ending.INFRA:
                 break
         else:
-            raise HostFails(look.because)
+            raise HostFails("attempts", look.because)
         hung = look.said == "hang" and self.signature in {"", look.signature}
         spent = max([self.seconds, *(attempt.seconds for attempt in self.known)])
         attempt = Attempt(case.key, what, hung, look, spent + look.seconds)

@@ -10,8 +10,8 @@ import pytest
 
 from harness.core.errors import Interrupted, ScenarioError
 from harness.core.outcome import Ending
-from harness.experiments.explore.search import Exploration, Explored, HostFails
-from harness.experiments.short_run import ShortRun
+from harness.experiments.explore.search import Exploration, Explored
+from harness.experiments.short_run import HostFails, ShortRun
 from harness.scenario.vary import Mix, Varied
 
 OPEN = (
