@@ -5,7 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +66,12 @@ def state(facts: dict[str, Any], home: Path) -> dict[str, Any]:
     """Return what a capture could leave behind: processes, files of the daemon's and of the user's."""
     daemon = psutil.Process(facts["pid"])
     run = Path(facts["address"].removeprefix("unix://")).parent
+    processes = []
+    for each in (daemon, *daemon.children(recursive=True)):
+        with suppress(psutil.NoSuchProcess):  # a runc of the daemon's own that has ended since
+            processes.append((each.pid, each.name()))
     return {
-        "processes": sorted((each.pid, each.name()) for each in (daemon, *daemon.children(recursive=True))),
+        "processes": sorted(processes),
         "files": sorted(str(file) for top in (Path(facts["root"]), run, home) for file in top.rglob("*")),
     }
 
