@@ -85,9 +85,11 @@ def _require_utf8() -> None:
     encoding = getpreferredencoding(False)
     if lookup(encoding).name == "utf-8":
         return
+    screen = {}
     if lookup(encoding).name != "ascii":  # the screen is still the user's; of plain ASCII Python itself knows better
-        os.environ.setdefault("PYTHONIOENCODING", f"{encoding}:backslashreplace")
-    os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606 — this very program
+        screen = {"PYTHONIOENCODING": f"{encoding}:backslashreplace"}
+    argv = [sys.executable, "-X", "utf8", *sys.orig_argv[1:]]
+    os.execve(sys.executable, argv, {**screen, **os.environ})  # noqa: S606 — this very program
 
 
 def _exit_code(words: list[str]) -> int:

@@ -46,11 +46,12 @@ def test_another_encoding(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PYTHONIOENCODING", raising=False)
     monkeypatch.setattr(main, "getpreferredencoding", lambda _: "ISO-8859-1")
     monkeypatch.setattr("sys.orig_argv", ["python", "-m", "harness", "list"])
-    monkeypatch.setattr("os.execv", lambda program, argv: began.append((program, argv, dict(os.environ))))
+    monkeypatch.setattr("os.execve", lambda program, argv, env: began.append((program, argv, env)))
     main._require_utf8()
     [(program, argv, env)] = began
     assert (program, argv[1:]) == (sys.executable, ["-X", "utf8", "-m", "harness", "list"])
     assert env["PYTHONIOENCODING"] == "ISO-8859-1:backslashreplace"
+    assert "PYTHONIOENCODING" not in os.environ, "or all that this process starts would have it"
 
 
 def test_utf8(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,8 +45,8 @@ async def _capture(spec: str, output: Path, doing: Callable[[str], None]) -> Cap
     captured = None
     async with interruptible() as interrupt:
         with interrupt.cancellable():
-            doing(f"looking for the daemon at {spec}")
             place = await locate(spec)
+            doing(f"asking the daemon at {spec} what it is")
             async with open_found(place) as daemon:
                 folder = new_folder(output, option="--output")
                 doing(f"taking the evidence, which takes up to a minute, into {folder}")
