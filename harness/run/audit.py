@@ -128,7 +128,7 @@ class Auditor:
         return None
 
     def _lasting(self, found: Sequence[Goroutine], at: float) -> list[Goroutine] | None:
-        """Return the ids of goroutines seen long ago; None where no audit is that old."""
+        """Return the goroutines that were there already long ago; None where no audit is that old."""
         self._seen.append((at, frozenset(each.id for each in found)))
         while len(self._seen) > 1 and self._seen[1][0] <= at - _LASTING_SECONDS:
             self._seen.popleft()

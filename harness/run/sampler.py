@@ -87,7 +87,7 @@ class _Meter:
 
 
 def family(pids: Sequence[int]) -> list[psutil.Process]:
-    """Return a daemon's processes and their long-lived children, such as dockerd's containerd."""
+    """Return a daemon's processes and all that run below them, such as dockerd's containerd."""
     found = []
     for pid in pids:
         with suppress(psutil.Error):

@@ -65,7 +65,7 @@ class ScenarioDoesNotRun(UsageError):
 
 
 class UnknownHang(UsageError):
-    """The hangs of the bad end differ, so there is no single signature to search for."""
+    """The hangs of the bad end have no signature, or each another: there is none to search for."""
 
     def __init__(self, name: str, runs: list[str]) -> None:
         super().__init__(
