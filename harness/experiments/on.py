@@ -3,10 +3,12 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib import import_module
+from pathlib import Path
 from typing import Final
 
 from harness.core.errors import UsageError
 from harness.experiments.runner import LocalRunner, Runner
+from harness.experiments.successor import succeed
 from harness.host.interrupt import unheard
 
 _EXTRA: Final = "fleet"
@@ -21,20 +23,29 @@ class NotInstalled(UsageError):
 
 @asynccontextmanager
 async def runner_on(
-    on: str | None, *, insecure: bool, say: Callable[[str], None], interrupted: Callable[[int], None] = unheard
+    on: str | None,
+    *,
+    search: Path | None,
+    insecure: bool,
+    say: Callable[[str], None],
+    interrupted: Callable[[int], None] = unheard,
 ) -> AsyncIterator[Runner]:
     """Have who makes the runs.
 
     Args:
         on: what `--on` says; this host where it is None.
+        search: the folder of what they are for; what an earlier process of it left here is given back.
         insecure: whether a scheduler elsewhere may be spoken to in the clear.
         say: is told of the hosts.
         interrupted: hears of each signal while a fleet works, and which one it is, from 1.
 
     Raises:
         NotInstalled: Dask is not.
+        NotGivenBack: what an earlier process left cannot be.
         UsageError, InfraError: the cluster cannot be had.
     """
+    if search:
+        await succeed(search)
     if on is None:
         yield LocalRunner()
         return

@@ -24,7 +24,7 @@ from typing import Final
 import anyio
 
 from harness import __version__
-from harness.core.errors import InfraError, Interrupted, UsageError
+from harness.core.errors import Interrupted, UsageError
 from harness.core.manifest import Programs, Resumption, RunManifest
 from harness.core.outcome import Ending
 from harness.core.records import FORMAT, Summary
@@ -32,11 +32,11 @@ from harness.core.rng import first_seed
 from harness.host.cache import cache_folder
 from harness.host.hostinfo import describe, require_bearable
 from harness.host.interrupt import interruptible, unheard
-from harness.host.ledger import LeftAlone, ledgers
 from harness.run.disk_budget import require_budget
 from harness.run.observer import Reporter
 from harness.run.plan import RunOptions, plan_run
 from harness.run.preflight import require_fit
+from harness.run.reclaim import reclaim
 from harness.run.run import Run
 from harness.scenario import Scenario
 from harness.store.folder import RunFolder
@@ -88,13 +88,6 @@ class OtherToolchain(UsageError):
             f"{folder.path} began with other binaries than toolchain {spec!r} has now ({', '.join(programs)}): "
             "iterations on both would be one figure of two daemons; start a new run"
         )
-
-
-class NotGivenBack(InfraError):
-    """What a dead run left, and what could not be ended or removed."""
-
-    def __init__(self, problems: Iterable[str]) -> None:
-        super().__init__(f"what the run left on this host is still there: {'; '.join(problems)}")
 
 
 async def run_scenario(
@@ -193,7 +186,7 @@ async def resume_run(
         )
         async with interruptible(interrupted) as interrupt:
             with interrupt.cancellable():
-                await _give_back(folder)
+                await reclaim(lambda ledger: f"{ledger.name}-".startswith(f"{folder.name}-"))
                 plan = await plan_run(manifest.name, scenario, options, audience.doing)
             if interrupt.came:
                 raise Interrupted
@@ -217,19 +210,6 @@ def _has_more(summary: Summary, scenario: Scenario, past: ResumePoint) -> bool:
         stop.time is None or past.seconds < stop.time
     )
     return summary.ending in _UNFINISHED or (summary.ending in _BOUNDED and later)
-
-
-async def _give_back(folder: RunFolder) -> None:
-    """Give back what the run left on this host when it died."""
-    problems = []
-    for ledger in [*ledgers()]:
-        if ledger.name == folder.name or ledger.name.startswith(f"{folder.name}-"):
-            try:
-                problems += await ledger.reclaim()
-            except LeftAlone as error:
-                problems.append(str(error))
-    if problems:
-        raise NotGivenBack(problems)
 
 
 def _manifest(name: str, options: RunOptions, toolchain: Toolchain, seed: int) -> RunManifest:

@@ -239,7 +239,7 @@ def _search(folder: Path, *, as_json: bool, trust: bool, on: str | None, insecur
         if [each.name for each in candidates.candidates] != [known.name for known in state.candidates]:
             raise RangeMoved(state.asked.range)
         told = on_interrupt(screen.preparing)
-        async with runner_on(on, insecure=insecure, say=screen.preparing, interrupted=told) as runner:
+        async with runner_on(on, search=folder, insecure=insecure, say=screen.preparing, interrupted=told) as runner:
             return await Search(folder, state, candidates, scenarios, screen, runner=runner).run()
 
     try:

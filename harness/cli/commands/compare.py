@@ -125,7 +125,10 @@ async def _compare(
         f"seed {series.seed}, {series.path}"
     )
     told = on_interrupt(tell.fleet)
-    async with runner_on(on, insecure=insecure, say=tell.fleet, interrupted=told) as series.runner, series.working():
+    async with (
+        runner_on(on, search=series.path, insecure=insecure, say=tell.fleet, interrupted=told) as series.runner,
+        series.working(),
+    ):
         return await compare(series, *sides, budget, factor=factor, margin=margin, told=tell.told)
 
 

@@ -96,7 +96,7 @@ def explore(
         say(f"  {each.name}: {each.in_words}")
 
     async def through() -> Explored:
-        async with runner_on(on, insecure=insecure, say=say, interrupted=on_interrupt(say)) as runner:
+        async with runner_on(on, search=path, insecure=insecure, say=say, interrupted=on_interrupt(say)) as runner:
 
             async def take(mix: Mix, longest: float, seed: int) -> ShortRun:
                 mixed = load(file, VOCABULARY, settings or (), mix)

@@ -102,7 +102,7 @@ def minimize_(
 
 async def _minimize(search: Minimization, on: str | None, insecure: bool) -> Answer:
     told = on_interrupt(search.told)
-    async with runner_on(on, insecure=insecure, say=search.told, interrupted=told) as search.runner:
+    async with runner_on(on, search=search.path, insecure=insecure, say=search.told, interrupted=told) as search.runner:
         return await search.run()
 
 

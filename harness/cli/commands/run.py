@@ -114,7 +114,7 @@ def _on_fleet(
             console.print(line, markup=False, soft_wrap=True)
 
     async def through() -> list[tuple[Summary, RunFolder]]:
-        async with runner_on(on, insecure=insecure, say=say, interrupted=on_interrupt(say)) as runner:
+        async with runner_on(on, search=None, insecure=insecure, say=say, interrupted=on_interrupt(say)) as runner:
             return await run_shards(scenario, options, runner, audience_of)
 
     with screen(as_json=as_json, several=True, against=against) as audience_of:

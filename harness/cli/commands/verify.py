@@ -119,7 +119,10 @@ async def _verify(
         tell.say(f"{side.name} = {' '.join((side.toolchain, *side.settings))}, said to be {word}")
     tell.say(f"{pair[0].scenario.name}: seed {series.seed}, {series.path}")
     told = on_interrupt(tell.fleet)
-    async with runner_on(on, insecure=insecure, say=tell.fleet, interrupted=told) as series.runner, series.working():
+    async with (
+        runner_on(on, search=series.path, insecure=insecure, say=tell.fleet, interrupted=told) as series.runner,
+        series.working(),
+    ):
         return await verify(series, *pair, demand, tell.told)
 
 

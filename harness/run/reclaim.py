@@ -1,0 +1,33 @@
+"""What a harness that was killed has left on this host is given back by who goes on with its work."""
+
+from collections.abc import Callable, Iterable
+
+from harness.core.errors import InfraError
+from harness.host.ledger import Ledger, LeftAlone, ledgers
+
+
+class NotGivenBack(InfraError):
+    """What a dead harness left, and what could not be ended or removed."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        super().__init__(f"what was begun before is still on this host: {'; '.join(problems)}")
+
+
+async def reclaim(of_ours: Callable[[Ledger], bool]) -> None:
+    """End and remove what stands in ledgers of an earlier harness.
+
+    Args:
+        of_ours: whether a ledger is of what is gone on with.
+
+    Raises:
+        NotGivenBack: something is left, or is another's.
+    """
+    problems = []
+    for ledger in [*ledgers()]:
+        if of_ours(ledger):
+            try:
+                problems += await ledger.reclaim()
+            except LeftAlone as error:
+                problems.append(str(error))
+    if problems:
+        raise NotGivenBack(problems)
