@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,7 +31,15 @@ def diagnosis_of(finding: Finding, folder: Path, daemon: Mapping[str, Any]) -> D
         return _diagnose_death(finding.detail, folder / LOG, daemon)
     if finding.kind is Symptom.GROWTH:
         return _named("growth", finding.detail)
-    return diagnose_finding(folder, daemon)
+    found = diagnose_finding(folder, daemon)
+    return _of_act(finding.detail, found) if finding.kind is Symptom.ACT else found
+
+
+def _of_act(what: str, found: Diagnosis | None) -> Diagnosis:
+    """Return why an act did not come back, as far as the dumps that were made meanwhile show."""
+    if found is None:
+        return _named("act", f"{what} did not come back", ", and there is no dump")
+    return replace(found, sentence=f"{what} did not come back: {found.sentence}")
 
 
 def _diagnose_graph(faults: Sequence[str]) -> Diagnosis:

@@ -1,6 +1,7 @@
 """`repro diagnose`: what keeps a daemon from going on, from a run's evidence, a capture's, or anybody's dumps."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from rich.console import Console
 
 from harness.attach.capture import diagnose_capture
 from harness.buildkit.diagnosis import diagnose, diagnose_counted, diagnose_finding, read_dump, read_file
+from harness.buildkit.findings import diagnosis_of
 from harness.buildkit.goroutines.buckets import buckets, buckets_of
 from harness.buildkit.goroutines.model import Bucket
 from harness.buildkit.goroutines.reading import Dump
@@ -18,9 +20,11 @@ from harness.cli.commands.signatures import own_files
 from harness.cli.options import RESULTS, Results
 from harness.core.errors import UsageError
 from harness.core.outcome import ExitCode
-from harness.core.records import Diagnosis
+from harness.core.records import Diagnosis, Finding
 from harness.report.dumps import dumps_page
+from harness.report.words import finding_line
 from harness.store.find import find_run
+from harness.store.folder import RunFolder
 from harness.store.salvage import Salvage
 
 _BUCKETS_TOLD = 12
@@ -40,8 +44,9 @@ class NoDump(UsageError):
 class NothingFound(UsageError):
     """A run or a capture that has nothing to diagnose."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(f"{folder} has no goroutine dump of a finding, so there is nothing to diagnose")
+    def __init__(self, folder: Path, findings: int = 0) -> None:
+        had = f"has {findings} findings, and no evidence of one that says anything" if findings else "has no finding"
+        super().__init__(f"{folder} {had}, so there is nothing to diagnose")
 
 
 def diagnose_(
@@ -63,12 +68,12 @@ def diagnose_(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
 ) -> int:
-    """Say what goroutine dumps show: livelock, deadlock, lost wake-up; where, and whether it is known."""
+    """Say what a finding, or dumps, show: livelock, deadlock, failure, death; where, and whether it is known."""
     files = [Path("/dev/stdin" if each == "-" else each) for each in what]
     if len(files) == 1 and (files[0] / "captured.json").is_file():
         told = _of_evidence(files[0])
     elif len(files) == 1 and (files[0].is_dir() or not files[0].exists()):
-        told = _of_run(what[0], results)
+        told = _of_run(find_run(what[0], results))
     else:
         told = _of_files(files, version, own)
     if page:
@@ -76,42 +81,72 @@ def diagnose_(
     if as_json:
         print(json.dumps(asdict(told.found), indent=1))  # noqa: T201
     else:
-        _tell(Console(highlight=False), told.found, told.top)
+        _tell(Console(highlight=False), told)
     return ExitCode.CLEAN
 
 
 @dataclass(frozen=True)
 class _Told:
-    """What dumps come to, the last of them, and its goroutines counted."""
+    """What dumps, or a finding, come to, the last dump, and its goroutines counted."""
 
     found: Diagnosis
     last: Dump
     top: list[Bucket]
+    finding: str = ""
+    """What was found in a run, where, and after what wait."""
+    others: tuple[str, ...] = ()
+    """What else was found in it, a line for each that comes to something else."""
 
 
-def _with_last(found: Diagnosis, folder: Path) -> _Told:
+def _with_last(found: Diagnosis, folder: Path, finding: str = "", others: tuple[str, ...] = ()) -> _Told:
     dumps = sorted(folder.glob("goroutines-*.txt"))
     last = read_dump(dumps[-1]) if dumps else []
-    return _Told(found, last, buckets(last))
+    return _Told(found, last, buckets(last), finding, others)
 
 
 def _of_evidence(folder: Path) -> _Told:
+    """Return what a capture comes to, or one finding of a run."""
+    run = RunFolder(folder.resolve().parents[1])
+    if folder.resolve().parent.name == "findings" and (run.path / "run.db").is_file():
+        return _of_run(run, folder.resolve().name)
     found = diagnose_capture(folder)
     if found is None:
         raise NothingFound(folder)
     return _with_last(found, folder)
 
 
-def _of_run(run: str, results: Path) -> _Told:
-    folder = find_run(run, results)
+def _of_run(folder: RunFolder, place: str = "") -> _Told:
+    """Return what the findings of a run come to: that of the first one which it hunted, with a word on the others.
+
+    Args:
+        folder: the run.
+        place: the folder's name of the one that is asked for; empty: all.
+    """
     salvage = Salvage()
     summary, manifest = salvage(folder.summary, None), salvage(folder.manifest, None)
     daemon: Mapping[str, Any] = summary.daemon if summary else manifest.subject if manifest else {}
-    for evidence in folder.evidences():
-        found = diagnose_finding(evidence.path, daemon)
+    findings = [each for each in salvage(lambda: folder.read(Finding), []) if not place or each.place.endswith(place)]
+    told: dict[str, tuple[Diagnosis, Finding]] = {}
+    count = Counter[str]()
+    for finding in sorted(findings, key=lambda each: (not each.hunted, each.at)):
+        found = diagnosis_of(finding, folder.evidence(finding).path, daemon)
         if found:
-            return _with_last(found, evidence.path)
-    raise NothingFound(folder.path)
+            told.setdefault(key := found.signature or found.kind, (found, finding))
+            count[key] += 1
+    if not told and salvage.problems:  # without its records, a hang's dumps still say what they say
+        for evidence in folder.evidences():
+            if found := diagnose_finding(evidence.path, daemon):
+                return _with_last(found, evidence.path)
+    if not told:
+        raise NothingFound(folder.path, len(findings))
+    said = {key: finding_line(finding) + _more(count[key] - 1) for key, (_, finding) in told.items()}
+    (first, (found, finding)), *others = told.items()
+    lines = tuple(f"{said[key]}: {also.sentence}" for key, (also, _) in others)
+    return _with_last(found, folder.evidence(finding).path, said[first], lines)
+
+
+def _more(count: int) -> str:
+    return f", and {count} more of the same" if count else ""
 
 
 def _of_files(files: list[Path], version: str | None, own: Path | None) -> _Told:
@@ -138,13 +173,17 @@ def _of_files(files: list[Path], version: str | None, own: Path | None) -> _Told
     return _Told(found, last, buckets(last))
 
 
-def _tell(console: Console, found: Diagnosis, top: list[Bucket]) -> None:
+def _tell(console: Console, told: _Told) -> None:
+    found, top = told.found, told.top
+
     def say(line: str, style: str = "") -> None:
         console.print(line, style=style, markup=False, soft_wrap=True)
 
     say(found.sentence, "bold")
     if found.known:
         say(f"    {found.because}")
+    if told.finding:
+        say(f"finding        {told.finding}")
     if found.goroutines:
         say(f"goroutines     {', '.join(str(each) for each in found.goroutines)}")
     if found.signature:
@@ -153,6 +192,10 @@ def _tell(console: Console, found: Diagnosis, top: list[Bucket]) -> None:
         say(f"    {function}")
     if len(found.frames) > _FRAMES_TOLD:
         say(f"    and {len(found.frames) - _FRAMES_TOLD} more")
+    for other in told.others:
+        say(f"also           {other}")
+    if not top:
+        return
     say(f"{sum(bucket.count for bucket in top)} goroutines in {len(top)} buckets; the fullest:")
     for bucket in top[:_BUCKETS_TOLD]:
         innermost = next((frame.function for frame in bucket.frames if frame.is_users), None)

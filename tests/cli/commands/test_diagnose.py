@@ -1,21 +1,33 @@
 """`repro diagnose`: anybody's dumps, and what is none."""
 
 import json
+import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 
 import pytest
+
+from harness.cli.commands.diagnose import NothingFound, diagnose_
+from harness.cli.main import _exit_code
+from harness.core.outcome import Phase, Symptom
+from harness.core.records import Finding
+from harness.store.folder import RunFolder
+from tests.web.runs import FINDING, MANIFEST
 
 DATA = Path(__file__).parents[2] / "data" / "goroutines"
 HANG = [str(file) for file in sorted(DATA.glob("hang-*.txt"))]
 
 
 def diagnose(*words: str) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end."""
-    return subprocess.run(
-        [sys.executable, "-m", "harness", "diagnose", *words], check=False, capture_output=True, text=True
-    )
+    """Run the command to its end, in this process."""
+    with redirect_stdout(StringIO()) as out, redirect_stderr(StringIO()) as err:
+        code = _exit_code(["diagnose", *words])
+    return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
 
 
 def test_dumps_that_somebody_hands_over() -> None:
@@ -105,3 +117,81 @@ def test_signatures_of_your_own(tmp_path: Path) -> None:
     assert bad.returncode == 129
     assert str(own) in bad.stderr
     assert "Traceback" not in bad.stderr
+
+
+DUMPS = {Path(file).name.replace("hang", "goroutines"): Path(file).read_bytes() for file in HANG}
+PANIC = (REPORTS / "K9-crash-llb-map" / "dump.txt").read_bytes()
+DEATH = replace(FINDING, kind=Symptom.DEATH, phase=Phase.EXITED, detail="it ended with signal 6 (SIGABRT)")
+FAILURE = replace(
+    FINDING, kind=Symptom.FAILURE, phase=Phase.SOLVING, detail="ERROR: parent snapshot abc does not exist: not found"
+)
+ACT = replace(FINDING, iteration=2, kind=Symptom.ACT, actor="cleanup", detail="`buildctl prune`", waited=600.0)
+
+
+def run_with(results: Path, *findings: tuple[Finding, Mapping[str, bytes]]) -> RunFolder:
+    """Return a run with findings, each with the files of its evidence."""
+    folder = RunFolder.create(results, "s")
+    folder.write_manifest(MANIFEST)
+    with folder.database() as database:
+        for finding, files in findings:
+            database.add(finding)
+            here = folder.evidence(finding).path
+            here.mkdir(parents=True, exist_ok=True)
+            for name, content in files.items():
+                (here / name).write_bytes(content)
+            (here / "captured.json").write_text("{}")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("finding", "files", "said"),
+    [
+        (
+            FINDING,
+            DUMPS,
+            ["livelock in solver.(*exporter).ExportTo", "iteration 3", "HANG"],
+        ),
+        (DEATH, {"daemon.log": PANIC}, ["crashed in llb.mergeMetadata", "fatal error: concurrent map", "DEATH"]),
+        (DEATH, {}, ["death, not known: it ended with signal 6", "no panic"]),
+        (FAILURE, {}, ["failure (parent-snapshot-missing), known", "FAILURE"]),
+        (ACT, DUMPS, ["`buildctl prune` did not come back: livelock in", "has not come back for 10m"]),
+        (ACT, {}, ["act, not known: `buildctl prune` did not come back, and there is no dump"]),
+    ],
+    ids=["hang", "panic", "death", "failure", "act", "act without a dump"],
+)
+def test_each_kind_of_finding(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    finding: Finding,
+    files: Mapping[str, bytes],
+    said: list[str],
+) -> None:
+    """A run's finding is told whatever it is, and the same by the run and by the folder of its evidence."""
+    folder = run_with(tmp_path, (finding, files))
+    for what in (folder.path, folder.evidence(finding).path):
+        diagnose_([str(what)], results=tmp_path)
+        told = capsys.readouterr().out
+        for words in said:
+            assert words in told
+
+
+def test_what_is_hunted_comes_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of several findings that which the run hunted is told whole, each other kind in a line, the same ones counted."""
+    aside = replace(FAILURE, hunted=False, at=1.0)
+    folder = run_with(tmp_path, (aside, {}), (replace(aside, iteration=4, at=2.0), {}), (DEATH, {"daemon.log": PANIC}))
+    diagnose_([str(folder.path)], results=tmp_path)
+    told = capsys.readouterr().out
+    assert told.startswith("crashed in llb.mergeMetadata")
+    assert "also           iteration 3 at 1.0 s  FAILURE" in told
+    assert "and 1 more of the same" in told
+
+
+def test_a_run_whose_records_are_damaged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A hang's dumps say what they say without the run's records; one with nothing at all is refused in a sentence."""
+    folder = run_with(tmp_path, (FINDING, DUMPS))
+    (folder.path / "run.db").write_bytes(b"no database")
+    diagnose_([str(folder.path)], results=tmp_path)
+    assert capsys.readouterr().out.startswith("livelock in")
+    shutil.rmtree(folder.path / "findings")
+    with pytest.raises(NothingFound, match="nothing to diagnose"):
+        diagnose_([str(folder.path)], results=tmp_path)
