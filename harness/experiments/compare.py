@@ -9,7 +9,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -17,6 +17,7 @@ from typing import Final
 from harness.analysis.leak import leak_of
 from harness.analysis.rates import quantile
 from harness.analysis.two_sample import ALPHA, FINAL_ALPHA, HALFWAY_ALPHA, Said, TwoSampleTest, can_differ, contrast
+from harness.buildkit.likeness import most_alike, told_likeness
 from harness.core.errors import Interrupted, UsageError
 from harness.core.outcome import ExitCode, Outcome
 from harness.core.records import Audit, Finding, Iteration, Leak
@@ -94,6 +95,8 @@ class Comparison:
     """What the looks say, whether or not they were cut short."""
     more_iterations: int | None
     """About how many more a side would be enough."""
+    names: str
+    """A word on the names of the hangs, where the sides have no name in common; else empty."""
     seconds: float
     folder: str
 
@@ -107,6 +110,7 @@ async def compare(
     factor: float,
     margin: float | None,
     told: Callable[[SeenRun], None],
+    also: Collection[str] = (),
 ) -> Comparison:
     """Compare two sides; see the steps above.
 
@@ -116,6 +120,7 @@ async def compare(
         budget: at least one of its two bounds is there.
         factor, margin: what is a difference that does not matter; see `contrast`.
         told: hears of each look.
+        also: names that are one hang's, as the user says. All hangs count, whatever their names are.
 
     Raises:
         UsageError, InfraError, SubjectError: a look could not be begun.
@@ -143,7 +148,7 @@ async def compare(
     except Interrupted:
         interrupted = True
     result = result or held(FINAL_ALPHA if tested else ALPHA)
-    comparison = _concluded(series, (a, b), result, interrupted=interrupted)
+    comparison = _concluded(series, (a, b), result, frozenset(also), interrupted=interrupted)
     series.conclude("compare.json", asdict(comparison))
     return comparison
 
@@ -154,7 +159,9 @@ def _silent(series: Series) -> bool:
     return any(len(seen) >= _SILENT and not any(each.exposure.builds for each in seen) for seen in of_each)
 
 
-def _concluded(series: Series, sides: tuple[Side, Side], result: TwoSampleTest, *, interrupted: bool) -> Comparison:
+def _concluded(
+    series: Series, sides: tuple[Side, Side], result: TwoSampleTest, also: Collection[str], *, interrupted: bool
+) -> Comparison:
     """Return what the looks come to. What is cut short, or mostly broke, is neither a difference nor the lack of it."""
     of = {side.name: _of(series, side) for side in sides}
     spoilt = [name for name, one in of.items() if one.nothing * 2 > one.looks]
@@ -170,7 +177,31 @@ def _concluded(series: Series, sides: tuple[Side, Side], result: TwoSampleTest, 
     if more and verdict == "not enough":
         because += f": about {more:,} more iterations a side, at the rates so far"
     return Comparison(
-        sides[0].scenario.name, series.seed, of, verdict, because, code, result, more, series.seconds, str(series.path)
+        sides[0].scenario.name,
+        series.seed,
+        of,
+        verdict,
+        because,
+        code,
+        result,
+        more,
+        _names(series, also),
+        series.seconds,
+        str(series.path),
+    )
+
+
+def _names(series: Series, also: Collection[str]) -> str:
+    """Return what the names of the hangs say of the sides: that each has others, though all of them count alike."""
+    of = {name: [seen.look for seen in series.of(name) if seen.exposure.hung] for name in (*"AB",)}
+    names = {name: {look.signature for look in looks} - {""} for name, looks in of.items()}
+    if not names["A"] or not names["B"] or names["A"] & names["B"] or {*also} & (names["A"] | names["B"]):
+        return ""
+    alike = told_likeness(most_alike(*([look.frames for look in looks] for looks in of.values())))
+    told = [" and ".join(sorted(each)) for each in names.values()]
+    return (
+        f"A hangs as {told[0]}, B as {told[1]}{alike}, and all of these count: if it is one hang, renamed, the rates "
+        f"are of one thing (--also {told[1]} says so); if not, one hang has gone and another has come"
     )
 
 

@@ -56,6 +56,8 @@ class ShortRun:
     builds that there are. Of a clean look they would be proof that nobody has: a daemon that is so slow that its builds
     are timed out before their export is not a good one. What goes on after a hang, until it is noticed, counts nowhere.
     """
+    frames: tuple[str, ...] = ()
+    """The functions that hang, by the evidence, the innermost first; none where it says none."""
 
 
 async def look(
@@ -118,6 +120,7 @@ def _seen_in(summary: Summary, folder: RunFolder) -> ShortRun:
         folder=str(folder.path),
         daemon=" ".join(str(summary.daemon[key]) for key in ("kind", "version") if summary.daemon.get(key)),
         builds=builds,
+        frames=summary.diagnosis.frames if summary.diagnosis else (),
     )
 
 

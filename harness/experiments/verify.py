@@ -6,8 +6,8 @@
 3. B is looked at until it has come to so many, on so many daemons, each for as long as the slowest of A's hangs took,
    that a B as bad as A, or as a tenth of it, would hardly be silent on all of them either. The one count holds where
    all builds are alike, the other where only daemons are: such as where a hang takes a warm cache. The first hang of
-   A's kind ends it; one of another kind is told apart. What is said holds for daemons up to an age, in builds: that
-   to which so many daemons of B have come.
+   A's kind ends it; one of another name is told apart, and the builds before it count for nothing. What is said holds
+   for daemons up to an age, in builds: that to which so many daemons of B have come.
 4. A is looked at once more, until it hangs: a host that has changed meanwhile, so that nothing hangs on it any more,
    would make any B look fixed.
 """
@@ -20,6 +20,7 @@ from typing import Final, Literal
 
 from harness.analysis.rates import excluded_rate, rate
 from harness.analysis.two_sample import chance_of_silence, clean_needed, ratio_excluded, ratio_of, told_ratio
+from harness.buildkit.likeness import most_alike, told_likeness
 from harness.core.errors import Interrupted
 from harness.core.outcome import ExitCode
 from harness.core.records import Rate
@@ -59,6 +60,8 @@ class VerifyOptions:
     """After which B is not looked at anew."""
     age: int | None = None
     """Builds that each daemon of B is to have at least, for a hang may come only later; None: as A's hangs took."""
+    also: tuple[str, ...] = ()
+    """Signatures that are the hang of A under another name."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,8 @@ class Verification:
     """Builds without a hang on B that are missing for `fixed`."""
     other: Mapping[str, int]
     """Hangs on B that A has not, by signature."""
+    other_likeness: Mapping[str, float | None]
+    """How like A's hang each of them is, from 0 to 1, by the functions that hang; None where those are not known."""
     looks: Mapping[str, int]
     seconds: float
     folder: str
@@ -153,12 +158,12 @@ class _Verifying:
     @property
     def a(self) -> Rate:
         """A's rate of the hang that is looked for, without the last look at it."""
-        return rate(sum(_is(seen, self.signature) for seen in self.known), _builds(self.known))
+        return rate(sum(_hung(seen) and self.name(seen) == self.signature for seen in self.known), _builds(self.known))
 
     @property
     def b(self) -> Rate:
         """B's, of the same."""
-        return rate(sum(_signature(seen) in self.of_a for seen in self.looks_at_b if _hung(seen)), self.builds_of_b)
+        return rate(sum(_hung(seen) and self.name(seen) in self.of_a for seen in self.looks_at_b), self.builds_of_b)
 
     @property
     def looks_at_b(self) -> list[SeenRun]:
@@ -166,26 +171,41 @@ class _Verifying:
 
     @property
     def builds_of_b(self) -> int:
-        return _builds(self.looks_at_b)
+        """Builds of the looks at B, but for those that ended in another hang: it may be A's, under another name."""
+        return _builds([seen for seen in self.looks_at_b if not _hung(seen) or self.name(seen) in self.of_a])
+
+    def name(self, seen: SeenRun) -> str:
+        """Return a hang's name; those that the user takes for A's have A's."""
+        raw = seen.look.signature or _SIGNATURE
+        return self.signature if raw in self.demand.also else raw
 
     @property
     def of_a(self) -> Counter[str]:
-        """A's hangs by signature; those that show none only where none does, for else nothing says that two are one."""
-        hangs = Counter(_signature(seen) for seen in self.series.of("A") if _hung(seen))
+        """A's hangs by name; those that show none only where none does, for else nothing says that two are one."""
+        hangs = Counter(self.name(seen) for seen in self.series.of("A") if _hung(seen))
         return Counter({name: count for name, count in hangs.items() if name == self.signature or name != _SIGNATURE})
 
     @property
     def signature(self) -> str:
         """The hang that is looked for."""
-        hangs = Counter(_signature(seen) for seen in self.known if _hung(seen))
+        hangs = Counter(seen.look.signature or _SIGNATURE for seen in self.known if _hung(seen))
         return hangs.most_common(1)[0][0] if hangs else ""
 
     @property
     def other(self) -> Counter[str]:
         """B's hangs that A has not."""
-        return Counter(
-            _signature(seen) for seen in self.looks_at_b if _hung(seen) and _signature(seen) not in self.of_a
-        )
+        return Counter(self.name(seen) for seen in self.looks_at_b if _hung(seen) and self.name(seen) not in self.of_a)
+
+    @property
+    def other_likeness(self) -> dict[str, float | None]:
+        """How like A's hang each of those is."""
+        sought = [seen.look.frames for seen in self.series.of("A") if _hung(seen) and self.name(seen) == self.signature]
+        return {
+            name: most_alike(
+                sought, [seen.look.frames for seen in self.looks_at_b if _hung(seen) and self.name(seen) == name]
+            )
+            for name in self.other
+        }
 
     @property
     def needed(self) -> int | None:
@@ -250,7 +270,7 @@ class _Verifying:
             old_enough = math.ceil((self.demand.age or 0) / self.share_counted)
             missing = max(daemons - len(self._speaking()), 1)
             seen = await self.look(self.fixed, max(shortest, self.share_of_a_look(daemons)), old_enough, missing - 1)
-            if _hung(seen) and _signature(seen) in self.of_a:
+            if _hung(seen) and self.name(seen) in self.of_a:
                 return "not fixed", self.told_not_fixed(seen)
             mute = mute + 1 if seen.look.said == "nothing" else 0
             if mute >= _PATIENCE:
@@ -307,7 +327,7 @@ class _Verifying:
         )
 
     def told_not_fixed(self, seen: SeenRun) -> str:
-        of = "a hang that A has too" if _signature(seen) == _SIGNATURE else _signature(seen)
+        of = "a hang that A has too" if self.name(seen) == _SIGNATURE else self.name(seen)
         return (
             f"B hangs too: {of}, within {seen.exposure.builds} builds of its daemon {seen.number}, after "
             f"{self.builds_of_b} in all; A hung {self.a.hangs} times in {self.a.trials}"
@@ -326,9 +346,15 @@ class _Verifying:
         )
 
     def told_other(self) -> str:
-        other = ", ".join(f"{name} {count}" for name, count in self.other.items())
+        """Return B's hangs that A has not, how like A's they are, and what the user can say of them."""
+        likeness = self.other_likeness
+        other = ", ".join(f"{name} {count}{told_likeness(likeness[name])}" for name, count in self.other.items())
+        same = " ".join(f"--also {name}" for name in self.other)
         silent = f"B has not shown A's hang ({self.signature}) in {self.builds_of_b} builds"
-        return f"{silent}, but it HANGS IN ANOTHER WAY: {other}. Whether that is the same at heart is for you to say"
+        return (
+            f"{silent}, but it HANGS UNDER ANOTHER NAME: {other}. Whether that is the same is for you to say: if so, "
+            f"add {same} --resume last"
+        )
 
     @property
     def chance(self) -> float | None:
@@ -372,6 +398,7 @@ class _Verifying:
             self.age,
             self.more,
             dict(self.other),
+            self.other_likeness,
             {name: len(seen) for name, seen in looks.items()},
             self.series.seconds,
             str(self.series.path),
@@ -384,11 +411,3 @@ def _builds(looks: Sequence[SeenRun]) -> int:
 
 def _hung(seen: SeenRun) -> bool:
     return seen.exposure.hung
-
-
-def _signature(seen: SeenRun) -> str:
-    return seen.look.signature or _SIGNATURE
-
-
-def _is(seen: SeenRun, signature: str) -> bool:
-    return _hung(seen) and _signature(seen) == signature

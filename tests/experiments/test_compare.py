@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -43,11 +44,13 @@ def kept(scenario: Path) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     return looks, json.loads((folder / "compare.json").read_text())
 
 
-def simulated(tmp_path: Path, side: Side, seed: int, a: float, b: float, lines: int = 1) -> Comparison:
+def simulated(
+    tmp_path: Path, side: Side, seed: int, a: float, b: float, lines: int = 1, of_b: str = "x", also: Sequence[str] = ()
+) -> Comparison:
     """Return what a comparison of pretended daemons comes to."""
     series = Pretended(tmp_path, tmp_path, seed)
-    series.pretend(seed, {"A": a, "B": b}, {"A": "x", "B": "x"}, nothing={"A": 0.01, "B": 0.01}, lines=lines)
-    call = partial(compare_sides, factor=3.0, margin=None, told=lambda _: None)
+    series.pretend(seed, {"A": a, "B": b}, {"A": "x", "B": of_b}, nothing={"A": 0.01, "B": 0.01}, lines=lines)
+    call = partial(compare_sides, factor=3.0, margin=None, told=lambda _: None, also=also)
     return anyio.run(call, series, side, replace(side, name="B"), RunBudget(200, 6, None))
 
 
@@ -60,6 +63,14 @@ def test_a_build_against_itself_through_all_steps(tmp_path: Path, rate: float, l
     side = Side("A", "stub", load(write_scenario(tmp_path), VOCABULARY))
     found = [simulated(tmp_path, side, seed, rate, rate, lines).verdict for seed in range(300)]
     assert found.count("different") <= 15
+
+
+def test_sides_that_hang_under_other_names(tmp_path: Path) -> None:
+    """All hangs count, and where no name is on both sides that is said, until the user says that two are one."""
+    side = Side("A", "stub", load(write_scenario(tmp_path), VOCABULARY))
+    assert simulated(tmp_path, side, 1, 0.3, 0.3).names == ""
+    assert "A hangs as x, B as y, and all of these count" in simulated(tmp_path, side, 1, 0.3, 0.3, of_b="y").names
+    assert simulated(tmp_path, side, 1, 0.3, 0.3, of_b="y", also=["y"]).names == ""
 
 
 @pytest.mark.parametrize("pairs", [2, 4, 8])

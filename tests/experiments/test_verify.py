@@ -36,7 +36,7 @@ def verified(
     **pretended: Any,
 ) -> Verification:
     """Return what a verification comes to on pretended daemons."""
-    options = {"ratio": 1.0, "iterations": 500, "seconds": None, "age": None}
+    options = {"ratio": 1.0, "iterations": 500, "seconds": None, "age": None, "also": ()}
     demand = VerifyOptions(0.95, 5, **{name: pretended.pop(name, usual) for name, usual in options.items()})
     series = Pretended(tmp_path, tmp_path, seed)
     nothing = pretended.pop("nothing", {"A": 0.01, "B": 0.01})
@@ -138,8 +138,19 @@ def test_another_hang_is_told_apart(tmp_path: Path, sides: tuple[Side, Side]) ->
     found = verified(tmp_path, sides, 4, 0.05, 0.05, of_b="y")
     assert (found.verdict, found.exit_code) == ("another hang", 125)
     assert set(found.other) == {"y"}
-    assert "it HANGS IN ANOTHER WAY: y" in found.because
-    assert found.b.hangs == 0, "of the hang that is looked for"
+    assert "it HANGS UNDER ANOTHER NAME: y" in found.because
+    assert (found.b.hangs, found.b.trials) == (0, 0), "of the hang that is looked for, whose builds these may be"
+
+
+def test_a_hang_that_was_renamed(tmp_path: Path, sides: tuple[Side, Side]) -> None:
+    """How like A's hang it is, is said; once the user says that it is the same one, B is not fixed."""
+    frames = {"x": ("a.(*T).Load", "a.(*T).Walk", "b.Solve"), "y": ("a.(*T).Load", "a.(*T).Visit", "b.Solve")}
+    found = verified(tmp_path, sides, 4, 0.05, 0.05, of_b="y", frames=frames)
+    assert "y 3 (83% of the functions are the same)" in found.because
+    assert "add --also y --resume last" in found.because
+    told = verified(tmp_path, sides, 4, 0.05, 0.05, of_b="y", frames=frames, also=("y",))
+    assert (told.verdict, told.exit_code, told.b.hangs) == ("not fixed", 1, 1)
+    assert not told.other
 
 
 def test_a_hang_that_shows_no_signature(tmp_path: Path, sides: tuple[Side, Side]) -> None:

@@ -23,15 +23,18 @@ class Pretended(Series):
         healed_after: int | None = None,
         warm: Mapping[Name, int] | None = None,
         lines: int = 1,
+        frames: Mapping[str, tuple[str, ...]] | None = None,
     ) -> None:
         """Set what is pretended: rates a build, what the hangs are, how many looks break, after how many all heals.
+
+        Frames are the functions of a hang, by its signature.
 
         Warm are the builds that a daemon takes before it hangs at all. Of several lines, each but the one that hangs
         may have begun a build after it.
         """
         self.warm, self.lines = warm or {}, lines
         self.chance = np.random.default_rng(seed)
-        self.rates, self.signatures = rates, signatures
+        self.rates, self.signatures, self.frames = rates, signatures, frames or {}
         self.nothing, self.healed_after = nothing, healed_after
 
     async def require(self, *sides: Side) -> None:
@@ -59,6 +62,7 @@ class Pretended(Series):
             folder="",
             daemon="pretended",
             builds=begun,
+            frames=self.frames.get(self.signatures[side.name], ()) if hung else (),
         )
         self.seconds += done.seconds
         seen = SeenRun(side.name, len(self.of(side.name)) + 1, Exposure(done.builds, hung), done, self.seconds)

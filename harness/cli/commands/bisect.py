@@ -12,7 +12,7 @@ from rich.console import Console
 
 from harness.cli.display.bisect import JsonSearch, PlainSearch, SearchScreen
 from harness.cli.display.preflight import tell_limits
-from harness.cli.display.series import on_interrupt
+from harness.cli.display.series import Also, on_interrupt
 from harness.cli.options import (
     RESULTS,
     BadOption,
@@ -109,6 +109,7 @@ def start(
     any_hang: Annotated[
         bool, typer.Option("--any-hang", help="Count hangs of every signature, not only that of the bad end.")
     ] = False,
+    also: Also = None,
     time: Annotated[str | None, typer.Option(metavar="T", help="Ends after a time, such as 8h.")] = None,
     seed: Seed = None,
     settings: Settings = None,
@@ -140,6 +141,7 @@ def start(
         confidence=confidence,
         calibrate=calibrate,
         any_hang=any_hang,
+        also=tuple(also or ()),
         seconds=None if time is None else seconds_of("--time", time),
         shards=shards,
         seed=first_seed(seed),
@@ -153,9 +155,13 @@ def start(
     return _search(folder, as_json=as_json, trust=trust, on=on, insecure=insecure)
 
 
-@bisect.command("resume", epilog=epilog("repro bisect resume last"))
+@bisect.command("resume", epilog=epilog("repro bisect resume last", "repro bisect resume --also unknown-1c3a5e7f9b2d"))
 def resume(
     search: SearchName = "last",
+    also: Also = None,
+    apart: Annotated[
+        list[str] | None, typer.Option(metavar="SIGNATURE", help="Hangs of this name are another hang.")
+    ] = None,
     results: Results = RESULTS,
     trust: Trust = False,
     on: On = None,
@@ -163,7 +169,11 @@ def resume(
     as_json: AsJson = False,
 ) -> int:
     """Go on with a search that was ended, with all that it had seen."""
-    return _search(find_search(search, results), as_json=as_json, trust=trust, on=on, insecure=insecure)
+    folder = find_search(search, results)
+    if also or apart:
+        with RunFolder(folder).locked():
+            save(restore(folder).taking(also or (), apart or ()), folder)
+    return _search(folder, as_json=as_json, trust=trust, on=on, insecure=insecure)
 
 
 @bisect.command("show", epilog=epilog("repro bisect show last"))

@@ -1,6 +1,6 @@
 """`repro compare`: two toolchains, or two settings of one, side by side."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Final
@@ -10,6 +10,7 @@ import typer
 
 from harness.analysis.rates import rate
 from harness.cli.display.series import (
+    Also,
     Resume,
     SeriesPrinter,
     SetA,
@@ -60,6 +61,7 @@ def compare_(
     margin: Annotated[
         str | None, typer.Option(metavar="RATE", help="Rates no further apart than this per build do not differ.")
     ] = None,
+    also: Also = None,
     seed: Seed = None,
     settings: Settings = None,
     trust: Trust = False,
@@ -99,7 +101,7 @@ def compare_(
     with teller(as_json=as_json) as tell:
         series = series_of(Question("compare", sides, words, seed), results, earlier, tell.watcher)
         with series.going_on():
-            comparison = anyio.run(_compare, tell, series, sides, budget, factor, allowed, on, insecure)
+            comparison = anyio.run(_compare, tell, series, sides, budget, factor, allowed, also or (), on, insecure)
     if only_worse and comparison.verdict == "different" and comparison.contrast.worse == "a":
         comparison = replace(comparison, exit_code=ExitCode.CLEAN)
     _tell(tell, comparison)
@@ -113,6 +115,7 @@ async def _compare(
     budget: RunBudget,
     factor: float,
     margin: float | None,
+    also: Collection[str],
     on: str | None,
     insecure: bool,
 ) -> Comparison:
@@ -129,7 +132,7 @@ async def _compare(
         runner_on(on, search=series.path, insecure=insecure, say=tell.fleet, interrupted=told) as series.runner,
         series.working(),
     ):
-        return await compare(series, *sides, budget, factor=factor, margin=margin, told=tell.told)
+        return await compare(series, *sides, budget, factor=factor, margin=margin, told=tell.told, also=also)
 
 
 def _tell(tell: SeriesPrinter, comparison: Comparison) -> None:
@@ -138,6 +141,8 @@ def _tell(tell: SeriesPrinter, comparison: Comparison) -> None:
     tell.say(f"{comparison.verdict.upper()}  {comparison.because}", _STYLES[comparison.verdict])
     for name, *values in _rows(comparison):
         tell.say(f"{name:<11} {values[0]:<{_WIDTH}}  {values[1]}".rstrip())
+    if comparison.names:
+        tell.say(f"{'names':<11} {comparison.names}", "yellow")
     result = comparison.contrast
     tell.say(
         f"{'tests':<11} rates p = {result.p_rates:.2g}, log-rank by permutation p = {result.p_log_rank:.2g}; "

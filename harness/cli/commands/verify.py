@@ -8,6 +8,7 @@ import anyio
 import typer
 
 from harness.cli.display.series import (
+    Also,
     Resume,
     SeriesPrinter,
     SetA,
@@ -63,6 +64,7 @@ def verify_(
             metavar="N", min=1, help="Builds that each daemon of B is to have, for hangs that come only late."
         ),
     ] = None,
+    also: Also = None,
     time: Annotated[
         str | None,
         typer.Option(metavar="T", help="Begin no look at B after so long; with more of it and --resume it goes on."),
@@ -90,7 +92,7 @@ def verify_(
         raise BadOption("--ratio", f"{ratio:g} is not above 0 and at most 1")
     if earlier not in {None, "last"} and len(scenarios) > 1:
         raise BadOption("--resume", "of several scenarios goes on with the `last` of each")
-    demand = VerifyOptions(confidence, hangs, ratio, iterations, time_of("--time", time), age)
+    demand = VerifyOptions(confidence, hangs, ratio, iterations, time_of("--time", time), age, tuple(also or ()))
     pairs = [sides_of(file, broken, fixed, settings, set_a, set_b, trust=trust) for file in scenarios]
     words = {f"--{name}": getattr(demand, name) for name in ("confidence", "hangs", "ratio", "iterations", "age")}
     codes = []

@@ -1,5 +1,7 @@
 """What a search shows while it goes on, and what it came to: lines for a person, or machine lines."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Final, Protocol
@@ -8,11 +10,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from harness.buildkit.likeness import told_likeness
 from harness.cli.display.json_lines import machine_line
 from harness.core.units import format_duration
 from harness.experiments.bisect.belief import GOOD, Group
 from harness.experiments.bisect.search import SearchAnswer, SearchReporter, settled
-from harness.experiments.bisect.state import Observation, State
+from harness.experiments.bisect.state import Observation, OtherHang, State
 
 _PLAUSIBLE: Final = 0.01
 """Candidates with a smaller chance are not worth a line, unless somebody looked at them."""
@@ -71,7 +74,7 @@ class PlainSearch:
         }[seen.said]
         line = f"{format_duration(round(state.seconds)):>8}  {name}  {told}, {observation.wall:.0f} s"
         if seen.said == "hang" and not observation.counts:
-            line += f"; another hang than {state.signature}: the look is left out"
+            line += f"; another name than {state.signature}: the look is left out"
         if observation.purpose == "search":
             line += f"; {_belief_line(state)}"
         if observation.purpose in {"good end", "search"} and (left := _left(state)):
@@ -80,7 +83,7 @@ class PlainSearch:
 
     def skipped(self, state: State, candidate: int) -> None:
         """Tell what cannot be tried."""
-        self._say(f"skipped {state.candidates[candidate].name}: {state.skipped[candidate]}", "yellow")
+        self._say(f"skipped {state.candidates[candidate].name}: {state.left_out[candidate]}", "yellow")
 
     def calibrated(self, state: State) -> None:
         """Tell the rate, and what it makes of clean trials."""
@@ -94,22 +97,22 @@ class PlainSearch:
 
     def known(self, state: State) -> None:
         """Print a line for each candidate that was looked at, or may be the one; and what all of it takes."""
-        posterior = state.belief.posterior
+        posterior, left_out = state.belief.posterior, state.left_out
         table = Table(box=None, pad_edge=False)
         for head in ("candidate", "chance", "hangs", "builds", "looks", "seconds"):
             table.add_column(head, no_wrap=True)
         table.add_column()
         for number, candidate in enumerate(state.candidates):
             seen = state.of(number)
-            if not seen and posterior[number] < _PLAUSIBLE and number not in state.skipped:
+            if not seen and posterior[number] < _PLAUSIBLE and number not in left_out:
                 continue
             spent = sum(each.wall for each in seen) + (state.had[number].seconds if number in state.had else 0.0)
             builds = sum(each.look.builds for each in seen)
-            hangs = sum(each.counts for each in seen)
+            hangs = f"{sum(each.counts for each in seen)}{_other_names(seen)}"
             chance = "" if number == 0 else f"{posterior[number]:.3f}"
-            why = f"skipped: {state.skipped[number].splitlines()[0]}" if number in state.skipped else candidate.title
+            why = f"skipped: {left_out[number].splitlines()[0]}" if number in left_out else candidate.title
             title = Text(why, no_wrap=True, overflow="ellipsis")
-            table.add_row(candidate.name, chance, str(hangs), str(builds), str(len(seen)), f"{spent:.0f}", title)
+            table.add_row(candidate.name, chance, hangs, str(builds), str(len(seen)), f"{spent:.0f}", title)
         self._console.print(table)
         self._say(_spent(state))
 
@@ -168,7 +171,7 @@ class JsonSearch:
 
     def skipped(self, state: State, candidate: int) -> None:
         """Say what cannot be tried."""
-        machine_line("skipped", candidate=candidate, because=state.skipped[candidate])
+        machine_line("skipped", candidate=candidate, because=state.left_out[candidate])
 
     def calibrated(self, state: State) -> None:
         """Say the rate, and what it makes of clean trials."""
@@ -193,6 +196,7 @@ class JsonSearch:
             kind=answer.kind,
             candidates=names,
             chance=answer.group.mass,
+            other_hangs=[asdict(other) for other in state.other_hangs],
             posterior=_posterior(state),
             seconds=state.seconds,
             folder=str(folder),
@@ -210,9 +214,8 @@ class JsonSearch:
 
 def so_far(state: State) -> SearchAnswer:
     """Return what a search that does not go on now has come to."""
-    belief = state.belief
-    answer = settled(belief, state.asked.confidence) if state.scenario else None
-    return answer or SearchAnswer("not ended", belief.groups[0])
+    answer = settled(state) if state.scenario else None
+    return answer or SearchAnswer("not ended", state.belief.groups[0])
 
 
 def _told(state: State, answer: SearchAnswer) -> tuple[str, str]:
@@ -223,13 +226,12 @@ def _told(state: State, answer: SearchAnswer) -> tuple[str, str]:
     if len(members) > 1:
         named += " (what lies between cannot be tried)"
     good = state.candidates[state.good_end].name
-    others = "".join(
-        f"; left out, with {len(found)} hang{'s' * (len(found) > 1)} as {name}: "
-        f"{', '.join(state.candidates[each].name for each in sorted({*found}))}; if it is the same hang, say --any-hang"
-        for name, found in state.other_hangs.items()
-    )
     headline, sentence = {
         "found": ("FOUND", f"{named} {verb}; chance {chance}"),
+        "another name": (
+            "UNDER ANOTHER NAME",
+            f"{named} {verb} as {state.signature}, with a chance of {chance}; whether it came before is for you to say",
+        ),
         "good end hangs": ("NOT IN RANGE", f"the good end {good} hangs as well; chance {chance}"),
         "no order": (
             "NO SINGLE CHANGE",
@@ -240,7 +242,29 @@ def _told(state: State, answer: SearchAnswer) -> tuple[str, str]:
         "not yet": ("NOT YET", f"time is up; likeliest so far, with {chance}: {_belief_line(state)}"),
         "no more to learn": ("NOT FOUND", f"no look is worth its time any more; {_belief_line(state)}"),
     }[answer.kind]
-    return headline, sentence + others
+    return headline, sentence + "".join(_other_told(state, other) for other in state.other_hangs)
+
+
+def _other_told(state: State, other: OtherHang) -> str:
+    """Return hangs of another name: where they were, how like the other they are, and what the user can say of them."""
+    hangs = "1 hang" if len(other.candidates) == 1 else f"{len(other.candidates)} hangs"
+    names = ", ".join(state.candidates[each].name for each in sorted({*other.candidates}))
+    told = f"; left out, with {hangs} as {other.name or 'nothing known'}: {names}"
+    if other.name in state.asked.apart:
+        return f"{told}, another hang as you say"
+    told += told_likeness(other.likeness)
+    if not other.name:
+        return f"{told}; if they are the same hang, start again with --any-hang"
+    return (
+        f"{told}; `repro bisect resume --also {other.name}` if it is the same hang, "
+        f"`--apart {other.name}` if it is another"
+    )
+
+
+def _other_names(looks: Sequence[Observation]) -> str:
+    """Return the hangs of other names of a candidate, for the table."""
+    others = Counter(seen.look.signature or "nothing known" for seen in looks if seen.is_another_hang)
+    return "".join(f", {count} as {name}" for name, count in others.items())
 
 
 def _rates(state: State) -> str:

@@ -37,6 +37,10 @@ Resume = Annotated[
         help="Go on with an earlier one: its folder, the end of its name, or `last`; the rest as then.",
     ),
 ]
+Also = Annotated[
+    list[str] | None,
+    typer.Option("--also", metavar="SIGNATURE", help="Hangs of this name are the same hang, in a renamed function."),
+]
 SetB = Annotated[Keys, typer.Option("--set-b", metavar="KEY=VALUE", help="Set a key for B.")]
 
 _REFRESHED: int = 10

@@ -25,10 +25,11 @@ from typing import Any, Final, Literal, Protocol
 
 import anyio
 
+from harness.buildkit.likeness import LIKELY
 from harness.core.errors import InfraError, UsageError
 from harness.core.outcome import Ending
 from harness.core.rng import SEED_BITS
-from harness.experiments.bisect.belief import Belief, Group
+from harness.experiments.bisect.belief import Group
 from harness.experiments.bisect.candidates import CannotBeHad, EndsCannotBeHad, Range, TellsCost, require_ends
 from harness.experiments.bisect.choice import Acquisition, Costs, next_looks
 from harness.experiments.bisect.state import Had, Observation, Purpose, State, save
@@ -113,17 +114,37 @@ Take = Callable[[Scenario, str, int, int], Awaitable[ShortRun]]
 class SearchAnswer:
     """What a search came to."""
 
-    kind: Literal["found", "good end hangs", "not yet", "not ended", "no more to learn", "no order"]
+    kind: Literal["found", "another name", "good end hangs", "not yet", "not ended", "no more to learn", "no order"]
+    """`another name`: whether hangs of another name are the same one decides, and only the user can say that."""
     group: Group
     """Who it is believed to be, and how firmly."""
 
 
-def settled(belief: Belief, confidence: float) -> SearchAnswer | None:
-    """Return the answer that a belief is firm enough for; None where there is none yet."""
-    group = belief.answer(confidence)
+def settled(state: State) -> SearchAnswer | None:
+    """Return the answer that what is believed is firm enough for; None where there is none yet."""
+    belief = state.belief
+    group = belief.answer(state.asked.confidence)
+    if group is not None and 0 in group.members:
+        return SearchAnswer("good end hangs", group)
     if group is not None:
-        return SearchAnswer("good end hangs" if 0 in group.members else "found", group)
+        return SearchAnswer("another name" if _hangs_before(state, group) else "found", group)
     return SearchAnswer("no order", belief.groups[0]) if belief.no_order >= _NO_ORDER else None
+
+
+def _hangs_before(state: State, group: Group) -> bool:
+    """Whether hangs of another name would change an answer if they are the one that is looked for.
+
+    They would where one came on a candidate that is blamed, or is good if another one is to blame. Not asked about are
+    those on good candidates that have little in common with it: they come of another fault.
+    """
+    members = list(group.members)
+    bad = state.belief.bad
+    for other in state.other_hangs:
+        unlike = other.likeness is not None and other.likeness < LIKELY
+        for candidate in {*other.candidates} & {*state.doubtful}:
+            if candidate in members or (not unlike and not bad[members, candidate].all()):
+                return True
+    return False
 
 
 class Search:
@@ -243,9 +264,9 @@ class Search:
     async def _narrow(self) -> SearchAnswer:
         """Look at candidate after candidate."""
         while True:
-            belief = self.state.belief
-            if (answer := settled(belief, self.state.asked.confidence)) is not None:
+            if (answer := settled(self.state)) is not None:
                 return answer
+            belief = self.state.belief
             if self.state.asked.seconds is not None and self._spent > self.state.asked.seconds:
                 return SearchAnswer("not yet", belief.groups[0])
             choices = next_looks(belief, self._costs(), self._runner.slots)
@@ -253,7 +274,7 @@ class Search:
                 return SearchAnswer("no more to learn", belief.groups[0])
             for choice in choices:  # one after the other: a build takes all cores
                 await self._obtain(choice.candidate)
-            able = [choice for choice in choices if choice.candidate not in self.state.skipped]
+            able = [choice for choice in choices if choice.candidate not in self.state.left_out]
             await self._side_by_side(partial(self._search_at, choice) for choice in able)
 
     async def _search_at(self, choice: Acquisition) -> None:
@@ -290,10 +311,14 @@ class Search:
         if silent >= _TRIES and seen.look.ending is Ending.INFRA:
             raise HostBreaks(self._name(candidate), seen.look.because)
         broken = silent and seen.look.ending in {Ending.DAEMON_DIED, Ending.FAILING}
-        if silent >= _TRIES or broken or self.state.is_doubtful(candidate):
+        if candidate in self.state.doubtful:
+            self._teller.skipped(self.state, candidate)
+        elif silent >= _TRIES or broken:
             because = seen.look.because
             if seen.is_another_hang:
-                because = f"it hangs as {seen.look.signature or 'nothing known'}; --any-hang counts that too"
+                name = seen.look.signature
+                same = f"if it is the same hang, say --also {name}" if name else "--any-hang counts that too"
+                because = f"it hangs as {name or 'nothing known'}; {same}"
             self._skip(candidate, because)
             if purpose == "good end":
                 raise EndsCannotBeHad([CannotBeHad(self._name(candidate), because)])
@@ -308,14 +333,13 @@ class Search:
         self._looks += 1
         seen = await self._take(scenario, self.state.had[candidate].spec, iterations, seed)
         wanted = seen.signature if purpose == "choose" else self.state.signature
-        ours = asked.any_hang or (seen.signature == wanted != "")
         observation = Observation(
             candidate=candidate,
             scenario=name,
             purpose=purpose,
             look=seen,
             wall=monotonic() - began,
-            counts=seen.said == "hang" and ours,
+            counts=self.state.is_sought(seen, wanted),
         )
         self._keep(observations=(*self.state.observations, observation))
         if self._calibrated and purpose != "calibrate":

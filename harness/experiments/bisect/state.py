@@ -1,11 +1,13 @@
 """What a search knows, kept on disk after every observation: `state.json` in its folder."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from harness.buildkit.likeness import most_alike
 from harness.core.errors import StoreError, UsageError
 from harness.experiments.bisect.belief import Belief, Find, hypotheses
 from harness.experiments.bisect.choice import Costs
@@ -16,6 +18,8 @@ from harness.store.folder import RunFolder
 from harness.store.folders import the_one
 
 _FILE: Final = "state.json"
+_UNNAMED: Final = 3
+"""So many hangs without a name are borne of one candidate: most show what they are when they come again."""
 Purpose = Literal["choose", "calibrate", "good end", "search"]
 
 
@@ -26,6 +30,14 @@ class NoSuchSearch(UsageError):
         several = f"it ends the names of {', '.join(path.name for path in matching)}; say more of it"
         none = f"it is no folder with a {_FILE}, nor the end of the name of one below {results / 'bisect'}"
         super().__init__(f"no search {name!r}: {several if matching else none}")
+
+
+class NoSuchHang(UsageError):
+    """A name that no other hang of a search has."""
+
+    def __init__(self, name: str, others: Sequence[str]) -> None:
+        known = f"those of other hangs are {', '.join(others)}" if others else "there were no other hangs"
+        super().__init__(f"no other hang was seen under the name {name!r}; {known}")
 
 
 class _Kept(BaseModel):
@@ -51,6 +63,10 @@ class Asked(_Kept):
     """How many hangs of the bad end are to be seen before the search."""
     any_hang: bool = False
     """Whether hangs of every signature count."""
+    also: tuple[str, ...] = ()
+    """Signatures that the user takes for that of the bad end, under another name."""
+    apart: tuple[str, ...] = ()
+    """Signatures that the user says are of another hang."""
     seconds: float | None = None
     """How long the search may go on in all."""
     shards: int = 1
@@ -89,6 +105,18 @@ class Observation(_Kept):
     def is_another_hang(self) -> bool:
         """Whether it ended in a hang that is not looked for, by its name."""
         return self.look.said == "hang" and not self.counts
+
+
+@dataclass(frozen=True)
+class OtherHang:
+    """Hangs of a name that is not looked for."""
+
+    name: str
+    """Empty where their evidence gives none."""
+    candidates: tuple[int, ...]
+    """Those that hung so, one for each hang, in the order in which they were seen."""
+    likeness: float | None
+    """To the hang that is looked for, from 0 to 1, by the functions that hang; None where no functions are known."""
 
 
 class State(_Kept):
@@ -136,36 +164,91 @@ class State(_Kept):
         """Return the looks at a candidate with the scenario that hangs soonest."""
         return [seen for seen in self.observations if seen.candidate == candidate and seen.scenario == self.scenario]
 
-    def is_doubtful(self, candidate: int) -> bool:
-        """Whether it hung, but only under another name; of the good end it is the user who says that it is good."""
-        looks = self.of(candidate)
-        hung_otherwise = any(seen.is_another_hang for seen in looks) and not any(seen.counts for seen in looks)
-        return hung_otherwise and candidate != self.good_end
+    def is_sought(self, seen: ShortRun, signature: str) -> bool:
+        """Whether a look ended in the hang that is looked for, which has that signature or one that is taken for it."""
+        return seen.said == "hang" and (self.asked.any_hang or seen.signature in {signature, *self.asked.also} - {""})
+
+    def taking(self, also: Sequence[str], apart: Sequence[str]) -> Self:
+        """Return the state in which hangs of some names are, or are not, the one that is looked for: all that was seen.
+
+        Raises:
+            NoSuchHang: no hang of such a name was seen, or it is that of the bad end.
+        """
+        others = {seen.look.signature for seen in self.observations} - {"", self.signature}
+        if unknown := [name for name in (*also, *apart) if name not in others]:
+            raise NoSuchHang(unknown[0], sorted(others))
+        asked = self.asked.model_copy(
+            update={
+                "also": tuple(sorted({*self.asked.also, *also} - {*apart})),
+                "apart": tuple(sorted({*self.asked.apart, *apart} - {*also})),
+            }
+        )
+        state = self.model_copy(update={"asked": asked})
+        again = (
+            seen.model_copy(update={"counts": state.is_sought(seen.look, self.signature or seen.look.signature)})
+            for seen in self.observations
+        )
+        return state.model_copy(update={"observations": tuple(again)})
+
+    def may_be_sought(self, seen: Observation) -> bool:
+        """Whether a look ended in a hang of another name that nobody has said to be another hang."""
+        return seen.is_another_hang and seen.look.signature not in self.asked.apart
 
     @property
-    def other_hangs(self) -> Mapping[str, tuple[int, ...]]:
-        """The candidates with hangs that are not looked for, one for each such hang, by their signatures."""
-        found: dict[str, list[int]] = {}
+    def doubtful(self) -> Mapping[int, str]:
+        """The candidates that hung, but only under other names, with these names.
+
+        It may be the same hang in a function that was renamed within the range. So such a candidate is not looked at
+        any more, and nothing that was seen of it counts. It is looked at again while all that speaks against it are
+        few hangs without a name. That the good end is good says the user.
+        """
+        found: dict[int, str] = {}
+        for candidate in {seen.candidate for seen in self.observations} - {self.good_end}:
+            looks = self.of(candidate)
+            others = [seen.look.signature for seen in looks if self.may_be_sought(seen)]
+            waits = bool(looks) and looks[-1].is_another_hang and not any(others) and len(others) < _UNNAMED
+            if others and not waits and not any(seen.counts for seen in looks):
+                found[candidate] = " and ".join(sorted({name or "nothing known" for name in others}))
+        return found
+
+    @property
+    def left_out(self) -> Mapping[int, str]:
+        """Why each candidate that is not looked at any more is not."""
+        doubts = {candidate: f"it hangs as {names}" for candidate, names in self.doubtful.items()}
+        return {**doubts, **self.skipped}
+
+    @property
+    def other_hangs(self) -> tuple[OtherHang, ...]:
+        """The hangs that are not looked for, by their names; those most like the one that is first."""
+        found: dict[str, list[Observation]] = {}
         for seen in self.observations:
             if seen.scenario == self.scenario and seen.is_another_hang:
-                found.setdefault(seen.look.signature or "of no signature", []).append(seen.candidate)
-        return {name: tuple(candidates) for name, candidates in found.items()}
+                found.setdefault(seen.look.signature, []).append(seen)
+        sought = [seen.look.frames for seen in self.observations if seen.counts]
+        others = [
+            OtherHang(
+                name, tuple(seen.candidate for seen in those), most_alike(sought, [seen.look.frames for seen in those])
+            )
+            for name, those in found.items()
+        ]
+        return tuple(sorted(others, key=lambda other: -(other.likeness or 0.0)))
 
     @property
     def belief(self) -> Belief:
         """What follows from all that was seen with the scenario that hangs soonest.
 
         A look that ended in a hang of another name is left out whole, and so are all looks at a candidate that hung
-        under that name alone: it may be the same hang, in a function that was renamed within the range, and then no
-        clean build speaks for the candidate.
+        under other names alone: no clean build speaks for it.
         """
         rates = Rates.flat(never=0.0) if self.asked.find == "worse" else Rates.flat()
         belief = Belief(hypotheses([known.parents for known in self.candidates], self.asked.find), rates)
+        sought = {self.good_end, *(seen.candidate for seen in self.observations if seen.counts)}
+        others = {seen.candidate for seen in self.observations if self.may_be_sought(seen)} - sought
         for seen in self.observations:
-            left_out = seen.is_another_hang or self.is_doubtful(seen.candidate)
+            left_out = seen.is_another_hang or seen.candidate in others
             if seen.scenario == self.scenario and seen.look.builds and not left_out:
                 belief = belief.saw(seen.candidate, seen.look.builds, hung=seen.counts)
-        for candidate in self.skipped:
+        for candidate in self.left_out:
             belief = belief.skip(candidate)
         return belief
 

@@ -81,5 +81,6 @@ async def test_hangs_under_another_name_are_asked_about(tmp_path: Path, capsys: 
     answer = await search.run()
     screen.answered(search.state, answer, tmp_path)
     output = capsys.readouterr().out
-    assert "FOUND  c11 or c12 (what lies between cannot be tried)" in output
-    assert "; left out, with 1 hang as other: c11; if it is the same hang, say --any-hang" in output
+    assert "UNDER ANOTHER NAME  c11 or c12 (what lies between cannot be tried) brought the hang as loop" in output
+    assert "; left out, with 1 hang as other: c11; `repro bisect resume --also other` if it is the same hang" in output
+    assert re.search(r"c11 +0\.\d+ +0, 1 as other ", output)

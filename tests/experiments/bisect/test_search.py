@@ -22,7 +22,7 @@ from harness.experiments.bisect.search import (
     SearchAnswer,
     UnknownHang,
 )
-from harness.experiments.bisect.state import Asked, Known, Observation, State, restore, save
+from harness.experiments.bisect.state import Asked, Known, NoSuchHang, Observation, State, restore, save
 from harness.experiments.runner import LocalRunner
 from harness.experiments.short_run import ShortRun
 from harness.scenario import Scenario, load
@@ -231,33 +231,100 @@ async def test_an_end_that_does_not_build(tmp_path: Path, scenario: Scenario) ->
 
 
 async def test_another_hang_is_not_that_one(tmp_path: Path, scenario: Scenario) -> None:
-    """A candidate that hangs under another name speaks not for or against itself, unless every hang is to count."""
-    for any_hang, members in ((False, (8, 9)), (True, (8,))):
-        folder = tmp_path / str(any_hang)
+    """A candidate that hangs under another name speaks not for or against itself, unless that hang is to count."""
+    for asked, kind, members in (
+        ({}, "another name", (8, 9)),
+        ({"any_hang": True}, "found", (8,)),
+        ({"also": ("other",)}, "found", (8,)),
+        ({"apart": ("other",)}, "found", (8, 9)),
+    ):
+        folder = tmp_path / str(len([*tmp_path.iterdir()]))
         folder.mkdir()
         line = Pretended(20, bad(*range(9, 20)))
-        search = Search(
-            folder, begun(folder, line, any_hang=any_hang), line, {"one": scenario}, line, other_at(line, 8)
-        )
+        search = Search(folder, begun(folder, line, **asked), line, {"one": scenario}, line, other_at(line, 8))
         answer = await search.run()
-        assert answer.group.members == members
-        assert [*search.state.other_hangs.items()] == ([] if any_hang else [("other", (8,))])
+        assert (answer.kind, answer.group.members) == (kind, members)
+        others = [(other.name, {*other.candidates}) for other in search.state.other_hangs]
+        assert others == ([] if "any_hang" in asked or "also" in asked else [("other", {8})])
+
+
+async def test_what_the_user_says_of_a_name_holds_for_what_was_seen(tmp_path: Path, scenario: Scenario) -> None:
+    """A search that asked goes on with the answer: the looks that were left out count, and none is made again."""
+    line = Pretended(20, bad(*range(9, 20)))
+    search = Search(tmp_path, begun(tmp_path, line), line, {"one": scenario}, line, other_at(line, 8))
+    assert (await search.run()).kind == "another name"
+    with pytest.raises(NoSuchHang, match="under the name 'loop'; those of other hangs are other"):
+        search.state.taking(["loop"], [])
+    for also, apart, kind, members in ((["other"], [], "found", (8,)), ([], ["other"], "found", (8, 9))):
+        looked = len(line.looked)
+        state = search.state.taking(also, apart)
+        again = Search(tmp_path, state, line, {"one": scenario}, line, other_at(line, 8))
+        answer = await again.run()
+        assert (answer.kind, answer.group.members) == (kind, members)
+        assert len(line.looked) - looked <= 3
+    assert search.state.taking(["other"], []).taking([], ["other"]).asked.also == ()
+
+
+async def test_a_hang_that_is_nothing_like_it_is_not_asked_about(tmp_path: Path, scenario: Scenario) -> None:
+    """A good candidate that hangs in other functions leaves the answer; one that hangs in much the same does not."""
+    walk = ("solver/boltdb.(*Store).Load", "solver.(*exporter).ExportTo", "solver.(*Job).Build", "control.Solve")
+    renamed = ("solver/boltdb.(*Store).Load", "solver.(*exporter).Export", "solver.(*Job).Build", "control.Solve")
+    for frames, kind in ((renamed, "another name"), (("grpc.Dial", "session.Run"), "found")):
+        folder = tmp_path / kind
+        folder.mkdir()
+        line = Pretended(20, bad(*range(9, 20)))
+        other = with_frames(other_at(line, 4), {"loop": walk, "other": frames})
+        state = begun(folder, line)
+        search = Search(folder, state, line, {"one": scenario}, line, other)
+        await search._observe(4, "one", scenario, 3, "search")
+        answer = await search.run()
+        assert (answer.kind, answer.group.members) == (kind, (9,))
+
+
+async def test_a_hang_that_nobody_could_name_is_looked_at_again(tmp_path: Path, scenario: Scenario) -> None:
+    """Half of the hangs show no signature, as on a loaded host: the culprit is found, for they come again."""
+    line = Pretended(20, bad(*range(9, 20)))
+    lot = random.Random(3)
+
+    async def take(scenario: Scenario, toolchain: str, iterations: int, seed: int) -> ShortRun:
+        seen = await line.take(scenario, toolchain, iterations, seed)
+        return replace(seen, signature="") if seen.said == "hang" and lot.random() < 0.5 else seen
+
+    search = Search(tmp_path, begun(tmp_path, line), line, {"one": scenario}, line, take)
+    answer = await search.run()
+    assert (answer.kind, answer.group.members) == ("found", (9,))
+    assert "" in [other.name for other in search.state.other_hangs]
+
+
+def with_frames(take: Any, frames: Mapping[str, tuple[str, ...]]) -> Any:
+    """Look as `take` does, and show the functions of a hang by its name."""
+
+    async def look(*asked: Any) -> ShortRun:
+        seen: ShortRun = await take(*asked)
+        return replace(seen, frames=frames.get(seen.signature, ()))
+
+    return look
 
 
 async def test_a_good_end_that_hangs_under_another_name(tmp_path: Path, scenario: Scenario) -> None:
     """It is no good end until somebody says that it is another hang: that is asked, and not taken for clean."""
     line = Pretended(20, bad(*range(9, 20)))
     search = Search(tmp_path, begun(tmp_path, line), line, {"one": scenario}, line, other_at(line, 0))
-    with pytest.raises(EndsCannotBeHad, match="it hangs as other; --any-hang counts that too"):
+    with pytest.raises(EndsCannotBeHad, match="it hangs as other; if it is the same hang, say --also other"):
         await search.run()
 
 
 async def test_a_hang_that_is_renamed_within_the_range(tmp_path: Path, scenario: Scenario) -> None:
-    """Where the bad ones of the first half hang under another name, no candidate after the culprit is blamed alone."""
+    """Where the bad ones of the first half hang under another name, that is asked; told so, the culprit is found."""
     line = Pretended(20, bad(*range(5, 20)))
     search = Search(tmp_path, begun(tmp_path, line), line, {"one": scenario}, line, _renamed_before(line, 12))
     answer = await search.run()
-    assert 5 in answer.group.members
+    assert answer.kind == "another name"
+    search = Search(
+        tmp_path, search.state.taking(["other"], []), line, {"one": scenario}, line, _renamed_before(line, 12)
+    )
+    answer = await search.run()
+    assert (answer.kind, answer.group.members) == ("found", (5,))
 
 
 def _renamed_before(line: Pretended, candidate: int) -> Any:
