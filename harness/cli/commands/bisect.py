@@ -106,9 +106,7 @@ def start(
     ] = "introduced",
     confidence: Annotated[float, typer.Option(metavar="P", help="Ends with an answer believed so firmly.")] = 0.95,
     calibrate: Annotated[int, typer.Option(metavar="N", min=1, help="Hangs of the bad end to see first.")] = 3,
-    any_hang: Annotated[
-        bool, typer.Option("--any-hang", help="Count hangs of every signature, not only that of the bad end.")
-    ] = False,
+    any_hang: Annotated[bool, typer.Option("--any-hang", help="Count hangs of every signature.")] = False,
     also: Also = None,
     time: Annotated[str | None, typer.Option(metavar="T", help="Ends after a time, such as 8h.")] = None,
     seed: Seed = None,

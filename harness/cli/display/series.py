@@ -39,7 +39,7 @@ Resume = Annotated[
 ]
 Also = Annotated[
     list[str] | None,
-    typer.Option("--also", metavar="SIGNATURE", help="Hangs of this name are the same hang, in a renamed function."),
+    typer.Option("--also", metavar="SIGNATURE", help="Another name of the same hang."),
 ]
 SetB = Annotated[Keys, typer.Option("--set-b", metavar="KEY=VALUE", help="Set a key for B.")]
 
