@@ -1,5 +1,6 @@
 """`repro`: one command of the table, and what every way to end exits with."""
 
+import gc
 import os
 import sys
 import traceback
@@ -36,7 +37,10 @@ class Commands(TyperGroup):
 
 def _loaded(name: str) -> Any:
     app, command = typer.Typer(rich_markup_mode=None, add_completion=False), COMMANDS[name]
+    gc.disable()  # thousands of functions, and no garbage among them: looking for it is a tenth of loading
     function = getattr(import_module(f"harness.cli.commands.{name}"), command.function)
+    gc.freeze()
+    gc.enable()
     if isinstance(function, typer.Typer):
         return get_command(function)
     app.command(name, epilog=epilog(*command.examples))(function)

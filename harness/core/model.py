@@ -27,7 +27,13 @@ _MOST: Final = 2**63 - 1
 class StrictModel(BaseModel):
     """A part of a scenario."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        populate_by_name=True,
+        allow_inf_nan=False,
+        defer_build=True,  # a scenario has few of all kinds of actors, and commands that read none wait for none
+    )
 
     @field_validator("*", mode="before")
     @classmethod

@@ -131,7 +131,7 @@ class Service:
         self._process = process
         self._confine(process.pid)
         retrying = AsyncRetrying(
-            stop=stop_after_delay(_READY_SECONDS), wait=wait_fixed(0.1), retry=retry_if_result(lambda done: not done)
+            stop=stop_after_delay(_READY_SECONDS), wait=wait_fixed(0.03), retry=retry_if_result(lambda done: not done)
         )
         try:
             await retrying(self._ready_or_dead)

@@ -1,15 +1,16 @@
 """What a toolchain is: the daemon binaries under test, each started once to learn its version, and hashed."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
+import anyio
 import anyio.to_thread
 
-from harness.core.errors import CommandError, CommandMissing, CommandTimeout, SubjectError, UsageError
+from harness.core.errors import CommandError, CommandMissing, CommandTimeout, HarnessError, SubjectError, UsageError
 from harness.core.manifest import Binary
 from harness.host.proc import run
 
@@ -26,6 +27,8 @@ PROGRAMS: Final = tuple(dict.fromkeys((*chain.from_iterable(NEEDS.values()), *DR
 
 _VERSION_ARGUMENT: Final = {"docker-buildx": "version", "containerd-shim-runc-v2": "-v"}
 _START_SECONDS: Final = 30.0
+Known = TypeVar("Known")
+"""What is known of a program before it is looked at: where it is, or what it is to be."""
 
 
 class BadSpec(UsageError):
@@ -99,6 +102,35 @@ async def inspect(name: str, path: Path) -> Binary:
         BinaryBroken: it does not start.
     """
     return Binary(path, await version_of(name, path), await sha256_of(path))
+
+
+async def side_by_side(
+    look: Callable[[str, Known], Awaitable[Binary]], programs: Mapping[str, Known]
+) -> dict[str, Binary]:
+    """Look at some programs at once, for each is started and read; return what they are, by name, in the same order.
+
+    Args:
+        look: is given a program's name, and what is known of it.
+        programs: what is known of each, by name.
+
+    Raises:
+        HarnessError: what came of the first of them that cannot be had.
+    """
+    found: dict[str, Binary] = {}
+    failed: dict[str, HarnessError] = {}
+
+    async def look_at(name: str, known: Known) -> None:
+        try:
+            found[name] = await look(name, known)
+        except HarnessError as error:
+            failed[name] = error
+
+    async with anyio.create_task_group() as tasks:
+        for name, known in programs.items():
+            tasks.start_soon(look_at, name, known)
+    if failed:
+        raise next(failed[name] for name in programs if name in failed)
+    return {name: found[name] for name in programs}
 
 
 async def version_of(name: str, path: Path) -> str:

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from harness.core.errors import InfraError, UnknownKind
 from harness.core.manifest import Binary
 from harness.host.cache import cache_folder
-from harness.toolchain.base import Toolchain, inspect, sha256_of, version_of
+from harness.toolchain.base import Toolchain, inspect, sha256_of, side_by_side, version_of
 
 _RECORD: Final = "toolchain.json"
 
@@ -115,15 +115,16 @@ async def _settle(gathered: Gathered, work: Path, into: Path) -> _Record:
 
 async def _checked(spec: str, folder: Path) -> Toolchain:
     """Return a cached toolchain after checking each program; one that was changed is never started."""
-    binaries = {}
-    for name, program in _recorded(spec, folder).programs.items():
+
+    async def check(name: str, program: _Program) -> Binary:
         path = folder / "bin" / name
         if not path.is_file():
             raise ToolchainDamaged(spec, path, "it is gone")
         if await sha256_of(path) != program.sha256:
             raise ToolchainDamaged(spec, path, f"its SHA-256 is not {program.sha256}, so it is not what was fetched")
-        binaries[name] = Binary(path, await version_of(name, path), program.sha256)
-    return Toolchain(spec, binaries)
+        return Binary(path, await version_of(name, path), program.sha256)
+
+    return Toolchain(spec, await side_by_side(check, _recorded(spec, folder).programs))
 
 
 def _recorded(spec: str, folder: Path) -> _Record:

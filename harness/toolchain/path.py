@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from harness.toolchain.base import NEEDS, BadSpec, Toolchain, inspect
+from harness.toolchain.base import NEEDS, BadSpec, Toolchain, inspect, side_by_side
 from harness.toolchain.programs import complete, programs_in
 
 
@@ -21,4 +21,4 @@ class PathFolder:
         if not any(kind in found for kind in NEEDS):
             raise BadSpec(spec, f"neither {folder} nor its bin/ holds an executable {' or '.join(NEEDS)}")
         programs = await complete(found, from_host=True)
-        return Toolchain(f"path:{folder}", {name: await inspect(name, path) for name, path in programs.items()})
+        return Toolchain(f"path:{folder}", await side_by_side(inspect, programs))

@@ -3,10 +3,20 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import anyio
+import anyio.lowlevel
 import pytest
 
 from harness.core.manifest import Binary
-from harness.toolchain.base import NEEDS, BinaryBroken, Toolchain, ToolchainIncomplete, inspect, version_of
+from harness.toolchain.base import (
+    NEEDS,
+    BinaryBroken,
+    Toolchain,
+    ToolchainIncomplete,
+    inspect,
+    side_by_side,
+    version_of,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -66,3 +76,34 @@ async def test_what_the_kernel_refuses_is_broken_and_not_missing(tmp_path: Path,
     program.chmod(0o755)
     with pytest.raises(BinaryBroken, match=said):
         await version_of("runc", program)
+
+
+async def test_programs_are_looked_at_at_once() -> None:
+    """Each look begins before any is over, and what comes of them is in the order of what was given."""
+    order = ["runc", "buildctl", "buildkitd"]
+    begun: list[str] = []
+
+    async def look(name: str, path: Path) -> Binary:
+        begun.append(name)
+        while len(begun) < len(order):
+            await anyio.lowlevel.checkpoint()
+        for _ in range(order.index(name)):
+            await anyio.lowlevel.checkpoint()
+        return Binary(path, name, "")
+
+    with anyio.fail_after(5):
+        found = await side_by_side(look, {name: Path(name) for name in reversed(order)})
+    assert [*found] == [*reversed(order)]
+    assert [binary.version for binary in found.values()] == [*found]
+
+
+async def test_the_first_that_is_broken_is_told() -> None:
+    """Of several that cannot be had, the first of what was given is told, whichever failed first."""
+
+    async def look(name: str, path: Path) -> Binary:
+        for _ in range(3 if name == "first" else 0):
+            await anyio.lowlevel.checkpoint()
+        raise BinaryBroken(path, name)
+
+    with pytest.raises(BinaryBroken, match="first"):
+        await side_by_side(look, {"first": Path("a"), "second": Path("b")})

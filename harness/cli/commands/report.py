@@ -11,7 +11,6 @@ from rich.console import Console
 from harness.cli.options import RESULTS, Results, RunNames
 from harness.core.outcome import ExitCode
 from harness.core.units import format_size
-from harness.report.write import write_overview, write_report
 from harness.store.find import find_run
 from harness.store.folder import RunFolder
 
@@ -35,6 +34,8 @@ def report(
 
     Of a folder of runs, such as `results`, it writes a page of all: what was found, by what it is, and each run.
     """
+    from harness.report.write import write_overview, write_report  # noqa: PLC0415 — as below
+
     console = Console(highlight=False)
     places = [Path(run) for run in runs or () if _holds_runs(Path(run))]
     if places and len(places) == len(runs or ()):
@@ -55,6 +56,8 @@ def _holds_runs(folder: Path) -> bool:
 
 def report_at_the_end(folders: Iterable[RunFolder]) -> None:
     """Write the report of each run that has ended; what goes wrong is said, and changes no verdict."""
+    from harness.report.write import write_report  # noqa: PLC0415 — what `repro run` starts without: its end needs it
+
     for folder in folders:
         try:
             write_report([folder], folder.path)
