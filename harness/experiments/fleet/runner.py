@@ -172,6 +172,11 @@ class FleetRunner:
         """How many runs it can make at once, now."""
         return max(self.hosts.slots, 1)
 
+    @property
+    def _connected(self) -> bool:
+        """Whether this host has its scheduler; without it no worker can be asked, and none has failed."""
+        return bool(self.client.status == "running")
+
     async def make(self, scenario: Scenario, options: RunOptions, reporter: Reporter) -> tuple[Summary, RunFolder]:
         """Make one run; see `Runner`."""
         if options.keep or scenario.on_hang.then == "hold":
@@ -232,7 +237,7 @@ class FleetRunner:
         while True:
             if self._gone:
                 raise SchedulerGone(self.address)
-            if worker := self.hosts.take(avoided):
+            if self._connected and (worker := self.hosts.take(avoided)):
                 return worker
             if self.hosts.slots:
                 alone = monotonic()
@@ -267,7 +272,7 @@ class FleetRunner:
         try:
             with anyio.fail_after(self.patience.answer):
                 known = await self.client.scheduler.identity(n_workers=-1)
-        except (OSError, TimeoutError, AttributeError):
+        except (OSError, TimeoutError, AttributeError, RuntimeError):  # the last two of a client that has closed
             if self.client.status == "closed" or monotonic() - self._answered > self.patience.answer:
                 self._gone = True
                 for attempt in self._attempts.values():
@@ -301,7 +306,7 @@ class FleetRunner:
     async def _greet(self, address: str, slots: int) -> None:
         try:
             greeting: Greeting = await self._ask(address, greet)
-        except NotMade as error:
+        except (NotMade, _CutOff) as error:
             self._refused[address] = _brief(str(error))
             self._greeted.discard(address)  # it may answer yet
             return
@@ -319,6 +324,7 @@ class FleetRunner:
 
         Raises:
             NotMade: there is no answer.
+            _CutOff: this host has lost the scheduler, and could not ask.
         """
         try:
             with anyio.fail_after(self.patience.answer):
@@ -327,6 +333,8 @@ class FleetRunner:
         except TimeoutError as error:
             raise NotMade(f"its worker does not answer within {self.patience.answer:g} s") from error
         except Exception as error:  # whatever a worker raises comes as it is: also that it has no harness
+            if not self._connected:
+                raise _CutOff("this host has lost the scheduler") from error
             raise NotMade(f"{type(error).__name__}: {error}") from error
 
     # What
@@ -369,8 +377,11 @@ class FleetRunner:
         Raises:
             NotMade: it did not.
             Refused: nobody will.
+            _CutOff: this host has lost the scheduler.
         """
         await self._supply(worker, toolchain)
+        if not self._connected:
+            raise _CutOff
         key = f"{self.topic}-{secrets.token_hex(8)}"
         attempt = self._attempts[key] = _Attempt(worker, told)
         future: Future | None = None
