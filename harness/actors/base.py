@@ -6,13 +6,14 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager, aclo
 from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import ClassVar, Final, Protocol
 
 import anyio
 
+from harness.buildkit.progress import Step
 from harness.client.watched_build import Watch
 from harness.core.errors import InfraError
-from harness.core.records import Action, Iteration
+from harness.core.records import Action, Iteration, Moment
 from harness.core.rng import Dice
 from harness.daemons.base import Daemon
 from harness.daemons.registry import Registry
@@ -22,6 +23,9 @@ from harness.host.hostinfo import ResourceDemand
 from harness.scenario import ActorSpec, DaemonSpec, Scenario, Setting, Violation
 from harness.scenario.triggers import Firing, Signals, When
 from harness.scenario.triggers.base import Acted, Reached
+
+_MOST_MOMENTS: Final = 16
+"""Builds in flight that an act is recorded with."""
 
 
 class Coordinator(Protocol):
@@ -169,6 +173,8 @@ class Effect:
     """See `Action.effect`."""
     attempted: bool = True
     """See `Action.attempted`."""
+    iteration: int | None = None
+    """The build that it is done to, of an act that is done to one."""
 
 
 class Disturbance(Actor):
@@ -201,6 +207,7 @@ class Disturbance(Actor):
     async def _act_and_heal(self, stage: ActorEnv, moment: Firing) -> None:
         """Act once, heal it after its time or when the run ends, and record it."""
         started, acted, deed = stage.now(), None, Effect("the run ended before it was done", attempted=False)
+        before = {number: (watch.progress.point, watch.progress.point_at) for number, watch in stage.inflight.items()}
         try:
             async with self.act(stage, moment) as deed:
                 acted = stage.now()
@@ -224,6 +231,7 @@ class Disturbance(Actor):
                 generation=stage.generation,
                 effect=deed.effect,
                 attempted=deed.attempted,
+                moments=() if acted is None else _moments(moment, deed, before, acted + stage.began),
             )
             stage.board.record(action)
 
@@ -234,3 +242,22 @@ class Disturbance(Actor):
         Raises (on entering or leaving):
             CouldNot, CgroupError: it cannot be done here and now.
         """
+
+
+def _moments(firing: Firing, deed: Effect, before: Mapping[int, tuple[str, float]], acted: float) -> tuple[Moment, ...]:
+    """Return how far the build had come that an act followed or was done to; where it was none, all in flight.
+
+    Args:
+        firing: what called for the act.
+        deed: what it was.
+        before: by iteration, what each build in flight had come to, and when (monotonic).
+        acted: when it took effect (monotonic).
+    """
+    if (reached := firing.build) is not None:
+        point = reached.what.told if isinstance(reached.what, Step) else str(reached.what)
+        return (Moment(reached.iteration, point, acted - reached.at, followed=True),)
+    if deed.iteration is not None and deed.iteration in before:
+        point, at = before[deed.iteration]
+        return (Moment(deed.iteration, point, acted - at, followed=True),)
+    latest = sorted(before.items())[-_MOST_MOMENTS:]
+    return tuple(Moment(number, point, acted - at, followed=False) for number, (point, at) in latest)

@@ -286,6 +286,7 @@ class Build(Actor):
         await anyio.sleep_until(watch.kill_due)
         if not watch.found and watch.client.returncode is None:
             watch.killed = anyio.current_time()
+            watch.killed_at, watch.killed_after = watch.progress.point, watch.killed - watch.progress.point_at
             await rule.send(watch.client)
 
 
@@ -330,6 +331,8 @@ def _record(watch: Watch, verdict: ClientVerdict, stage: ActorEnv) -> Iteration:
         kill_due=None if tells else at(watch.kill_due),
         cut=stage.now() if verdict.outcome is Outcome.CUT_OFF else None,
         merged=(*watch.progress.merged,),
+        killed_at=watch.killed_at,
+        killed_after=watch.killed_after,
     )
 
 

@@ -167,7 +167,7 @@ class Kill(Blow, Disturbance):
         watch.killed = anyio.current_time()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self.send, watch.client)
-            yield Effect(f"iteration {watch.iteration}", effect=1)
+            yield Effect(f"iteration {watch.iteration}", effect=1, iteration=watch.iteration)
             with anyio.move_on_after(self.grace):
                 await watch.client.wait()
             if watch.client.returncode is not None:

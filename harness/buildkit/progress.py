@@ -17,6 +17,8 @@ EXPORT_NAME: Final = re.compile(r"(\[[^]]+\] )?(exporting |importing to docker)"
 """How the names of export vertexes begin: image, oci, docker, cache; ``bake`` puts the target in front. The second is
 buildx's load from a container.
 """
+_INTERNAL: Final = "[internal]"
+"""How the names of vertexes begin that read the Dockerfile and the context."""
 _ORDER: Final = tuple(Phase)
 _KEPT_LINES: Final = 40
 _LONGEST: Final = 2**22
@@ -33,6 +35,12 @@ class Step:
 
     name: str
     state: StepState
+
+    @property
+    def told(self) -> str:
+        """What a build has come to with it, in few words; all that comes before its own steps is one."""
+        name = "loading" if self.name.startswith(_INTERNAL) else self.name
+        return name if self.state is StepState.STARTED else f"{name}, {self.state}"
 
 
 @dataclass(frozen=True)
@@ -75,6 +83,8 @@ class Progress:
         """The latest time at which each phase was entered; a cache export after an image export re-enters."""
         self.moved = started
         """When the stream last said anything."""
+        self.point, self.point_at = str(Phase.STARTED), started
+        """What it has come to last, a phase or a step, and when."""
         self.messages: deque[str] = deque(maxlen=_KEPT_LINES)
         """The client's own lines, such as ``ERROR: failed to build: …``."""
         self.last: deque[str] = deque(maxlen=_KEPT_LINES)
@@ -138,9 +148,14 @@ class Progress:
                 self.messages.append(item)
             else:
                 steps += self._take(item)
+        for step in steps:
+            if step.state in {StepState.STARTED, StepState.MERGED}:
+                self.point, self.point_at = step.told, now
         after = self.phase
         if after is before:
             return News(steps=tuple(steps))
+        if after in {Phase.EXPORTING, Phase.EXPORTED}:
+            self.point, self.point_at = str(after), now
         for passed in _ORDER[: _ORDER.index(after)]:  # what came and went within one chunk
             self.reached.setdefault(passed, now)
         self.reached[after] = now

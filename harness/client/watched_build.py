@@ -50,6 +50,9 @@ class Watch:
         self.found: Detection | None = None
         self.killed: float | None = None
         """Monotonic time of our signal, where the scenario times this build out."""
+        self.killed_at = ""
+        """Where it stood as its own time-out came; empty where that did not."""
+        self.killed_after = 0.0
         self.kill_due: float | None = None
         """Monotonic time at which it is to be timed out, once that is known."""
         self.excuse = ""

@@ -92,11 +92,28 @@ class Iteration:
     """The signature of its error: without what differs from build to build; empty where it did not fail."""
     merged: tuple[str, ...] = ()
     """The steps that BuildKit merged into those of another build that does the same: begun here, taken over from it."""
+    killed_at: str = ""
+    """Where it stood as its own `kill` came, as `Moment.point` has it; empty where none did."""
+    killed_after: float = 0.0
+    """Seconds from its coming there to that."""
 
     @property
     def tail(self) -> float | None:
         """Seconds from the export's completion to the client's exit."""
         return None if self.exited is None or self.exported is None else self.exited - self.exported
+
+
+@dataclass(frozen=True)
+class Moment:
+    """How far a build had come as an actor acted."""
+
+    iteration: int
+    point: str
+    """What it had come to last: a phase, a step, or a step and what had become of it."""
+    since: float
+    """Seconds from then to the act."""
+    followed: bool
+    """Whether the act was aimed at this build, or followed it; else it was merely in flight."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +138,8 @@ class Action:
     """How much it changed: bytes or records removed, 0 where that was nothing; None where its kind does not say."""
     attempted: bool = True
     """False where the run ended before it was done, or the daemon has nothing of the kind: that says nothing of it."""
+    moments: tuple[Moment, ...] = ()
+    """Where the build stood that it was aimed at or followed; of an act that goes by the clock, where each stood."""
 
     @property
     def lag(self) -> float | None:

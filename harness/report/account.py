@@ -7,6 +7,7 @@ from typing import Final
 import yaml
 from markupsafe import Markup
 
+from harness.analysis.hazard import HazardMap, hazard_maps
 from harness.analysis.survival import Survival, kaplan_meier
 from harness.buildkit.diagnosis import read_dump
 from harness.buildkit.goroutines.buckets import buckets, buckets_of
@@ -27,6 +28,7 @@ from harness.store import aggregate
 from harness.store.evidence import CAPTURED, EvidenceFolder
 from harness.store.folder import RunFolder
 from harness.store.folders import lies_in
+from harness.store.hazards import hazards
 from harness.store.salvage import Salvage
 from harness.store.shards import Shard, shards_of
 
@@ -78,6 +80,8 @@ class Account:
     shards: Sequence[Shard]
     """The daemons side by side."""
     tails: aggregate.Tails
+    hazards: Sequence[HazardMap]
+    """When each actor acted, and what came of it."""
     survival: Survival | None
     """Over trials; None where no daemon had one."""
     survival_seconds: Survival | None
@@ -125,6 +129,7 @@ def account_of(folder: RunFolder) -> Account:
         outcomes={str(outcome): count for outcome, count in outcomes.counts.items()},
         shards=salvage(lambda: shards_of(folder), []),
         tails=salvage(lambda: aggregate.tails(folder), no_tails),
+        hazards=hazard_maps(salvage(lambda: hazards(folder), [])),
         survival=kaplan_meier(lives.trials, lives.hung) if had_trials else None,
         survival_seconds=kaplan_meier(lives.seconds, lives.hung) if had_trials else None,
         findings=[evidence_of(folder, finding, redactor, salvage, subject) for finding in findings[:_TOLD_WHOLE]],

@@ -14,6 +14,7 @@ from harness.report.account import Account
 from harness.report.charts.columns import COLOURS, columns_of, no_columns, shades
 from harness.report.charts.figures import Charts, survival_figure
 from harness.report.found import environment, finding_html, style
+from harness.report.hazard_figure import hazard_figure
 from harness.report.markdown import SHARDS, shard_rows, survival_lines
 from harness.report.words import growing_line, leak_line
 
@@ -69,5 +70,6 @@ def _run(account: Account, beside: Path) -> dict[str, Any]:
         "leak": leak_line(leak) if leak else "",
         "growths": {each.what: growing_line(each) for each in account.summary.growths} if account.summary else {},
         "survival": survival_lines(account),
+        "hazard": hazard_figure(account.hazards, account.clean),
         "shards": shard_rows(account),
     }

@@ -5,6 +5,7 @@ from typing import Final
 
 from harness.core.units import format_size
 from harness.report.account import Account, Evidence
+from harness.report.hazard_figure import caption, hazard_rows
 from harness.report.words import shown_seconds
 
 SHARDS: Final = ("shard", "cores", "daemons", "iterations", "ok", "hung", "goroutines at last", "memory at last")
@@ -31,6 +32,11 @@ def markdown(account: Account) -> str:
         parts += ["## From the export's completion to the client's exit", _table(("n", "p50", "p99", "longest"), [row])]
     if account.survival:
         parts += ["## Daemons without a hang", *survival_lines(account)]
+    if account.hazards:
+        parts.append("## Which moment is deadly")
+    for each in account.hazards:
+        heads, cells = hazard_rows(each)
+        parts += [account.clean(caption(each)), _table(heads, [[*map(account.clean, row)] for row in cells])]
     if account.findings:
         parts += ["## Findings", *(_finding(each) for each in account.findings)]
         parts += ["\n".join(f"- {line}" for line in account.more_findings)] if account.more_findings else []

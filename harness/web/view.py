@@ -9,17 +9,20 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
+from harness.analysis.hazard import hazard_maps
 from harness.core.errors import StoreError
 from harness.core.outcome import Outcome
 from harness.core.records import Finding
 from harness.report.charts.columns import columns_of, no_columns, shades, titles
 from harness.report.found import diagnosis_html
+from harness.report.hazard_figure import hazard_figure
 from harness.report.progress import progress_of
 from harness.report.redact import Redactor, redact
 from harness.report.standing import Standing, redactor_for, standing, traces
 from harness.report.words import facts, facts_so_far, finding_line, leak_line
 from harness.store import aggregate
 from harness.store.folder import RunFolder
+from harness.store.hazards import hazards
 from harness.store.salvage import Salvage
 from harness.web.found import FindingView
 from harness.web.kept import Kept, Source
@@ -103,6 +106,7 @@ def _told(verdict: str, because: str, state: str) -> dict[str, Any]:
         "outcomes": {},
         "leak": "",
         "shades": {},
+        "hazard": "",
         "findings": [],
         "more": [],
         "untold": 0,
@@ -128,6 +132,7 @@ def _recorded(folder: RunFolder, stands: Standing, found: FindingView, redactor:
         "outcomes": {name: count for name in map(str, Outcome) if (count := sum(columns["outcomes"][name]))},
         "leak": leak_line(summary.leak) if summary and summary.leak else "",
         "shades": shades(columns["acts"]),
+        "hazard": hazard_figure(hazard_maps(hazards(folder)), clean),
         "findings": [
             found.told(
                 folder,

@@ -13,7 +13,7 @@ from harness.core.records import Action, Iteration, Summary
 
 
 def act(
-    actor: str = "loop", *, succeeded: bool = True, effect: int | None = None, detail: str = "", **more: bool
+    actor: str = "loop", *, succeeded: bool = True, effect: int | None = None, detail: str = "", **more: Any
 ) -> Action:
     """Return an act."""
     acted = 1.0 if succeeded else None

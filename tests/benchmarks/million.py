@@ -33,10 +33,11 @@ _FILL: Final = (
     """,
     """
     WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :count / 3)
-    INSERT INTO actions (actor, kind, count, due, started, acted, ended, succeeded, detail)
+    INSERT INTO actions (actor, kind, count, due, started, acted, ended, succeeded, detail, moments)
     SELECT CASE WHEN i % 400 THEN 'loop' ELSE 'squeeze' END, CASE WHEN i % 400 THEN 'prune' ELSE 'memory' END, i,
            i * :each * 3, i * :each * 3 + 0.001, i * :each * 3 + 0.002 + abs(random() % 1000) / 1e5,
-           i * :each * 3 + CASE WHEN i % 400 THEN 0.2 ELSE 30 END, 1, ''
+           i * :each * 3 + CASE WHEN i % 400 THEN 0.2 ELSE 30 END, 1, '',
+           json_array(json_array(i * 3, CASE i % 5 WHEN 0 THEN 'exporting' ELSE 'RUN sleep 3' END, (i % 40) / 10.0, 0))
     FROM n
     """,
     """

@@ -7,7 +7,7 @@ from playwright.sync_api import Browser
 
 from harness.analysis.rates import quantile
 from harness.core.outcome import Outcome
-from harness.core.records import Iteration
+from harness.core.records import Action, Iteration
 from harness.report.words import shown_seconds
 from harness.report.write import write_report
 from harness.store.folder import RunFolder
@@ -47,6 +47,8 @@ def test_the_page_tells_the_database(browser: Browser, folder: RunFolder, width:
             }"""
         )
         assert drawn == {name: counts[name] for name in ("ok", "timed_out", "failed", "hang", "stall")}
+        acts = [text.split("/") for text in page.locator(".hazard td").all_inner_texts() if text.strip()]
+        assert sum(int(trials) for _, trials in acts) == len(folder.read(Action))
         assert page.locator("h1").first.inner_text().startswith("HANG")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         for chart in page.locator("[data-chart]").all():

@@ -104,6 +104,8 @@ def test_an_ended_run(browser: Browser, tmp_path: Path, serve: Serve, width: int
         assert drawn["acts"] == len(folder.read(Action))
         assert drawn["findings"] == [each.iteration for each in folder.read(Finding)]
         assert drawn["running"] == max(each.running for each in folder.read(Sample))
+        acts = [text.split("/") for text in page.locator(".hazard td").all_inner_texts() if text.strip()]
+        assert sum(int(trials) for _, trials in acts) == len(folder.read(Action))
         assert page.locator("h1").inner_text().startswith("HANG")
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url))

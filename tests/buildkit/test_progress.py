@@ -47,6 +47,36 @@ def fed(*chunks: bytes) -> Progress:
     return progress
 
 
+def test_where_a_build_stands() -> None:
+    """It is the step that began last, that it was taken over if it was, or the export; and since when."""
+    progress = Progress(0.0)
+    seen = [(progress.point, progress.point_at)]
+    for second, said in enumerate(
+        [
+            vertex("[internal] load build context"),
+            vertex("[1/2] COPY big", digest="a"),
+            vertex("[1/2] COPY big", digest="b", completed=True, cached=True),
+            vertex("[2/2] RUN x"),
+            vertex("[2/2] RUN x", completed=True),
+            vertex("exporting to image"),
+            vertex("exporting to image", completed=True),
+        ],
+        1,
+    ):
+        progress.feed(line(said), float(second))
+        seen.append((progress.point, progress.point_at))
+    assert seen == [
+        ("started", 0.0),
+        ("loading", 1.0),
+        ("[1/2] COPY big", 2.0),
+        ("[1/2] COPY big, merged", 3.0),
+        ("[2/2] RUN x", 4.0),
+        ("[2/2] RUN x", 4.0),
+        ("exporting", 6.0),
+        ("exported", 7.0),
+    ]
+
+
 @pytest.mark.parametrize("indent", [None, 2], ids=["compact", "indented"])
 def test_a_build_from_end_to_end(indent: int | None) -> None:
     """Each phase is entered when the stream says so, with its time, and feeding tells of every new phase."""

@@ -10,9 +10,11 @@ import psutil
 import pytest
 import yaml
 
+from harness.analysis.hazard import hazard_maps
 from harness.core.outcome import Ending, Outcome, Verdict
 from harness.core.records import Action, Finding, Iteration, Sample
 from harness.store.folder import RunFolder
+from harness.store.hazards import hazards
 from tests.support.eventually import until
 from tests.support.stub_runs import interrupt, last_run, repro, run, start, write_scenario
 
@@ -413,16 +415,31 @@ def test_triggers_fire_when_they_say(tmp_path: Path, when: dict[str, object], co
 
 
 def test_prunes_and_samples_are_recorded(tmp_path: Path) -> None:
-    """What other actors do, and how daemon and harness fare, stands beside the iterations."""
+    """What other actors do, where builds stood then, and how daemon and harness fare, stands beside the iterations."""
     scenario = write_scenario(
         tmp_path,
+        build={"kill": {"every": 2, "after": "150ms", "grace": "1s"}},
         clients={"default": "0.2"},
         stop={"time": "7s"},
-        actors=[{"prune": "loop", "when": {"interval": "100ms"}}],
+        actors=[
+            {"prune": "loop", "when": {"interval": "100ms"}},
+            {"prune": "follows", "when": {"step": "RUN true", "of": "ci", "after": "50ms"}},
+        ],
         detect={"export_hang": "5s", "stall": "5s"},
     )
     _, _, folder = run(scenario)
-    actions, samples = folder.read(Action), folder.read(Sample)
+    acts, samples = folder.read(Action), folder.read(Sample)
+    following = [moment for act in acts if act.actor == "follows" for moment in act.moments]
+    assert {(moment.point, moment.followed) for moment in following} == {("[1/1] RUN true", True)}
+    assert all(moment.since >= 0.05 for moment in following)
+    actions = [act for act in acts if act.actor == "loop"]
+    assert {moment.followed for act in actions for moment in act.moments} == {False}
+    killed = [build for build in folder.read(Iteration) if build.killed is not None]
+    assert all(build.number % 2 == 0 and build.killed_at and build.killed_after >= 0 for build in killed)
+    maps = {(found.actor, found.kind): found for found in hazard_maps(hazards(folder))}
+    assert maps["ci", "kill"].acts == len(killed) > 0
+    assert maps["follows", "prune"].acts == len(following) > 0
+    assert not any(found.hangs for found in maps.values())
     assert len(actions) > 10
     assert all(action.succeeded and action.kind == "prune" for action in actions)
     assert [action.count for action in actions] == [*range(1, len(actions) + 1)]

@@ -100,6 +100,8 @@ function fill(data) {
     ...(columns.findings.at.length ? [key(colours.outcomes.hang, "where a finding was", {width: "2px"})] : []));
   $("outcomes").replaceChildren(...outcomes(data.outcomes));
   $("leak").textContent = data.leak;
+  $("hazard-section").hidden = !data.hazard;
+  $("hazard").replaceChildren(...html(data.hazard));
   $("tails-section").hidden = columns.tails.count.length === 0;
   $("audits-section").hidden = columns.audits.lasting.length === 0;
   findings(data);

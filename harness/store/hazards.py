@@ -1,0 +1,48 @@
+"""When a run's actors acted, by where a build stood then, and what came of it: aggregated in SQL."""
+
+from typing import Final
+
+from harness.analysis.hazard import SLOTS_A_SECOND, Slot
+from harness.core.outcome import Symptom
+from harness.store.folder import RunFolder
+
+MOST_ACTS: Final = 50_000
+"""So many of a run, the latest; more take seconds to count."""
+_MOST: Final = 20_000
+"""Slots of a run; names of steps may be as many as its builds."""
+_OF_BUILDS: Final = ", ".join(f"'{each}'" for each in Symptom)
+_HANGS: Final = f"""
+    hangs AS (
+        SELECT f.iteration AS iteration, coalesce(f.generation, 1) AS of, coalesce(i.started, 0) AS started,
+            coalesce(i.exported, max(f.at - f.waited, coalesce(i.started, 0))) AS onset
+        FROM findings AS f LEFT JOIN iterations AS i ON i.number = f.iteration
+        WHERE f.hunted AND f.kind NOT IN ({_OF_BUILDS})
+    ), first AS (SELECT of, min(onset) AS onset FROM hangs GROUP BY of)"""  # noqa: S608 — our own words
+_ACTS: Final = f"""
+    acts AS (
+        SELECT actor, kind, coalesce(generation, 1) AS of, acted AS at,
+            json_extract(value, '$[0]') AS iteration, json_extract(value, '$[1]') AS point,
+            json_extract(value, '$[2]') AS since, json_extract(value, '$[3]') AS followed
+        FROM actions, json_each(actions.moments)
+        WHERE acted IS NOT NULL AND actions.rowid > (SELECT max(rowid) FROM actions) - {MOST_ACTS}
+        UNION ALL
+        SELECT actor, 'kill', coalesce(generation, 1), killed, number, killed_at, killed_after, 1
+        FROM iterations WHERE killed_at != ''
+    )"""  # noqa: S608 — our own words
+
+
+def hazards(folder: RunFolder) -> list[Slot]:
+    """Return how often a hang followed each actor's acts, in the order in which builds come to where they stood.
+
+    An act that followed a build, or was done to one, counts once, and a hang followed it where any build hung that was
+    in flight. An act that goes by the clock counts with each build in flight, and a hang followed it where that build
+    hung. What comes after a daemon's first hang has begun does not count.
+    """
+    query = f"""
+        WITH {_HANGS}, {_ACTS} SELECT actor, kind, point, CAST(max(since, 0) * {SLOTS_A_SECOND} AS INTEGER) AS slot,
+            count(*), sum(EXISTS (SELECT 1 FROM hangs WHERE hangs.of = acts.of
+                AND CASE WHEN followed THEN hangs.started <= at ELSE hangs.iteration = acts.iteration END))
+        FROM acts LEFT JOIN first ON first.of = acts.of WHERE first.onset IS NULL OR at <= first.onset
+        GROUP BY actor, kind, point, slot ORDER BY min(acts.iteration), min(at) LIMIT {_MOST}"""  # noqa: S608 — our own words
+    with folder.reading() as connection:
+        return [Slot(*row) for row in connection.execute(query)]
