@@ -91,7 +91,7 @@ def test_a_mistyped_command(capsys: pytest.CaptureFixture[str]) -> None:
     ("words", "among"),
     [
         ("repro bis", {"bisect"}),
-        ("repro run prune-", {"prune-race", "prune-at-import", "prune-cancelled"}),
+        ("repro run prune-", {"prune-race", "prune-window", "prune-at-import", "prune-cancelled"}),
         ("repro run prune-race --daemon bu", {"buildkit:"}),
         ("repro show la", {"last"}),
     ],
