@@ -12,7 +12,7 @@ from harness.analysis.lifetimes import Life, Lives
 from harness.analysis.rates import excluded_rate, quantile, rate
 from harness.core.outcome import Ending, ExitCode, FindingKind, Outcome, Symptom, Verdict
 from harness.core.records import FORMAT, Action, Answer, Audit, Finding, FirstHang, Iteration, Rate, Summary
-from harness.core.units import one_in
+from harness.core.units import counted, one_in
 
 _CUT_SHORT: dict[Ending, str] = {
     Ending.STALLED: "the daemon completed no build any more",
@@ -138,7 +138,7 @@ def judge(
 def without_a_hang(rate: Rate) -> str:
     """Return what a run without a hang excludes, to a person: as one in so many builds."""
     excluded = excluded_rate(rate.trials, unsettled=rate.unsettled)
-    builds = f"{rate.trials:,} build{'s' if rate.trials != 1 else ''}"
+    builds = counted(rate.trials, "build")
     told = f"no hang in {builds}; {one_in(excluded)} builds or more often is ruled out (95 % sure)"
     if rate.unsettled:
         what = "build was" if rate.unsettled == 1 else "builds were"

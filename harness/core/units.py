@@ -52,6 +52,11 @@ def ordinal(number: int) -> str:
     return f"{number:,}{end} " if number > 1 else ""
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number and its noun, in the plural unless there is one: "1,200 builds"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def parse_rate(text: str) -> float:
     """Return a rate per trial for ``1/16141``, ``0.006%`` or ``6.2e-05``.
 

@@ -10,7 +10,7 @@ from harness.analysis.rates import excluded_rate
 from harness.core.manifest import RunManifest
 from harness.core.outcome import Outcome, Symptom
 from harness.core.records import ActorTotals, Finding, GraphState, Growing, Leak, Rate, Summary
-from harness.core.units import format_duration, format_size, one_in
+from harness.core.units import counted, format_duration, format_size, one_in
 from harness.store import aggregate
 from harness.store.folder import RunFolder
 
@@ -104,8 +104,13 @@ def _measured(folder: RunFolder) -> dict[str, str]:
 
 def merged_line(builds: int, steps: Sequence[str]) -> str:
     """Return how many builds had a step merged into another build's, and which the last one had."""
-    of = f"{builds:,} build{'s' if builds > 1 else ''}"
-    return f"{of} into others that did the same; the last at {', '.join(steps[:_KINDS_TOLD])}"
+    return f"{counted(builds, 'build')} into others that did the same; the last at {merged_at(steps)}"
+
+
+def merged_at(steps: Sequence[str]) -> str:
+    """Return the last of a build's steps that were merged into another build's, and how many came before it."""
+    *before, last = steps
+    return f"{last}, and {counted(len(before), 'step')} before it" if before else last
 
 
 def failures_line(kinds: Sequence[tuple[str, int]]) -> str:

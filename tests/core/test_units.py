@@ -11,6 +11,7 @@ from harness.core.units import (
     Amount,
     Duration,
     Size,
+    counted,
     format_duration,
     format_size,
     parse_duration,
@@ -205,3 +206,8 @@ def test_no_rates(text: str) -> None:
     """What is no chance of something that may happen or not is refused, with an example of what is."""
     with pytest.raises(ValueError, match="is no rate; write it like 1/16141"):
         parse_rate(text)
+
+
+def test_a_number_with_its_noun() -> None:
+    """Only one has no plural."""
+    assert [counted(number, "step") for number in (0, 1, 2, 1200)] == ["0 steps", "1 step", "2 steps", "1,200 steps"]

@@ -18,7 +18,7 @@ from harness.core.manifest import DaemonFacts
 from harness.core.outcome import FAILURES, Outcome
 from harness.core.records import Action, Finding, Iteration, Sample, Summary
 from harness.core.units import format_duration
-from harness.report.words import finding_line
+from harness.report.words import finding_line, merged_at
 from harness.scenario import Scenario
 from harness.store.folder import RunFolder
 from harness.store.resume_point import ResumePoint
@@ -73,8 +73,8 @@ class PlainLines:
         if iteration.outcome in {*FAILURES, Outcome.INFRA}:
             self._say_some(iteration.outcome, f"iteration {iteration.number}: {iteration.outcome}: {iteration.error}")
         if iteration.merged:
-            steps = ", ".join(iteration.merged)
-            self._say_some("merged", f"iteration {iteration.number}: merged into another build at {steps}")
+            at = merged_at(iteration.merged)
+            self._say_some("merged", f"iteration {iteration.number}: merged into another build at {at}")
         self._sum_up()
 
     def acted(self, action: Action) -> None:

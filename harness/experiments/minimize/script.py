@@ -11,7 +11,7 @@ from importlib.resources import files
 from typing import Any, Final
 
 from harness.actors.template import filled
-from harness.core.units import parse_duration, parse_size
+from harness.core.units import counted, parse_duration, parse_size
 from harness.experiments.minimize.case import CONTEXTS, Case, Tree, kind_of, name_of
 
 _TEMPLATE: Final = "reproduce.sh"
@@ -142,9 +142,7 @@ def script_of(case: Case, about: str) -> str:
         left.remove(able[0])
     made = dict.fromkeys(line for actor in case.actors for line in _files(actor))
     kinds = [kind_of(actor) for actor in case.actors]
-    said = ", ".join(
-        f"{kinds.count(kind)} {kind}{'s' if kinds.count(kind) > 1 else ''}" for kind in dict.fromkeys(kinds)
-    )
+    said = ", ".join(counted(kinds.count(kind), kind) for kind in dict.fromkeys(kinds))
     text = (files(__package__) / _TEMPLATE).read_text()
     marks = {**_parts(client), "ABOUT": about, "SAID": said, "ACTS": "\n".join([*made, *script.lines])}
     for mark, content in marks.items():

@@ -67,7 +67,7 @@ def test_merged_builds_are_told(plain: tuple[PlainLines, Callable[[], list[str]]
         totals.add(merged)
         totals.add(iteration(number))
     lines = [line for line in said() if "merged into another build" in line]
-    assert lines[0] == "iteration 1: merged into another build at [2/3] COPY big /big, [3/3] RUN 1"
+    assert lines[0] == "iteration 1: merged into another build at [3/3] RUN 1, and 1 step before it"
     assert len(lines) == 3
     assert (totals.merged, totals.merged_steps[1]) == (9, "[3/3] RUN 9")
 
