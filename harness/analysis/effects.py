@@ -47,7 +47,9 @@ class _Tally:
 
     def totals(self) -> ActorTotals:
         reason = next((text for text, _ in self.reasons.most_common(1)), "")
-        return ActorTotals(self.kind, self.acts, self.done, self.effective, self.effect, reason)
+        return ActorTotals(
+            kind=self.kind, acts=self.acts, done=self.done, effective=self.effective, effect=self.effect, reason=reason
+        )
 
 
 def without_effect(actors: Mapping[str, ActorTotals]) -> str:

@@ -49,7 +49,14 @@ class Failures:
         """Return the commonest kinds, the commonest first."""
         told = sorted(self._kinds.items(), key=lambda item: -item[1].count)[:_KINDS_TOLD]
         return tuple(
-            FailureCount(text, outcome, kind.count, kind.first, kind.example, rate(kind.count, self.ended))
+            FailureCount(
+                text=text,
+                outcome=outcome,
+                count=kind.count,
+                first=kind.first,
+                example=kind.example,
+                rate=rate(kind.count, self.ended),
+            )
             for (text, outcome), kind in told
         )
 

@@ -55,5 +55,15 @@ def growths_of(audits: Iterable[Audit]) -> tuple[Growing, ...]:
         leak = judged(points, matters=quantity.matters, pools=quantity.pools) if points else None
         if leak:
             slope, low, high = leak.per_iteration, leak.low95, leak.high95
-            found.append(Growing(quantity.name, quantity.unit, leak.verdict, slope, low, high, leak.more))
+            found.append(
+                Growing(
+                    what=quantity.name,
+                    unit=quantity.unit,
+                    verdict=leak.verdict,
+                    per_iteration=slope,
+                    low95=low,
+                    high95=high,
+                    more=leak.more,
+                )
+            )
     return tuple(found)

@@ -175,7 +175,14 @@ def _first(found: list[Finding], kind: FindingKind) -> FirstHang | None:
 def _seen(finding: Finding | None) -> FirstHang | None:
     if finding is None:
         return None
-    return FirstHang(finding.iteration, finding.at, finding.actor, finding.args, finding.kind, finding.seen_by)
+    return FirstHang(
+        iteration=finding.iteration,
+        seconds=finding.at,
+        build=finding.actor,
+        args=finding.args,
+        kind=finding.kind,
+        seen_by=finding.seen_by,
+    )
 
 
 def _commonest(failures: Failures) -> str:

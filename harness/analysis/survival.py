@@ -60,7 +60,13 @@ def kaplan_meier(durations: Sequence[float], events: Sequence[bool]) -> Survival
         low95.append(product.times(left, 1).quantile(0.025) if left else 0.0)
         high95.append(product.quantile(0.975))
     return Survival(
-        times, tuple(survival), tuple(low95), tuple(high95), tuple(at_risk), len(durations), sum(hung.values())
+        times=times,
+        survival=tuple(survival),
+        low95=tuple(low95),
+        high95=tuple(high95),
+        at_risk=tuple(at_risk),
+        n=len(durations),
+        hung=sum(hung.values()),
     )
 
 

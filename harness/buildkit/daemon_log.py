@@ -108,7 +108,14 @@ def _events(number: int, fields: dict[str, str]) -> Iterator[Event]:
     elif message == "remove snapshot":
         yield Removal(number, at, fields.get("key", ""), trace)
     elif match := _LOCAL.fullmatch(message):
-        yield LocalFiles(number, at, match[2], match[1] == "reusing", fields.get("span", ""), trace)
+        yield LocalFiles(
+            line=number,
+            at=at,
+            snapshot=match[2],
+            reused=match[1] == "reusing",
+            step=fields.get("span", ""),
+            trace=trace,
+        )
 
 
 def _fields(line: str) -> Iterator[tuple[str, str]]:

@@ -232,13 +232,13 @@ class Progress:
         known = self.vertexes.get(digest)
         inputs = vertex.get("inputs")
         self.vertexes[digest] = Vertex(
-            digest,
-            name,
-            tuple(map(str, inputs)) if isinstance(inputs, list) else known.inputs if known else (),
-            known.started if known and known.started else str(vertex.get("started") or ""),
-            str(vertex.get("completed") or ""),
-            bool(vertex.get("cached")) or bool(known and known.cached),
-            str(vertex.get("error") or ""),
+            digest=digest,
+            name=name,
+            inputs=tuple(map(str, inputs)) if isinstance(inputs, list) else known.inputs if known else (),
+            started=known.started if known and known.started else str(vertex.get("started") or ""),
+            completed=str(vertex.get("completed") or ""),
+            cached=bool(vertex.get("cached")) or bool(known and known.cached),
+            error=str(vertex.get("error") or ""),
         )
 
 

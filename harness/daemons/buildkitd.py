@@ -115,7 +115,7 @@ async def open_buildkitd(toolchain: Toolchain, spec: DaemonSpec, site: Slot) -> 
                 root=home.root,
                 details={"debug_socket": str(home.run / "debug.sock")},
             )
-            yield Buildkitd(Started(facts, service, home, pprof, control, relay))
+            yield Buildkitd(Started(facts=facts, service=service, home=home, pprof=pprof, control=control, relay=relay))
         finally:
             control.close()
             await pprof.close()

@@ -169,7 +169,9 @@ async def open_dockerd(toolchain: Toolchain, spec: DaemonSpec, site: Slot) -> As
                     "components": {part["Name"]: part["Version"] for part in version.get("Components", ())},
                 },
             )
-            yield Dockerd(Started(facts, service, home, pprof, control, relay), client)
+            yield Dockerd(
+                Started(facts=facts, service=service, home=home, pprof=pprof, control=control, relay=relay), client
+            )
         finally:
             control.close()
             await pprof.close()

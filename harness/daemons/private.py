@@ -71,7 +71,9 @@ async def settle_in(toolchain: Toolchain, spec: DaemonSpec, site: Slot) -> Daemo
     short = Path("/run") if os.access("/run", os.W_OK) else Path(tempfile.gettempdir())
     sockets = site.ledger.own_folder(short / name)
     cgroup = Cgroup(site.ledger.own_cgroup(name))
-    home = DaemonDirs(base / "disk", sockets, base / "bin", site.records, cgroup, spec.limits)
+    home = DaemonDirs(
+        disk=base / "disk", run=sockets, bin=base / "bin", records=site.records, cgroup=cgroup, limits=spec.limits
+    )
     home.disk.mkdir()
     if spec.limits.disk is not None:
         await mount_disk(base / "disk.img", home.disk, spec.limits.disk)

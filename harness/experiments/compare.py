@@ -177,17 +177,17 @@ def _concluded(
     if more and verdict == "not enough":
         because += f": about {more:,} more iterations a side, at the rates so far"
     return Comparison(
-        sides[0].scenario.name,
-        series.seed,
-        of,
-        verdict,
-        because,
-        code,
-        result,
-        more,
-        _names(series, also),
-        series.seconds,
-        str(series.path),
+        scenario=sides[0].scenario.name,
+        seed=series.seed,
+        sides=of,
+        verdict=verdict,
+        because=because,
+        exit_code=code,
+        contrast=result,
+        more_iterations=more,
+        names=_names(series, also),
+        seconds=series.seconds,
+        folder=str(series.path),
     )
 
 

@@ -354,15 +354,15 @@ def _read(file: Path) -> Ledger | None:
     try:
         written = json.loads(read_ours(file))
         return Ledger(
-            file.stem,
-            Identity(**written["harness"]),
-            [Identity(**process) for process in written["processes"]],
-            [Path(folder) for folder in written["folders"]],
-            [str(name) for name in written["cgroups"]],
-            written.get("host"),
-            written.get("namespace"),
-            {folder: (int(device), int(inode)) for folder, (device, inode) in written.get("made", {}).items()},
-            written.get("mark"),
+            name=file.stem,
+            harness=Identity(**written["harness"]),
+            processes=[Identity(**process) for process in written["processes"]],
+            folders=[Path(folder) for folder in written["folders"]],
+            cgroups=[str(name) for name in written["cgroups"]],
+            host=written.get("host"),
+            namespace=written.get("namespace"),
+            made={folder: (int(device), int(inode)) for folder, (device, inode) in written.get("made", {}).items()},
+            mark=written.get("mark"),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, Disbelieved):
         return None

@@ -116,7 +116,7 @@ def account_of(folder: RunFolder) -> Account:
     findings = salvage(lambda: folder.read(Finding), [])
     lives = salvage(lambda: aggregate.lives(folder, export_hang_of(written)), aggregate.LifetimeTable((), (), ()))
     found = salvage(lambda: _facts(folder, summary, manifest), {})
-    no_tails = aggregate.Tails((), (), (), 0, None, None, None)
+    no_tails = aggregate.Tails(since=(), until=(), counts=(), n=0, p50=None, p99=None, longest=None)
     outcomes = salvage(lambda: aggregate.outcomes(folder), aggregate.Outcomes({}))
     had_trials = any(lives.trials)
     subject = manifest.subject if manifest else {}

@@ -190,7 +190,9 @@ class _Packing:
     def result(self, kept: Sequence[str], advice: str) -> Bundle:
         """Return what there is to say of it."""
         taken = dict(self.redactor.taken.most_common())
-        return Bundle(self.omitted, taken, self._binary, kept, self.damaged, advice)
+        return Bundle(
+            omitted=self.omitted, taken=taken, binary=self._binary, kept=kept, damaged=self.damaged, advice=advice
+        )
 
     @property
     def _binary(self) -> list[str]:

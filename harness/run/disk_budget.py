@@ -79,7 +79,14 @@ def budget(scenario: Scenario, results: Path, cache: Path) -> DiskBudget | None:
             free = free_bytes(path for path in (results, cache) if path.exists())
             if count and free is not None:
                 needed = round(taken.bytes / taken.iterations * count)
-                return DiskBudget(count, needed, free, run, taken.iterations, taken.bytes)
+                return DiskBudget(
+                    iterations=count,
+                    bytes=needed,
+                    free=free,
+                    earlier=run,
+                    earlier_iterations=taken.iterations,
+                    earlier_bytes=taken.bytes,
+                )
     return None
 
 

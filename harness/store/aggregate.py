@@ -194,7 +194,7 @@ def timeline(folder: RunFolder, bins: int = 300) -> Timeline:
     with folder.reading() as connection:
         end = _end(connection)
         if not end:
-            return Timeline((), (), {}, (), (), ())
+            return Timeline(since=(), until=(), outcomes={}, p50=(), p99=(), longest=())
         edges = [end * number / bins for number in range(bins + 1)]
         places = _places(connection, edges)
         counts, tails = [], []
@@ -206,7 +206,9 @@ def timeline(folder: RunFolder, bins: int = 300) -> Timeline:
     came = [outcome for outcome in Outcome if any(outcome in here for here in counts)]
     columns = {outcome: tuple(here.get(outcome, 0) for here in counts) for outcome in came}
     p50, p99, longest = zip(*tails, strict=True)
-    return Timeline(tuple(edges[:-1]), tuple(edges[1:]), columns, p50, p99, longest)
+    return Timeline(
+        since=tuple(edges[:-1]), until=tuple(edges[1:]), outcomes=columns, p50=p50, p99=p99, longest=longest
+    )
 
 
 def tails(folder: RunFolder) -> Tails:
@@ -219,7 +221,7 @@ def tails(folder: RunFolder) -> Tails:
         found = {number: (count, longest) for number, count, longest in connection.execute(histogram)}
         n = sum(count for count, _ in found.values())
         if not n:
-            return Tails((), (), (), 0, None, None, None)
+            return Tails(since=(), until=(), counts=(), n=0, p50=None, p99=None, longest=None)
         p50, p99 = (_within(connection, found, _rank(n, share)) for share in (0.5, 0.99))
     numbers = range(min(found), max(found) + 1)
     return Tails(

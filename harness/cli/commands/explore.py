@@ -114,15 +114,15 @@ def explore(
                 )
 
             search = Exploration(
-                path / _RUNS,
-                left_open,
-                seconds,
-                number,
-                lambda: runner.slots,
-                take,
-                lambda seen: seen.said == "hang" and signature in {"", seen.signature},
-                lambda tried: say(_line(tried, left_open)),
-                lambda why: say(f"says nothing: {why[:_SHOWN]}"),
+                file=path / _RUNS,
+                left_open=left_open,
+                seconds=seconds,
+                seed=number,
+                slots=lambda: runner.slots,
+                take=take,
+                counts=lambda seen: seen.said == "hang" and signature in {"", seen.signature},
+                told=lambda tried: say(_line(tried, left_open)),
+                dropped=lambda why: say(f"says nothing: {why[:_SHOWN]}"),
             )
             return await search.run()
 

@@ -71,7 +71,16 @@ def minimize_(
     scenario = load_trusted(run.path / "scenario.yaml" if run else file, settings or (), trust=trust, toolchain=daemon)
     signature = signature_in(run) if run else ""
     bounds = Bounds(ratio=ratio)
-    asked = Asked(scenario, daemon, fixed, time_of("--time", time) or 0.0, attempts, bounds, signature, run)
+    asked = Asked(
+        scenario=scenario,
+        toolchain=daemon,
+        fixed=fixed,
+        seconds=time_of("--time", time) or 0.0,
+        attempts=attempts,
+        bounds=bounds,
+        signature=signature,
+        run=run,
+    )
     words = {"scenario": dump(scenario), "--daemon": daemon, "--ratio": ratio, "signature": signature}
     words["run"] = run.path.resolve().name if run else None
     if earlier is None:
@@ -88,7 +97,15 @@ def minimize_(
 
     tell_limits(Console(), as_json=as_json)
     say(f"{scenario.name}: seed {number}, {path}")
-    search = Minimization(asked, path, lambda file: load(file, VOCABULARY), say, number, known, tuple(sys.argv))
+    search = Minimization(
+        asked=asked,
+        path=path,
+        load=lambda file: load(file, VOCABULARY),
+        told=say,
+        seed=number,
+        known=known,
+        argv=tuple(sys.argv),
+    )
     with locked(path):
         try:
             answer = anyio.run(_minimize, search, on, insecure)

@@ -92,7 +92,15 @@ def verify_(
         raise BadOption("--ratio", f"{ratio:g} is not above 0 and at most 1")
     if earlier not in {None, "last"} and len(scenarios) > 1:
         raise BadOption("--resume", "of several scenarios goes on with the `last` of each")
-    demand = VerifyOptions(confidence, hangs, ratio, iterations, time_of("--time", time), age, tuple(also or ()))
+    demand = VerifyOptions(
+        confidence=confidence,
+        hangs=hangs,
+        ratio=ratio,
+        iterations=iterations,
+        seconds=time_of("--time", time),
+        age=age,
+        also=tuple(also or ()),
+    )
     pairs = [sides_of(file, broken, fixed, settings, set_a, set_b, trust=trust) for file in scenarios]
     words = {f"--{name}": getattr(demand, name) for name in ("confidence", "hangs", "ratio", "iterations", "age")}
     codes = []

@@ -61,17 +61,17 @@ def hold_against(summary: Summary, text: str) -> Against:
     against, rate = parse_rate(text), summary.rate
     clean = rate.hangs == 0
     return Against(
-        against,
-        rate.hangs,
-        rate.trials,
-        rate.unsettled,
-        rate.low95,
-        rate.high95,
-        rate.low95 <= against <= rate.high95,
-        confidence_that_excludes(rate.trials, against) if clean else None,
-        more_needed(rate.trials, against, 0.95) if clean else None,
-        more_needed(rate.trials, against, 0.99) if clean else None,
-        60 * rate.trials / summary.seconds if summary.seconds else 0.0,
+        against=against,
+        hangs=rate.hangs,
+        trials=rate.trials,
+        unsettled=rate.unsettled,
+        low95=rate.low95,
+        high95=rate.high95,
+        within95=rate.low95 <= against <= rate.high95,
+        excluded_with=confidence_that_excludes(rate.trials, against) if clean else None,
+        more95=more_needed(rate.trials, against, 0.95) if clean else None,
+        more99=more_needed(rate.trials, against, 0.99) if clean else None,
+        trials_per_minute=60 * rate.trials / summary.seconds if summary.seconds else 0.0,
     )
 
 

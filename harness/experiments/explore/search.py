@@ -226,7 +226,9 @@ class Exploration:
             self._drop(trial, look.because)
             return
         self._broken = self._refused = 0
-        tried = Tried(phase, number, dict(point), self.counts(look), look, self.spent)
+        tried = Tried(
+            phase=phase, number=number, point=dict(point), hung=self.counts(look), look=look, seconds=self.spent
+        )
         self.tried.append(tried)
         with self.file.open("a") as file:
             file.write(line_of(tried))

@@ -116,7 +116,15 @@ class Minimization:
         if not because and not found.changes:
             because = "nothing could be left out"
         code = ExitCode.CLEAN if found.changes and not because else ExitCode.INCONCLUSIVE
-        return Answer(str(folder), found, tuple(measured), attempts.signature, attempts.seconds, code, because or why)
+        return Answer(
+            folder=str(folder),
+            minimized=found,
+            measured=tuple(measured),
+            signature=attempts.signature,
+            seconds=attempts.seconds,
+            exit_code=code,
+            because=because or why,
+        )
 
     def _told_attempt(self, attempt: Attempt, known: bool) -> None:
         said = "HANG" if attempt.hung else attempt.look.said if attempt.look.said != "hang" else "another hang"

@@ -111,7 +111,14 @@ class Search:
         while not whole and not self._late:
             smaller = await self._simplify(await self._leave_out(found))
             whole, found = smaller is found and not self._late, smaller
-        return Minimized(found, self.attempts.of(found), original, in_order, whole, tuple(self.changes))
+        return Minimized(
+            case=found,
+            tally=self.attempts.of(found),
+            original=original,
+            in_order=in_order,
+            whole=whole,
+            changes=tuple(self.changes),
+        )
 
     @property
     def _late(self) -> bool:

@@ -60,11 +60,11 @@ def columns_of(folder: RunFolder, bins: int | None = None, tails: aggregate.Tail
 def no_columns() -> dict[str, Columns]:
     """Return the columns of every source for a run that has recorded nothing."""
     return _columns(
-        aggregate.Timeline((), (), {}, (), (), ()),
+        aggregate.Timeline(since=(), until=(), outcomes={}, p50=(), p99=(), longest=()),
         aggregate.Samples(*[()] * 12),
         aggregate.Spans(*[()] * 6),
         aggregate.Findings(*[()] * 6),
-        aggregate.Tails((), (), (), 0, None, None, None),
+        aggregate.Tails(since=(), until=(), counts=(), n=0, p50=None, p99=None, longest=None),
         aggregate.Audits(*[()] * 9),
         {},
     )

@@ -93,15 +93,15 @@ def gather(folder: RunFolder, finding: Finding, findings: Sequence[Finding]) -> 
     summary = folder.summary()
     daemon = summary.daemon if summary else folder.manifest().subject
     return Evidence(
-        finding,
-        place,
-        {each.number: each for each in folder.each(Iteration) if each.number in known},
-        [act for act in acts if since <= act.ended and act.started <= finding.at],
-        steps,
-        _read_if_there(place / "daemon.log", _log_of),
-        read_lookups(place),
-        _read_if_there(place / "cache.db", read_pair),
-        _diagnosis(kept, shown_by, daemon),
+        finding=finding,
+        folder=place,
+        iterations={each.number: each for each in folder.each(Iteration) if each.number in known},
+        actions=[act for act in acts if since <= act.ended and act.started <= finding.at],
+        steps=steps,
+        log=_read_if_there(place / "daemon.log", _log_of),
+        lookups=read_lookups(place),
+        caches=_read_if_there(place / "cache.db", read_pair),
+        diagnosis=_diagnosis(kept, shown_by, daemon),
     )
 
 

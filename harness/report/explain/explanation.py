@@ -58,4 +58,11 @@ def explained(seen: Evidence) -> Explanation:
     """Return what evidence comes to."""
     cause = find_cause(seen)
     known, unknown = tuple(sentences(seen, cause)), tuple(gaps(seen, cause))
-    return Explanation(seen.finding, seen.folder, known, unknown, cause, tuple(timeline(seen, cause)))
+    return Explanation(
+        finding=seen.finding,
+        folder=seen.folder,
+        lines=known,
+        unknown=unknown,
+        cause=cause,
+        timeline=tuple(timeline(seen, cause)),
+    )

@@ -90,7 +90,14 @@ def digest_of(folder: RunFolder) -> Digest:
         )
         return _with_records(digest, stands)
     except (StoreError, OSError) as error:
-        return Digest(folder, folder.path.parent.name, folder.name, "damaged", DAMAGED, redact(str(error)))
+        return Digest(
+            folder=folder,
+            scenario=folder.path.parent.name,
+            name=folder.name,
+            state="damaged",
+            verdict=DAMAGED,
+            because=redact(str(error)),
+        )
 
 
 def _manifested(stands: Standing) -> dict[str, Any]:
