@@ -39,20 +39,20 @@ OF_DAEMON: Final[Stages] = (
         DatabaseCopy("history.db"),
         DatabaseCopy("metadata_v2.db"),
     ),
-    (  # the daemon is asked, and does nothing for it
-        GoroutineDumps(),
+    (  # what decides, soon after the finding: the daemon is asked, and does next to nothing for it
+        GoroutineDumps(apart=1.5, further=(), deadline=14.0),
+        BuildList(),
         EngineInfo(),
         Page("metrics", "metrics.txt", "/metrics", f"{_BUILDKIT}; dockerd's are at its `metrics-addr`, if it has one"),
         Page("flight trace", "flight.trace", "/debug/flight/trace", _BUILDKIT),  # where its owner had one started
     ),
     (LookedFor(),),  # what the dumps point to, in its memory
     (  # it is put to work, and what it is put to may hang too
-        Page("cpu profile", "cpu.pprof", "/debug/pprof/profile", "its pprof is off", (("seconds", 5),), 12.0),
+        Page("cpu profile", "cpu.pprof", "/debug/pprof/profile", "its pprof is off", (("seconds", 3),), 10.0),
         Page("execution trace", "execution.trace", "/debug/pprof/trace", "its pprof is off", (("seconds", 2),)),
         Page("cache graph", "cache-graph.txt", "/debug/cache/store", f"{_BUILDKIT}, from v0.24 on"),
-        BuildList(),
         CacheList(),
-        GoroutineDumps(count=0, further=(4.0, 6.0), deadline=12.0, each=4.0, name="goroutines, later"),
+        GoroutineDumps(count=0, further=(4.0, 7.0, 11.0), deadline=24.0, each=4.0, name="goroutines, later"),
     ),
 )
 """Those that need no build, and change nothing."""

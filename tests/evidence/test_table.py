@@ -10,6 +10,8 @@ import pytest
 from harness.client.watched_build import Watch
 from harness.core.errors import CaptureError
 from harness.evidence.base import Subject
+from harness.evidence.goroutines import GoroutineDumps
+from harness.evidence.process import Processes
 from harness.evidence.steps import Steps
 from harness.evidence.table import OF_DAEMON, Stages, capture_all, of_build
 
@@ -118,6 +120,17 @@ def test_all_end_within_a_minute() -> None:
     """Even where every capture is given up at its deadline, all of them take less than sixty seconds."""
     stages = of_build(cast("Watch", None), (), Steps((), 0.0))
     assert sum(max(capture.deadline for capture in captures) for captures in stages) < 60
+
+
+def test_what_decides_is_had_within_six_seconds() -> None:
+    """Dumps and build records come before what puts the daemon to work, and no more than five seconds are waited."""
+    names = [[capture.name for capture in captures] for captures in OF_DAEMON]
+    decides = next(number for number, captures in enumerate(names) if "goroutines" in captures)
+    assert "build records" in names[decides]
+    assert "cpu profile" in [name for captures in names[decides + 1 :] for name in captures]
+    looks = [capture.over for captures in OF_DAEMON[:decides] for capture in captures if isinstance(capture, Processes)]
+    dumps = next(capture for capture in OF_DAEMON[decides] if isinstance(capture, GoroutineDumps))
+    assert sum(looks) + (dumps.count - 1) * dumps.apart + sum(dumps.further) <= 5
 
 
 def test_order_and_names() -> None:
