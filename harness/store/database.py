@@ -44,9 +44,10 @@ class Database:
     def __post_init__(self) -> None:
         self.connection.execute("PRAGMA journal_mode = WAL")
         self.connection.execute("PRAGMA synchronous = NORMAL")
-        for kind, table in _TABLES.items():
-            self._have(table, {field.name: _column_type(kind, field.name) for field in fields(kind)})
-        self.connection.execute("CREATE INDEX IF NOT EXISTS iterations_by_number ON iterations (number)")
+        with self._transaction():  # who is killed meanwhile leaves no tables, and not some of them
+            for kind, table in _TABLES.items():
+                self._have(table, {field.name: _column_type(kind, field.name) for field in fields(kind)})
+            self.connection.execute("CREATE INDEX IF NOT EXISTS iterations_by_number ON iterations (number)")
 
     def add(self, record: Record) -> None:
         """Write one record; that of an iteration takes the place of the one that says it has begun.
@@ -109,9 +110,14 @@ class Database:
 
 
 def _complete(connection: sqlite3.Connection, kind: type[Record], table: str) -> None:
-    """Let queries see what an earlier version did not write: tables without rows, columns with the record's default."""
+    """Let queries see what an earlier version did not write: tables without rows, columns with the record's default.
+
+    A database in which nothing stands at all is of a run that was killed as it was made; one without iterations alone
+    is damaged, or none of ours.
+    """
     there = {name for _, name, *_ in connection.execute(f"PRAGMA main.table_info({table})")}
-    if not there and kind is not Iteration:
+    nothing = connection.execute("SELECT count(*) FROM main.sqlite_schema").fetchone() == (0,)
+    if not there and (nothing or kind is not Iteration):
         names = ", ".join(f"NULL AS {field.name}" for field in fields(kind))
         connection.execute(f"CREATE TEMP VIEW {table} AS SELECT 0 AS rowid, {names} WHERE FALSE")
     later = {field.name: field.default for field in fields(kind) if field.name not in there}

@@ -158,11 +158,6 @@ def _marked(place: str) -> Iterator[tuple[psutil.Process, str]]:
                 yield process, process.name()
 
 
-def interfaces() -> set[str]:
-    """Return the host's network interfaces."""
-    return {*psutil.net_if_addrs()}
-
-
 def traceback_in(output: str) -> str:
     """Return the last line of a traceback in what was printed; nothing where there is none."""
     lines = [line for line in output.splitlines() if line.strip()]

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TypeVar
@@ -35,6 +36,7 @@ from harness.core.records import (
     Sample,
     Summary,
 )
+from harness.store.database import Database
 from harness.store.find import NoSuchRun, find_run
 from harness.store.folder import RunFolder
 from harness.store.folders import RunGoesOn
@@ -339,6 +341,30 @@ def test_a_writer_killed_in_the_middle_of_one_record(tmp_path: Path, process: Pr
     with folder.database() as database:
         database.add(build(4))
     assert [iteration.number for iteration in folder.read(Iteration)] == [1, 2, 3, 4]
+
+
+def test_a_writer_killed_as_the_database_is_made(tmp_path: Path) -> None:
+    """Whenever the kill comes, the database has all of its tables or none: it reads as empty, and is gone on with."""
+    places: list[Path] = []
+
+    def killed(_: str) -> None:
+        """Keep what a kill right now would leave."""
+        places.append(tmp_path / f"{len(places):03}")
+        shutil.copytree(folder.path, places[-1])
+
+    folder = RunFolder.create(tmp_path / "results", "s")
+    with closing(sqlite3.connect(folder.path / "run.db", isolation_level=None)) as connection:
+        killed("before all")
+        connection.set_trace_callback(killed)
+        Database(folder.path, connection)
+    assert len(places) > 10
+
+    for place in places:
+        left = RunFolder(place)
+        assert not (place / "run.db").exists() or left.read(Iteration) == left.read(Finding) == []
+        with left.database() as database:
+            database.add(build(1))
+        assert [each.number for each in left.read(Iteration)] == [1]
 
 
 def test_a_database_that_is_none(tmp_path: Path) -> None:
