@@ -24,12 +24,33 @@ _SECRET_ENTRY: Final = re.compile(
 )
 _LONG_WORD: Final = re.compile(rb"[\w.~+/=:-]{14,}+")
 _RANDOM: Final = re.compile(rb"[A-Za-z0-9_-]{32,512}+")
+_PREFIXED: Final = re.compile(rb"(?<![\w-])(?:[a-z][a-z0-9]{1,14}_){1,2}(?P<value>[A-Za-z0-9]{24,512}+)(?![\w-])")
+"""A token as issuers make them today: their own short name, and what is random."""
 _DIGITS: Final = re.compile(rb"[0-9]")
 _CAPITALS: Final = re.compile(rb"[A-Z]")
 _CHANGES: Final = re.compile(rb"(?<=[a-z])[A-Z0-9]|(?<=[A-Z])[a-z0-9]|(?<=[0-9])[A-Za-z]")
 _DIGEST: Final = re.compile(rb"sha(?:1|256|384|512)-")
 _DIGEST_BEFORE: Final = re.compile(rb"(?<!\w)(?:h1:|SHA256:|_state=)$")
 """What is no secret: digests of Go's modules and of keys, and where an upload to a registry stands."""
+
+
+_TYPED: Final = "typed on a command line"
+_GIVEN: Final = (
+    r"(?:\"(?P<value>[^\"\r\n]{1,255})\"|'(?P<single>[^'\r\n]{1,255})'|(?P<bare>[^\s\"'$<>|&;-][^\s\"']{0,255}))"
+)
+"""What is given to a program: in quotes, or one word; a variable is no secret."""
+
+
+def _option(program: str, option: str) -> str:
+    """Return an expression for what a program is given behind one of its options, also right behind it."""
+    return (
+        rf"(?<![\w-]){re.escape(program)}[ \t](?:[^\r\n|;&]{{0,200}}?[ \t])?{re.escape(option)}[ \t=:]{{0,4}}{_GIVEN}"
+    )
+
+
+def _follows(verb: str) -> str:
+    """Return an expression for what follows a verb at once, and is no word of a sentence."""
+    return rf"(?<![\w-]){re.escape(verb)}[ \t]{{1,4}}(?=[^\d\s]{{0,255}}\d){_GIVEN}"
 
 
 def _escaped(literal: str) -> str:
@@ -91,6 +112,12 @@ def table() -> Table:
         for kind, wholes in written["has"].items()
         for needed, whole in wholes.items()
     ]
+    forms += [
+        Form(_TYPED, program.encode(), False, _option(program, option))
+        for option, programs in written["commands"].items()
+        for program in map(str, programs)
+    ]
+    forms += [Form(_TYPED, verb.encode(), False, _follows(verb)) for verb in written["verbs"]]
     return Table(tuple(forms), tuple(name.encode() for name in written["named_for"]))
 
 
@@ -100,6 +127,9 @@ def formed(text: bytes) -> Iterator[Found]:
     for form in table().forms:
         if form.needed in (words if form.is_word else lowered if form.needed.islower() else text):
             yield from form.found(text)
+    for word in _PREFIXED.finditer(words):
+        if mixes(word["value"], digits=1):
+            yield from (Found(*match.span(), "random word") for match in re.finditer(re.escape(word[0]), text))
     yield from _keys(text)
     yield from _kubernetes(text)
 
@@ -140,7 +170,12 @@ def random_words(text: bytes, start: int, end: int) -> Iterator[Found]:
 
 def is_random(word: bytes) -> bool:
     """Whether a word mixes upper and lower case and digits as chance does, and names do not."""
+    return mixes(word, digits=3)
+
+
+def mixes(word: bytes, digits: int) -> bool:
+    """Whether a word mixes upper and lower case as chance does, with at least so many digits among them."""
     if word.islower() or word.isupper():
         return False
-    digits, capitals = len(_DIGITS.findall(word)), len(_CAPITALS.findall(word))
-    return digits >= 3 and capitals >= 3 and len(_CHANGES.findall(word)) >= 0.42 * len(word)
+    capitals = len(_CAPITALS.findall(word))
+    return len(_DIGITS.findall(word)) >= digits and capitals >= 3 and len(_CHANGES.findall(word)) >= 0.42 * len(word)

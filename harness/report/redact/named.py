@@ -16,18 +16,23 @@ _IN_NAMES: Final = re.compile(rb"pw|pass|secret|token|cred|auth|key|cookie|dsn|w
 _LETTERS: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.%-"
 _AFTER: Final = re.compile(
     rb"(?P<rest>[\w-]{0,40}+)"
-    rb"(?P<close>\\{0,15}[\"'`]\]?|\]|%22|)"
+    rb"(?P<close>\\{0,15}[\"'`]\]?|\[\d{0,6}\]|\]|%22|)"
     rb"(?P<between>"
-    rb"(?:[ \t]{1,4}|:[ \t]{0,4})(?:string|str|String|var(?:char)?)[ \t]{0,4}:?=[ \t]{0,16}+"  # var token string = …
-    rb"|[ \t]{0,8}+(?:=>|->|(?:\?\??|\|\||[.+:!]{1,3})?={1,3}|:{1,3}(?!/)|\|\||%3(?i:a|d)(?:%22)?)[ \t]{0,16}+"  # X=…
+    rb"(?:[ \t]{1,4}|:[ \t]{0,4})(?:As[ \t])?&?(?:'static[ \t])?(?:[sS]tring|str|var(?:char)?)[ \t]{0,4}:?=[ \t]{0,16}+"
+    rb"|[ \t]{0,8}+(?:=>|->|<-|\\[=:]|(?:\?\??|\|\||[.+:!]{1,3})?={1,3}|:{1,3}(?!/)|\|\||%3(?i:a|d)(?:%22)?)"
+    rb"[ \t]{0,16}+"  # X=…
     rb"(?:\r?\n[ \t]{1,40}+(?=\\{0,15}[\"']|[^\s:#-][^\s:]{0,255}+(?:\r?\n|$)))?"  # … on the next line
     rb"(?:\{\s{0,40}+\\{0,15}[\"'](?i:value)\\{0,15}[\"'][ \t]{0,4}:[ \t]{0,4})?"  # "X": {"value": …}
-    rb"|[,/>\s]{0,40}+<?[ \t]{0,4}\\{0,15}[\"']?(?i:value)\\{0,15}[\"']?[ \t]{0,4}[:=][ \t]{0,4}"  # "X", "value": …
-    rb"|,[ \t]{0,4}(?=\\{0,15}[\"'])"  # "--password", "…"
-    rb"|>\s{0,40}+"  # <password>…
+    rb"|[,/>{\s]{0,40}+<?[ \t]{0,4}\\{0,15}[\"']?"
+    rb"(?i:value|default|content)\\{0,15}[\"']?[ \t]{0,4}[:=][ \t]{0,4}"  # "X", "value": …
+    rb"|,[ \t]{0,16}(?=\\{0,15}[\"'])"  # "--password", "…"
+    rb"|,(?=[^\s,;\"']{8,200}(?:[,\s]|$))"  # DB_PASSWORD,…
+    rb"|(?:\.assign)?\((?=[\"'])"  # string password("…")
+    rb"|>\s{0,40}+(?:<!\[CDATA\[)?"  # <password>…
     rb"|[ \t]{1,16}+(?![-=:|&<>;#])"  # --password …, ENV X …
     rb")"
 )
+_VALUE: Final = re.compile(rb"(?i)value|default|content")
 _INTRODUCES: Final = re.compile(
     rb"(?:^|[\s\[(\"';])(?:ENV|ARG|LABEL|setenv|setx|config set|set[ \t]{1,4}-[a-zA-Z]{1,4})"
     rb"[ \t]{1,8}\S{0,200}$"
@@ -74,13 +79,27 @@ def _is_followed(place: Place, lead: bytes, *, is_closed: bool) -> bool:
     between = place.between
     if between.startswith(b">"):
         return lead == b"<"
-    if between.startswith(b",") and b"value" not in between.lower() and not place.name.startswith("-"):
-        argument = QUOTE.match(place.text, place.begin)  # setProperty("NAME", "…")
-        return bool(is_closed and argument and (is_sure(place.name) or NO_WORD.match(place.text, argument.end())))
+    if between.endswith(b"(") or (between.startswith(b",") and not _VALUE.search(between)):
+        return place.name.startswith("-") or _is_argument(place, is_closed=is_closed)
     if between.isspace() and not place.name.startswith("--"):
         before = place.text[max(0, place.start - 210) : place.start]
-        return bool(_INTRODUCES.search(before.rpartition(b"\n")[2]) or _NETRC.search(before))
+        introduced = _INTRODUCES.search(before.rpartition(b"\n")[2]) or _NETRC.search(before)
+        is_clear = place.begins_line or (is_sure(place.name) and NO_WORD.match(place.text, place.begin + 1))
+        return bool(introduced or (is_clear and _says_so(place)))  # password "…";
     return True
+
+
+def _is_argument(place: Place, *, is_closed: bool) -> bool:
+    """Whether a value stands behind a bracket or a comma: ``secret("…")``, ``setProperty("NAME", "…")``, ``NAME,…``."""
+    if QUOTE.match(place.text, place.begin):
+        return (is_closed or place.between.endswith(b"(")) and _says_so(place)
+    return place.name.isupper() and bool(NO_WORD.match(place.text, place.begin))
+
+
+def _says_so(place: Place) -> bool:
+    """Whether a text in quotes is a secret, by a name that is no word of a sentence or by being none itself."""
+    quote = QUOTE.match(place.text, place.begin)
+    return bool(quote and (is_sure(place.name) or NO_WORD.match(place.text, quote.end())))
 
 
 @cache

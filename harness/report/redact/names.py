@@ -27,6 +27,11 @@ _ABOUT_A_SECRET: Final = re.compile(
     r"|label|prefix|host|port|env|at|in|on|of|exp|issuer|usage|limits?|budget|bucket|rotation|stdin"
 )
 """Last words of names that say something about a secret: ``TOKEN_URL``, ``secretName``."""
+_OF_A_PLACE: Final = re.compile(
+    r"prod(?:uction)?|prd|dev(?:elopment)?|stag(?:e|ing)|stg|qa|uat|test|live|local|old|new|current|next|main|default|backup"
+    r"|admin|root|secure|rw|ro|eu|us|internal|external"
+)
+"""Last words of names that say of which place, or which of several: ``API_KEY_PROD``, ``db_pass_old``."""
 _WORKING_FOLDERS: Final = frozenset({"PWD", "OLDPWD"})
 
 
@@ -38,7 +43,7 @@ def words_of(name: str) -> list[str]:
 def is_secret(name: str) -> bool:
     """Whether what has that name is a secret: ``NPM_TOKEN`` and ``registryPassword`` are, ``TOKEN_URL`` is none."""
     words = words_of(name)
-    while len(words) > 1 and words[-1].isdigit():
+    while len(words) > 1 and (words[-1].isdigit() or _OF_A_PLACE.fullmatch(words[-1])):
         words.pop()
     if not words or name in _WORKING_FOLDERS:
         return False
@@ -52,6 +57,9 @@ def is_secret(name: str) -> bool:
         or last in _WHOLE
         or (last.endswith(_SHORT_ENDINGS) and len(last) <= 10 and last not in _OTHER_WORDS)
         or any(word.endswith(_ENDINGS) for word in words)
+        or "apikey" in words
+        or (last == "signature" and words[0] == "x")
+        or (last.startswith("secret") and not last.startswith("secretar"))
         or _opens(name, words)
     )
 

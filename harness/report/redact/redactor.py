@@ -11,7 +11,7 @@ from itertools import chain
 from typing import Any, Final
 
 from harness.report.redact.addresses import USER, logins
-from harness.report.redact.forms import formed, random_words
+from harness.report.redact.forms import formed, mixes, random_words
 from harness.report.redact.found import Found, apart
 from harness.report.redact.known import PLACEHOLDER, forms_of, known
 from harness.report.redact.named import named
@@ -33,6 +33,8 @@ _SHORT_OUTPUT: Final = re.compile(rb"(?<=\"data\":)[ ]?\"(?P<value>[A-Za-z0-9+/]
 _WORDS_ONLY: Final = re.compile(rb"[a-z/_-]+$|[A-Za-z/]{1,20}$|[0-9a-f]+$")
 _WIDE: Final = (b"\xff\xfe", b"\xfe\xff")
 """How texts in UTF-16 begin, of which every other byte is NUL."""
+_LOGIN: Final = re.compile(rb"[\w.@-]{3,64}:(?P<value>[\x21-\x7e]{8,128})\n?")
+"""What `_auth` of npm and the header of a basic login encode, printed by itself."""
 _JSON: Final = frozenset({b"{", b"["})
 _ESCAPED: Final = re.compile(rb"\\[nrt\"\\/u]")
 """In JSON, a text that is not written as it is."""
@@ -161,6 +163,9 @@ class Redactor:
     def _again(self, start: int, end: int, decoded: bytes, written: bytes, depth: int, keep: bool) -> Found | None:
         """Return a text in base64 as it is without the secrets in it; None where it has none."""
         kept = keep or not _is_text(decoded)
+        login = _LOGIN.fullmatch(decoded)
+        if login and mixes(login["value"], digits=1):
+            return Found(start, end, "login in base64")
         inner = [*self._found(decoded, depth - 1, kept)]
         if not inner:
             return None

@@ -17,7 +17,8 @@ _PROSE: Final = frozenset(
 )
 """Names that are words of sentences as well: ``failed to fetch oauth token: unexpected status``."""
 
-QUOTE: Final = re.compile(rb"\$?(?P<slashes>\\{0,15})(?P<quote>[\"'`])")
+QUOTE: Final = re.compile(rb"[$@]?(?P<slashes>\\{0,15})(?P<quote>[\"'`])")
+_PARTS: Final = re.compile(rb"\[\s{0,40}(?P<quote>[\"'])(?P<value>[^\]\r\n]{1,4096}?)(?P=quote)\s{0,40}\]")
 _BLOCK: Final = re.compile(
     rb"(?:![\w!]{1,20}[ \t]{1,4})?[|>][-+0-9]{0,3}[ \t]{0,16}\r?\n"
     rb"(?P<value>(?:[ \t]{1,200}+[^\r\n]{0,4096}+(?:\r?\n|$)){1,200}+)"
@@ -117,6 +118,12 @@ def _quoted(place: Place) -> Span | None:
     return first, end if end >= 0 else min(len(text), first + _MOST)
 
 
+def _list(place: Place) -> Span | None:
+    """Read all of a list in brackets whose parts are in quotes, of a name that says so beyond doubt."""
+    parts = _PARTS.match(place.text, place.begin) if is_sure(place.name) else None
+    return parts.span("value") if parts else None
+
+
 def _block(place: Place) -> Span | None:
     """Read the indented lines behind YAML's ``|`` and ``>``."""
     block = _BLOCK.match(place.text, place.begin)
@@ -172,5 +179,5 @@ def _word(place: Place) -> Span:
     return _NONE if is_sentence or is_mount else (begin, end)
 
 
-_READERS: Final[tuple[Callable[[Place], Span | None], ...]] = (_quoted, _block, _header, _element, _line, _word)
+_READERS: Final[tuple[Callable[[Place], Span | None], ...]] = (_quoted, _list, _block, _header, _element, _line, _word)
 """In order: the first that knows what stands there reads it; the last reads anything."""

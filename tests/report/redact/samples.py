@@ -26,7 +26,7 @@ class Sample:
 
 def samples(seed: int = 1) -> list[Sample]:
     """Return all of them."""
-    return [*bare(seed), *in_context(seed), *of_services(seed)]
+    return [*bare(seed), *of_later_issuers(seed), *in_context(seed), *typed(seed), *written(seed), *of_services(seed)]
 
 
 class _Draw:
@@ -262,6 +262,110 @@ def in_context(seed: int) -> Iterator[Sample]:
         ("line in json", word, quoted({"config.ini": f"A=1\nDB_PASSWORD={word}\nB=2"})),
     ):
         yield Sample(name, secret, f"time=x level=debug msg=y {text}\n" if "\n" not in text else text)
+
+
+def of_later_issuers(seed: int) -> Iterator[Sample]:
+    """Yield tokens whose issuers came later, or are nobody that is known."""
+    d = _Draw(seed + 3)
+    uuid = "-".join(d(length, HEX) for length in (8, 4, 4, 4, 12))
+    forms = {
+        "amazon marketplace": f"amzn.mws.{uuid}",
+        "asana": f"1/{d(16, string.digits)}:{d(32, HEX)}",
+        "crates.io": "cio" + d(31) + "A",
+        "depot": "depot_project_" + d(64, HEX),
+        "elastic": base64.b64encode(f"{d(20)}:a1B{d(1, HEX)}C2d3E4f5G6h7I8j9K0".encode()).decode(),
+        "github app": "v1." + d(40, HEX),
+        "ibm": f"ApiKey-{uuid}",
+        "langsmith": f"lsv2_pt_{d(32, HEX)}_{d(10, HEX)}",
+        "mailchimp": f"{d(32, HEX)}-us14",
+        "neon": "napi_" + d(64, LOWER),
+        "openai's likes": "sk-" + d(32, HEX),
+        "paypal": f"access_token$production${d(16, HEX)}${d(32, HEX)}",
+        "render": "rnd_" + d(28),
+        "shopify partner": "shpua_" + d(32, HEX),
+        "snyk": f"snyk_uat.{d(8, HEX)}.{d(40)}",
+        "wakatime": f"waka_{uuid}",
+        "an issuer of tomorrow": "acme_live_a1B2c3D4" + d(28),
+    }
+    for name, token in forms.items():
+        yield Sample(name, token, f"#12 0.431 + printing {token}\n")
+
+
+def typed(seed: int) -> Iterator[Sample]:
+    """Yield what is given to programs in words of their own, which do not say that it is a secret."""
+    word = "qT7" + _Draw(seed + 4)(12)
+    for line in (
+        "7z x -p{s} a.7z",
+        "aws configure set aws_secret_access_key {s}",
+        "bindpw {s}",
+        'cat <<< "{s}" | docker login --password-stdin',
+        "codecov -t {s}",
+        "echo {s} | gh auth login --with-token",
+        "gh auth login --with-token <<< {s}",
+        "ipmitool -H h -U u -P {s} chassis",
+        "keytool -list -storepass {s}",
+        "ldapsearch -x -D cn=admin -w {s} -b dc=x",
+        "mvn sonar:sonar -Dsonar.login={s}",
+        "net use x: \\\\h\\s /user:u {s}",
+        "nuget setapikey {s} -source x",
+        "printf 'password=%s' {s}",
+        "pulumi config set --secret dbPassword {s}",
+        "requirepass {s}",
+        "smbclient //h/s -U u%{s}",
+        "snmpget -v3 -A {s} h",
+        "snyk auth {s}",
+        "sqlcmd -S x -U sa -P '{s}'",
+        "twine upload -u __token__ -p {s} d/*",
+        "unzip -P {s} x.zip",
+        "useradd -p {s} bob",
+        "vault login {s}",
+        "xfreerdp /u:x /p:{s} /v:h",
+    ):
+        yield Sample(line, word, f"+ {line.format(s=word)}\n")
+
+
+def written(seed: int) -> Iterator[Sample]:
+    """Yield what programs, configurations and sentences say is a secret, each in its own grammar."""
+    word = "qT7" + _Draw(seed + 5)(12)
+    for line in (
+        "{s} is the password",
+        "the token is {s}",
+        "Your API key: {s}",
+        "password for u set to {s}",
+        'using password "{s}" for user x',
+        "API_KEY_STAGING={s}",
+        "db_pass_old = {s}",
+        'apikey_myservice: "{s}"',
+        'if ("{s}" == my_password) {{',
+        "if ('{s}' !== secret) {{",
+        'password = @"{s}";',
+        'secret[] = "{s}";',
+        'char password[25] = "{s}";',
+        'std::string password("{s}");',
+        'password.assign("{s}", 17);',
+        'password "{s}";',
+        'passwords = ["{s}", "b"]',
+        'const API_KEY: &str = "{s}";',
+        'Dim password As String = "{s}"',
+        'password <- "{s}"',
+        ':password "{s}"',
+        "define( 'AUTH_KEY',         '{s}' );",
+        "ALTER USER x WITH PASSWORD '{s}';",
+        "CREATE USER x IDENTIFIED BY '{s}';",
+        'ConvertTo-SecureString -String "{s}" -AsPlainText',
+        'credentials += Credentials("realm", "h", "u", "{s}")',
+        'variable "api_token" {{\n  default = "{s}"\n}}',
+        "db.password\\={s}",
+        "<password><![CDATA[{s}]]></password>",
+        '<meta name="csrf-token" content="{s}">',
+        "DB_PASSWORD,{s}",
+        "PASS=${{PASS:-{s}}}",
+        "db.corp:5432:app:u:{s}",
+        "jdbc:oracle:thin:u/{s}@h:1521",
+        "X-Goog-Signature={s}",
+        "::add-mask::{s}",
+    ):
+        yield Sample(line, word, f"{line.format(s=word)}\n")
 
 
 def of_services(seed: int) -> Iterator[Sample]:
