@@ -1,9 +1,11 @@
 """What a search shows while it goes on, and what it came to: lines for a person, or machine lines."""
 
+import threading
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from time import monotonic
 from typing import Final, Protocol
 
 from rich.console import Console
@@ -25,6 +27,8 @@ _VERBS: Final = {
     "worse": "made the hang come more often",
 }
 _LIKELY: Final = 0.5
+_SILENT_SECONDS: Final = 30.0
+"""After so long a line says that a build, a download or a look still goes on."""
 
 
 class SearchScreen(SearchReporter, Protocol):
@@ -50,8 +54,10 @@ class SearchScreen(SearchReporter, Protocol):
 class PlainSearch:
     """Lines for a person."""
 
-    def __init__(self) -> None:
+    def __init__(self, silent_for: float = _SILENT_SECONDS) -> None:
         self._console = Console()
+        self._silent_for = silent_for
+        self._said = threading.Event()
 
     def began(self, state: State) -> None:
         """Tell what is searched."""
@@ -61,8 +67,14 @@ class PlainSearch:
             self._say(f"going on after {len(state.observations)} looks and {spent}")
 
     def preparing(self, what: str) -> None:
-        """Say what may take a while."""
+        """Say what may take a while, and until something else is said that it still goes on."""
         self._say(what, "dim")
+        threading.Thread(target=self._still, args=(what, self._said), daemon=True).start()
+
+    def _still(self, what: str, over: threading.Event) -> None:
+        began = monotonic()
+        while not over.wait(self._silent_for):
+            self._print(f"still {what}, for {format_duration(round(monotonic() - began))}", "dim")
 
     def saw(self, state: State, observation: Observation) -> None:
         """Tell a look, and what is believed after it."""
@@ -135,7 +147,7 @@ class PlainSearch:
         """Tell the answer first, then what it rests on."""
         headline, said = _told(state, answer)
         style = "bold green" if answer.kind == "found" else "yellow"
-        self._console.print(Text(f"{headline}  ", style) + said, soft_wrap=True)
+        self._say(Text(f"{headline}  ", style) + said)
         if answer.kind == "found":
             self._say(_rates(state))
         self.known(state)
@@ -145,8 +157,13 @@ class PlainSearch:
         """Tell how to go on."""
         self._say(f"what was seen is kept: `repro bisect resume {folder}` goes on", "yellow")
 
-    def _say(self, line: str, style: str = "") -> None:
-        self._console.print(Text(line, style), soft_wrap=True)
+    def _say(self, line: str | Text, style: str = "") -> None:
+        self._said.set()
+        self._said = threading.Event()
+        self._print(line, style)
+
+    def _print(self, line: str | Text, style: str) -> None:
+        self._console.print(Text(line, style) if isinstance(line, str) else line, soft_wrap=True)
 
 
 class JsonSearch:

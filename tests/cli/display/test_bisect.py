@@ -2,6 +2,7 @@
 
 import json
 import re
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count
@@ -16,6 +17,7 @@ from harness.experiments.bisect.state import State
 from harness.experiments.short_run import ShortRun
 from harness.scenario import Scenario, load
 from tests.experiments.bisect.test_search import Pretended, bad, begun, other_at
+from tests.support.eventually import until
 from tests.support.stub_runs import write_scenario
 
 pytestmark = pytest.mark.anyio
@@ -84,3 +86,20 @@ async def test_hangs_under_another_name_are_asked_about(tmp_path: Path, capsys: 
     assert "UNDER ANOTHER NAME  c11 or c12 (what lies between cannot be tried) brought the hang as loop" in output
     assert "; left out, with 1 hang as other: c11; `repro bisect resume --also other` if it is the same hang" in output
     assert re.search(r"c11 +0\.\d+ +0, 1 as other ", output)
+
+
+def test_a_long_build_goes_on_being_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """What takes long is told again, until something else is said."""
+    screen, said = PlainSearch(silent_for=0.01), [""]
+
+    def told(line: str) -> bool:
+        said[0] += capsys.readouterr().out
+        return line in said[0]
+
+    screen.preparing("getting both ends")
+    until(lambda: told("still getting both ends, for 0s\nstill"))
+    before = threading.active_count()
+    screen.interrupted(Path("results"))
+    until(lambda: threading.active_count() < before)
+    assert told("`repro bisect resume results` goes on\n")
+    assert said[0].startswith("getting both ends\n")
