@@ -156,6 +156,10 @@ class Ledger:
             return "its lock is gone, and its processes are of another pid namespace; run `repro clean` there"
         return None
 
+    def is_of(self, run: str) -> bool:
+        """Whether it is a run's own, or that of a part of it: a shard, or what its builds are made from."""
+        return f"{self.name}-".startswith(f"{run}-")
+
     def own_process(self, *pids: int) -> None:
         """Note processes that we started."""
         for pid in pids:

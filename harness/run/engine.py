@@ -186,7 +186,7 @@ async def resume_run(
         )
         async with interruptible(interrupted) as interrupt:
             with interrupt.cancellable():
-                await reclaim(lambda ledger: f"{ledger.name}-".startswith(f"{folder.name}-"))
+                await reclaim(lambda ledger: ledger.is_of(folder.name))
                 plan = await plan_run(manifest.name, scenario, options, audience.doing)
             if interrupt.came:
                 raise Interrupted

@@ -43,8 +43,11 @@ class HostUnfit(InfraError):
         super().__init__("\n".join(check.told for check in checks))
 
 
-def look_around() -> Iterator[Check]:
+def look_around(resumed: str = "") -> Iterator[Check]:
     """Yield what every run needs, whatever its daemon; the rest cannot be looked at where the cache is no good.
+
+    Args:
+        resumed: the name of a run that is resumed, which gives back what it left by itself.
 
     Raises:
         UsageError: the cache has a name that it cannot have.
@@ -57,7 +60,7 @@ def look_around() -> Iterator[Check]:
     yield (cache := _cache())
     if cache.state != "missing":
         yield _host()
-        yield _left_behind()
+        yield _left_behind(resumed)
 
 
 def private_daemons() -> Check:
@@ -133,11 +136,12 @@ def _stalls() -> Check:
     return Check("attention", "limited", told)
 
 
-def _left_behind() -> Check:
-    found = [*ledgers()]
-    running = [ledger.name for ledger in found if ledger.in_use]
-    others = [ledger.name for ledger in found if not ledger.in_use and ledger.spared()]
-    left = [ledger.name for ledger in found if not ledger.spared()]
+def _left_behind(resumed: str) -> Check:
+    found = [ledger for ledger in ledgers() if not (resumed and ledger.is_of(resumed))]
+    whole = [each for each in found if not any(each.is_of(other.name) for other in found if other.name != each.name)]
+    running = [ledger.name for ledger in whole if ledger.in_use]
+    others = [ledger.name for ledger in whole if not ledger.in_use and ledger.spared()]
+    left = [ledger.name for ledger in whole if not ledger.spared()]
     if left:
         return Check("other runs", "limited", f"{', '.join(left)} left something behind: `repro clean` removes it")
     if others:

@@ -15,7 +15,7 @@ from harness.host.ledger import Ledger
 from harness.host.owner import host
 from harness.host.proc import Identity
 from harness.run.doctor import examine
-from harness.run.preflight import Check
+from harness.run.preflight import Check, look_around
 from harness.toolchain.auto import NothingServes
 from harness.toolchain.base import Toolchain
 from harness.toolchain.base_image import NoStaticBusybox
@@ -133,6 +133,11 @@ def test_what_others_left() -> None:
     Ledger("dead", Identity(2**22 + 1, 0, "an earlier boot"), host=host()).write()
     check = examined()["other runs"]
     assert (check.state, check.told) == ("limited", "dead left something behind: `repro clean` removes it")
+    Ledger("dead-staging", Identity(2**22 + 1, 0, "an earlier boot"), host=host()).write()
+    assert examined()["other runs"] == check  # a part of it is not told beside it
+    resumed = {each.name: each for each in look_around(resumed="dead")}
+    assert resumed["other runs"].told.startswith("going-on still running")  # a resumed run gives back what it left
+    Ledger("dead-staging", Identity(2**22 + 1, 0, "an earlier boot"), host=host()).discard()
     mine.discard()
     Ledger("dead", Identity(2**22 + 1, 0, "an earlier boot"), host="another").write()
     assert examined()["other runs"].told == "dead may run elsewhere: `repro clean` says where"

@@ -35,7 +35,7 @@ def resume(
     thresholds = thresholds_of(fail_if)
     folder = find_run(run, results)
     scenario = load_trusted(folder.path / "scenario.yaml", ends(iterations, time), trust=trust)
-    with screen(as_json=as_json, several=False) as audience_of:
+    with screen(as_json=as_json, several=False, resumed=folder.name) as audience_of:
         audience = audience_of("")
         summary = anyio.run(resume_run, folder, scenario, tuple(sys.argv), audience, on_signal(audience))
         if with_report:

@@ -34,7 +34,9 @@ class Screen(Reporter, Protocol):
 
 
 @contextmanager
-def screen(*, as_json: bool, several: bool, against: str | None = None) -> Iterator[Callable[[str], Screen]]:
+def screen(
+    *, as_json: bool, several: bool, against: str | None = None, resumed: str = ""
+) -> Iterator[Callable[[str], Screen]]:
     """Yield what shows a run to the user, by its daemon's name: machine lines, a live view, or plain lines.
 
     What this host limits is said first. What goes on is shown on standard error, the verdict and machine lines on
@@ -42,7 +44,7 @@ def screen(*, as_json: bool, several: bool, against: str | None = None) -> Itera
     against a rate if one is given.
     """
     console = Console(stderr=True)
-    tell_limits(console, as_json=as_json)
+    tell_limits(console, as_json=as_json, resumed=resumed)
     if as_json:
         yield cache(lambda name: JsonLines(name, against))
     elif console.is_terminal and not console.is_dumb_terminal and not several:
