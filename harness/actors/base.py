@@ -178,7 +178,7 @@ class Effect:
 
 
 class Disturbance(Actor):
-    """An actor whose acts are no builds; its trigger says when, and for how long."""
+    """An actor that acts without building; its trigger says when, and for how long."""
 
     lasts: ClassVar[bool] = False
     """Whether what it does is nothing unless it stays for a while."""

@@ -1,4 +1,4 @@
-"""Whether what was to disturb a daemon did: a run whose prunes removed nothing says nothing of prunes."""
+"""Whether the disturbances took effect: a run whose prunes removed nothing shows nothing about prunes."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -26,7 +26,7 @@ def totals_of(actions: Iterable[Action], expected: Mapping[str, str] | None = No
 
 @dataclass
 class _Tally:
-    """The acts of one actor as they are counted: a night has millions, so none of them is kept."""
+    """Counts the acts of one actor without keeping them, for a night has millions."""
 
     kind: str
     acts: int = 0

@@ -22,7 +22,7 @@ class _Kind:
 
 
 class Failures:
-    """Counts builds whose clients ended by themselves, and among them those that told an error."""
+    """Counts builds whose clients ended by themselves, and those of them that reported an error."""
 
     def __init__(self) -> None:
         self.ended = 0

@@ -128,7 +128,7 @@ def _exit_code(verdict: Verdict, summaries: Sequence[Summary]) -> ExitCode:
 
 
 def _time_of_first(summary: Summary) -> tuple[bool, float]:
-    """Return what puts a run whose first hang is earlier first, and those that had only stalls behind."""
+    """Return the sort key of a run: runs with a hang by its time, then runs with stalls alone."""
     first = summary.first_hang or summary.first_stall or summary.first_finding
     return summary.first_hang is None, first.seconds if first else summary.seconds
 

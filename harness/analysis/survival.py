@@ -33,7 +33,7 @@ class Survival:
 
 
 def kaplan_meier(durations: Sequence[float], events: Sequence[bool]) -> Survival:
-    """Return the curve of units of which some are right-censored; one that is censored as others hang outlives them.
+    """Return the survival curve of units, some right-censored; one censored at the moment of a hang outlives that hang.
 
     The interval is the beta product one of Fay, Brittain and Proschan (2013, doi:10.1093/biostatistics/kxt016), by the
     method of moments. Without censoring it is Clopper and Pearson's. Greenwood's variance, on the log-log scale too (as

@@ -58,7 +58,7 @@ class DaemonProcess:
         return cls(pid, kind, argv, _configuration(file), apart)
 
     def reached(self, path: str) -> Path:
-        """Return a path of the daemon's as one of ours."""
+        """Return a path of the daemon's as this process reaches it."""
         if not path.startswith("/"):
             return _PROC / str(self.pid) / "cwd" / path
         return _PROC / str(self.pid) / "root" / path.lstrip("/") if self.apart else Path(path)
@@ -142,7 +142,7 @@ def holder(path: Path) -> int | None:
 
 
 def _peer(path: Path) -> int | None:
-    """Return who called ``listen`` (``SO_PEERCRED``); None where it is out of our sight, or its queue is full."""
+    """Return the process that called ``listen`` (``SO_PEERCRED``); None if it is not visible, or its queue is full."""
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(_CONNECT_SECONDS)
         try:

@@ -42,7 +42,7 @@ class Shape:
 
 
 class FaultKind(StrEnum):
-    """What a consistent graph has none of."""
+    """A kind of fault; a consistent graph has none."""
 
     UNINDEXED = "result without its index"
     NO_RESULT = "index without its result"
@@ -87,7 +87,7 @@ class Difference:
 
 
 def shape(graph: CacheGraph) -> Shape:
-    """Return the measures of a graph; links beside one another between two keys count as one way."""
+    """Return the measures of a graph; parallel links between two keys count as one way."""
     keys, below = graph.keys, _below(graph)
     above: dict[str, set[str]] = {key: set() for key in sorted(keys)}
     for key, targets in below.items():

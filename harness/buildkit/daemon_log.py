@@ -1,4 +1,4 @@
-"""BuildKit's debug log: which edges were merged, which snapshots were made for whose files, which were removed by whom.
+"""BuildKit's debug log: merges of edges, snapshots made for a build's files, and what removed them.
 
 Lines are logrus's text (``time="2026-11-28T06:56:07Z" level=debug msg="merging edges" dest_vertex_digest="sha256:…"``),
 the same in a buildkitd's log and in a dockerd's, whose times are not whole seconds. Lines are in the order of what they
@@ -85,7 +85,7 @@ class DaemonLog:
 
 
 def read_log(lines: Iterable[str]) -> DaemonLog:
-    """Return what a log says; lines that are none of ours are passed over."""
+    """Return the merges and snapshots that a log tells of; other lines are skipped."""
     events: list[Event] = []
     since: float | None = None
     debug = False

@@ -53,7 +53,7 @@ def engines_between(first: str | None, fixed: str | None) -> tuple[str | None, s
 
 
 def parsed(number: str) -> Version | None:
-    """Return a version as a release, a distribution, or a build of one's own, writes it; None of what is none."""
+    """Return the version in a text as releases, distributions and private builds write it; None if there is none."""
     try:
         return Version(number.removeprefix("v"))
     except InvalidVersion:

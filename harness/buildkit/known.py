@@ -141,7 +141,7 @@ def has_fix(found: Diagnosis, release: Release) -> bool:
 
 
 def upstreams_spec(kind: str | None, version: str | None) -> str:
-    """Return by what `--daemon` upstream's own release of a daemon can be had; empty where there is none of it.
+    """Return the `--daemon` of upstream's release of a daemon; empty if upstream has none.
 
     Args:
         kind: `dockerd` or `buildkitd`.

@@ -169,7 +169,7 @@ class Progress:
         self.reached[Phase.EXITED] = max(now, *self.reached.values())
 
     def _split(self, chunk: bytes) -> Iterator[dict[str, Any] | str]:
-        """Yield the objects that speak of vertexes, and the client's messages; what is not yet whole waits.
+        """Yield the objects about vertexes, and the client's messages; an incomplete object waits for its rest.
 
         An object begins at a line that starts with ``{`` and ends at the line that completes it: itself in the
         compact form (``{"vertexes":[…]}``), a lone ``}`` in the indented form.
@@ -191,7 +191,7 @@ class Progress:
                 yield _decoded(text)
 
     def _end(self) -> int:
-        """Return where that which is first in the unread ends; negative while it is not whole.
+        """Return the end of the first unread object; negative while it is incomplete.
 
         What grows beyond any object of BuildKit's is no object, and is taken line by line, or cut.
         """

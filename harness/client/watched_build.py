@@ -30,7 +30,7 @@ _BROKEN_CONNECTION: Final = re.compile(
 
 @dataclass(frozen=True)
 class Detection:
-    """What a detector said, and how long had been waited in vain (attended seconds); or the error of one that ended."""
+    """A detector's verdict with the attended seconds waited, or the error of a detector that failed."""
 
     kind: FindingKind
     waited: float = 0.0
@@ -77,7 +77,7 @@ class Watch:
 
     @property
     def since_export(self) -> float | None:
-        """Attended seconds since its export completed; None of one that may still be under way, or is no more."""
+        """Attended seconds since the export completed; None before that, while held, and at the end."""
         if self.found or self._holders or self.client.returncode is not None:
             return None
         return self._attention.attended - self._phase_since if self.progress.phase is Phase.EXPORTED else None

@@ -30,11 +30,11 @@ class Interrupted(HarnessError):
 
 
 class UsageError(HarnessError):
-    """What the user asked for cannot be had as asked."""
+    """The user's request is wrong, or cannot be met as it stands."""
 
 
 class UnknownKind(UsageError):
-    """A name that stands in none of our tables."""
+    """A name that is in no table of kinds."""
 
     def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
         self.known = tuple(sorted(known))
@@ -154,7 +154,7 @@ class CommandTimeout(InfraError):
 
 
 class CaptureError(InfraError):
-    """Evidence that could not be had."""
+    """Evidence that could not be taken."""
 
 
 class StoreError(InfraError):

@@ -30,7 +30,7 @@ class Damaged(StoreError):
 
 
 def write_whole(file: Path, content: str | bytes) -> None:
-    """Write a file so that whoever looks, also after a kill, has the old content or the new, never half of it.
+    """Write a file so that a reader sees the old content or the new one, never a part, even after a kill.
 
     Text that UTF-8 has no form for, such as a file's name in another encoding, is written with question marks.
 

@@ -1,4 +1,4 @@
-"""Chance that can be had again: everything random in a run comes from its seed, an actor's name and a count."""
+"""Reproducible chance: everything random in a run follows from its seed, an actor's name and a count."""
 
 import secrets
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Trace ids that our clients are given (W3C Trace Context), so that a daemon's log says of its lines whose they are.
+"""Trace ids for our clients (W3C Trace Context), by which each line of a daemon's log names its build.
 
 buildctl and buildx take them from ``TRACEPARENT``, as BuildKit's own steps do; without it each makes one up. The
 control API takes them from the header ``traceparent``.

@@ -192,7 +192,7 @@ class Informs(Protocol):
 
 @runtime_checkable
 class TellsLog(Protocol):
-    """A daemon whose log is in no file, and can be asked for elsewhere."""
+    """A daemon that keeps its log elsewhere than in a file, and returns it when asked."""
 
     async def log_tail(self, lines: int) -> str:
         """Return its last lines.
@@ -236,7 +236,7 @@ class ListsRecords(Protocol):
 
 @runtime_checkable
 class Listing(Protocol):
-    """A daemon whose client can list its records as an act, with no deadline of the daemon's own."""
+    """A daemon whose client can list its records as an act, without a deadline of the daemon's own."""
 
     def listing(self, what: Literal["cache", "builds"]) -> Command:
         """Return the client command that lists the records of the cache, or of the builds."""
@@ -254,7 +254,7 @@ class RunningBuild:
 
 @runtime_checkable
 class TellsBuilds(Protocol):
-    """A daemon whose client tells of builds that have lost theirs. Each question has a deadline."""
+    """A daemon that lists its running builds, those without a client included. Each question has a deadline."""
 
     async def builds(self) -> Sequence[RunningBuild]:
         """Return the builds that the daemon holds to be running.
@@ -265,7 +265,7 @@ class TellsBuilds(Protocol):
         ...
 
     async def iteration_of(self, ref: str) -> int | None:
-        """Return which iteration a running build is; None where it is none of ours.
+        """Return the iteration that a running build belongs to; None for a build of somebody else.
 
         Raises:
             CaptureError: it did not say, or the record has gone.

@@ -1,4 +1,4 @@
-"""A private buildkitd whose builds go through buildx: the remote driver. Nothing of Docker's runs beside it."""
+"""A private buildkitd whose builds go through buildx's remote driver, with no Docker daemon beside it."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -47,7 +47,7 @@ class Stub(OwnProcess):
         return Command(("sh", str(_CLIENT), behaviour))
 
     async def builds(self) -> Sequence[RunningBuild]:
-        """Return the records of orphans, which do not say whose they are."""
+        """Return the records of orphans; they do not name their iterations."""
         now = anyio.current_time()
         return [RunningBuild(ref) for ref, until in self._held.items() if now < until]
 

@@ -108,7 +108,7 @@ def calls(dump: Iterable[str]) -> Iterator[Call]:
 
 
 def lookups_in(pid: int, lasting: set[Call]) -> Iterator[Lookup]:
-    """Yield what calls ask for, of those whose names are in a process's memory."""
+    """Yield the arguments of calls whose names are in a process's memory."""
     try:
         memory = os.open(f"/proc/{pid}/mem", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:

@@ -1,4 +1,4 @@
-"""The steps of the build that hangs, of those beside it, and of those that ended a while before: who shared what."""
+"""The steps of the build that hangs, and of builds beside and shortly before it: which steps they shared."""
 
 import json
 from collections import deque

@@ -78,13 +78,13 @@ def of_failure(beside: Sequence[Watch]) -> Stages:
 
 
 def of_growth(beside: Sequence[Watch], steps: Steps) -> Stages:
-    """Return the captures for a daemon that holds ever more: all of it, and first who has its heap."""
+    """Return the captures for a daemon that grows: all of them, the heap profile first."""
     heap = Page("heap profile", "heap.pprof", "/debug/pprof/heap", "its pprof is off", (("gc", 1),))
     return ((heap,), *of_orphan(beside, steps))
 
 
 def of_graph() -> Stages:
-    """Return the captures for a cache graph that contradicts itself: the databases are had already, nothing waits."""
+    """Return the captures for an inconsistent cache graph: the databases were copied already, and nothing waits."""
     return (tuple(capture for capture in OF_DAEMON[0] if not isinstance(capture, DatabaseCopy)),)
 
 

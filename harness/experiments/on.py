@@ -1,4 +1,4 @@
-"""Who makes the short runs of a command: this host, or the fleet that `--on` names. Dask is loaded for that alone."""
+"""Chooses what makes a command's short runs: this host, or the fleet that `--on` names. Only `--on` loads Dask."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -30,7 +30,7 @@ async def runner_on(
     say: Callable[[str], None],
     interrupted: Callable[[int], None] = unheard,
 ) -> AsyncIterator[Runner]:
-    """Have who makes the runs.
+    """Yield what makes the runs.
 
     Args:
         on: what `--on` says; this host where it is None.

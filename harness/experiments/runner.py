@@ -1,4 +1,4 @@
-"""Who makes short runs: this host, or the hosts of a fleet. What asks for them does not know which."""
+"""Makes short runs, on this host or on the hosts of a fleet; callers need not know which."""
 
 from typing import Protocol
 

@@ -18,7 +18,7 @@ from harness.store.folder import RunFolder
 
 
 class NoShard(InfraError):
-    """Runs of which none was made."""
+    """A run none of whose shards was made."""
 
     def __init__(self, why: str) -> None:
         super().__init__(f"no shard was made: {why}")

@@ -1,4 +1,4 @@
-"""A search that was killed left the daemon of a short run: who goes on with it gives that back.
+"""A search that is resumed first removes the daemon that its killed predecessor left.
 
 A search notes in its folder which process works on it. What the ledgers name as begun by that process, and no other, is
 its own: so another search's daemons beside it, and those of runs that were kept, are left alone.
@@ -35,7 +35,7 @@ async def succeed(search: Path) -> None:
 
 
 def _last(search: Path) -> Identity | None:
-    """Return who worked on a search; None where nobody did, or that file is damaged: then `repro clean` is left."""
+    """Return the process that last worked on a search; None without one, or if its file is damaged."""
     try:
         return read_json(search / HARNESS, Identity)
     except StoreError:

@@ -16,7 +16,7 @@ _APART: Final = {":": "a colon", ",": "a comma", "\\": "a backslash", '"': "a do
 
 
 class CacheMisnamed(UsageError):
-    """A cache whose path the programs that live in it would not read as one."""
+    """A cache path that the programs in the cache would misread."""
 
     def __init__(self, folder: Path, has: str) -> None:
         super().__init__(
@@ -84,7 +84,7 @@ def _require(folder: Path, rights: int) -> None:
 
 
 def stranger() -> str:
-    """Return the user who owns the cache and is neither us nor who called us by `sudo`; nothing where there is none."""
+    """Return the cache's owner if that is neither this user nor the one who called `sudo`; empty otherwise."""
     with suppress(OSError, ValueError):
         owner = cache_top().stat().st_uid
         if owner not in {0, os.geteuid(), int(os.environ.get("SUDO_UID") or 0)}:

@@ -30,7 +30,7 @@ class CgroupUnavailable(CgroupError):
 
 
 class CgroupThrottled(CgroupError):
-    """A cgroup whose CPU is throttled for a while already."""
+    """A cgroup that another act throttles at the moment."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"the CPU of {name} is throttled by another already")
@@ -43,7 +43,7 @@ def version() -> int:
 
 @dataclass(frozen=True)
 class Cgroup:
-    """One cgroup; whoever makes it has it in a ledger first, which removes it."""
+    """One cgroup. A ledger has its name before it is made, and removes it."""
 
     name: str
 

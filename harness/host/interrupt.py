@@ -72,7 +72,7 @@ async def interruptible(told: Callable[[int], None] = unheard) -> AsyncIterator[
 
 
 def heed_signals() -> None:
-    """Have SIGTERM and SIGHUP do what Ctrl-C does wherever nothing better is done about them: KeyboardInterrupt.
+    """Make SIGTERM and SIGHUP raise KeyboardInterrupt, as Ctrl-C does, where no other handler is in place.
 
     They are passed on as a SIGINT, for asyncio makes of that one an end in order.
     """

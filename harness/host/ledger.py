@@ -67,7 +67,7 @@ class LedgerTaken(InfraError):
 
 
 class LeftAlone(InfraError):
-    """A ledger whose belongings are not to be touched by us."""
+    """A ledger whose processes and folders this harness must not touch."""
 
     def __init__(self, name: str, why: str) -> None:
         self.why = why
@@ -313,7 +313,7 @@ class Ledger:
         return [] if await _end_tree(process) else [f"process {process.pid} did not end, even on SIGKILL"]
 
     async def _remove(self, folder: Path) -> list[str]:
-        """Remove a folder; one of which it was not noted that it was made can only be empty."""
+        """Remove a folder; a folder that the ledger does not note as made is removed only if it is empty."""
         if not os.path.lexists(folder):
             return [] if in_place(folder) or self.sees_processes else [f"{folder} cannot be seen from here"]
         made = self.made.get(str(folder))

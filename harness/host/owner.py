@@ -1,4 +1,4 @@
-"""Whose a ledger is: on which host, in which boot and pid namespace, and the lock that is held while its harness lives.
+"""The owner of a ledger: host, boot and pid namespace, and the lock that a living harness holds.
 
 The kernel frees a lock with the last process that has it open, however that dies, and tells of it across pid
 namespaces; across hosts it may not.

@@ -88,7 +88,7 @@ def _filled(file: int, end: int, level: int) -> int:
 
 
 def _team(count: int, work: Callable[[int], object]) -> NoReturn:
-    """Fork processes, each of which does its work again and again; they die with us, and we end with the first."""
+    """Fork processes that repeat their work; they die with this process, which ends as soon as one of them does."""
     us, prctl = os.getpid(), ctypes.CDLL(None, use_errno=True).prctl
     for number in range(count):
         if os.fork() == 0:

@@ -48,7 +48,7 @@ class Unfinished(UsageError):
 
 @dataclass(frozen=True)
 class Bundle:
-    """What was packed, for the person who is about to send it."""
+    """What was packed and taken out, for the person who will send it."""
 
     omitted: Mapping[str, str]
     """Files that are not in it, and why."""
@@ -276,7 +276,7 @@ def _captured(evidence: Path | None) -> Mapping[str, str]:
 
 
 def _read_at_once(evidence: Path | None) -> dict[str, str]:
-    """Return the last dump of the first finding by bucket, for who wants to read it at once."""
+    """Return the last dump of the first finding by bucket, readable without unpacking the evidence."""
     dumps = EvidenceFolder(evidence).dumps() if evidence else []
     if not dumps:
         return {}

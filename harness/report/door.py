@@ -160,7 +160,7 @@ def is_telling(file: Path) -> bool:
 
 
 def is_binary(content: bytes) -> bool:
-    """Whether somebody who reads it sees no text, and so cannot check what is in it."""
+    """Whether a reader sees no text, and so cannot check the content."""
     return b"\0" in content or content.startswith(_GZIP)
 
 

@@ -1,4 +1,4 @@
-"""Dumps as one HTML page: what they come to, who waits for whom, and the goroutines counted by what they do."""
+"""Dumps as one HTML page: the diagnosis, the picture of waits, and the goroutines by bucket."""
 
 from collections.abc import Sequence
 from typing import Final

@@ -1,4 +1,4 @@
-"""Who waits for whom at a finding, as a figure for any page of HTML: it brings its style, and needs nothing else."""
+"""The waits of a finding's goroutines as a figure for any HTML page; its style comes with it."""
 
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
@@ -29,7 +29,7 @@ _STYLE: Final = Markup(
 
 
 def wait_figure(found: Diagnosis, dump: Sequence[Goroutine]) -> Markup:
-    """Return who waits for whom as a `<figure>`; empty where nobody waits for a lock, a group, or what is outside.
+    """Return the waits as a `<figure>`; empty if no goroutine waits for a lock, a group or something outside.
 
     Args:
         found: what the dumps come to: the goroutines that it names are shown, and drawn with a thick line.
@@ -46,7 +46,7 @@ def wait_figure(found: Diagnosis, dump: Sequence[Goroutine]) -> Markup:
 
 
 def drawing(picture: Picture) -> Markup:
-    """Return the picture as SVG: who waits stands left of what he waits for."""
+    """Return the picture as SVG: a waiter stands left of what it waits for."""
     columns = _columns(picture)
     places: dict[int, tuple[int, int]] = {}
     filled: dict[int, int] = {}

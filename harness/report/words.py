@@ -72,7 +72,7 @@ def facts(folder: RunFolder, summary: Summary, manifest: RunManifest | None) -> 
 
 
 def facts_so_far(folder: RunFolder, manifest: RunManifest, tails: aggregate.Tails | None = None) -> dict[str, str]:
-    """Return what a run without a verdict has recorded, a line by each name; who has the tails gives them along."""
+    """Return a line by name for what a run without a verdict has recorded; `tails` spares reading them again."""
     counts, tails = aggregate.outcomes(folder), tails or aggregate.tails(folder)
     came = ", ".join(f"{outcome} {count}" for outcome, count in counts.counts.items())
     told = {
@@ -128,7 +128,7 @@ def _acts_line(acts: aggregate.Acts) -> str:
 
 
 def little_effect(summary: Summary) -> str:
-    """Return whose acts mostly changed nothing, and how many did; nothing where there are none."""
+    """Return the actors most of whose acts changed nothing, with counts; empty if there is none."""
     weak = [f"{name} {each.effective} of {each.acts}" for name, each in summary.actors.items() if _is_weak(each)]
     return "; ".join(weak)
 

@@ -1,4 +1,4 @@
-"""Who follows a run: the events of a run, as a Protocol, and an observer that ignores them."""
+"""The events of a run as a Protocol, and an observer that ignores them."""
 
 from typing import Protocol
 
@@ -10,7 +10,7 @@ from harness.store.resume_point import ResumePoint
 
 
 class Observer(Protocol):
-    """Who looks on: a screen, a log, nobody."""
+    """Receives the events of a run: a screen, a log, nothing."""
 
     def iterated(self, iteration: Iteration) -> None:
         """An iteration came to its outcome."""

@@ -44,7 +44,7 @@ class NeedsBuildx(UsageError):
 
 
 class OldBuildx(UsageError):
-    """A buildx whose progress no program can read."""
+    """A buildx too old to print progress that a program can read."""
 
     def __init__(self, version: str, path: str) -> None:
         super().__init__(

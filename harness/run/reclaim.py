@@ -1,4 +1,4 @@
-"""What a harness that was killed has left on this host is given back by who goes on with its work."""
+"""A run or search that is resumed first removes what its killed predecessor left on this host."""
 
 from collections.abc import Callable, Iterable
 

@@ -1,4 +1,4 @@
-"""Builds that have exported, and whose clients stay for too long by what this run has seen: looked at early.
+"""Examines a build early if its client stays after the export for longer than this run's clients do.
 
 A suspicion is no finding, and costs three dumps. It becomes a hang where the daemon still holds the build to be running
 while its goroutines turn in one call. What does not turn waits for the scenario's own threshold, as ever.

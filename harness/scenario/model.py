@@ -263,7 +263,7 @@ class ActorSpec(StrictModel):
             )
 
     def _circle(self, waits: Mapping[str, str | None]) -> Sequence[str]:
-        """Return the way from it back to it, by who waits for whom; nothing where there is none."""
+        """Return the circle of actors that wait for each other; empty if there is none."""
         way = [self.name]
         while (awaited := waits.get(way[-1])) is not None and awaited not in way[1:]:
             way.append(awaited)

@@ -106,7 +106,7 @@ def new_folder(parent: Path, *parts: str, kind: str = "", option: str = "--resul
 
 
 def _hand_to_caller(folder: Path) -> None:
-    """Have whom ``sudo`` was called by own a folder that its owner alone may enter."""
+    """Make the caller of ``sudo`` the owner of a folder that only its owner may enter."""
     user, group = (os.environ.get(name, "") for name in ("SUDO_UID", "SUDO_GID"))
     if os.geteuid() == 0 and user.isdecimal() and group.isdecimal():
         os.chown(folder, int(user), int(group))
@@ -120,7 +120,7 @@ class LeadsOut(StoreError):
 
 
 def lies_in(folder: Path, file: Path) -> bool:
-    """Whether a file lies in a folder or below it, wherever links may lead."""
+    """Whether a file, links resolved, lies in a folder or below it."""
     try:
         return file.resolve().is_relative_to(folder.resolve())
     except (OSError, RuntimeError):  # links that lead in a circle lead nowhere
@@ -140,7 +140,7 @@ def require_no_way_out(folder: Path) -> None:
 
 
 def named(name: str, folders: Iterable[Path]) -> list[Path]:
-    """Return the folders whose names end so, or the newest where it is ``last``; they are named by when they began."""
+    """Return the folders with names that end so; for ``last``, the newest (names begin with the time of the start)."""
     ordered = sorted(folders, key=lambda path: path.name)
     return ordered[-1:] if name == "last" else [path for path in ordered if path.name.endswith(name)]
 

@@ -30,7 +30,7 @@ class Reproducer:
         return self.folder.parent.name
 
     def text(self, file: str) -> str:
-        """Return one of its files; nothing where it has none of that name."""
+        """Return the text of a file; empty if there is no file of that name."""
         path = self.folder / file
         return path.read_text(errors="replace") if path.is_file() else ""
 

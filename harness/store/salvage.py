@@ -1,4 +1,4 @@
-"""Reading a folder of which a file may be damaged: what is wrong is noted, and costs that file alone."""
+"""Reads a folder with damaged files: each fault is noted, and costs that file alone."""
 
 from collections.abc import Callable
 from typing import TypeVar

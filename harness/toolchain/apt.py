@@ -55,7 +55,7 @@ class AptMissing(InfraError):
 
 
 class MirrorUnknown(InfraError):
-    """A host whose own apt does not fetch from Debian."""
+    """A host whose own apt has no Debian mirror."""
 
     def __init__(self) -> None:
         super().__init__(

@@ -32,7 +32,7 @@ Known = TypeVar("Known")
 
 
 class BadSpec(UsageError):
-    """A toolchain that cannot be had as it was named."""
+    """A toolchain that its name does not lead to."""
 
     def __init__(self, spec: str, why: str) -> None:
         super().__init__(f"toolchain {spec!r}: {why}")

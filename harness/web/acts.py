@@ -121,7 +121,7 @@ class Actor:
 
 
 class Buttons:
-    """The forms that do it, for who may."""
+    """The forms of the acts, for a visitor who may act."""
 
     def __init__(self, actor: Actor, csrf: str) -> None:
         self._actor, self._csrf = actor, csrf
@@ -155,7 +155,7 @@ def scenarios() -> Sequence[str]:
 
 
 def holder_of(folder: Path, locks: Path = Path("/proc/locks")) -> int | None:
-    """Return the process that has a folder locked, as the kernel says; None where none of this host is seen to."""
+    """Return the process that the kernel says has locked a folder; None if this host shows none."""
     try:
         status = folder.stat()
         lines = locks.read_text().splitlines()

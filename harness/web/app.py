@@ -179,7 +179,7 @@ def _shared(name: str, kind: str) -> Callable[[Request], Response]:
 
 
 def _file_in(run: RunFolder, name: Path) -> Response:
-    """Return what may leave of a file that lies in a run's folder or below it, wherever links may lead."""
+    """Return the redacted content of a file that really lies below a run's folder, links resolved."""
     file = run.path / name
     if not lies_in(run.path, file) or not file.is_file():
         raise HTTPException(404, "there is no such file")

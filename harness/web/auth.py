@@ -1,4 +1,4 @@
-"""Who may look, and who may act: on the loopback whoever names it may look; all else takes the token.
+"""Who may look and who may act: a visitor from the loopback may look; everything else needs the token.
 
 The token is typed into a form, or said by a script as ``Authorization: Bearer``. It stands in no address: what is
 printed to be opened has a code in it that works once. A browser keeps a cookie that no script sees, that no other site
@@ -142,7 +142,7 @@ class Gate:
         return None
 
     async def _login(self, request: Request) -> Response:
-        """Give the cookie to who has the code or the token."""
+        """Give the cookie to a visitor who has the code or the token."""
         if request.method == "POST":
             form = await _form_of(request)
             if _is_here(request) and _same(form.get("token", ""), self._keys.token):
@@ -197,6 +197,6 @@ def _same(said: str, right: str) -> bool:
 
 
 def address_of(host: str, port: int, code: str | None = None) -> str:
-    """Return what to open in a browser; with a code, what lets in who opens it first."""
+    """Return the address to open in a browser; with a code, it admits the first visitor who opens it."""
     shown = f"[{host}]" if ":" in host else host
     return f"http://{shown}:{port}" + (f"{LOGIN}?{urlencode({'code': code})}" if code else "/")

@@ -31,7 +31,7 @@ class Source(Generic[T]):
 
 
 class Kept(Generic[T]):
-    """One answer; it is made in a thread, and who asks meanwhile gets the last one."""
+    """One answer, renewed in a thread; requests meanwhile get the last one."""
 
     def __init__(self) -> None:
         self._lock = Lock()

@@ -40,7 +40,7 @@ def metrics_of(runs: Runs) -> bytes:
 
 
 class Metrics:
-    """The metrics as of a moment ago: many who ask at once share one answer, for which the runs are read once."""
+    """The metrics of a moment ago: requests at the same time share one reading of the runs."""
 
     def __init__(self, runs: Runs) -> None:
         self._source = Source(traces=time.monotonic, make=lambda: metrics_of(runs))  # a run's age is another each time

@@ -1,4 +1,4 @@
-"""The server beneath the page: nobody who is slow, silent or many keeps others from an answer.
+"""The server beneath the page: no visitor, slow, silent or many, keeps others from an answer.
 
 uvicorn speaks HTTP. Added here is what it leaves to a proxy in front: how many connections there may be, how long one
 may take over a request, and how much is logged about it.
@@ -67,7 +67,7 @@ class BoundedProtocol(H11Protocol):
 
     @property
     def turn(self) -> tuple[bool, float]:
-        """What orders connections by who is to go first: who has sent no whole request, and of those the oldest."""
+        """The order in which connections are closed: those without a whole request first, the oldest of them first."""
         waits = self._deadline is not None
         return not waits, self._since
 

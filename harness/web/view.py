@@ -37,14 +37,14 @@ _GZIP_LEVEL: Final = 4
 
 @dataclass(frozen=True)
 class View:
-    """A run's data as JSON, packed by gzip: so it leaves, whoever asks for it."""
+    """A run's data as JSON, packed by gzip once for all requests."""
 
     packed: bytes
     etag: str
 
 
 class Views:
-    """The views of runs; several who look at one share it."""
+    """The views of runs; visitors of one run share its view."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[Path, tuple[Kept[View], FindingView]] = OrderedDict()
@@ -93,7 +93,7 @@ def view_of(folder: RunFolder, found: FindingView) -> dict[str, Any]:
 
 
 def _told(verdict: str, because: str, state: str) -> dict[str, Any]:
-    """Return what is said of a run of which no records are known."""
+    """Return the data of a run whose records are not known."""
     return {
         "verdict": verdict,
         "because": because,

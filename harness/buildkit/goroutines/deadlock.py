@@ -59,7 +59,7 @@ def deadlock(tracks: Tracks, dumps: Sequence[Dump]) -> Reading | None:
 
 
 def behind(holders: Tracks, tracks: Tracks) -> str:
-    """Return, in words, who waits for locks that others hold meanwhile; nothing where nobody does."""
+    """Return in words which goroutines wait for locks that others hold; empty if none does."""
     graph = WaitGraph([track[-1] for track in tracks.values()])
     held = [lock for lock in graph.locks if lock.holder in holders]
     return "".join(
@@ -96,7 +96,7 @@ def _by_lock(found: Sequence[_Stuck], graph: WaitGraph) -> list[_Stuck]:
 
 
 def _chain(stuck: _Stuck, graph: WaitGraph) -> bool:
-    """Whether the stacks show who waits for whom, and not only that something waits."""
+    """Whether the stacks show which goroutine waits for which, and not only that some wait."""
     [first, *_] = stuck.knot.members
     return stuck.knot.is_circle or first in graph.holders or graph.lock_of(first) is not None
 
@@ -169,7 +169,7 @@ def _name(parts: Sequence[_Stuck], graph: WaitGraph) -> tuple[str, ...]:
 
 
 def _how(stuck: _Stuck, graph: WaitGraph) -> str:
-    """Return who waits for whom, in words."""
+    """Return in words which goroutine waits for which."""
     members = [graph.by_id[id_] for id_ in stuck.knot.members]
     lock = graph.lock_of(members[0].id)
     if stuck.knot.is_circle:

@@ -170,7 +170,7 @@ def _at(tracks: Tracks, wanted: Callable[[Frame], bool]) -> Tracks:
 
 
 def common(stacks: Iterable[Sequence[Frame]]) -> tuple[Frame, ...]:
-    """Return the outer calls that stacks share: what none of them has left."""
+    """Return the outer calls that all stacks share."""
     reversed_stacks = [stack[::-1] for stack in stacks]
     shared = takewhile(lambda level: len(set(level)) == 1, zip(*reversed_stacks, strict=False))
     return tuple(level[0] for level in shared)[::-1]
@@ -259,7 +259,7 @@ def _working(tracks: Tracks) -> Reading | None:
 
 
 def _outside(tracks: Tracks, process: ProcessFacts) -> Reading | None:
-    """Return the goroutines that wait for what is not the daemon's own."""
+    """Return the goroutines that wait for something outside the daemon."""
     found: dict[Outside, dict[int, tuple[Goroutine, ...]]] = {}
     for id_, track in tracks.items():
         one = outside(track[0])
@@ -289,7 +289,7 @@ def _outside(tracks: Tracks, process: ProcessFacts) -> Reading | None:
 
 
 def _asking(tracks: Tracks, builds: Tracks) -> Reading | None:
-    """Return the goroutines that ask in vain for what nobody gives back, while builds wait for longer and longer."""
+    """Return the goroutines that ask for what no other gives back, while builds wait longer from dump to dump."""
     members = {id_: track for id_, track in tracks.items() if all(_has(each, *_ASKS_AGAIN) for each in track)}
     if not members or not any(is_grown(track) for track in builds.values()):
         return None

@@ -311,7 +311,7 @@ def _goroutine(
 
 
 def source_of(line: bytes) -> str:
-    """Return who printed a line, as its prefix says; empty where it does not."""
+    """Return the process that a line's prefix names; empty if it names none."""
     match = _SOURCE.search(line[:_SHORT]) if b"|" in line or b"]" in line else None
     return next(name for name in match.groups() if name).decode(errors="replace") if match else ""
 

@@ -1,4 +1,4 @@
-"""Who waits for whom in a dump as a picture shows it: goroutines that do the same as one, and what they wait for."""
+"""The picture of a dump's waits: goroutines with the same work are one node, with an edge to what it waits for."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
@@ -54,7 +54,7 @@ class Picture:
 
 
 def picture_of(dump: Sequence[Goroutine], named: Collection[int] = ()) -> Picture:
-    """Return who waits for whom in a dump.
+    """Return the picture of a dump's waits.
 
     Args:
         dump: its goroutines.

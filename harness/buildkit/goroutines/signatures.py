@@ -41,7 +41,7 @@ class Signature(StrictModel):
 
     @model_validator(mode="after")
     def _can_be_told(self) -> "Signature":
-        """Refuse one that nothing is told by, or whose versions are none."""
+        """Refuse a signature that no dump can match, or with a version that is none."""
         if not self.stacks and self.creator is None:
             raise ValueError("needs `stacks` or a `creator`: nothing tells it from another")
         if any(not stack for stack in self.stacks):
@@ -121,7 +121,7 @@ def _builds(dump: Dump) -> int:
 
 
 def bearers(of: Sequence[Goroutine], stack: Sequence[str], state: str) -> list[Goroutine]:
-    """Return those on whose stacks functions stand in their order; thousands that share one are looked at once."""
+    """Return the goroutines with these functions on their stacks, in this order; a shared stack is searched once."""
     known: dict[int, bool] = {}
     found = []
     for each in of:

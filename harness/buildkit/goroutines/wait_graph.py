@@ -1,4 +1,4 @@
-"""Who waits for whom in one dump: locks and who holds them, groups and their members.
+"""The waits in one dump: locks with their holders, groups with their members.
 
 Go prints no owner of a lock. It prints addresses: the lock's own where a goroutine waits for it, and the object's that
 the lock is part of in every call that has the object. Whoever has that object in a call, and is held up by something
@@ -76,7 +76,7 @@ def _words(arguments: bytes) -> list[int]:
 
 @dataclass(frozen=True)
 class _Asked:
-    """A lock as one waiter asks for it."""
+    """A lock as it stands in one waiter's call."""
 
     at: int
     """The number of the call that asks."""
@@ -90,7 +90,7 @@ class _Asked:
 
 @dataclass(frozen=True)
 class _Sought:
-    """A lock whose holder is looked for."""
+    """A lock without a known holder."""
 
     name: str
     packages: set[str]
@@ -130,7 +130,7 @@ class WaitGraph:
 
     @cached_property
     def waits(self) -> Mapping[int, tuple[int, ...]]:
-        """Whom each goroutine waits for, as far as the stacks show."""
+        """The goroutines that each one waits for, as far as the stacks show."""
         found: dict[int, set[int]] = {}
         for lock in self.locks:
             for waiter in lock.waiters:
@@ -255,7 +255,7 @@ class WaitGraph:
         return Lock(sought.name, tuple(waiters), holder)
 
     def _name(self, waiters: Sequence[int], asked: Mapping[int, _Asked], bases: set[int]) -> str:
-        """Return the type of the object that a lock is part of, or the function of who has waited for it longest."""
+        """Return the type of the object that has the lock, or the function of its longest waiter."""
         for each in self.by_id.values():
             for frame, arguments in zip(each.frames, each.arguments, strict=False):
                 if bases and (type_ := kind_of(frame.function)) and not _CLOSURE.search(frame.function):
@@ -288,7 +288,7 @@ class WaitGraph:
         return (own is None, -min(away), each.state in ON_CORE, not is_carrier(each), is_plain)
 
     def _distance(self, each: Goroutine, at: int, sought: _Sought) -> int | None:
-        """Return how far a call's nearest argument is from a lock's object; None where it has none of it."""
+        """Return how many bytes a call's nearest argument is from a lock's object; None if all are outside it."""
         function = each.frames[at].function
         if function.startswith(_RUNTIME):
             return None

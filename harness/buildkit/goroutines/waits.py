@@ -1,4 +1,4 @@
-"""What one goroutine waits for: a process, a registry, a client, a lock; and whose work it does."""
+"""What one goroutine waits for (a process, a registry, a client, a lock), and the request it works for."""
 
 from enum import StrEnum
 from typing import Final
@@ -13,7 +13,7 @@ ON_CORE: Final = frozenset({"running", "runnable"})
 
 
 class Outside(StrEnum):
-    """What is not the daemon's own, and may take its time."""
+    """Something outside the daemon, which may take its time."""
 
     PROCESS = "a step's process"
     GIT = "a git process"

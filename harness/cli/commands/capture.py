@@ -1,4 +1,4 @@
-"""`repro capture`: everything that can be had of a daemon that runs already, without a change to it."""
+"""`repro capture`: takes all evidence of a running daemon without changing it."""
 
 import json
 from collections.abc import Callable
@@ -70,7 +70,7 @@ def as_object(captured: Captured) -> dict[str, Any]:
 
 
 def tell(console: Console, captured: Captured) -> None:
-    """Tell a capture to a person: the diagnosis first, then what could not be had, and where the rest is."""
+    """Print a capture: the diagnosis first, then what could not be taken, and the folder."""
 
     def say(line: str, style: str = "") -> None:
         console.print(line, style=style, markup=False, soft_wrap=True)

@@ -38,5 +38,5 @@ def list_scenarios(
 
 
 def _first_sentence(about: str) -> str:
-    """Return what a scenario is about as one sentence; its file has the rest."""
+    """Return the first sentence of a scenario's `about`."""
     return re.split(r"(?<=[.?]) ", " ".join(about.split()), maxsplit=1)[0]

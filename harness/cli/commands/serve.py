@@ -19,7 +19,7 @@ _PORT: Final = 8321
 
 
 class CannotListen(UsageError):
-    """An address that cannot be had."""
+    """An address that this host cannot listen on."""
 
     def __init__(self, host: str, port: int, why: str | None) -> None:
         super().__init__(f"cannot listen at {host}, port {port}: {why}; give another with --host or --port")

@@ -8,7 +8,7 @@ from harness.host.ledger import ledgers
 
 
 def kept_lines(manifest: RunManifest | None) -> Iterator[str]:
-    """Yield what a person needs who wants to look at a run's daemon; nothing where none was left, or it has ended."""
+    """Yield the commands that examine a run's kept daemon; nothing if none was kept, or it has ended."""
     kept = manifest.kept if manifest else None
     if kept is None:
         return

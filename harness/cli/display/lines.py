@@ -142,7 +142,7 @@ class PlainLines:
 
 
 class JsonLines:
-    """Every event as one JSON object a line, told apart by its key ``event``; of several daemons, by ``of`` too."""
+    """Every event as one JSON object a line; ``event`` is its kind and, with several daemons, ``of`` its daemon."""
 
     def __init__(self, name: str, against: str | None = None) -> None:
         self._of, self._against = {"of": name} if name else {}, against

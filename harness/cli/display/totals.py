@@ -98,7 +98,7 @@ class Totals:
         return f"cpu {cpu}  memory {memory}  goroutines {goroutines}"
 
     def act_line(self) -> str:
-        """Return how often each actor acted, and how often in vain."""
+        """Return how often each actor acted, and how often without effect."""
         told = (
             f"{name} {count}" + (f" ({self.idle[name]} without effect)" if self.idle[name] else "")
             for name, count in self.acts.items()

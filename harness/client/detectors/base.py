@@ -30,5 +30,5 @@ class Detector(Protocol):
         ...
 
     def waited(self, stillness: Stillness) -> float | None:
-        """Return the attended seconds waited in vain, once they are too many; None before that."""
+        """Return the attended seconds waited once they exceed the threshold; None before that."""
         ...

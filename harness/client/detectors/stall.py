@@ -13,7 +13,7 @@ _AT_WORK: Final = 4
 
 @dataclass(frozen=True)
 class Stall:
-    """A build without a word for `threshold` attended seconds, and no step of which is seen to be at work."""
+    """A build without progress for `threshold` attended seconds, none of whose steps is seen to work."""
 
     threshold: float
     outcome: Outcome = Outcome.STALL

@@ -1,4 +1,4 @@
-"""What is believed of who brought a hang, after what was seen: a chance for every candidate.
+"""The posterior over candidates: the chance of each to have brought the hang, given what was seen.
 
 Nothing that is seen is proof. Each side has a hang rate that nobody knows, and that of the good side may be above zero:
 a hang counts for what both rates make of it, and so do clean trials. So no early slip is carried along. That both sides

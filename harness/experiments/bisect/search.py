@@ -83,7 +83,7 @@ class HostBreaks(InfraError):
 
 
 class SearchReporter(Protocol):
-    """Who is told what a search does."""
+    """Receives the events of a search."""
 
     def began(self, state: State) -> None:
         """The list of candidates is there, and what was seen before."""

@@ -58,7 +58,7 @@ class Greeting:
 
 
 async def greet(dask_worker: Worker) -> Greeting:
-    """Say who this is."""
+    """Return this host's name, and the version of the harness on it."""
     return Greeting(_name_of(dask_worker), __version__)
 
 

@@ -1,4 +1,4 @@
-"""The hosts of a fleet as its client sees them: who is there, who is free, who has failed too often. Asks nobody."""
+"""The hosts of a fleet as its client sees them: present, free, or left out after failures. Asks no host."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field

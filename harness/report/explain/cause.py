@@ -1,4 +1,4 @@
-"""The record that a build looks for in vain: whose it was, which merge made others depend on it, what removed it."""
+"""The record that a hung build looks for: its owner, the merge that made others depend on it, and its removal."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from harness.report.explain.evidence import Evidence
 
 @dataclass(frozen=True)
 class Cause:
-    """What is known of a record that is looked for in vain; each part is None where it is not known."""
+    """What is known of the missing record; a part that is not known is None."""
 
     lookup: Lookup
     """By the build that hangs."""
@@ -83,7 +83,7 @@ def _merge(seen: Evidence, way: Sequence[tuple[str, ...]]) -> Merge | None:
 
 
 def _into(seen: Evidence, merge: Merge | None) -> tuple[int, ...]:
-    """Return the builds whose own step a merge went into: those that have it, and did not come to it by a merge too."""
+    """Return the builds whose own step a merge went into: they have the step, and not by a merge."""
     if merge is None or seen.log is None:
         return ()
     merged_away = {each.source for each in seen.log.merges if each.target == merge.target}

@@ -45,7 +45,7 @@ class Firing:
 
 
 class Signals(Protocol):
-    """What happens in a run, to listen to. Who is busy when a signal that it wants comes misses it."""
+    """The signals of a run. A listener that is busy when a signal comes misses it."""
 
     @property
     def began(self) -> float:
@@ -79,7 +79,7 @@ class Trigger(StrictModel):
 
     @property
     def follows_act(self) -> str | None:
-        """The actor, no build, without whose acts it never fires, or None."""
+        """The actor (no build) whose acts this trigger needs to fire, or None."""
         return None
 
     @property

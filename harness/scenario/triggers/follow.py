@@ -69,5 +69,5 @@ class FollowBuildTrigger(FollowTrigger):
         return reached.actor == self.of and self.awaits_of_a_build(reached)
 
     def awaits_of_a_build(self, reached: Reached) -> bool:
-        """Whether that is what it waits for, whoever's build it is."""
+        """Whether the trigger waits for this signal of any build."""
         raise NotImplementedError

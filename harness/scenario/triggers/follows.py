@@ -12,7 +12,7 @@ class FollowsTrigger(FollowTrigger):
 
     @property
     def follows_act(self) -> str | None:
-        """The actor without whose acts it never fires."""
+        """The actor whose acts this trigger needs to fire."""
         return self.follows
 
     @property

@@ -21,7 +21,7 @@ class BadRange(UsageError):
 
 
 class NoSuchEnd(BadRange):
-    """An end that is none of what could be searched."""
+    """An end of the range that is no candidate."""
 
     def __init__(self, text: str, end: str, known: Iterable[str], hint: str = "") -> None:
         names = tuple(known)
@@ -160,7 +160,7 @@ class Chain:
 
 
 def chain(names: Sequence[str], titles: Sequence[str] = ()) -> tuple[Candidate, ...]:
-    """Return candidates of which each follows the one before."""
+    """Return candidates in a chain: each follows the one before."""
     told = [*titles, *([""] * (len(names) - len(titles)))]
     return tuple(
         Candidate(name, title, (index - 1,) if index else ())
