@@ -270,6 +270,8 @@ def _other_told(state: State, other: OtherHang) -> str:
     if other.name in state.asked.apart:
         return f"{told}, another hang as you say"
     told += told_likeness(other.likeness)
+    if other.name and other.name not in state.in_question:
+        return f"{told}, so another hang; if it is the same, `repro bisect resume --also {other.name}`"
     if not other.name:
         return f"{told}; if they are the same hang, start again with --any-hang"
     return (

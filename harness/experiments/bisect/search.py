@@ -25,7 +25,6 @@ from typing import Any, Final, Literal, Protocol
 
 import anyio
 
-from harness.buildkit.likeness import LIKELY
 from harness.core.errors import InfraError, UsageError
 from harness.core.outcome import Ending
 from harness.core.rng import SEED_BITS
@@ -132,19 +131,12 @@ def settled(state: State) -> SearchAnswer | None:
 
 
 def _hangs_before(state: State, group: Group) -> bool:
-    """Whether hangs of another name would change an answer if they are the one that is looked for.
+    """Whether a hang under another name, if it is the one that is looked for, would change an answer.
 
-    They would where one came on a candidate that is blamed, or is good if another one is to blame. Not asked about are
-    those on good candidates that have little in common with it: they come of another fault.
+    It would where it came on a candidate that is blamed, or is good if another one is to blame.
     """
     members = list(group.members)
-    bad = state.belief.bad
-    for other in state.other_hangs:
-        unlike = other.likeness is not None and other.likeness < LIKELY
-        for candidate in {*other.candidates} & {*state.doubtful}:
-            if candidate in members or (not unlike and not bad[members, candidate].all()):
-                return True
-    return False
+    return any(each in members or not state.belief.bad[members, each].all() for each in state.doubtful)
 
 
 class Search:

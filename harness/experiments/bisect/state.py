@@ -1,13 +1,13 @@
 """What a search knows, kept on disk after every observation: `state.json` in its folder."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from harness.buildkit.likeness import most_alike
+from harness.buildkit.likeness import LIKELY, most_alike
 from harness.core.errors import StoreError, UsageError
 from harness.experiments.bisect.belief import Belief, Find, hypotheses
 from harness.experiments.bisect.choice import Costs
@@ -190,9 +190,18 @@ class State(_Kept):
         )
         return state.model_copy(update={"observations": tuple(again)})
 
-    def may_be_sought(self, seen: Observation) -> bool:
-        """Whether a look ended in a hang of another name that nobody has said to be another hang."""
-        return seen.is_another_hang and seen.look.signature not in self.asked.apart
+    @property
+    def in_question(self) -> Collection[str]:
+        """The names of other hangs that may be the one that is looked for, renamed; empty of one without a name.
+
+        Those are not that the user says are of another hang, or that have few functions in common with it.
+        """
+        return {
+            other.name
+            for other in self.other_hangs
+            if not other.name
+            or (other.name not in self.asked.apart and (other.likeness is None or other.likeness >= LIKELY))
+        }
 
     @property
     def doubtful(self) -> Mapping[int, str]:
@@ -203,9 +212,12 @@ class State(_Kept):
         few hangs without a name. That the good end is good says the user.
         """
         found: dict[int, str] = {}
+        in_question = self.in_question
         for candidate in {seen.candidate for seen in self.observations} - {self.good_end}:
             looks = self.of(candidate)
-            others = [seen.look.signature for seen in looks if self.may_be_sought(seen)]
+            others = [
+                each.look.signature for each in looks if each.is_another_hang and each.look.signature in in_question
+            ]
             waits = bool(looks) and looks[-1].is_another_hang and not any(others) and len(others) < _UNNAMED
             if others and not waits and not any(seen.counts for seen in looks):
                 found[candidate] = " and ".join(sorted({name or "nothing known" for name in others}))
@@ -238,12 +250,15 @@ class State(_Kept):
         """What follows from all that was seen with the scenario that hangs soonest.
 
         A look that ended in a hang of another name is left out whole, and so are all looks at a candidate that hung
-        under other names alone: no clean build speaks for it.
+        under other names alone that are in question: no clean build speaks for it.
         """
+        in_question = self.in_question
         rates = Rates.flat(never=0.0) if self.asked.find == "worse" else Rates.flat()
         belief = Belief(hypotheses([known.parents for known in self.candidates], self.asked.find), rates)
         sought = {self.good_end, *(seen.candidate for seen in self.observations if seen.counts)}
-        others = {seen.candidate for seen in self.observations if self.may_be_sought(seen)} - sought
+        others = {
+            seen.candidate for seen in self.observations if seen.is_another_hang and seen.look.signature in in_question
+        } - sought
         for seen in self.observations:
             left_out = seen.is_another_hang or seen.candidate in others
             if seen.scenario == self.scenario and seen.look.builds and not left_out:

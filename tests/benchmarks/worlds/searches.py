@@ -50,6 +50,8 @@ class World:
     """The same of candidates."""
     renamed: bool = False
     """Whether hangs of the first bad candidates, up to one anywhere, have another name."""
+    another: float = 0.0
+    """How often each candidate, good or bad, hangs for another fault, in other functions."""
     asked: Mapping[str, Any] = field(default_factory=dict)
     """What the search is told."""
 
@@ -70,6 +72,16 @@ WORLDS: Final[Mapping[str, World]] = {
     "comes, goes and comes, 0.03": World((0, 0.03, 0, 0.03)),
     "the good end hangs too, 0.03": World((0.03, 0.03)),
     "renamed on the way, 0.03": World((0, 0.03), renamed=True),
+    "renamed on the way, 0.03; --also": World((0, 0.03), renamed=True, asked={"also": ("old name",)}),
+    "another fault hangs 1 in 100; 0.03": World((0, 0.03), another=0.01),
+    "--find worse, 0.003 to 0.03": World((0.003, 0.03), asked={"find": "worse"}),
+    "--find worse, 0.03 to 0.3": World((0.03, 0.3), asked={"find": "worse"}),
+}
+
+FRAMES: Final[Mapping[str, tuple[str, ...]]] = {
+    "loop": ("solver/boltdb.(*Store).Load", "solver.(*exporter).ExportTo", "solver.(*Job).Build", "control.Solve"),
+    "old name": ("solver/boltdb.(*Store).Load", "solver.(*exporter).Export", "solver.(*Job).Build", "control.Solve"),
+    "another fault": ("session.(*Manager).Get", "grpc.(*Conn).Invoke", "source.(*Manager).Resolve", "control.Solve"),
 }
 
 
@@ -124,11 +136,13 @@ class Made:
         elif self.world.daemons is not None:
             rate *= float(self.chance.gamma(self.world.daemons, 1 / self.world.daemons))
         until = int(self.chance.geometric(min(rate, 1.0))) if rate > 1e-12 else NEVER
+        another = int(self.chance.geometric(self.world.another)) if self.world.another else NEVER
+        name = "another fault" if another < until else "old name" if candidate < self.renamed_before else "loop"
+        until = min(until, another)
         made, hung = min(until, iterations), until <= iterations
         self.trials += made
         took = SECONDS[1] + SECONDS[2] * made
-        ending, name = Ending.FINDINGS, "old name" if candidate < self.renamed_before else "loop"
-        seen = ShortRun(toolchain, seed, "hang", made, name, took, ending, "", "", "", made)
+        seen = ShortRun(toolchain, seed, "hang", made, name, took, Ending.FINDINGS, "", "", "", made, FRAMES[name])
         if self.chance.random() < 0.01:
             return ShortRun(toolchain, seed, "nothing", 0, "", took, Ending.INFRA, "no disk", "", "", 0)
         if not hung:
@@ -192,7 +206,8 @@ def searched(world: World, seed: int) -> Told:
     except Exception as error:
         return Told(type(error).__name__, 0, False, made.looks, made.trials, len(made.had))
     members = answer.group.members
-    right = not made.brought.isdisjoint(members)
+    brought = {0} if search.state.signature == "another fault" else made.brought
+    right = not brought.isdisjoint(members)
     return Told(answer.kind, len(members), right, made.looks, made.trials, len(made.had))
 
 
@@ -202,7 +217,10 @@ def row(name: str, told: Sequence[Told]) -> str:
     right = fmean(one.right for one in claimed) if claimed else float("nan")
     named = fmean(one.named for one in claimed) if claimed else float("nan")
     means = " | ".join(f"{fmean(getattr(one, of) for one in told):.0f}" for of in ("looks", "trials", "candidates"))
-    return f"| {name} | {len(claimed) / len(told):.3f} | {right:.3f} | {named:.1f} | {means} |"
+    asked = fmean(one.kind == "another name" for one in told)
+    wrong = fmean(one.answered and not one.right for one in told)
+    shares = f"{len(claimed) / len(told):.3f} | {asked:.3f} | {right:.3f} | {wrong:.3f}"
+    return f"| {name} | {shares} | {named:.1f} | {means} |"
 
 
 def main() -> None:
@@ -215,9 +233,8 @@ def main() -> None:
     asked = parser.parse_args()
     seeds = range(asked.first, asked.first + asked.searches)
     print(f"n = {asked.searches} a row, seeds from {asked.first}")
-    print(
-        "| world | answered | right of these | named | looks | builds | candidates had |\n|---|---|---|---|---|---|---|"
-    )
+    print("| world | answered | asks | right of answers | wrong of all | named | looks | builds | candidates had |")
+    print("|---|---|---|---|---|---|---|---|---|")
     with ProcessPoolExecutor(asked.processes) as pool:
         for name, world in WORLDS.items():
             if asked.only in name:
