@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from harness.analysis.rates import rate
+from harness.analysis.watched_rate import watched_rate
 from harness.core.outcome import FAILURES, Outcome, Symptom
 from harness.core.records import ActorTotals, FailureCount, Finding, Iteration, Rate
 
@@ -55,7 +55,7 @@ class Failures:
                 count=kind.count,
                 first=kind.first,
                 example=kind.example,
-                rate=rate(kind.count, self.ended),
+                rate=watched_rate(kind.count, self.ended),
             )
             for (text, outcome), kind in told
         )
@@ -70,5 +70,5 @@ def symptom_rates(findings: list[Finding], ended: int, actors: Mapping[str, Acto
         count = sum(finding.kind is kind for finding in findings)
         acts = sum(totals.acts for totals in actors.values())
         trials = acts if kind is Symptom.ACT else ended
-        rates[str(kind)] = rate(count, max(count, trials))
+        rates[str(kind)] = watched_rate(count, max(count, trials))
     return rates

@@ -9,7 +9,8 @@ from harness.analysis.failures import Failures, symptom_rates
 from harness.analysis.growths import growths_of
 from harness.analysis.leak import leak_of
 from harness.analysis.lifetimes import Life, Lives
-from harness.analysis.rates import excluded_rate, quantile, rate
+from harness.analysis.rates import excluded_rate, quantile
+from harness.analysis.watched_rate import watched_rate
 from harness.core.outcome import Ending, ExitCode, FindingKind, Outcome, Symptom, Verdict
 from harness.core.records import FORMAT, Action, Answer, Audit, Finding, FirstHang, Iteration, Rate, Summary
 from harness.core.units import counted, one_in
@@ -78,7 +79,7 @@ def judge(
     others = [finding for finding in found if finding.kind is not Symptom.GROWTH]
     looked = [audit for audit in audits if not others or audit.at < others[0].at]
     lived = daemons.told()
-    hangs = rate(*(sum(getattr(life, what) for life in lived) for what in ("hung", "trials", "unsettled")))
+    hangs = watched_rate(*(sum(getattr(life, what) for life in lived) for what in ("hung", "trials", "unsettled")))
     if hunted:
         verdict, because = Verdict.HANG, _told(hunted[0]) + _after(lived)
     elif ending in _CUT_SHORT:

@@ -7,7 +7,7 @@ from typing import Final
 
 from harness.analysis.effects import without_effect
 from harness.analysis.judge import without_a_hang
-from harness.analysis.rates import rate
+from harness.analysis.watched_rate import watched_rate
 from harness.core.outcome import Ending, ExitCode, Outcome, Verdict, gravest
 from harness.core.records import ActorTotals, FirstHang, Leak, Summary
 
@@ -39,7 +39,7 @@ def merge(parts: Sequence[Part]) -> Summary:
     """
     summaries = [part.summary for part in parts]
     rates = [each.rate for each in summaries]
-    hangs = rate(*(sum(getattr(each, what) for each in rates) for what in ("hangs", "trials", "unsettled")))
+    hangs = watched_rate(*(sum(getattr(each, what) for each in rates) for what in ("hangs", "trials", "unsettled")))
     decisive, verdict, because = _judged(parts)
     actors = _added_up(summaries)
     if verdict is Verdict.CLEAN and (idle := without_effect(actors)):

@@ -16,7 +16,7 @@ FORMAT: Final = 1
 
 @dataclass(frozen=True)
 class Rate:
-    """Hangs per trial, with its two-sided exact 95 % interval (Clopper–Pearson)."""
+    """Hangs per trial, with its two-sided 95 % interval: exact, or one that holds at every look (`watched_rate`)."""
 
     hangs: int
     trials: int

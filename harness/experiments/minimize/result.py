@@ -8,7 +8,7 @@ from typing import Final
 
 import anyio
 
-from harness.analysis.rates import rate
+from harness.analysis.watched_rate import watched_rate
 from harness.core.errors import InfraError
 from harness.experiments.minimize.case import Case, kind_of
 from harness.experiments.minimize.script import NoStraightLine, script_of
@@ -39,7 +39,7 @@ class Measured:
 
     def __str__(self) -> str:
         """Return it as a row of a table."""
-        exact = rate(self.tally.hangs, self.tally.trials)
+        exact = watched_rate(self.tally.hangs, self.tally.trials)
         return f"| {self.toolchain} | {self.version} | {self.tally} | {exact.interval} |"
 
 
@@ -113,7 +113,7 @@ def rates(found: Minimized, why_no_script: str, measured: list[Measured], bounds
         ]
     if why_no_script:
         lines += [f"There is no `{SCRIPT}`: {why_no_script}. `repro run scenario.yaml` runs it.", ""]
-    exact, before = rate(found.tally.hangs, found.tally.trials), found.original
+    exact, before = watched_rate(found.tally.hangs, found.tally.trials), found.original
     lines += [
         f"`scenario.yaml` while it was searched for: {found.tally} attempts (95 %: {exact.interval}); what it was made "
         f"from: {before} attempts.",

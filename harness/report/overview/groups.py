@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from harness.analysis.rates import excluded_rate, rate
+from harness.analysis.rates import excluded_rate
+from harness.analysis.watched_rate import watched_rate
 from harness.core.outcome import Outcome
 from harness.core.records import Diagnosis, Rate
 from harness.core.units import one_in
@@ -108,7 +109,7 @@ def _cell(signature: str, runs: Sequence[Digest], *, counts: bool) -> Cell:
     if counts:
         known = [(hit, digest.rate) for hit, digest in zip(hits, runs, strict=True) if digest.rate]
         hangs = sum(min(hit, each.hangs) for hit, each in known)  # what hangs after a daemon's first is no trial
-        total = rate(hangs, sum(each.trials for _, each in known), sum(each.unsettled for _, each in known))
+        total = watched_rate(hangs, sum(each.trials for _, each in known), sum(each.unsettled for _, each in known))
     return Cell(len(runs), sum(map(bool, hits)), sum(hits), total)
 
 
