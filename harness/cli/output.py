@@ -10,7 +10,11 @@ import os
 import sys
 import threading
 from collections import deque
+from collections.abc import Callable
+from time import monotonic
 from typing import Final, NoReturn
+
+from harness.core.units import format_duration
 
 _GRACE_SECONDS: Final = 2.0
 _DARK_SECONDS: Final = 0.3
@@ -133,6 +137,24 @@ def unless_something_is_said(line: str) -> None:
     timer = threading.Timer(_DARK_SECONDS, say)
     timer.daemon = True
     timer.start()
+
+
+def keep_telling(say: Callable[[str], None], what: str, every: float, over: threading.Event) -> None:
+    """Say from now and then, in a thread, that something still goes on, and for how long, until that is over.
+
+    Args:
+        say: is given the line.
+        what: goes on.
+        every: seconds from one line to the next.
+        over: is set by who says something else.
+    """
+    began = monotonic()
+
+    def tell() -> None:
+        while not over.wait(every):
+            say(f"still {what}, for {format_duration(round(monotonic() - began))}")
+
+    threading.Thread(target=tell, daemon=True).start()
 
 
 def on_the_way(what: str) -> None:

@@ -37,7 +37,7 @@ async def runner_on(
         search: the folder of what they are for; what an earlier process of it left here is given back.
         insecure: whether a scheduler elsewhere may be spoken to in the clear.
         say: is told of the hosts.
-        interrupted: hears of each signal while a fleet works, and which one it is, from 1.
+        interrupted: hears of each signal while runs are made, and which one it is, from 1.
 
     Raises:
         NotInstalled: Dask is not.
@@ -47,7 +47,7 @@ async def runner_on(
     if search:
         await succeed(search)
     if on is None:
-        yield LocalRunner()
+        yield LocalRunner(interrupted)
         return
     try:
         cluster = import_module("harness.experiments.fleet.cluster")

@@ -1,8 +1,10 @@
 """Makes short runs, on this host or on the hosts of a fleet; callers need not know which."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 from harness.core.records import Summary
+from harness.host.interrupt import unheard
 from harness.run.engine import run_scenario
 from harness.run.observer import Reporter
 from harness.run.plan import RunOptions, plan_run
@@ -49,6 +51,10 @@ class LocalRunner:
 
     slots = 1
 
+    def __init__(self, interrupted: Callable[[int], None] = unheard) -> None:
+        """Make a runner; `interrupted` hears of each signal while a run is made, and which one it is, from 1."""
+        self._interrupted = interrupted
+
     async def obtain(self, scenario: Scenario, options: RunOptions, reporter: Reporter) -> dict[str, str]:
         """See that it can be had; see the Protocol."""
         plan = await plan_run("", scenario, options, reporter.doing)
@@ -56,5 +62,5 @@ class LocalRunner:
 
     async def make(self, scenario: Scenario, options: RunOptions, reporter: Reporter) -> tuple[Summary, RunFolder]:
         """Make one run; see the Protocol."""
-        [made] = await run_scenario(scenario, options, lambda _: reporter)
+        [made] = await run_scenario(scenario, options, lambda _: reporter, self._interrupted)
         return made

@@ -174,7 +174,7 @@ def test_a_scenario_with_daemons_of_its_own(tmp_path: Path) -> None:
 
 
 def test_an_interrupted_comparison_is_told(tmp_path: Path) -> None:
-    """Ctrl-C ends it with 130, and what the looks so far say is told and kept."""
+    """Ctrl-C is answered at once; it ends with 130, and what the looks so far say is told and kept."""
     scenario = write_scenario(tmp_path, clients={"default": "0.3"})
     words = ("--scenario", str(scenario), "--results", str(tmp_path / "results"), "--iterations", "8")
     process = subprocess.Popen(
@@ -189,7 +189,9 @@ def test_an_interrupted_comparison_is_told(tmp_path: Path) -> None:
         time.sleep(0.1)
     code, output = interrupt(process, signal.SIGINT)
     assert code == 130, output
-    assert "NOT ENOUGH  interrupted; so far: " in output
+    before, answered, after = output.partition("interrupted: ending what runs; what came back is kept")
+    assert answered, before
+    assert "NOT ENOUGH  interrupted; so far: " in after
     _, result = kept(scenario)
     assert result["exit_code"] == 130
 

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from time import monotonic
 from typing import Final, Protocol
 
 from rich.console import Console
@@ -14,6 +13,7 @@ from rich.text import Text
 
 from harness.buildkit.likeness import told_likeness
 from harness.cli.display.json_lines import machine_line
+from harness.cli.output import keep_telling
 from harness.core.units import format_duration
 from harness.experiments.bisect.belief import GOOD, Group
 from harness.experiments.bisect.search import SearchAnswer, SearchReporter, settled
@@ -69,12 +69,7 @@ class PlainSearch:
     def preparing(self, what: str) -> None:
         """Say what may take a while, and until something else is said that it still goes on."""
         self._say(what, "dim")
-        threading.Thread(target=self._still, args=(what, self._said), daemon=True).start()
-
-    def _still(self, what: str, over: threading.Event) -> None:
-        began = monotonic()
-        while not over.wait(self._silent_for):
-            self._print(f"still {what}, for {format_duration(round(monotonic() - began))}", "dim")
+        keep_telling(lambda line: self._print(line, "dim"), what, self._silent_for, self._said)
 
     def saw(self, state: State, observation: Observation) -> None:
         """Tell a look, and what is believed after it."""

@@ -4,7 +4,6 @@ import os
 import threading
 from collections import Counter
 from dataclasses import asdict
-from time import monotonic
 from typing import Any, Final
 
 from rich.console import Console
@@ -13,7 +12,7 @@ from harness.cli.display.against import hold_against
 from harness.cli.display.json_lines import machine_line
 from harness.cli.display.summary import tell, tell_details, tell_verdict
 from harness.cli.display.totals import Totals, time_left
-from harness.cli.output import in_order
+from harness.cli.output import in_order, keep_telling
 from harness.core.manifest import DaemonFacts
 from harness.core.outcome import FAILURES, Outcome
 from harness.core.records import Action, Finding, Iteration, Sample, Summary
@@ -50,12 +49,7 @@ class PlainLines:
     def interrupted(self, what: str) -> None:
         """Say it, and until the run has ended every two seconds that it still goes on."""
         self._say(what)
-        threading.Thread(target=self._still_ending, daemon=True).start()
-
-    def _still_ending(self) -> None:
-        began = monotonic()
-        while not self._over.wait(_SILENT_SECONDS):
-            self._say(f"still ending, for {monotonic() - began:.0f} s")
+        keep_telling(self._say, "ending", _SILENT_SECONDS, self._over)
 
     def started(self, scenario: Scenario, folder: RunFolder, facts: DaemonFacts, seed: int, past: ResumePoint) -> None:
         """Say what runs, and where its records are."""

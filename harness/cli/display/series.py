@@ -1,11 +1,12 @@
 """What `compare` and `verify` show while they look: a line for each look; on a terminal, what is on."""
 
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
@@ -13,7 +14,7 @@ from rich.console import Console
 from harness.cli.display.json_lines import machine_line
 from harness.cli.display.preflight import tell_limits
 from harness.cli.options import BadOption, seconds_of
-from harness.cli.output import at_once
+from harness.cli.output import at_once, keep_telling
 from harness.cli.trust import load_trusted
 from harness.core.manifest import DaemonFacts
 from harness.core.outcome import ExitCode
@@ -43,6 +44,8 @@ Also = Annotated[
 ]
 SetB = Annotated[Keys, typer.Option("--set-b", metavar="KEY=VALUE", help="Set a key for B.")]
 
+_SILENT_SECONDS: Final = 2.0
+"""After so long a line says that the end is still under way."""
 _REFRESHED: int = 10
 """Iterations from one update of the line on a terminal to the next."""
 
@@ -150,13 +153,15 @@ def tell_how_to_go_on(tell: SeriesPrinter, code: ExitCode) -> None:
 
 
 def on_interrupt(say: Callable[[str], None]) -> Callable[[int], None]:
-    """Return what tells of Ctrl-C while a fleet works, and of the second one, which does not wait for it."""
+    """Return what tells of Ctrl-C while runs are made, and of the second one, which does not wait for their end."""
 
     def told(times: int) -> None:
         if times == 1:
-            say("interrupted: ending the runs on all hosts; what came back is kept, and --resume goes on")
+            say("interrupted: ending what runs; what came back is kept, to be resumed; Ctrl-C again ends at once")
+            keep_telling(say, "ending", _SILENT_SECONDS, threading.Event())
         else:
-            at_once(ExitCode.INTERRUPTED, "repro: ended at once; what came back is kept, hosts end what they run")
+            left = "a fleet's hosts end what they run, `repro clean` removes what is left on this one"
+            at_once(ExitCode.INTERRUPTED, f"repro: ended at once; what came back is kept; {left}")
 
     return told
 
