@@ -49,14 +49,20 @@ class Cpu(Disturbance):
 
     @asynccontextmanager
     async def act(self, stage: ActorEnv, moment: Firing) -> AsyncIterator[Effect]:  # noqa: ARG002 — every moment alike
-        """Press, and let go.
+        """Press, and let go; the effect of a quota is in how many periods the daemon wanted more than it.
 
         Raises:
             CouldNot, CgroupError: the daemon is not ours, or is throttled already.
         """
         if self.quota is not None:
-            with own_cgroup(stage).throttled(self.quota):
-                yield Effect(f"throttled to {self.quota:g} cores")
+            daemons = own_cgroup(stage)
+            before = daemons.times_throttled()
+            with daemons.throttled(self.quota):
+                throttled = Effect(f"throttled to {self.quota:g} cores", effect=0)
+                try:
+                    yield throttled
+                finally:
+                    throttled.effect = daemons.times_throttled() - before
         else:
             cgroup = own_cgroup(stage) if self.of == "daemon" else None
             async with pressing(f"burned in {self.threads} threads", "cpu", self.threads, cgroup=cgroup) as deed:

@@ -3,12 +3,13 @@
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 import anyio
+import psutil
 
 from harness.actors.base import ActorEnv, CouldNot, Effect
 from harness.host import stressor as burden
@@ -16,11 +17,15 @@ from harness.host.cgroup import Cgroup
 from harness.host.proc import Command, child
 
 _READY_SECONDS: Final = 60.0
+_SECTOR: Final = 512
+"""Bytes of a block, as stat(2) counts them."""
 
 
 @asynccontextmanager
 async def pressing(deed: str, *words: object, cgroup: Cgroup | None = None) -> AsyncIterator[Effect]:
     """Have ``stressor.py`` take something, from when it has all of it until leaving; it dies with the harness.
+
+    The effect is what the kernel says that it took: bytes held, written or filled, or milliseconds of CPU.
 
     Args:
         deed: what that comes to, for the record; what became of it is added.
@@ -42,12 +47,52 @@ async def pressing(deed: str, *words: object, cgroup: Cgroup | None = None) -> A
             await presser.wait()
         if not said.endswith(f"{burden.READY}\n".encode()):
             raise CouldNot(_became(presser.returncode, said))
-        done = Effect(deed)
+        taken = _TAKEN[str(words[0])]
+        done = Effect(deed, effect=taken(presser.pid))
         try:
             yield done
         finally:
             if presser.returncode is not None:
                 done.detail += f", but not all the time: {_became(presser.returncode, b'')}"
+            else:
+                done.effect = max(done.effect or 0, taken(presser.pid))
+
+
+def _resident(pid: int) -> int:
+    """Return the bytes of memory that a process holds."""
+    return sum(_asked(lambda one: int(one.memory_info().rss), pid))
+
+
+def _burned(pid: int) -> int:
+    """Return the milliseconds of CPU that a process and those below it have had."""
+    return sum(_asked(lambda one: round(1000 * sum(one.cpu_times()[:2])), pid))
+
+
+def _written(pid: int) -> int:
+    """Return the bytes that a process and those below it have written to disks."""
+    return sum(_asked(lambda one: int(one.io_counters().write_bytes), pid))
+
+
+def _filled(pid: int) -> int:
+    """Return the bytes of disk that the files have which a process holds open."""
+    return sum(_asked(lambda one: sum(Path(file.path).stat().st_blocks * _SECTOR for file in one.open_files()), pid))
+
+
+_TAKEN: Final[Mapping[str, Callable[[int], int]]] = {
+    "memory": _resident,
+    "cpu": _burned,
+    "io": _written,
+    "disk": _filled,
+}
+
+
+def _asked(what: Callable[[psutil.Process], int], pid: int) -> Iterator[int]:
+    """Yield it of a process and of those below it, as many as are there."""
+    with suppress(psutil.Error, OSError):
+        us = psutil.Process(pid)
+        for process in (us, *us.children(recursive=True)):
+            with suppress(psutil.Error, OSError):
+                yield what(process)
 
 
 def _became(status: int | None, said: bytes) -> str:

@@ -120,6 +120,18 @@ class Cgroup:
         with _reported(file):
             return int(file.read_text())
 
+    def times_throttled(self) -> int:
+        """Return in how many periods what is in it was kept from using more CPU than it may.
+
+        Raises:
+            CgroupUnavailable: this host does not say.
+        """
+        file = self._file("cpu", "cpu.stat", "cpu.stat")
+        with _reported(file):
+            return sum(
+                int(line.split()[1]) for line in file.read_text().splitlines() if line.startswith("nr_throttled")
+            )
+
     @property
     def _v1(self) -> bool:
         return version() == 1

@@ -10,8 +10,9 @@ from pydantic import ValidationError
 from harness.actors.base import CouldNot
 from harness.actors.cpu import Cpu
 from harness.host.cgroup import Cgroup, CgroupThrottled
-from harness.host.proc import Identity
+from harness.host.proc import Identity, run
 from tests.actors.stages import acting, actor, daemons_cgroup, faults, stage
+from tests.support.eventually import until
 
 pytestmark = pytest.mark.anyio
 
@@ -61,8 +62,10 @@ async def test_threads_of_the_host(eventually: Callable[[Callable[[], bool]], bo
     async with acting(Cpu, stage(), threads=2) as deed:
         burning = [Identity.of(process.pid) for process in burners()]
         assert len(burning) == 2
+        until(lambda: all(sum(process.cpu_times()[:2]) > 0 for process in burners()))
     assert eventually(lambda: not any(process.alive() for process in burning))
     assert deed.detail == "burned in 2 threads"
+    assert (deed.effect or 0) >= 20, "milliseconds"
 
 
 async def test_threads_of_the_daemon() -> None:
@@ -90,6 +93,16 @@ async def test_quota(limit: float | None) -> None:
             assert quota(cgroup) == "20000"
         assert quota(cgroup) == before
         assert deed.detail == "throttled to 0.2 cores"
+        assert deed.effect == 0, "nothing was in it that wanted more"
+
+
+async def test_a_quota_that_keeps_something_from_running() -> None:
+    """The effect is the number of periods in which the daemon wanted more than the quota."""
+    with daemons_cgroup() as cgroup:
+        async with acting(Cpu, stage(cgroup.name), quota=0.05) as deed:
+            join = "; ".join(f"echo 0 > {file}" for file in cgroup.leaf("daemon"))
+            await run(["sh", "-c", f"{join}; i=0; while [ $i -lt 60000 ]; do i=$((i+1)); done"], deadline=60)
+        assert (deed.effect or 0) > 0
 
 
 async def test_two_quotas() -> None:

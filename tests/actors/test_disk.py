@@ -52,6 +52,8 @@ async def test_full_and_healed(tmp_path: Path) -> None:
         assert {*disk.iterdir()} == files
         assert shutil.disk_usage(disk).free == free
         assert deed.detail.startswith("filled to 2")
+        assert deed.effect is not None
+        assert free - MIB <= deed.effect <= free, "what was free is what it took"
 
 
 async def test_a_disk_that_is_full_already(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from harness.actors.io import Io
 from harness.host.hostinfo import ResourceDemand
 from harness.scenario import DaemonSpec
 from tests.actors.stages import acting, actor, faults, stage
+from tests.support.eventually import until
 from tests.support.small_disk import mounted_disk
 
 pytestmark = pytest.mark.anyio
@@ -39,9 +40,11 @@ async def test_files_come_and_go(tmp_path: Path) -> None:
     """Its files stand beside the daemon's root while the act lasts, and then there is nothing of it."""
     (tmp_path / "root").mkdir()
     async with acting(Io, stage(disk=tmp_path), threads=2, size="1MiB") as deed:
+        until(lambda: all(file.read_bytes().strip(b"\0") for file in tmp_path.glob("press-*/*")))
         assert [file.stat().st_size for file in tmp_path.glob("press-*/*")] == [MIB, MIB]
     assert [*tmp_path.iterdir()] == [tmp_path / "root"]
     assert deed.detail == "wrote 2 x 1.0 MiB over and over"
+    assert (deed.effect or 0) >= 2 * 4096, "bytes written"
 
 
 async def test_a_disk_without_room(tmp_path: Path) -> None:

@@ -64,6 +64,7 @@ async def test_held_in_the_daemons_cgroup() -> None:
         async with acting(Memory, stage(cgroup.name), hold="50%") as deed:
             assert usage(cgroup) >= 32 * MIB
         assert deed.detail == "held 32.0 MiB"
+        assert 32 * MIB <= (deed.effect or 0) < 64 * MIB
         assert usage(cgroup) < 8 * MIB
 
 
@@ -85,6 +86,7 @@ async def test_memory_that_runs_out_later() -> None:
             await anyio.sleep(0.5)  # the kernel takes a killed process's memory before that process has ended
         assert told.stdout.strip() == str(30 * MIB), "it lives"
         assert deed.detail.startswith("held 51.2 MiB, but not all the time: it was killed")
+        assert deed.effect, "it held it before"
 
 
 async def test_of_the_host() -> None:
