@@ -47,6 +47,10 @@ class Coordinator(Protocol):
         """Have builds whose connection breaks, of those that run meanwhile, be cut off by that, not failed."""
         ...
 
+    def acting(self, actor: "Actor") -> AbstractContextManager[None]:
+        """Take note that an actor that is no build acts meanwhile."""
+        ...
+
     def record(self, record: Iteration | Action) -> None:
         """Take the record of what was done."""
         ...
@@ -209,11 +213,12 @@ class Disturbance(Actor):
         started, acted, deed = stage.now(), None, Effect("the run ended before it was done", attempted=False)
         before = {number: (watch.progress.point, watch.progress.point_at) for number, watch in stage.inflight.items()}
         try:
-            async with self.act(stage, moment) as deed:
-                acted = stage.now()
-                at = anyio.current_time()
-                stage.signals.announce(Reached(self.name, moment.count, (), Acted.ACTED, at))
-                await anyio.sleep(self.when.lasting or 0.0)
+            with stage.board.acting(self):
+                async with self.act(stage, moment) as deed:
+                    acted = stage.now()
+                    at = anyio.current_time()
+                    stage.signals.announce(Reached(self.name, moment.count, (), Acted.ACTED, at))
+                    await anyio.sleep(self.when.lasting or 0.0)
         except (CouldNot, CgroupError) as error:
             attempted = not isinstance(error, NothingOfTheKind)
             acted, deed = None, Effect(" ".join(str(error).split()), attempted=attempted)

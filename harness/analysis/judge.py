@@ -201,6 +201,9 @@ def _told(finding: Finding) -> str:
         Symptom.ACT: "act without an answer",
         Symptom.GROWTH: "growth without bound",
         Symptom.INCONSISTENCY: "cache graph that contradicts itself",
+        Symptom.CONTENT: "wrong content",
+        Symptom.MISS: "unexpected cache miss",
+        Symptom.SLOW: "slow success",
     }[finding.kind]
     if finding.detail:
         what += f" ({finding.detail.strip().splitlines()[0]})"

@@ -29,8 +29,8 @@ def diagnosis_of(finding: Finding, folder: Path, daemon: Mapping[str, Any]) -> D
         return _diagnose_graph(finding.detail.splitlines())
     if finding.kind is Symptom.DEATH:
         return _diagnose_death(finding.detail, folder / LOG, daemon)
-    if finding.kind is Symptom.GROWTH:
-        return _named("growth", finding.detail)
+    if finding.kind in {Symptom.GROWTH, Symptom.CONTENT, Symptom.MISS, Symptom.SLOW}:
+        return _named(finding.kind, finding.detail)
     found = diagnose_finding(folder, daemon)
     return _of_act(finding.detail, found) if finding.kind is Symptom.ACT else found
 

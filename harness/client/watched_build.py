@@ -3,17 +3,16 @@
 import re
 import signal
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import anyio
 
 from harness.buildkit.progress import News, Progress
 from harness.client.activity import Work
-from harness.client.detectors.base import Detector, Stillness
+from harness.client.detectors.base import Detection, Detector, Stillness, Success, SuccessDetector
 from harness.core.outcome import FAILURES, FindingKind, Outcome, Phase
 from harness.daemons.base import BuildRequest
 from harness.host.attended_clock import AttendedClock
@@ -26,17 +25,6 @@ _BROKEN_CONNECTION: Final = re.compile(
     r"transport is closing|error reading (from server|preface)|code = unavailable|failed to dial|unexpected eof",
     re.IGNORECASE,
 )
-
-
-@dataclass(frozen=True)
-class Detection:
-    """A detector's verdict with the attended seconds waited, or the error of a detector that failed."""
-
-    kind: FindingKind
-    waited: float = 0.0
-    error: str = ""
-    dumps: Path | None = None
-    """The folder of goroutine dumps that showed it, where they were taken before it was told."""
 
 
 class Watch:
@@ -62,6 +50,10 @@ class Watch:
         self.on_news: Callable[[Watch, News], None] = lambda _watch, _news: None
         self.failure_kind: Callable[[Outcome, str], FindingKind | None] = lambda _outcome, _error: None
         """Which failures are findings, and of what kind."""
+        self.of_success: Sequence[SuccessDetector] = ()
+        """What may find something of a success."""
+        self.tail: float | None = None
+        """Attended seconds from its export's completion to its exit, once it has exited."""
         self._attention = attention
         self._phase_since = self._heard_at = attention.attended
         self.closed = anyio.Event()
@@ -125,6 +117,8 @@ class Watch:
         """Wait until the client has ended and what it printed is read; what it leaves running is killed in time."""
         await self.client.wait()
         exited = anyio.current_time()
+        if self.progress.phase is Phase.EXPORTED:
+            self.tail = self._attention.attended - self._phase_since
         with anyio.move_on_after(_LEFTOVER_SECONDS):
             await self.closed.wait()
         if not self.closed.is_set():
@@ -155,10 +149,29 @@ class Watch:
         self.patience.cancel()
 
     def weigh(self, verdict: "ClientVerdict") -> None:
-        """Take note where a client that has ended is a finding by its error, or by another of its messages."""
+        """Take note where a client that has ended is a finding by its error, or by another of its messages; or by what
+        its success looks like.
+        """
+        if verdict.outcome is Outcome.OK:
+            success = self._success()
+            findings = [found for detector in self.of_success if (found := detector.weigh(success))]
+            self.found = findings[0] if findings else None
+            return
         told = "\n".join(dict.fromkeys((verdict.error, *self.progress.messages)))
         if kind := self.failure_kind(verdict.outcome, told):
             self.found = Detection(kind, error=verdict.error)
+
+    def _success(self) -> Success:
+        request, reached = self.request, self.progress.reached
+        return Success(
+            actor=self.actor,
+            args=request.args,
+            started=reached[Phase.STARTED],
+            exited=reached[Phase.EXITED],
+            tail=self.tail,
+            steps=self.progress.vertexes.values(),
+            uses_cache=not request.no_cache and not request.pull,
+        )
 
     def cut_off(self) -> None:
         """Stop waiting for the client, unless its export has completed and it may yet be seen to hang."""

@@ -59,6 +59,12 @@ class Symptom(StrEnum):
     """Something that audits count grows without bound."""
     INCONSISTENCY = "inconsistency"
     """The solver's cache graph, as the daemon keeps it on disk, contradicts itself."""
+    CONTENT = "content"
+    """A build succeeded, and its result does not hold what the build asked for."""
+    MISS = "miss"
+    """A step was run again although nothing had changed, and nothing had been removed."""
+    SLOW = "slow"
+    """A client took far longer to return after its export than those before it."""
 
 
 FindingKind = Outcome | Symptom

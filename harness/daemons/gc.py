@@ -19,6 +19,8 @@ class Rule:
     filters: tuple[str, ...] = ()
 
 
+NEVER: Final = "never"
+"""Nothing is collected."""
 POLICIES: Final[Mapping[str, tuple[Rule, ...]]] = {
     # the report's `docker buildx inspect`: sources and mounts for 48 h, the rest up to 953.7 MiB
     "report": (
@@ -37,6 +39,8 @@ POLICIES: Final[Mapping[str, tuple[Rule, ...]]] = {
 
 def for_buildkitd(name: str) -> dict[str, Any]:
     """Return a policy as ``worker.oci`` of buildkitd.toml has it."""
+    if name == NEVER:
+        return {"gc": False}
     rules = [
         {"keepBytes": rule.keep, "all": rule.everything}
         | ({"keepDuration": rule.hours * 3600} if rule.hours else {})
@@ -48,6 +52,8 @@ def for_buildkitd(name: str) -> dict[str, Any]:
 
 def for_dockerd(name: str) -> dict[str, Any]:
     """Return a policy as ``builder.gc`` of daemon.json has it."""
+    if name == NEVER:
+        return {"enabled": False}
     rules = [
         {"keepStorage": f"{rule.keep}B"}
         | ({"all": True} if rule.everything else {})

@@ -185,6 +185,9 @@ def finding_line(finding: Finding) -> str:
         (Symptom.ACT, "client"): f"ACT: {said} has not come back for {waited}",
         (Symptom.GROWTH, "client"): f"GROWTH: {said}",
         (Symptom.INCONSISTENCY, "client"): f"INCONSISTENCY: the cache graph contradicts itself: {said}",
+        (Symptom.CONTENT, "client"): f"WRONG CONTENT: {said}",
+        (Symptom.MISS, "client"): f"CACHE MISS: {said}",
+        (Symptom.SLOW, "client"): f"SLOW: {said}",
     }[finding.kind, finding.seen_by]
     args = f" {json.dumps(dict(finding.args))}" if finding.is_builds else ""
     return f"iteration {finding.iteration} at {finding.at:.1f} s  {what}  ({finding.actor}{args})"

@@ -140,7 +140,7 @@ class Run:
         self._daemons += 1
         name = self.folder.name if first else f"{self.folder.name}-{secrets.token_hex(2)}"
         records = self.folder.path.absolute() / "daemon"
-        spec = self.scenario.daemon
+        spec = self.scenario.daemon_as_opened
         if share is not ALL:
             records /= str(share.shard)
             records.mkdir(exist_ok=True)

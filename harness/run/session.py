@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,8 +15,10 @@ from anyio.abc import TaskGroup
 from harness.actors.base import Actor, ActorEnv, Unanswered
 from harness.buildkit.progress import News
 from harness.client.activity import Activity, Work, look_at
-from harness.client.detectors.table import detectors
-from harness.client.watched_build import Detection, Watch, daemon_is_gone
+from harness.client.detectors.base import Detection
+from harness.client.detectors.cache_miss import CacheMisses
+from harness.client.detectors.table import detectors, success_detectors
+from harness.client.watched_build import Watch, daemon_is_gone
 from harness.core.errors import DaemonDied, SubjectError
 from harness.core.outcome import Ending, Outcome, Phase, Symptom
 from harness.core.records import Action, Begun, Birth, Iteration
@@ -62,6 +64,11 @@ class Session:
         self.generation = conductor.enter(self)
         self._conductor, self._scenario = conductor, conductor.scenario
         self._detectors = detectors(conductor.scenario.detect)
+        self._misses = CacheMisses() if conductor.scenario.looks_at_misses else None
+        self._of_success = (
+            *((self._misses,) if self._misses else ()),
+            *success_detectors(conductor.scenario, conductor.tails.median),
+        )
         self._activity = Activity(lambda: look_at(daemon.facts, anyio.current_time()))
         self._scope = anyio.CancelScope()
         self._inflight: dict[int, Watch] = {}
@@ -213,9 +220,11 @@ class Session:
             await self._up.wait()
             self._auditing.deadline = math.inf
             pids, count = daemon.facts.pids, self._conductor.begun
-            audit = await self._auditor.audit(
-                daemon, pids, family(pids), iteration=count, began=self._conductor.began, since=since
-            )
+            prunes = self._scenario.audit is not None and self._scenario.audit.disk
+            with self._misses.disturbed() if self._misses and prunes else nullcontext():
+                audit = await self._auditor.audit(
+                    daemon, pids, family(pids), iteration=count, began=self._conductor.began, since=since
+                )
             if daemon.facts.pids == pids:  # else it was restarted meanwhile, and the figures are of neither
                 audit = self._growth.audited(replace(audit, generation=self.generation))
                 self._conductor.database.add(audit)
@@ -242,6 +251,7 @@ class Session:
         self._inflight[watch.iteration] = watch
         watch.severed = self._severing
         watch.on_news, watch.failure_kind = self._signals.progressed, self._scenario.failure_kind
+        watch.of_success = self._of_success
         self._signals.progressed(watch, News((Phase.STARTED,)))
         try:
             yield
@@ -271,6 +281,12 @@ class Session:
             yield
         finally:
             self._severing = ""
+
+    @contextmanager
+    def acting(self, actor: Actor) -> Iterator[None]:
+        """Hold nothing against the cache that an actor may have removed from it meanwhile."""
+        with self._misses.disturbed() if self._misses and actor.disturbs else nullcontext():
+            yield
 
     def record(self, record: Iteration | Action) -> None:
         """Take the record of what was done, and end the run where an iteration's outcome says so."""

@@ -5,6 +5,7 @@ while its goroutines turn in one call. What does not turn waits for the scenario
 """
 
 import shutil
+import statistics
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -29,6 +30,8 @@ _LEAST_SECONDS: Final = 1.0
 _TIMES: Final = 1.5
 """How many times as long as the longest tail so far: that a suspicion is wrong costs no more than a look."""
 _REMEMBERED: Final = 1000
+_ENOUGH: Final = 20
+"""Tails from which on their median says what is usual."""
 _APART: Final = 1.5
 """Seconds between two dumps: with three of them a suspicion is settled within the six seconds of `evidence.process`."""
 _BACK_OFF: Final = 2.0
@@ -44,6 +47,10 @@ class Tails:
     def add(self, seconds: float) -> None:
         """Take the tail of a build that has returned."""
         self._seconds.append(seconds)
+
+    def median(self) -> float | None:
+        """Return the usual one, in seconds; None while they are too few to tell."""
+        return statistics.median(self._seconds) if len(self._seconds) >= _ENOUGH else None
 
     def suspicious(self, waiting: float = 0.0) -> float:
         """Return the seconds from which on a tail is suspicious.

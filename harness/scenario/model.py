@@ -29,6 +29,23 @@ class Violation:
     message: str
 
 
+Hunted = Literal[
+    "hang",
+    "stall",
+    "failure",
+    "late_failure",
+    "death",
+    "act",
+    "growth",
+    "inconsistency",
+    "content",
+    "miss",
+    "slow",
+]
+"""The kinds of findings that a scenario may hunt."""
+_SLOW_TIMES: Final = 100.0
+
+
 class Renew(StrictModel):
     """Some races live only in a daemon's first seconds."""
 
@@ -78,8 +95,10 @@ class DaemonSpec(StrictModel):
     """
     env: Environment = Field(default_factory=dict)
     """Variables that the daemon's process has, beside our own: `{GODEBUG: gctrace=1}`."""
-    gc: Literal["report", "tiny"] | None = None
-    """A policy of garbage collection: the one of the report (953.7 MiB, 48 h), or one that keeps next to nothing."""
+    gc: Literal["report", "tiny", "never"] | None = None
+    """A policy of garbage collection: the one of the report (953.7 MiB, 48 h), or one that keeps next to nothing; or
+    none. Without it, the daemon's own; or none in a scenario that looks for cache misses.
+    """
     limits: Limits = Limits()
     renew: Renew | None = None
     """Without it, one daemon serves the whole run."""
@@ -122,14 +141,13 @@ class Stop(StrictModel):
     hangs: Annotated[int, Field(ge=1)] | None = None
     """How many findings of a kind in `on` end the run: without it the first, or none where `on_hang` renews the daemon.
     """
-    on: tuple[Literal["hang", "stall", "failure", "late_failure", "death", "act", "growth", "inconsistency"], ...] = (
-        "hang",
-    )
+    on: tuple[Hunted, ...] = ("hang",)
     """Which findings the scenario hunts: those decide its verdict. `failure`: a build's error that `detect.failure`
     names, or any where that names none. `late_failure`: an error of a client whose export had completed. `death`: the
     daemon ended by itself, or did not start again. `act`: an act, such as a prune, that did not come back.
     `growth`: goroutines, or something else that audits count, grow without bound.
-    `inconsistency`: a cache graph that contradicts itself.
+    `inconsistency`: a cache graph that contradicts itself. `content`: a result that does not hold what was asked for.
+    `miss`: a step that ran again for no reason. `slow`: a client that returned far later than those before it.
     """
 
     @model_validator(mode="after")
@@ -164,6 +182,14 @@ class Detect(StrictModel):
     inconsistency: bool = False
     """Whether a cache graph that contradicts itself is a finding: it is read at each audit, and at each other finding.
     Also where `stop.on` has it.
+    """
+    miss: bool = False
+    """Whether a step that runs again is a finding: the same step of a build with the same arguments was done before,
+    and nothing was removed since. Also where `stop.on` has it.
+    """
+    slow: Annotated[float, Field(gt=1)] | None = None
+    """A build that returns after its export in more than so many times the median of those before it, and in more than
+    a second, is a finding: usually 100.
     """
 
     @model_validator(mode="before")
@@ -302,6 +328,16 @@ class Scenario(StrictModel):
     """The source of all chance in the run; without it, one is drawn and recorded."""
 
     @model_validator(mode="after")
+    def _collects_nothing_where_misses_count(self) -> Self:
+        """What a policy of the daemon's has removed is no miss."""
+        specs = [self.daemon, *self.daemons.values()]
+        if self.looks_at_misses and any(spec.gc not in {None, "never"} for spec in specs):
+            raise ValueError(
+                "a step runs again where the daemon has collected its result: with `miss`, leave out `daemon.gc`"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _one_or_several(self) -> Self:
         if self.daemons and "daemon" in self.model_fields_set:
             raise ValueError("give either `daemon` or `daemons`, not both")
@@ -339,6 +375,21 @@ class Scenario(StrictModel):
     def looks_at_graph(self) -> bool:
         """Whether a cache graph that contradicts itself is a finding."""
         return self.detect.inconsistency or Symptom.INCONSISTENCY in self.stop.hunted
+
+    @property
+    def looks_at_misses(self) -> bool:
+        """Whether a step that runs again for no reason is a finding."""
+        return self.detect.miss or Symptom.MISS in self.stop.hunted
+
+    @property
+    def daemon_as_opened(self) -> DaemonSpec:
+        """Its one daemon: without collection of its own where that would make a miss of what is none."""
+        return self.daemon.model_copy(update={"gc": "never"}) if self.looks_at_misses else self.daemon
+
+    @property
+    def slow_times(self) -> float | None:
+        """From how many times the median on a client's return is a finding; None where it is none."""
+        return self.detect.slow or (_SLOW_TIMES if Symptom.SLOW in self.stop.hunted else None)
 
     def by_daemon(self) -> Mapping[str, "Scenario"]:
         """Return a scenario for each of its daemons, by name; a single one has no name."""
