@@ -1,37 +1,36 @@
 """``build``: one build after the other, in any number of lines at once; each build is an iteration."""
 
 import json
-import shutil
-from collections.abc import AsyncGenerator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
 from math import inf
 from pathlib import Path
-from typing import Annotated, ClassVar, Final, Literal, Self
+from typing import Annotated, ClassVar, Final, Literal
 
 import anyio
-from pydantic import ConfigDict, Field, WithJsonSchema
+from pydantic import Discriminator, Field, Tag, WithJsonSchema
 
-from harness.actors.base import Actor, ActorEnv
+from harness.actors.base import ActorEnv
 from harness.actors.cache import CacheFrom, CacheTo, Kept
-from harness.actors.context import OFFLINE, find_dockerfile, lay_base, stages, uses_base
-from harness.actors.generate import Generate, fill
+from harness.actors.git_server import serving
+from harness.actors.inputs import Inputs
 from harness.actors.kill import TimeOut
 from harness.actors.template import Text, filled
+from harness.actors.verify import READABLE, place_for, readable, written_by, wrong_in
 from harness.buildkit.failures import signature_of
+from harness.client.detectors.base import Detection
 from harness.client.watched_build import ClientVerdict, Watch, judge_client
-from harness.core.outcome import FAILURES, Outcome, Phase
+from harness.core.outcome import FAILURES, Outcome, Phase, Symptom
 from harness.core.records import Iteration
 from harness.core.rng import Dice
 from harness.core.trace import environment_of
-from harness.core.units import Size, format_duration, ordinal
+from harness.core.units import format_duration, ordinal
 from harness.daemons.base import BuildRequest, Cache, TellsBuilds
-from harness.host.hostinfo import ResourceDemand
 from harness.host.proc import child
-from harness.scenario import DaemonSpec, Scenario, Setting, Violation
+from harness.scenario import Scenario, Setting, Violation
 from harness.scenario.environment import Environment
 from harness.scenario.triggers import Firing, When
-from harness.toolchain.base_image import static_busybox
 
 _INFRA_PAUSE_SECONDS: Final = 1.0
 """Between a failure that is ours or the host's and the next build, so that thousands do not fail in vain."""
@@ -46,36 +45,32 @@ _WHERE: Final = {
     "local": "written to a folder of the client's",
     "tar": "written to a tar of the client's",
 }
-FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
-"""The name of a file in a context."""
+Export = Literal["load", "image", "oci", "tar", "local", "push"]
+Exports = Annotated[
+    Annotated[Export, Tag("one")] | Annotated[tuple[Export, ...], Field(min_length=1, max_length=6), Tag("several")],
+    Discriminator(lambda written: "several" if isinstance(written, list | tuple) else "one"),
+]
+"""Where a result goes, or several such."""
 
 
-class Build(Actor):
+class Build(Inputs):
     """Builds, one after the other."""
 
     builds: ClassVar[bool] = True
 
-    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [key]} for key in ("dockerfile", "generate")]})
-
-    dockerfile: str | None = None
-    """A folder with a Dockerfile: a name in `dockerfiles/`, or a path beside the scenario. Or `generate`."""
-    generate: Generate | None = None
-    """A Dockerfile made to measure."""
-    files: dict[FileName, Size] = Field(default_factory=dict)
-    """Extra files in the build context, by name and size; their content does not compress."""
-    targets: tuple[str, ...] = ()
-    """Stages that one client builds at once, each to a result of its own, as `docker buildx bake` does."""
-    base: str = OFFLINE
-    """What the stage `base` is: a static busybox, or an image of a registry such as `alpine:3.22`."""
     args: dict[str, Text] = Field(default_factory=dict)
     """Build arguments; `{iteration}` and `{iteration % 7}` stand for numbers."""
     env: Environment = Field(default_factory=dict)
     """Variables that its clients have, beside our own: `{OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:9"}`."""
     tag: str | None = None
     """The image's name; without it, one for each line, as clients that tag one name at once make each other fail."""
-    export: Literal["load", "image", "oci", "tar", "local", "push"] = "load"
+    export: Exports = "load"
     """Where the result goes: into the daemon's images (docker's `--load`), an image, an OCI archive, a tar of its
-    files, a folder of the client's, or the run's own registry.
+    files, a folder of the client's, or the run's own registry; a list: to each of them at once.
+    """
+    verify: bool | dict[Annotated[str, Field(pattern=r"^/\S+$")], Text] = False
+    """Read each result back, and look whether its files hold what was asked for: `{/n: "{iteration}"}`. `true`: each
+    file that a step of the last stage writes an argument to (`RUN echo "${N}" > /n`).
     """
     no_cache: Annotated[float, Field(ge=0, le=1), WithJsonSchema(_BOOLEAN_OR_SHARE)] = 0.0
     """Whether the build uses no cache; or how likely each iteration uses none."""
@@ -95,39 +90,37 @@ class Build(Actor):
     def faults(self, setting: Setting) -> Iterator[Violation]:
         """Yield what cannot work although every value is well-formed."""
         yield from super().faults(setting)
-        text = ""
-        if self.dockerfile is None and self.generate is None:
-            yield Violation(
-                ("dockerfile",), "is missing: name a Dockerfile's folder, or say `generate` for one of our own"
-            )
-        elif self.dockerfile is not None and self.generate is not None:
-            yield Violation(("generate",), "a build has one Dockerfile: leave out either `dockerfile` or `generate`")
-        elif self.generate:
-            text = self.generate.dockerfile
-        elif self.dockerfile and (source := find_dockerfile(self.dockerfile, setting.folders)):
-            text = (source / "Dockerfile").read_text(errors="replace")
-        else:
-            looked = ", ".join(str(folder / str(self.dockerfile)) for folder in dict.fromkeys(setting.folders))
-            yield Violation(("dockerfile",), f"there is no Dockerfile in any of {looked}")
-        for index, target in enumerate(self.targets if text else ()):
-            if target not in stages(text):
-                yield Violation(("targets", index), f"no stage is named {target!r}; stages: {', '.join(stages(text))}")
-        if self.export != "push" and any(cache.type == "inline" for cache in self.cache_from):
+        if "push" not in self.exports and any(cache.type == "inline" for cache in self.cache_from):
             yield Violation(("cache_from",), "`inline` is read from the image that was pushed: say `export: push`")
+        yield from self._faults_of_verify(setting)
         limit = setting.stop.iterations if setting.stop else None
         if self.kill and self.kill.every and limit and self.kill.every > limit:
             yield Violation(("kill", "every"), f"never fires: the run ends after {limit} iterations (stop.iterations)")
 
-    def placed(self, setting: Setting) -> Self:
-        """Return it with the Dockerfile's folder as an absolute path."""
-        source = find_dockerfile(self.dockerfile, setting.folders) if self.dockerfile else None
-        return self.model_copy(update={"dockerfile": str(source.resolve())}) if source else self
+    def _faults_of_verify(self, setting: Setting) -> Iterator[Violation]:
+        if not self.verify:
+            return
+        if self.targets:
+            yield Violation(("verify",), "reads one result back: leave out `targets`")
+        elif self.tag and self.parallel > 1 and not {*self.exports} & {"local", "tar", "oci"}:
+            why = "reads what another line has put under this name by then: leave out `tag`, or say `export: oci`"
+            yield Violation(("verify",), why)
+        elif self.verify is True:
+            texts = self.texts(setting)
+            if any(not {*written_by(text).values()} & self.args.keys() for text in texts):
+                why = "no step of the last stage writes an argument of `args` to a file: say `verify: {FILE: TEXT}`"
+                yield Violation(("verify",), why)
+
+    @property
+    def exports(self) -> tuple[str, ...]:
+        """Where the result goes, each."""
+        return (self.export,) if isinstance(self.export, str) else self.export
 
     @property
     def needs_registry(self) -> bool:
         """Whether it pushes an image or a cache, or imports one."""
         kept = (self.cache_to, *self.cache_from)
-        return self.export == "push" or any(cache.type == "registry" for cache in kept if cache)
+        return "push" in self.exports or any(cache.type == "registry" for cache in kept if cache)
 
     @property
     def needs_buildx(self) -> bool:
@@ -137,15 +130,12 @@ class Build(Actor):
     @property
     def in_words(self) -> str:
         """What it does, for a sentence that goes on with when."""
-        source = (
-            Path(self.dockerfile).name
-            if self.dockerfile
-            else f"a Dockerfile of {self.generate.stages if self.generate else 0} stages"
-        )
         lines = f", {self.parallel} at once" if self.parallel > 1 else ""
         kept = f", cache {self.cache_to.type}" if self.cache_to else ""
         fresh = f", {100 * self.no_cache:.3g}% without cache" if self.no_cache else ""
-        return f"builds {source}{lines}, result {_WHERE[self.export]}{kept}{fresh}{self._kills_in_words}"
+        where = " and ".join(_WHERE[each] for each in self.exports)
+        read = ", and read back" if self.verify else ""
+        return f"builds {self.made_from}{lines}, result {where}{read}{kept}{fresh}{self._kills_in_words}"
 
     @property
     def _kills_in_words(self) -> str:
@@ -167,34 +157,22 @@ class Build(Actor):
         elif self.kill and self.kill.chance and (stop.iterations or inf) * self.kill.chance < 1:
             yield Violation(("kill", "chance"), "will hardly kill: less than one of the run's builds")
 
-    def burdens(self, daemon: DaemonSpec) -> Iterator[ResourceDemand]:  # noqa: ARG002 — the context is on our side
-        """Yield what a generated context takes."""
-        if self.generate:
-            yield ResourceDemand(f"{self.name}.generate", disk=self.generate.context_bytes)
-        if self.files:
-            yield ResourceDemand(f"{self.name}.files", disk=sum(self.files.values()))
-
     async def prepare(self, folder: Path) -> None:
-        """Stage the context, and what bake reads."""
-        context = folder / self.name
-        if self.generate:
-            self.generate.write(context)
-        else:
-            shutil.copytree(str(self.dockerfile), context)
-        for name, size in self.files.items():
-            fill(context / name, size)
-        needs_busybox = self.base == OFFLINE and uses_base((context / "Dockerfile").read_text())
-        lay_base(context, self.base, await static_busybox() if needs_busybox else None)
-        if self.targets:
-            self._definition(folder).write_text(_services(self.targets, context, self.network))
+        """Stage the contexts, and what bake reads."""
+        await super().prepare(folder)
+        for index in range(len(self.sources) if self.targets else 0):
+            definition = _services(self.targets, self.context_of(folder, index), self.network)
+            self._definition(folder, index).write_text(definition)
 
     async def perform(self, stage: ActorEnv) -> None:
         """Build in every line until this daemon gets no more iterations."""
-        async with anyio.create_task_group() as lines:
+        async with AsyncExitStack() as stack:
+            git = await stack.enter_async_context(serving(stage.folder)) if self.context == "git" else ""
+            lines = await stack.enter_async_context(anyio.create_task_group())
             for number in range(self.parallel):
-                lines.start_soon(self._line, stage, number)
+                lines.start_soon(self._line, stage, number, git)
 
-    async def _line(self, stage: ActorEnv, number: int) -> None:
+    async def _line(self, stage: ActorEnv, number: int, git: str) -> None:
         """Build again and again: at once, or at each moment of the trigger."""
         moments = (
             self.when.moments(stage.dice(f"{self.name}/{stage.generation}/{number}"), stage.signals)
@@ -208,12 +186,14 @@ class Build(Actor):
                 iteration = await stage.board.next_iteration()
                 if iteration is None:
                     return
-                await self._iterate(stage, iteration, number)
+                await self._iterate(stage, iteration, number, git)
 
-    async def _iterate(self, stage: ActorEnv, iteration: int, line: int) -> None:
+    async def _iterate(self, stage: ActorEnv, iteration: int, line: int, git: str) -> None:
         """Run one client from its start to its outcome."""
         registry = stage.registry.address if stage.registry else ""
-        request = self.request(iteration, line, folder=stage.folder, seed=stage.seed, registry=registry)
+        request = self.request(iteration, line, folder=stage.folder, seed=stage.seed, registry=registry, git=git)
+        if self.verify:
+            request = readable(stage.daemon, request)
         delay = self.kill.delay(iteration, stage.dice(self.name).throw(iteration)) if self.kill else None
         command = stage.daemon.build(request)
         environment = {**command.env, **self.env, **environment_of(self.name, iteration)}
@@ -228,7 +208,9 @@ class Build(Actor):
         if verdict.outcome is Outcome.INFRA:
             await anyio.sleep(_INFRA_PAUSE_SECONDS)
 
-    def request(self, iteration: int, line: int = 0, *, folder: Path, seed: int, registry: str) -> BuildRequest:
+    def request(
+        self, iteration: int, line: int = 0, *, folder: Path, seed: int, registry: str, git: str = ""
+    ) -> BuildRequest:
         """Return the build that an iteration asks for, every time the same.
 
         Args:
@@ -237,8 +219,10 @@ class Build(Actor):
             folder: what `prepare` got.
             seed: the run's.
             registry: the address of the run's own registry.
+            git: the address of the run's own git server, where it has one.
         """
-        pushed = self.export == "push"
+        pushed, index = "push" in self.exports, self.chosen(iteration, seed)
+        context = self.context_of(folder, index)
         tag = self.tag or f"{'' if pushed else 'repro-'}{self.name}-{line}:latest"
         image = f"{registry}/{tag}" if pushed else tag
 
@@ -250,22 +234,32 @@ class Build(Actor):
         to = self.cache_to
         return BuildRequest(
             iteration=iteration,
-            context=folder / self.name,
+            context=context,
             args={key: filled(value, iteration) for key, value in self.args.items()},
             tag=image,
-            export=self.export,
-            folder=folder / f"{self.name}-{line}.out" if self.export == "local" else None,
+            exports=self.exports,
+            places={kind: place_for(kind, folder, f"{self.name}-{line}") for kind in self._kept_exports},
             no_cache=Dice(seed, f"{self.name}/no_cache").throw(iteration).random() < self.no_cache,
             pull=self.pull,
             network=self.network,
             cache_to=Cache(to.type, place(to), to.mode) if to else None,
             cache_from=tuple(Cache(kept.type, place(kept)) for kept in self.cache_from),
             targets=self.targets,
-            definition=self._definition(folder) if self.targets else None,
+            definition=self._definition(folder, index) if self.targets else None,
+            git=f"{git}/{context.name}" if git else "",
+            contexts=self.named_contexts(folder),
+            secrets=self.offered(folder),
+            ssh_key=self.ssh_key(folder) if self.ssh else None,
+            platforms=self.platforms,
         )
 
-    def _definition(self, folder: Path) -> Path:
-        return folder / f"{self.name}.yaml"
+    @property
+    def _kept_exports(self) -> tuple[str, ...]:
+        """The exports whose files stay until the line's next build."""
+        return READABLE if self.verify else ("local",)
+
+    def _definition(self, folder: Path, index: int) -> Path:
+        return self.context_of(folder, index).with_suffix(".yaml")
 
     async def _accompany(self, stage: ActorEnv, watch: Watch, kill_after: float | None) -> None:
         """Stay with a client until it has ended, is found to hang or to stall, or is cut off."""
@@ -276,10 +270,26 @@ class Build(Actor):
             with watch.patience:
                 await watch.wait()
             if not watch.found:
-                watch.weigh(judge_client(watch, stage.daemon.facts.pid))
+                verdict = judge_client(watch, stage.daemon.facts.pid)
+                watch.weigh(verdict)
+                if self.verify and verdict.outcome is Outcome.OK and not watch.found:
+                    watch.found = await self._wrong(stage, watch.request)
             if watch.found:
                 await stage.board.found(watch)
             tasks.cancel_scope.cancel()
+
+    async def _wrong(self, stage: ActorEnv, request: BuildRequest) -> Detection | None:
+        """Return a finding where a result does not hold what it must."""
+        registry = stage.registry.address if stage.registry else ""
+        wrong = await wrong_in(stage.daemon, request, self._expected(request), registry)
+        return Detection(Symptom.CONTENT, error=wrong) if wrong else None
+
+    def _expected(self, request: BuildRequest) -> Mapping[str, str]:
+        """Return what files of a result must hold."""
+        if isinstance(self.verify, dict):
+            return {name: filled(text, request.iteration) for name, text in self.verify.items()}
+        written = written_by((request.context / "Dockerfile").read_text(errors="replace"))
+        return {name: request.args[arg] for name, arg in written.items() if arg in request.args}
 
     async def _kill(self, watch: Watch, rule: TimeOut, after: float) -> None:
         watch.kill_due = await watch.enters(rule.since) + after

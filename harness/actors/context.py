@@ -31,6 +31,13 @@ def find_dockerfile(name: str, folders: Iterable[Path]) -> Path | None:
     return None
 
 
+def find_folder(name: str, folders: Iterable[Path]) -> Path | None:
+    """Return the first folder that is called so, or None."""
+    with suppress(OSError):
+        return next((folder / name for folder in folders if (folder / name).is_dir()), None)
+    return None
+
+
 def uses_base(dockerfile: str) -> bool:
     """Whether a Dockerfile builds on the stage ``base`` without making it itself."""
     used = re.search(

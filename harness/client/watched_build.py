@@ -32,7 +32,7 @@ class Watch:
 
     def __init__(self, actor: str, request: BuildRequest, client: Child, attention: AttendedClock) -> None:
         self.actor, self.request, self.client = actor, request, client
-        self.progress = Progress(anyio.current_time(), request.exports)
+        self.progress = Progress(anyio.current_time(), request.results)
         self.patience = anyio.CancelScope()
         """The wait for the client; cancelled at a finding, or when the run ends."""
         self.found: Detection | None = None

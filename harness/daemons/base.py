@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol, runtime_checkable
 
@@ -60,10 +60,10 @@ class BuildRequest:
     """A folder with the Dockerfile in it."""
     args: Mapping[str, str]
     tag: str
-    export: str
-    """`load`, `image`, `oci`, `tar`, `local` or `push`."""
-    folder: Path | None = None
-    """Where the export `local` goes."""
+    exports: tuple[str, ...]
+    """Each of them `load`, `image`, `oci`, `tar`, `local` or `push`."""
+    places: Mapping[str, Path] = field(default_factory=dict)
+    """Where the exports that make files put them, by their kind: `local` a folder; other archives go into the void."""
     no_cache: bool = False
     pull: bool = False
     network: str = "none"
@@ -73,6 +73,15 @@ class BuildRequest:
     """The stages to build at once, each to a result of its own; without any, the last one."""
     definition: Path | None = None
     """The file that tells bake what `targets` are."""
+    git: str = ""
+    """The address of the git repository that the daemon is to fetch instead of `context`."""
+    contexts: Mapping[str, str] = field(default_factory=dict)
+    """Named contexts: a folder, or a reference such as ``docker-image://alpine:3.22``."""
+    secrets: Mapping[str, Path] = field(default_factory=dict)
+    """Files, by the id that steps name."""
+    ssh_key: Path | None = None
+    """The key of the agent that steps find."""
+    platforms: tuple[str, ...] = ()
 
     @property
     def told_args(self) -> Mapping[str, str]:
@@ -80,14 +89,23 @@ class BuildRequest:
         return {**self.args, ITERATION_ARG: str(self.iteration)}
 
     @property
-    def exports(self) -> int:
+    def results(self) -> int:
         """How many results the client exports."""
         return len(self.targets) or 1
+
+    def archive(self, kind: str) -> str:
+        """Return where an export that makes a file puts it."""
+        return str(self.places.get(kind, "/dev/null"))
 
     @property
     def images(self) -> tuple[str, ...]:
         """The names of what it makes."""
         return tuple(of_target(self.tag, target) for target in self.targets or ("",))
+
+
+def archive_type(request: BuildRequest) -> str:
+    """Return the type of an archive that docker loads: its own has no room for several platforms."""
+    return "oci" if len(request.platforms) > 1 else "docker"
 
 
 @dataclass(frozen=True)
@@ -240,6 +258,15 @@ class Listing(Protocol):
 
     def listing(self, what: Literal["cache", "builds"]) -> Command:
         """Return the client command that lists the records of the cache, or of the builds."""
+        ...
+
+
+@runtime_checkable
+class SavesImages(Protocol):
+    """A daemon with images, whose client writes one to a file."""
+
+    def save(self, request: BuildRequest, file: Path) -> Command | None:
+        """Return the client command that writes a build's result to a file; None where that is none of its images."""
         ...
 
 

@@ -9,7 +9,7 @@ import tomli_w
 
 from harness.core.errors import UsageError
 from harness.core.manifest import DaemonFacts
-from harness.daemons.base import BuildRequest, PruneRequest, Slot
+from harness.daemons.base import BuildRequest, PruneRequest, Slot, archive_type
 from harness.daemons.buildctl import Buildctl
 from harness.daemons.control import Control
 from harness.daemons.gc import for_buildkitd
@@ -39,27 +39,29 @@ class Buildkitd(OwnProcess, DebugPages, ControlledHistory, Records):
 
     def build(self, request: BuildRequest) -> Command:
         """Return the command of one build through buildctl."""
-        context = str(request.context)
         options = {f"build-arg:{key}": value for key, value in request.told_args.items()}
         options["force-network-mode"] = request.network
         if request.pull:
             options["image-resolve-mode"] = "pull"
-        export = {
-            "load": f"type=docker,name={request.tag},dest=/dev/null",
-            "image": f"type=image,name={request.tag}",
-            "oci": "type=oci,dest=/dev/null",
-            "tar": "type=tar,dest=/dev/null",
-            "local": f"type=local,dest={request.folder}",
-            "push": f"type=image,name={request.tag},push=true",
-        }[request.export]
+        if request.platforms:
+            options["platform"] = ",".join(request.platforms)
+        folders = {"context": str(request.context), "dockerfile": str(request.context)}
+        if request.git:
+            options["context"], folders = request.git, {}
+        for name, place in request.contexts.items():
+            is_folder = place.startswith("/")
+            options[f"context:{name}"] = f"local:{name}" if is_folder else place
+            folders |= {name: place} if is_folder else {}
         return self._command(
             *("build", "--progress", "rawjson", "--frontend", "dockerfile.v0"),
-            *("--local", f"context={context}", "--local", f"dockerfile={context}"),
+            *(part for name, place in folders.items() for part in ("--local", f"{name}={place}")),
             *(["--no-cache"] if request.no_cache else []),
             *(part for key, value in options.items() for part in ("--opt", f"{key}={value}")),
+            *(part for key, file in request.secrets.items() for part in ("--secret", f"id={key},src={file}")),
+            *(["--ssh", f"default={request.ssh_key}"] if request.ssh_key else []),
             *(["--export-cache", request.cache_to.exported()] if request.cache_to else []),
             *(part for cache in request.cache_from for part in ("--import-cache", cache.imported())),
-            *("--output", export),
+            *(part for kind in request.exports for part in ("--output", _output(kind, request))),
         )
 
     def prune(self, request: PruneRequest) -> Command | None:
@@ -78,6 +80,18 @@ class Buildkitd(OwnProcess, DebugPages, ControlledHistory, Records):
 
     def _command(self, *words: str) -> Command:
         return self._client.command(*words)
+
+
+def _output(kind: str, request: BuildRequest) -> str:
+    """Return what an export is called; what docker would load goes into the void, as an archive that it could."""
+    return {
+        "load": f"type={archive_type(request)},name={request.tag},dest={request.archive('load')}",
+        "image": f"type=image,name={request.tag}",
+        "oci": f"type=oci,dest={request.archive('oci')}",
+        "tar": f"type=tar,dest={request.archive('tar')}",
+        "local": f"type=local,dest={request.archive('local')}",
+        "push": f"type=image,name={request.tag},push=true",
+    }[kind]
 
 
 def _client(home: DaemonDirs, address: str = "") -> Buildctl:

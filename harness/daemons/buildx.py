@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from harness.core.errors import CaptureError, CommandError, CommandTimeout
-from harness.daemons.base import BuildRecords, BuildRequest, PruneRequest, RunningBuild, of_target
+from harness.daemons.base import BuildRecords, BuildRequest, PruneRequest, RunningBuild, archive_type, of_target
 from harness.daemons.history import iteration_in_buildx, running_in_buildx, tee
 from harness.daemons.private import DaemonDirs
 from harness.host.proc import Command, run
@@ -33,26 +33,19 @@ class Buildx:
     environment: Mapping[str, str] = field(default_factory=dict)
     builder: str = "default"
     load: tuple[str, ...] = ("--load",)
-    """What the export `load` says: into the engine's images, or into the void where there is no engine."""
+    """What the export `load` says: into the engine's images; nothing where there is no engine, but an archive."""
     image: tuple[str, ...] = ()
     """What the export `image` says; nothing where that is what a build comes to anyway."""
 
     def build(self, request: BuildRequest) -> Command:
         """Return the command of one build, with progress as rawjson: of ``bake`` where it has several targets."""
-        export = {
-            "load": self.load,
-            "image": self.image,
-            "oci": ("--output", "type=oci,dest=/dev/null"),
-            "tar": ("--output", "type=tar,dest=/dev/null"),
-            "local": ("--output", f"type=local,dest={request.folder}"),
-            "push": ("--push",),
-        }[request.export]
+        exports = [words for kind in request.exports if (words := self._export(kind, request))]
         switches = [*(["--no-cache"] if request.no_cache else []), *(["--pull"] if request.pull else [])]
         common = ("--progress", "rawjson", *switches)
         if request.targets:
-            output = ("--set", f"*.output={export[1]}") if export[:1] == ("--output",) else export
+            baked = [("--set", f"*.output={words[1]}") if words[:1] == ("--output",) else words for words in exports]
             return self.command(
-                *("bake", *common, "--file", str(request.definition), *output),
+                *("bake", *common, "--file", str(request.definition), *(word for words in baked for word in words)),
                 *(part for setting in _settings(request) for part in ("--set", setting)),
                 *request.targets,
             )
@@ -61,8 +54,27 @@ class Buildx:
             *(part for key, value in request.told_args.items() for part in ("--build-arg", f"{key}={value}")),
             *(["--cache-to", request.cache_to.exported()] if request.cache_to else []),
             *(part for cache in request.cache_from for part in ("--cache-from", cache.imported())),
-            *("--tag", request.tag, *export, str(request.context)),
+            *(["--platform", ",".join(request.platforms)] if request.platforms else []),
+            *(part for name, place in request.contexts.items() for part in ("--build-context", f"{name}={place}")),
+            *(part for key, file in request.secrets.items() for part in ("--secret", f"id={key},src={file}")),
+            *(["--ssh", f"default={request.ssh_key}"] if request.ssh_key else []),
+            *("--tag", request.tag, *(word for words in exports for word in words)),
+            request.git or str(request.context),
         )
+
+    def _export(self, kind: str, request: BuildRequest) -> tuple[str, ...]:
+        """Return what says one of a build's exports; nothing where that is what a build comes to anyway."""
+        if kind == "load" and not self.load:
+            return ("--output", f"type={archive_type(request)},dest={request.archive('load')}")
+        others = len(request.exports) > 1
+        return {
+            "load": self.load,
+            "image": self.image or (("--output", "type=image") if others else ()),
+            "oci": ("--output", f"type=oci,dest={request.archive('oci')}"),
+            "tar": ("--output", f"type=tar,dest={request.archive('tar')}"),
+            "local": ("--output", f"type=local,dest={request.archive('local')}"),
+            "push": ("--push",),
+        }[kind]
 
     def prune(self, request: PruneRequest) -> Command:
         """Return the command that prunes the build cache."""
@@ -154,4 +166,12 @@ def _settings(request: BuildRequest) -> Iterator[str]:
         yield f"{target}.tags={of_target(request.tag, target)}"
         if request.cache_to:
             yield f"{target}.cache-to={request.cache_to.exported(target)}"
+        yield from (f"{target}.contexts.{name}={place}" for name, place in request.contexts.items())
+        if request.platforms:
+            yield f"{target}.platform={','.join(request.platforms)}"
+        yield from (f"{target}.secrets=id={key},src={file}" for key, file in request.secrets.items())
+        if request.ssh_key:
+            yield f"{target}.ssh=default={request.ssh_key}"
+        if request.git:
+            yield f"{target}.context={request.git}"
         yield from (f"{target}.cache-from={cache.imported(target)}" for cache in request.cache_from)

@@ -65,6 +65,10 @@ class DockerContainer(DebugPages, BuildHistory, Records):
         """Return the command of one build through buildx."""
         return self._buildx.build(request)
 
+    def save(self, request: BuildRequest, file: Path) -> Command | None:
+        """Return the command that writes a build's image to a file, where it was loaded out of the container."""
+        return self._dockerd.save(request, file) if "load" in request.exports else None
+
     async def answers(self) -> bool:
         """Whether dockerd answers a ping."""
         return await self._dockerd.answers()

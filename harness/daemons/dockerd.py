@@ -55,6 +55,11 @@ class DockerClient:
             *(part for text in request.filters for part in ("--filter", text)),
         )
 
+    def save(self, request: BuildRequest, file: Path) -> Command | None:
+        """Return the command that writes a build's image to a file."""
+        is_image = bool({"load", "image"} & {*request.exports})
+        return self.command("save", "--output", str(file), request.tag) if is_image else None
+
     async def answers(self) -> bool:
         """Whether the engine answers a ping."""
         return await self._asked(lambda engine: bool(engine.ping()), silent=False)
@@ -114,6 +119,10 @@ class Dockerd(OwnProcess, DebugPages, ControlledHistory, Records):
     def prune(self, request: PruneRequest) -> Command:
         """Return the command that prunes the build cache or the images."""
         return self._outside.prune(request)
+
+    def save(self, request: BuildRequest, file: Path) -> Command | None:
+        """Return the command that writes a build's image to a file."""
+        return self.client.save(request, file)
 
     async def answers(self) -> bool:
         """Whether it answers a ping."""

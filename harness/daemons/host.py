@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -36,6 +37,10 @@ class HostDaemon(BuildHistory):
     def prune(self, request: PruneRequest) -> Command:
         """Return the command that prunes the build cache or the images."""
         return self._client.prune(request)
+
+    def save(self, request: BuildRequest, file: Path) -> Command | None:
+        """Return the command that writes a build's image to a file."""
+        return self._client.save(request, file)
 
     async def answers(self) -> bool:
         """Whether it answers a ping."""

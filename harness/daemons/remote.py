@@ -46,7 +46,7 @@ async def open_remote(toolchain: Toolchain, spec: DaemonSpec, site: Slot) -> Asy
             program=(str(buildkitd.home.bin / "docker-buildx"),),
             environment=client_environment(buildkitd.home),
             builder=BUILDER,
-            load=("--output", "type=docker,dest=/dev/null"),
+            load=(),
             image=("--output", "type=image"),
         )
         create = (*buildx.program, "create", "--name", BUILDER, "--driver", "remote", buildkitd.started.address)

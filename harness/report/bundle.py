@@ -18,7 +18,7 @@ from harness.buildkit.known import Release, advice_on
 from harness.core.errors import StoreError, UsageError
 from harness.core.files import write_whole
 from harness.core.records import Diagnosis, Finding
-from harness.report.door import Withheld, content_of, dockerfiles_of, is_binary, redactor_of, scenario_of
+from harness.report.door import Withheld, content_of, dockerfiles_of, is_binary, redactor_of, scenario_of, with_folders
 from harness.report.explain.explanation import explain
 from harness.report.issue import REPRODUCER, issue, issue_of_capture
 from harness.report.redact import Redactor, is_secret
@@ -261,8 +261,7 @@ def _take_along(run: Path, written: dict[str, Any]) -> tuple[list[tuple[str, Pat
         files = (file for file in sorted(folder.rglob("*")) if file.is_file() and lies_in(folder, file))
         found += [(f"dockerfiles/{name}/{file.relative_to(folder)}", file) for file in files]
     for actor in _actors(written):
-        if str(actor.get("dockerfile")) in allowed:
-            actor["dockerfile"] = names[Path(actor["dockerfile"])]
+        with_folders(actor, {str(source): name for source, name in names.items()})
     return found, omitted
 
 

@@ -122,8 +122,27 @@ def dockerfiles_of(run: Path, scenario: Mapping[str, Any]) -> dict[str, Path | W
 def dockerfile_folders(scenario: Mapping[str, Any]) -> list[Path]:
     """Return the folders that a resolved scenario's actors name, in order, each once."""
     actors = scenario.get("actors")
-    named = [actor.get("dockerfile") for actor in actors if isinstance(actor, dict)] if isinstance(actors, list) else []
-    return list(dict.fromkeys(Path(each) for each in named if isinstance(each, str) and Path(each).is_absolute()))
+    each = [actor for actor in actors if isinstance(actor, dict)] if isinstance(actors, list) else []
+    named = [name for actor in each for name in _named_by(actor)]
+    return list(dict.fromkeys(Path(name) for name in named if isinstance(name, str) and Path(name).is_absolute()))
+
+
+def _named_by(actor: Mapping[str, Any]) -> list[Any]:
+    several = actor.get("dockerfiles")
+    return [actor.get("dockerfile"), *(several if isinstance(several, dict) else ())]
+
+
+def with_folders(actor: dict[str, Any], names: Mapping[str, str]) -> None:
+    """Have an actor of a resolved scenario name folders by other names.
+
+    Args:
+        actor: it is changed.
+        names: the new name of each folder; of others the name stays.
+    """
+    if str(actor.get("dockerfile")) in names:
+        actor["dockerfile"] = names[actor["dockerfile"]]
+    if isinstance(several := actor.get("dockerfiles"), dict):
+        actor["dockerfiles"] = {names.get(name, name): weight for name, weight in several.items()}
 
 
 def content_of(file: Path, redactor: Redactor, *, databases: bool = False) -> bytes | Withheld:

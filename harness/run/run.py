@@ -70,8 +70,8 @@ class Run:
         """Run it from the folder's first file to the summary."""
         self.audience.doing(f"starting a daemon of {self.plan.toolchain.spec}")
         write_whole(self.folder.path / "scenario.yaml", dump(self.scenario))
-        builds = (actor for actor in self.scenario.actors if isinstance(actor, Build) and actor.dockerfile)
-        keep_dockerfiles(self.folder.path, [Path(str(build.dockerfile)) for build in builds])
+        builds = (actor for actor in self.scenario.actors if isinstance(actor, Build))
+        keep_dockerfiles(self.folder.path, [folder for build in builds for folder in build.folders])
         self.folder.write_manifest(self.manifest)
         self.folder.reserve()
         began = anyio.current_time()

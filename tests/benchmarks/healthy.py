@@ -191,7 +191,7 @@ async def _line(daemon: Daemon, load: Load, context: Path, line: int) -> None:
     number = line
     while True:
         number += 1000
-        request = BuildRequest(number, context, {"N": str(number)}, f"healthy-{line}", load.export)
+        request = BuildRequest(number, context, {"N": str(number)}, f"healthy-{line}", (load.export,))
         await _built(_meant(daemon.build(request), load), load)
 
 

@@ -16,7 +16,7 @@ from harness.daemons.private import DaemonDirs
 from harness.host.cgroup import Cgroup
 from harness.scenario import Limits
 
-REQUEST = BuildRequest(7, Path("/c/ci"), {"N": "3", "M": "a, b=c"}, "127.0.0.1:5000/ci-0:latest", "push")
+REQUEST = BuildRequest(7, Path("/c/ci"), {"N": "3", "M": "a, b=c"}, "127.0.0.1:5000/ci-0:latest", ("push",))
 FULL = replace(
     REQUEST,
     no_cache=True,
@@ -99,11 +99,10 @@ def test_buildx_bake() -> None:
 )
 def test_buildx_exports(export: str, built: list[str], baked: list[str]) -> None:
     """bake has no `--output` of its own; what stands for one is said of all targets."""
-    load = ("--output", "type=docker,dest=/dev/null")
-    argv = buildx(replace(REQUEST, export=export), load=load)
+    argv = buildx(replace(REQUEST, exports=(export,)), load=())
     assert [*argv[argv.index(REQUEST.tag) + 1 : -1]] == built
-    bake = replace(REQUEST, export=export, args={}, targets=("app",), definition=Path("/c/ci.yaml"))
-    argv = buildx(bake, load=load)
+    bake = replace(REQUEST, exports=(export,), args={}, targets=("app",), definition=Path("/c/ci.yaml"))
+    argv = buildx(bake, load=())
     assert [*argv[argv.index("/c/ci.yaml") + 1 : -5]] == baked
 
 
@@ -121,7 +120,7 @@ def test_buildctl_build() -> None:
 
 def test_buildctl_without_more() -> None:
     """What was not asked for is not said."""
-    argv = buildctl(replace(REQUEST, export="image"))
+    argv = buildctl(replace(REQUEST, exports=("image",)))
     assert not {"--no-cache", "--export-cache", "--import-cache", "image-resolve-mode=pull"} & {*argv}
     assert behind(argv, "--output") == ["type=image,name=127.0.0.1:5000/ci-0:latest"]
 
@@ -140,7 +139,37 @@ def test_caches(cache: Cache, exported: str, imported: str) -> None:
     assert (cache.exported(), cache.imported()) == (exported, imported)
 
 
+OFFERED = replace(
+    REQUEST,
+    exports=("image", "local"),
+    places={"local": Path("/c/out")},
+    git="git://127.0.0.1:9/ci",
+    contexts={"lib": "/c/lib", "alpine": "docker-image://alpine"},
+    secrets={"token": Path("/c/token")},
+    ssh_key=Path("/c/key"),
+    platforms=("linux/amd64", "linux/arm64"),
+)
+
+
+def test_what_is_offered_beside_the_context() -> None:
+    """Each client has its own words for named contexts, secrets, keys, platforms, repositories and several exports."""
+    argv = buildctl(OFFERED)
+    assert {
+        *("context=git://127.0.0.1:9/ci", "platform=linux/amd64,linux/arm64"),
+        *("context:lib=local:lib", "context:alpine=docker-image://alpine"),
+    } <= {*behind(argv, "--opt")}
+    assert behind(argv, "--local") == ["lib=/c/lib"]
+    assert (behind(argv, "--secret"), behind(argv, "--ssh")) == (["id=token,src=/c/token"], ["default=/c/key"])
+    assert behind(argv, "--output") == [f"type=image,name={REQUEST.tag}", "type=local,dest=/c/out"]
+    argv = buildx(OFFERED)
+    assert argv[-1] == "git://127.0.0.1:9/ci"
+    assert behind(argv, "--build-context") == ["lib=/c/lib", "alpine=docker-image://alpine"]
+    assert (behind(argv, "--secret"), behind(argv, "--ssh")) == (["id=token,src=/c/token"], ["default=/c/key"])
+    assert behind(argv, "--platform") == ["linux/amd64,linux/arm64"]
+    assert behind(argv, "--output") == ["type=image", "type=local,dest=/c/out"]
+
+
 def test_how_many_results() -> None:
     """A build has one result, and a bake one for each target, with a name of its own."""
-    assert (REQUEST.exports, BAKE.exports) == (1, 2)
+    assert (REQUEST.results, BAKE.results) == (1, 2)
     assert (of_target("ci:latest", ""), of_target("ci:latest", "app")) == ("ci:latest", "ci:latest-app")

@@ -62,7 +62,7 @@ def test_what_toml_cannot_say_is_refused() -> None:
 )
 def test_docker_build_command(export: str, words: list[str]) -> None:
     """The client gets rawjson progress, every argument, and its export."""
-    request = BuildRequest(7, Path("/context"), {"N": "3", "M": "a b"}, "t:latest", export, no_cache=True)
+    request = BuildRequest(7, Path("/context"), {"N": "3", "M": "a b"}, "t:latest", (export,), no_cache=True)
     argv = DockerClient("docker", "unix:///s", {}).buildx.build(request).argv
     assert argv[:3] == ("docker", "buildx", "build")
     assert "rawjson" in argv

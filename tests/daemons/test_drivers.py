@@ -26,7 +26,7 @@ from tests.support.stub_runs import start, write_scenario
 
 HOME = DaemonDirs(Path("/data"), Path("/run/x"), Path("/bin-x"), Path("/records"), Cgroup("repro-x"), Limits())
 FACTS = DaemonFacts("any", "1", "path:/x", "unix:///s", private=True)
-BUILD = BuildRequest(1, Path("/context"), {}, "t:latest", "load")
+BUILD = BuildRequest(1, Path("/context"), {}, "t:latest", ("load",))
 PPROF = Pprof(Path("/run/x/debug.sock"))
 CONTROL = Control(Path("/run/x/buildkitd.sock"))
 BUILDX = Buildx(("buildx",), builder="repro", image=("--output", "type=image"))
@@ -108,7 +108,7 @@ def test_a_container_has_the_cache_and_dockerd_the_images(request_: PruneRequest
 
 def test_the_export_image_is_an_image() -> None:
     """A builder that is not the engine's own is told to make an image, which it would not do by itself."""
-    request = BuildRequest(1, Path("/context"), {}, "t:latest", "image")
+    request = BuildRequest(1, Path("/context"), {}, "t:latest", ("image",))
     assert " --output type=image " in " ".join(BUILDX.build(request).argv)
     assert "--output" not in DockerClient("docker", "unix:///s", {}).buildx.build(request).argv
 

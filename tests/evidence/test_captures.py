@@ -222,7 +222,7 @@ GO = "trap 'echo goroutine 1 [select]:; exit 2' QUIT; echo ready; while :; do sl
 @pytest.mark.parametrize(("script", "dumps"), [(GO, True), ("trap '' QUIT; echo ready; sleep 60", False)])
 async def test_client_dump(script: str, dumps: bool, tmp_path: Path) -> None:
     """A client's stacks are caught as it prints them on SIGQUIT; one that prints none is told, in bounded time."""
-    request = BuildRequest(7, tmp_path, {}, "t", "load")
+    request = BuildRequest(7, tmp_path, {}, "t", ("load",))
     async with child(Command(("sh", "-c", script))) as client, anyio.create_task_group() as tasks:
         watch = Watch("ci", request, client, AttendedClock())
         tasks.start_soon(watch.listen)
@@ -243,7 +243,7 @@ async def test_client_that_has_returned(tmp_path: Path) -> None:
     """A client that has ended by the time that it is asked, as after a thaw, is told so."""
     async with child(Command(("true",))) as client:
         await client.wait()
-        watch = Watch("ci", BuildRequest(7, tmp_path, {}, "t", "load"), client, AttendedClock())
+        watch = Watch("ci", BuildRequest(7, tmp_path, {}, "t", ("load",)), client, AttendedClock())
         with pytest.raises(CaptureError, match="returned"):
             await capture(ClientDump(watch), Silent(), tmp_path)
 
@@ -251,7 +251,7 @@ async def test_client_that_has_returned(tmp_path: Path) -> None:
 async def test_builds_beside_it(tmp_path: Path) -> None:
     """Of a build beside the hung one it is kept which one it is, where it stood, and what it said last."""
     async with child(Command(("true",))) as client:
-        watch = Watch("ci", BuildRequest(8, tmp_path, {}, "t", "load"), client, AttendedClock())
+        watch = Watch("ci", BuildRequest(8, tmp_path, {}, "t", ("load",)), client, AttendedClock())
         watch.progress.feed(b'{"vertexes":[{"digest":"a","name":"[1/2] RUN"}]}\nERROR: no\n', 1.0)
         await capture(Beside((watch,)), Silent(), tmp_path)
     about, *said = (tmp_path / "beside-8.jsonl").read_text().splitlines()

@@ -22,7 +22,7 @@ BUILD = BuildSteps(7, "ci", {"N": "1"}, 0.5, None, 2.0, (Vertex("sha256:a", "[1/
 async def test_of_a_build(tmp_path: Path) -> None:
     """A build is told with its steps, and with its times since the run began."""
     async with child(Command(("true",))) as client:
-        watch = Watch("ci", BuildRequest(8, tmp_path, {"N": "1"}, "t", "load"), client, AttendedClock())
+        watch = Watch("ci", BuildRequest(8, tmp_path, {"N": "1"}, "t", ("load",)), client, AttendedClock())
         began = watch.progress.moved - 3.0
         watch.progress.feed(b'{"vertexes":[{"digest":"a","name":"[1/2] RUN","inputs":["b"]}]}\n', began + 4.0)
         watch.killed = began + 5.0

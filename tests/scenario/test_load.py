@@ -114,7 +114,8 @@ BAD: dict[str, tuple[str, int, str, str]] = {
         GOOD.replace("5}", "5, on: [hang, leak]}"),
         5,
         "stop.on.1",
-        "should be 'hang', 'stall', 'failure', 'late_failure', 'death', 'act', 'growth' or 'inconsistency', not 'leak'",
+        "should be 'hang', 'stall', 'failure', 'late_failure', 'death', 'act', 'growth', 'inconsistency', "
+        "'content', 'miss' or 'slow', not 'leak'",
     ),
     "unknown-stop": (
         GOOD.replace("5}", "5, hang: 3}"),
@@ -196,7 +197,8 @@ BAD: dict[str, tuple[str, int, str, str]] = {
         GOOD.replace("mine\n", "mine\n    paralel: 3\n"),
         5,
         "actors.ci.paralel",
-        "unknown key; did you mean 'parallel'?; allowed: args, base, build, cache_from, cache_to, dockerfile, env,",
+        "unknown key; did you mean 'parallel'?; allowed: args, base, build, cache_from, cache_to, context, contexts, "
+        "dockerfile, dockerfile_inline, dockerfiles, env,",
     ),
     "option-of-a-part": (
         GOOD.replace("mine\n", "mine\n    kill:\n      every: 3\n      after: 5s\n      sig: SIGINT\n"),

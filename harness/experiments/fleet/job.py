@@ -95,11 +95,14 @@ def write_case(scenario: Scenario, folder: Path) -> None:
         raise StaysHere("a scenario with several daemons runs on one host: write `daemon` instead of `daemons`")
     if (scenario.daemon.image or "").endswith(".tar"):
         raise StaysHere(f"the image {scenario.daemon.image} is a file of this host: name one of a registry")
+    builds = [actor for actor in scenario.actors if isinstance(actor, Build)]
+    if beside := [f"{each.name}.contexts.{name}" for each in builds for name in each.context_folders]:
+        raise StaysHere(f"{', '.join(beside)} is a folder of this host: say a size, or a reference such as an image")
     places = places_of(folder, [Path(each) for each in _dockerfiles(scenario)])
     actors = []
     for actor in scenario.actors:
-        if isinstance(actor, Build) and actor.dockerfile:
-            actor = actor.model_copy(update={"dockerfile": places[Path(actor.dockerfile)].name})  # noqa: PLW2901
+        if isinstance(actor, Build):
+            actor = actor.renamed({str(source): place.name for source, place in places.items()})  # noqa: PLW2901
         actors.append(actor)
     (folder / SCENARIO).write_text(dump(scenario.model_copy(update={"actors": tuple(actors)})))
     for source, place in places.items():
@@ -108,4 +111,4 @@ def write_case(scenario: Scenario, folder: Path) -> None:
 
 
 def _dockerfiles(scenario: Scenario) -> Sequence[str]:
-    return [actor.dockerfile for actor in scenario.actors if isinstance(actor, Build) and actor.dockerfile]
+    return [str(each) for actor in scenario.actors if isinstance(actor, Build) for each in actor.folders]

@@ -20,6 +20,9 @@ from harness.scenario import Scenario
 Tree = dict[str, Any]
 
 CONTEXTS: Final = "dockerfiles"
+_WRITTEN_OUT: Final = frozenset({"generate", "base", "dockerfile_inline"})
+"""What a build's context has, once it is laid out."""
+_REPOSITORY: Final = ".git"
 
 
 class NotOneDaemon(UsageError):
@@ -27,6 +30,13 @@ class NotOneDaemon(UsageError):
 
     def __init__(self) -> None:
         super().__init__("minimize looks at one daemon: write `daemon` instead of `daemons`")
+
+
+class SeveralDockerfiles(UsageError):
+    """A build that has several Dockerfiles."""
+
+    def __init__(self, actor: str) -> None:
+        super().__init__(f"minimize shrinks one Dockerfile of {actor}: name the one that hangs in `dockerfile`")
 
 
 @dataclass(frozen=True)
@@ -119,6 +129,7 @@ async def case_of(scenario: Scenario, folder: Path) -> Case:
 
     Raises:
         NotOneDaemon: it has several.
+        SeveralDockerfiles: a build has several.
         InfraError: a context cannot be made.
     """
     if scenario.daemons:
@@ -127,13 +138,16 @@ async def case_of(scenario: Scenario, folder: Path) -> Case:
     actors, contexts = [], {}
     for actor, fields in zip(scenario.actors, tree["actors"], strict=True):
         if isinstance(actor, Build):
+            if actor.dockerfiles:
+                raise SeveralDockerfiles(actor.name)
             if not (folder / actor.name).exists():
                 await actor.model_copy(update={"files": {}}).prepare(folder)
             place = folder / actor.name
             made = [file for file in sorted(place.rglob("*")) if file.is_file() and file != place / "Dockerfile"]
-            files = {str(file.relative_to(place)): str(file) for file in made}
+            names = {file: file.relative_to(place) for file in made}
+            files = {str(name): str(file) for file, name in names.items() if name.parts[0] != _REPOSITORY}
             contexts[actor.name] = Context((place / "Dockerfile").read_text(), files)
-            fields = {key: value for key, value in fields.items() if key not in {"generate", "base"}}  # noqa: PLW2901
+            fields = {key: value for key, value in fields.items() if key not in _WRITTEN_OUT}  # noqa: PLW2901
             fields["dockerfile"] = actor.name
         actors.append({actor.key(): fields.pop("name")} | fields)
     tree["actors"] = actors

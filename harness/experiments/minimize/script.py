@@ -90,6 +90,8 @@ class _Script:
         words += ["--no-cache"] * (actor.get("no_cache", 0) == 1)
         if actor.get("no_cache", 0) not in {0, 1}:
             raise NoStraightLine(f"whether {name} uses the cache is left to chance")
+        if not isinstance(actor.get("export", "load"), str):
+            raise NoStraightLine(f"{name} has several exports")
         exported = {"image": f"type=image,name={name}", "load": f"type=docker,name={name},dest=/dev/null"}
         output = exported.get(actor.get("export", "load"), "type=oci,dest=/dev/null")
         if actor.get("export") == "push":
