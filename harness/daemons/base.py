@@ -216,7 +216,7 @@ class TellsLog(Protocol):
         """Return its last lines.
 
         Raises:
-            CaptureError: it is not to be had.
+            CaptureError: it is not there.
         """
         ...
 

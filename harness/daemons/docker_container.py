@@ -42,7 +42,7 @@ class ImageUnavailable(SubjectError):
     """A BuildKit image that the private dockerd did not get."""
 
     def __init__(self, image: str, why: str) -> None:
-        super().__init__(f"daemon.image {image!r} cannot be had, and so no BuildKit runs: {' '.join(why.split())}")
+        super().__init__(f"daemon.image {image!r} cannot be obtained, and so no BuildKit runs: {' '.join(why.split())}")
 
 
 class DockerContainer(DebugPages, BuildHistory, Records):

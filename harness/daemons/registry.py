@@ -53,7 +53,7 @@ async def registry_program() -> Path:
     """Return ``docker-registry``: from ``PATH``, else the cache, else Debian's archive into the cache.
 
     Raises:
-        NoRegistry: none can be had here.
+        NoRegistry: none is available here.
     """
     if found := shutil.which(_PROGRAM):
         return Path(found).absolute()

@@ -32,6 +32,6 @@ class Capture(Protocol):
         """Write files into `folder`.
 
         Raises:
-            CaptureError: it cannot be had; what was written before stays.
+            CaptureError: it cannot be obtained; what was written before stays.
         """
         ...

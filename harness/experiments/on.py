@@ -42,7 +42,7 @@ async def runner_on(
     Raises:
         NotInstalled: Dask is not.
         NotGivenBack: what an earlier process left cannot be.
-        UsageError, InfraError: the cluster cannot be had.
+        UsageError, InfraError: the cluster cannot be obtained.
     """
     if search:
         await succeed(search)

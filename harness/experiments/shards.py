@@ -45,7 +45,7 @@ async def run_shards(
 
     Raises:
         NoShard: none was made.
-        UsageError: it cannot be had as asked.
+        UsageError: it cannot be obtained as asked.
         Interrupted: by the user.
     """
     seed = first_seed(options.seed, scenario.seed)

@@ -135,8 +135,8 @@ async def plan_run(name: str, scenario: Scenario, options: RunOptions, doing: Ca
         doing: is told what may take a while.
 
     Raises:
-        UsageError: it cannot be had as asked, or would harm the host's own daemon.
-        InfraError: it cannot be had here and now.
+        UsageError: it cannot be obtained as asked, or would harm the host's own daemon.
+        InfraError: it cannot be obtained here and now.
     """
     wanted, driver = scenario.daemon.wanted_kind, scenario.daemon.driver
     if wanted == _STUB:

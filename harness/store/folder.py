@@ -91,7 +91,7 @@ class RunFolder(Folder):
 
     def reserve(self) -> None:
         """Set room aside for the run's last file, which is to be written also on a disk that has filled up."""
-        with suppress(OSError), (self.path / _RESERVED).open("wb") as file:  # full already: then it cannot be had
+        with suppress(OSError), (self.path / _RESERVED).open("wb") as file:  # full already: then it cannot be obtained
             os.posix_fallocate(file.fileno(), 0, _RESERVED_BYTES)
 
     def release(self) -> None:

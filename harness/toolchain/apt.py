@@ -176,7 +176,7 @@ async def fetch_packages(
 
     Raises:
         UnknownSuite, PackageMissing: the archive does not have it.
-        AptMissing, KeyringMissing, SignatureUnverified, ArchiveUnreachable, ArchiveUnusable: it cannot be had here.
+        AptMissing, KeyringMissing, SignatureUnverified, ArchiveUnreachable, ArchiveUnusable: it is not available here.
     """
     for program in ("apt-get", "apt-cache", "dpkg-deb"):
         if not shutil.which(program):

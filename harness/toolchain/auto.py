@@ -24,7 +24,7 @@ class NothingServes(InfraError):
 
     def __init__(self, kind: str, reasons: Mapping[str, str]) -> None:
         told = "".join(f"\n    {tried}: {why}" for tried, why in reasons.items())
-        super().__init__(f"no toolchain that runs {kind} can be had here; name one, as in path:DIR. Tried:{told}")
+        super().__init__(f"no toolchain that runs {kind} is available here; name one, as in path:DIR. Tried:{told}")
 
 
 @dataclass(frozen=True)

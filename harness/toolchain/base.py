@@ -90,7 +90,7 @@ class Source(Protocol):
 
         Raises:
             UsageError: there is no such toolchain.
-            InfraError: it cannot be had here and now.
+            InfraError: it cannot be obtained here and now.
         """
         ...
 
@@ -114,7 +114,7 @@ async def side_by_side(
         programs: what is known of each, by name.
 
     Raises:
-        HarnessError: what came of the first of them that cannot be had.
+        HarnessError: what came of the first of them that cannot be obtained.
     """
     found: dict[str, Binary] = {}
     failed: dict[str, HarnessError] = {}

@@ -27,7 +27,7 @@ async def static_busybox() -> Path:
     """Return a statically linked busybox: from ``PATH``, else the cache, else Debian's archive into the cache.
 
     Raises:
-        NoStaticBusybox: none can be had here.
+        NoStaticBusybox: none is available here.
     """
     for folder in os.get_exec_path():
         found = shutil.which("busybox", path=folder)

@@ -30,7 +30,7 @@ async def resolve(spec: str) -> Toolchain:
     Raises:
         UnknownKind: nothing of that kind; the message lists the known ones.
         UsageError: there is no such toolchain.
-        InfraError: it cannot be had here and now.
+        InfraError: it cannot be obtained here and now.
     """
     kind, _, argument = spec.partition(":")
     if kind not in SOURCES:

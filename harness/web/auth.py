@@ -2,7 +2,7 @@
 
 The token is typed into a form, or said by a script as ``Authorization: Bearer``. It stands in no address: what is
 printed to be opened has a code in it that works once. A browser keeps a cookie that no script sees, that no other site
-sends, and that the token cannot be had from.
+sends, and that the token cannot be obtained from.
 """
 
 import hashlib

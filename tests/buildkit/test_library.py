@@ -12,7 +12,7 @@ class Refuse:
     def find_spec(self, name, path=None, target=None):
         root = name.partition(".")[0]
         if root in BLOCKED or name.startswith("harness.") and name.split(".")[1] not in ("buildkit", "core"):
-            raise ImportError(f"{name} is not to be had here")
+            raise ImportError(f"{name} is not here")
 
 BLOCKED = set(sys.argv[1].split(","))
 sys.meta_path.insert(0, Refuse())

@@ -134,7 +134,7 @@ async def test_later_dumps_go_on_where_the_first_ended(tmp_path: Path) -> None:
     ids=lambda one: one.name,
 )
 async def test_of_a_daemon_that_cannot_be_asked(one: Capture, tmp_path: Path) -> None:
-    """What cannot be had is refused with a reason, and leaves no file."""
+    """What cannot be obtained is refused with a reason, and leaves no file."""
     with pytest.raises(CaptureError):
         await capture(one, Silent(), tmp_path)
     assert not [*tmp_path.iterdir()]

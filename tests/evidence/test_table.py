@@ -33,7 +33,7 @@ class Works:
 
 @dataclass
 class Refuses:
-    """A capture that cannot be had, or that has a fault."""
+    """A capture that cannot be obtained, or that has a fault."""
 
     error: Exception
     name: str = "refuses"

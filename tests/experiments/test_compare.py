@@ -198,7 +198,7 @@ def test_an_interrupted_comparison_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("which", ["path:/no/such/folder", "nonsense:1"])
 def test_a_wrong_side_leaves_nothing(tmp_path: Path, which: str) -> None:
-    """A side that cannot be had is a sentence, and no folder of a comparison that never was."""
+    """A side that cannot be obtained is a sentence, and no folder of a comparison that never was."""
     scenario = write_scenario(tmp_path, daemon={"kind": "buildkitd"})
     words = ("compare", which, "path:/neither", "--scenario", str(scenario), "--results", str(tmp_path / "results"))
     ended = repro(*words)

@@ -182,7 +182,7 @@ def test_image_that_cannot_be_pulled(repro: Repro) -> None:
     code, output = repro("run", str(SCENARIOS / "control-clean.yaml"), *container("localhost:1/none:latest"))
     assert code == 125, output
     (line,) = [line for line in output.splitlines() if line.startswith("INCONCLUSIVE")]
-    assert "daemon.image 'localhost:1/none:latest' cannot be had" in line
+    assert "daemon.image 'localhost:1/none:latest' cannot be obtained" in line
     assert "connection refused" in line
     assert not left_of(repro.folder.name)
 

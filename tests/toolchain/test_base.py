@@ -98,7 +98,7 @@ async def test_programs_are_looked_at_at_once() -> None:
 
 
 async def test_the_first_that_is_broken_is_told() -> None:
-    """Of several that cannot be had, the first of what was given is told, whichever failed first."""
+    """Of several that cannot be obtained, the first of what was given is told, whichever failed first."""
 
     async def look(name: str, path: Path) -> Binary:
         for _ in range(3 if name == "first" else 0):

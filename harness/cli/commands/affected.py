@@ -154,7 +154,7 @@ def _tell(
 
 
 def _tell_traces(say: Callable[[str], None], traces: Traces) -> None:
-    running = "not to be had" if traces.running is None else str(traces.running)
+    running = "not known" if traces.running is None else str(traces.running)
     resting = f"; {len(traces.resting)} with nothing left to do, and not returned" if traces.resting else ""
     say(f"builds      running: {running}{resting}")
     if traces.cores is not None:

@@ -100,9 +100,7 @@ def start(
     ] = False,
     find: Annotated[
         Literal["introduced", "fixed", "worse"],
-        typer.Option(
-            help="Who brought the hang that the newest has, took away the oldest's, or made it more frequent."
-        ),
+        typer.Option(help="Find what brought the newest's hang, took away the oldest's, or made it more frequent."),
     ] = "introduced",
     confidence: Annotated[float, typer.Option(metavar="P", help="Ends with an answer believed so firmly.")] = 0.95,
     calibrate: Annotated[int, typer.Option(metavar="N", min=1, help="Hangs of the bad end to see first.")] = 3,
@@ -219,7 +217,7 @@ def skip(
     search: Annotated[
         str, typer.Option("--search", metavar="SEARCH", help="Its folder, the end of its name, or `last`.")
     ] = "last",
-    because: Annotated[str, typer.Option(metavar="TEXT", help="Why, for who reads it later.")] = "the user said so",
+    because: Annotated[str, typer.Option(metavar="TEXT", help="The reason, for later readers.")] = "the user said so",
     results: Results = RESULTS,
     as_json: AsJson = False,
 ) -> int:

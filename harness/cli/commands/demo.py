@@ -80,7 +80,7 @@ def _walk(folder: RunFolder, summary: Summary) -> Iterator[str]:
     first, run = found[0], shlex.quote(str(folder.path))
     yield ""
     yield f"1. It was found: {finding_line(first)}"
-    yield "2. While it lasted, everything was captured that can be had without the daemon's help:"
+    yield "2. While it lasted, everything was captured that can be taken without the daemon's help:"
     evidence = folder.path / "findings" / str(first.iteration)
     for name, what in _SHOWS.items():
         file = evidence / name

@@ -133,7 +133,7 @@ class PlainSearch:
     def _asked(self, state: State) -> None:
         ends = f"{state.candidates[0].name} to {state.candidates[-1].name}"
         self._say(
-            f"{ends}: {len(state.candidates)} candidates; who {_VERBS[state.asked.find]}? seed {state.asked.seed}"
+            f"{ends}: {len(state.candidates)} candidates; which one {_VERBS[state.asked.find]}? seed {state.asked.seed}"
         )
         if state.note:
             self._say(state.note)

@@ -1,6 +1,6 @@
 """A search from the list of its candidates to its answer.
 
-1. Both ends are built or fetched: what cannot be had there ends the search before hours are spent.
+1. Both ends are built or fetched: what cannot be obtained there ends the search before hours are spent.
 2. Of several scenarios, the one that hangs soonest on the bad end is taken.
 3. The bad end is looked at until it hung a few times: so the hang, its rate, and how many clean builds mean anything
    are known.

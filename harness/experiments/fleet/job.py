@@ -60,7 +60,7 @@ class Delivery:
     files: bytes = b""
     """The run's folder, packed; empty where there is none."""
     refusal: Literal["", "usage", "host"] = ""
-    """Why there is none: what was asked for cannot be had anywhere, or not on this host; empty where there is one."""
+    """Why there is none: the request cannot be met on any host, or not on this one; empty where there is one."""
     because: str = ""
 
 

@@ -63,7 +63,7 @@ async def measure(folder: Path, spec: str, attempts: int, told: Callable[[str], 
 
     Raises:
         UsageError: the toolchain has no buildkitd.
-        InfraError: it cannot be had.
+        InfraError: it cannot be obtained.
         ScriptBroke: the script did.
     """
     toolchain = await resolve(spec)

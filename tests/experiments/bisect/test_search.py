@@ -225,7 +225,7 @@ async def test_both_ends_hang(tmp_path: Path, scenario: Scenario) -> None:
 async def test_an_end_that_does_not_build(tmp_path: Path, scenario: Scenario) -> None:
     """It is told before anything is looked at."""
     line = Pretended(20, bad(*range(8, 20)), broken=(19,))
-    with pytest.raises(EndsCannotBeHad, match="c19 cannot be had: it does not build"):
+    with pytest.raises(EndsCannotBeHad, match="c19 cannot be obtained: it does not build"):
         await searched(tmp_path, scenario, line)
     assert line.looked == []
 

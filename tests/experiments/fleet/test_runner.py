@@ -67,7 +67,7 @@ async def breaks() -> Delivery:
 
 
 async def refuses() -> Delivery:
-    """Say that it cannot be had as asked."""
+    """Say that it cannot be obtained as asked."""
     return Delivery(refusal="usage", because="no such toolchain")
 
 

@@ -61,7 +61,7 @@ class CannotBeHad(SubjectError):
 
     def __init__(self, candidate: str, why: str) -> None:
         self.candidate, self.why = candidate, why
-        super().__init__(f"{candidate} cannot be had: {why}")
+        super().__init__(f"{candidate} cannot be obtained: {why}")
 
 
 class ListUnavailable(InfraError):
@@ -141,7 +141,7 @@ class RangeKind(Protocol):
 
         Raises:
             UsageError: there is no such range.
-            InfraError: it cannot be had here and now.
+            InfraError: it cannot be obtained here and now.
         """
         ...
 
@@ -173,7 +173,7 @@ async def startable(name: str, spec: str) -> str:
 
     Raises:
         CannotBeHad: there is no such toolchain, or one of its programs does not start.
-        InfraError: it cannot be had here and now.
+        InfraError: it cannot be obtained here and now.
     """
     try:
         await resolve(spec)

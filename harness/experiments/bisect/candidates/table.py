@@ -27,7 +27,7 @@ async def resolve_range(text: str, options: Options) -> Range:
     Raises:
         UnknownKind: nothing of that kind; the message lists the known ones.
         UsageError: there is no such range.
-        InfraError: it cannot be had here and now.
+        InfraError: it cannot be obtained here and now.
     """
     kind, _, argument = text.partition(":")
     if kind not in RANGES:

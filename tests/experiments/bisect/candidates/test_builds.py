@@ -163,7 +163,7 @@ async def test_commands_that_make_nothing(three: Repository, command: str, said:
 
 
 async def test_a_daemon_that_does_not_start(three: Repository) -> None:
-    """A build whose daemon does not start is a candidate that cannot be had."""
+    """A build whose daemon does not start is a candidate that cannot be obtained."""
     line = await found(three, "sh build.sh; printf '#!/bin/sh\\necho no; exit 1' > $REPRO_OUT/buildkitd")
     with pytest.raises(CannotBeHad, match="buildkitd does not start"):
         await line.toolchain(0)

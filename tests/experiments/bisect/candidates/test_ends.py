@@ -22,8 +22,8 @@ async def test_both(place: Path, daemon: Callable[..., Path]) -> None:
 @pytest.mark.parametrize(
     ("broken", "said"),
     [
-        ("v1", "^one end.*v1 cannot be had"),
-        ("v3", "^one end.*v3 cannot be had"),
+        ("v1", "^one end.*v1 cannot be obtained"),
+        ("v3", "^one end.*v3 cannot be obtained"),
         ("v1 v3", "^neither end"),
     ],
 )
@@ -33,4 +33,4 @@ async def test_an_end_that_cannot_be_had(place: Path, daemon: Callable[..., Path
         daemon(place / name, starts=name not in broken.split())
     with pytest.raises(EndsCannotBeHad, match=said) as raised:
         await require_ends(await resolve_range(f"path:{place}", Options()))
-    assert all(f"{name} cannot be had" in str(raised.value) for name in broken.split())
+    assert all(f"{name} cannot be obtained" in str(raised.value) for name in broken.split())

@@ -119,7 +119,7 @@ async def test_a_mirror_without_a_list(mirror: Path) -> None:
     assert [each.name for each in found.candidates] == ["v0.23.2", "v0.24.1", "v0.25.1"]
     assert "also brought to an older line" in found.note
     assert await require_ends(found) == ("buildkit:0.23.2", "buildkit:0.25.1")
-    with pytest.raises(CannotBeHad, match=r"v0\.24\.1 cannot be had: .*there is no such release at http"):
+    with pytest.raises(CannotBeHad, match=r"v0\.24\.1 cannot be obtained: .*there is no such release at http"):
         await found.toolchain(1)
 
 
