@@ -1,8 +1,9 @@
 """A guard that outlives the harness: where that dies, all that lives in a cgroup of ours dies within two seconds.
 
-`prctl(PR_SET_PDEATHSIG)` reaches the daemon itself, and not what the daemon has started: its containerd's shims and the
-steps of builds. The guard is a shell that waits on a pipe whose other end only the harness has. The kernel closes that
-end when the harness dies, however it dies; a harness that ends in order says so first.
+`prctl(PR_SET_PDEATHSIG)` reaches the daemon itself, and not what the daemon has started: its containerd's shims and
+the steps of builds; nor what apt has started, which is in its process group. The guard is a shell that waits on a pipe
+whose other end only the harness has. The kernel closes that end when the harness dies, however it dies; a harness that
+ends in order says so first.
 """
 
 import subprocess
@@ -14,7 +15,11 @@ from harness.core.errors import CommandMissing
 from harness.host.cgroup import ROOT
 
 _WAIT_SECONDS: Final = 2.0
-_SCRIPT: Final = """
+_OF_GROUP: Final = """
+read -r said && exit 0
+kill -s KILL -- "-$1"
+"""
+_OF_CGROUP: Final = """
 read -r said && exit 0
 left=20
 while [ $left -gt 0 ]; do
@@ -48,9 +53,30 @@ def guarded(cgroup: str) -> Iterator[None]:
         ROOT / cgroup,
         *(each / cgroup for each in sorted(ROOT.iterdir()) if each.is_dir() and not each.is_symlink()),
     ]
+    with _standing_by(_OF_CGROUP, *map(str, tops)):
+        yield
+
+
+@contextmanager
+def guarded_group(leader: int) -> Iterator[None]:
+    """SIGKILL every process of a group if this process dies before leaving the context.
+
+    Args:
+        leader: the process that it is named after, a child of ours that is not reaped in the context: so the number is
+            no other group's.
+
+    Raises:
+        CommandMissing: this host has no shell.
+    """
+    with _standing_by(_OF_GROUP, str(leader)):
+        yield
+
+
+@contextmanager
+def _standing_by(script: str, *words: str) -> Iterator[None]:
     try:
         guard = subprocess.Popen(
-            ["/bin/sh", "-c", _SCRIPT, "repro-guard", *map(str, tops)],
+            ["/bin/sh", "-c", script, "repro-guard", *words],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -17,7 +17,8 @@ import anyio
 from tenacity import retry, retry_if_exception, stop_after_attempt, wait_exponential
 
 from harness.core.errors import CommandError, HarnessError, InfraError, UsageError
-from harness.host.proc import Completed, run
+from harness.host.guard import guarded_group
+from harness.host.proc import Command, Completed, run, running
 
 NEWEST_STABLE: Final = "trixie"
 SUITE_NAME: Final = re.compile(r"[a-z][a-z0-9-]*")
@@ -236,7 +237,9 @@ class _Archive:
     async def _apt(self, program: str, *arguments: str, deadline: float) -> Completed:
         argv = (program, "-q", "-c", str(self._configuration), *arguments)
         try:
-            return await run(argv, deadline=deadline, env={"LC_ALL": "C"}, cwd=self.downloads)
+            async with running(Command(argv, {"LC_ALL": "C"}, self.downloads)) as apt:
+                with guarded_group(apt.child.pid):  # its methods live on for a while where it is killed alone
+                    return await apt.completed(deadline)
         except CommandError as error:
             raise diagnosed(error.output, self._suite, self._mirror) from error
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 from textwrap import dedent
 
 import pytest
@@ -54,6 +55,65 @@ def test_nobody_outlives_a_killed_harness(cgroup: Cgroup, process: Process, even
     assert all(each.alive() for each in members)
     os.kill(harness.pid, signal.SIGKILL)
     assert eventually(lambda: not any(each.alive() for each in members))
+
+
+def test_nobody_of_a_group_outlives_a_killed_harness(process: Process, eventually: Eventually) -> None:
+    """After SIGKILL of the harness the whole group of a program ends, also what does not die with its leader."""
+    script = """
+        import anyio
+        from harness.host.guard import guarded_group
+        from harness.host.proc import Command, running
+        async def main():
+            method = "trap '' HUP PIPE; (trap '' HUP PIPE; while :; do sleep 1; done) & echo $!; wait"
+            async with running(Command(("sh", "-c", method))) as program:
+                with guarded_group(program.child.pid):
+                    while not program.out.tell():
+                        await anyio.sleep(0.01)
+                        program.out.seek(0, 2)
+                    program.out.seek(0)
+                    print(program.child.pid, program.out.read().decode().strip(), flush=True)
+                    await anyio.sleep(1000)
+        anyio.run(main)
+    """
+    harness = process(sys.executable, "-c", dedent(script))
+    assert harness.stdout is not None
+    members = [Identity.of(int(pid)) for pid in harness.stdout.readline().split()]
+    assert len(members) == 2
+    os.kill(harness.pid, signal.SIGKILL)
+    assert eventually(lambda: not any(each.alive() for each in members))
+
+
+def test_a_unified_hierarchy(process: Process, eventually: Eventually) -> None:
+    """With version 2 of cgroups all below ours ends at once, by `cgroup.kill`, in nested ones too."""
+    mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
+    root = next((Path(mount[1]) for mount in mounts if mount[2] == "cgroup2"), None)
+    top = (root or Path("/")) / f"repro-test-{os.getpid()}"
+    try:
+        for folder in (top, top / "daemon", top / "daemon" / "step"):
+            folder.mkdir()
+        member = process("sleep", "1000")
+        (top / "daemon" / "step" / "cgroup.procs").write_text(str(member.pid))
+    except OSError as error:
+        pytest.skip(f"no cgroup can be made in version 2 here: {error}")
+    script = f"""
+        import time
+        from pathlib import Path
+        from harness.host import guard
+        guard.ROOT = Path({str(root)!r})
+        with guard.guarded({top.name!r}):
+            print("guarded", flush=True)
+            time.sleep(1000)
+    """
+    harness = process(sys.executable, "-c", dedent(script))
+    assert harness.stdout is not None
+    assert harness.stdout.readline() == "guarded\n"
+    os.kill(harness.pid, signal.SIGKILL)
+    try:
+        assert eventually(lambda: member.poll() is not None)
+    finally:
+        for folder in (top / "daemon" / "step", top / "daemon", top):
+            eventually(lambda folder=folder: "populated 0" in (folder / "cgroup.events").read_text())  # type: ignore[misc]
+            folder.rmdir()
 
 
 def test_an_orderly_end_touches_nothing(cgroup: Cgroup, process: Process) -> None:
