@@ -142,6 +142,8 @@ class Slot:
     """How long it may take to end on SIGTERM, on leaving."""
     relayed: bool = False
     """Have clients reach it over TCP, through a relay that can be made to fail."""
+    left: list[str] = field(default_factory=list)
+    """What could not be given back of what no ledger has, a sentence each."""
 
 
 class Daemon(Protocol):

@@ -1,7 +1,7 @@
 """A private dockerd with its own containerd; builds go through the docker driver of ``docker buildx``."""
 
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +28,18 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _ANSWER_SECONDS: Final = 3
+_NO_NAME: Final = "<none>:<none>"
+"""What stands for the name of an image that has none."""
+
+
+@dataclass(frozen=True)
+class Images:
+    """The images of an engine."""
+
+    named: frozenset[str] = frozenset()
+    """Their names, such as ``repro-ci-0:latest``."""
+    nameless: frozenset[str] = frozenset()
+    """The ids of those without one."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +85,32 @@ class DockerClient:
         """Return the engine's answer to ``/info``; empty where it gives none."""
         silent: dict[str, Any] = {}
         return await self._asked(lambda engine: engine.info(), silent=silent)
+
+    async def images(self) -> Images:
+        """Return the images that the engine keeps; none where it gives no answer."""
+        silent: list[dict[str, Any]] = []
+        told = await self._asked(lambda engine: engine.api.images(), silent=silent)
+        names = {each["Id"]: [name for name in each.get("RepoTags") or () if name != _NO_NAME] for each in told}
+        named = frozenset(name for tags in names.values() for name in tags)
+        return Images(named, frozenset(image for image, tags in names.items() if not tags))
+
+    async def remove_images(self, images: Sequence[str]) -> dict[str, str]:
+        """Take images away by their names or ids; return why not, for those that stay. One that is gone is no fault."""
+
+        def remove(engine: "docker.DockerClient") -> dict[str, str]:
+            import docker  # noqa: PLC0415 — see `_ask`
+
+            refused = {}
+            for image in images:
+                try:
+                    engine.api.remove_image(image)
+                except docker.errors.NotFound:
+                    continue
+                except docker.errors.APIError as error:
+                    refused[image] = str(error.explanation or error)
+            return refused
+
+        return await self._asked(remove, silent=dict.fromkeys(images, "the engine gave no answer"))
 
     async def _asked(self, question: "Callable[[docker.DockerClient], T]", silent: T) -> T:
         return await anyio.to_thread.run_sync(_ask, self.address, question, silent, abandon_on_cancel=True)

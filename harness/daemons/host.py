@@ -1,4 +1,7 @@
-"""The Docker daemon that the user's context points to: it is loaded, and never started, stopped or cleaned up."""
+"""The Docker daemon that the user's context points to: it is loaded, and never started or stopped.
+
+What the run has made there goes with it (`visit`).
+"""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,6 +15,7 @@ from harness.core.manifest import DaemonFacts
 from harness.daemons.base import BuildRequest, Daemon, PruneRequest, Slot
 from harness.daemons.dockerd import DockerClient
 from harness.daemons.parts import BuildHistory
+from harness.daemons.visit import visit
 from harness.host.proc import Command
 from harness.scenario import DaemonSpec
 from harness.toolchain import Toolchain
@@ -27,11 +31,13 @@ class HostUnreachable(UsageError):
 class HostDaemon(BuildHistory):
     """The user's own daemon, behind its docker command line."""
 
-    def __init__(self, facts: DaemonFacts, client: DockerClient) -> None:
+    def __init__(self, facts: DaemonFacts, client: DockerClient, named: set[str]) -> None:
         self.facts, self._client, self._history = facts, client, client.buildx
+        self._named = named
 
     def build(self, request: BuildRequest) -> Command:
         """Return the command of one build through buildx."""
+        self._named.update(request.images)
         return self._client.buildx.build(request)
 
     def prune(self, request: PruneRequest) -> Command:
@@ -53,11 +59,14 @@ class HostDaemon(BuildHistory):
 
 
 @asynccontextmanager
-async def open_host(toolchain: Toolchain, spec: DaemonSpec, site: Slot) -> AsyncIterator[Daemon]:  # noqa: ARG001 — nothing to set up
+async def open_host(toolchain: Toolchain, spec: DaemonSpec, site: Slot) -> AsyncIterator[Daemon]:  # noqa: ARG001 — it is as it is
     """Reach the user's daemon; see `OpenDaemon`."""
     address = toolchain.endpoint or ""
     client = DockerClient(str(toolchain.binaries["docker"].path), address, {})
     if not await client.answers():
         raise HostUnreachable(address)
     version: dict[str, Any] = await client.version()
-    yield HostDaemon(DaemonFacts("dockerd", version.get("Version", ""), toolchain.spec, address, private=False), client)
+    facts = DaemonFacts("dockerd", version.get("Version", ""), toolchain.spec, address, private=False)
+    guest = visit(client)
+    async with guest.going_on(site.left):
+        yield HostDaemon(facts, client, guest.named)

@@ -107,14 +107,25 @@ def own_docker(repro: Repro) -> dict[str, str]:
     return {"PATH": path, "DOCKER_HOST": manifest["daemon"]["address"], "DOCKER_CONFIG": str(config.parent)}
 
 
+def kept_by(docker: dict[str, str]) -> dict[str, list[str]]:
+    """Return the images and the records of the cache that a dockerd keeps."""
+    asked = {"images": ("image", "ls", "--all", "--no-trunc"), "cache": ("buildx", "du", "--verbose")}
+    env = {**os.environ, **docker}
+    told = {what: subprocess.check_output(["docker", *words], env=env, text=True) for what, words in asked.items()}
+    cache = sorted(line for line in told["cache"].splitlines() if line.startswith("ID:"))
+    return {"images": sorted(told["images"].splitlines()), "cache": cache}
+
+
 def test_hosts_daemon_is_loaded_and_left_alone(repro: Repro, own_docker: dict[str, str], tmp_path: Path) -> None:
-    """`--daemon host` builds on the user's daemon, refuses to prune it unasked, and leaves it running."""
+    """`--daemon host` builds on the user's daemon, refuses to prune it unasked, and leaves it running and as it was."""
     on_host = Repro(tmp_path / "on-host")
-    kept = repro.folder
+    kept, before = repro.folder, kept_by(own_docker)
     try:
         code, output = on_host("run", str(SCENARIOS / "control-clean.yaml"), "--daemon", "host", env=own_docker)
         assert code == 0, output
         assert on_host.folder.read_json("run.json")["daemon"]["private"] is False
+        assert kept_by(own_docker) == before
+        assert on_host.summary.left_behind == ()
         code, output = on_host("run", str(SCENARIOS / "prune-race.yaml"), "--daemon", "host", env=own_docker)
         assert code == 129
         assert "--allow-host-damage" in output
