@@ -26,7 +26,7 @@ from harness.core.records import Iteration
 from harness.core.rng import Dice
 from harness.core.trace import environment_of
 from harness.core.units import format_duration, ordinal
-from harness.daemons.base import BuildRequest, Cache, TellsBuilds
+from harness.daemons.base import OF_OURS, BuildRequest, Cache, TellsBuilds
 from harness.host.proc import child
 from harness.scenario import Scenario, Setting, Violation
 from harness.scenario.environment import Environment
@@ -223,7 +223,7 @@ class Build(Inputs):
         """
         pushed, index = "push" in self.exports, self.chosen(iteration, seed)
         context = self.context_of(folder, index)
-        tag = self.tag or f"{'' if pushed else 'repro-'}{self.name}-{line}:latest"
+        tag = self.tag or f"{'' if pushed else OF_OURS}{self.name}-{line}:latest"
         image = f"{registry}/{tag}" if pushed else tag
 
         def place(kept: Kept) -> str:

@@ -20,6 +20,9 @@ ITERATION_ARG: Final = "REPRO_ITERATION"
 of a build to its iteration.
 """
 
+OF_OURS: Final = "repro-"
+"""How the names of images begin that a scenario does not name."""
+
 
 @dataclass(frozen=True)
 class Cache:

@@ -1,8 +1,8 @@
 """A visit to the user's own daemon: what the run has made there is given back, and nothing else is touched.
 
-An image is the run's where its builds named it, and nobody had that name before. Nothing says whose a record of the
-cache is, or an image without a name. What has come since the run began is the run's where the daemon has told of every
-build meanwhile, and each was one of ours; else it is left, and that is said.
+An image is the run's where its builds named it, by a name of ours or one that nobody had before. Nothing says whose a
+record of the cache is, or an image without a name. What has come since the run began is the run's where the daemon has
+told of every build meanwhile, and each was one of ours; else it is left, and that is said.
 """
 
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -14,7 +14,7 @@ from typing import Final
 import anyio
 
 from harness.buildkit.messages import BuildEvent, Prune
-from harness.daemons.base import ITERATION_ARG
+from harness.daemons.base import ITERATION_ARG, OF_OURS
 from harness.daemons.control import Control, ControlError
 from harness.daemons.dockerd import DockerClient, Images
 
@@ -92,12 +92,13 @@ class Visit:
     async def _leave(self) -> list[str]:
         """Give back what was made; return what was not, a sentence each."""
         images = await self.client.images()
-        wanted = sorted(self.named & (images.named - self._images.named))
+        theirs = {name for name in self.named & self._images.named if not name.startswith(OF_OURS)}
+        wanted = sorted(self.named & images.named - theirs)
         nameless = images.nameless - self._images.nameless
         refused = await self.client.remove_images([*wanted, *(() if self.others else sorted(nameless))])
         problems = [f"image {name} stays on the host's daemon: {why}" for name, why in refused.items()]
-        if taken := sorted(self.named & self._images.named):
-            problems.append(f"the run's builds took the names of images that were there: {', '.join(taken)}")
+        if theirs:
+            problems.append(f"the run's builds took the names of images that were there: {', '.join(sorted(theirs))}")
         made = await self._records() - self._cache
         if made and not self.others:
             await self._prune(made)

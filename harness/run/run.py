@@ -127,7 +127,7 @@ class Run:
         """Run one daemon after another until no iterations are left."""
         since = conductor.since
         if share is not ALL:
-            staging /= str(share.shard)  # a cache that builds keep there is its own
+            staging /= f"{staging.name}-{share.shard}"  # a cache that builds keep there is its own
             staging.mkdir()
         for actor in self.plan.actors:
             await actor.prepare(staging)

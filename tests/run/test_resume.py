@@ -130,6 +130,29 @@ def test_a_hang_before_the_kill_is_the_verdict(tmp_path: Path) -> None:
     assert (summary.verdict, summary.ending, summary.iterations) == (Verdict.HANG, Ending.FINDINGS, 3)
 
 
+def test_what_was_frozen_on_a_shard(tmp_path: Path, cache: Path) -> None:
+    """SIGKILLed while clients are frozen, on one of several daemons: what goes on gives their ledgers back as well."""
+    freeze = {"freeze": "suspended", "target": "client", "when": {"interval": "200ms", "lasting": "60s"}}
+    scenario = write_scenario(
+        tmp_path, clients={"default": "0.2"}, actors=[freeze], stop={"iterations": 8}, detect={"stall": "2m"}
+    )
+    process = start(scenario, "--shards", "2")
+    until(lambda: any("frozen" in ledger.name for ledger in (cache / "ledgers").glob("*.json")))
+    process.kill()
+    process.communicate(timeout=60)
+    ledgers = [ledger.name for ledger in (cache / "ledgers").glob("*.json")]
+    assert [name for name in ledgers if not name.startswith(last_run(scenario).name)] == []
+    again = subprocess.Popen(
+        [sys.executable, "-m", "harness", "resume", str(last_run(scenario).path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    until(lambda: not {*ledgers} & {ledger.name for ledger in (cache / "ledgers").glob("*-????.json")})
+    interrupt(again)
+    assert [*(cache / "ledgers").glob("*")] == []
+
+
 def test_a_later_end(tmp_path: Path) -> None:
     """A clean run is not gone on with as it is; with a later end it is, and the rate is that of all iterations."""
     scenario = write_scenario(tmp_path, stop={"iterations": 5})
