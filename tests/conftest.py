@@ -24,6 +24,7 @@ _WAITS: Final = ("test_bisect", "test_capture", "test_compare", "test_leak", "te
 settings.register_profile("shared", deadline=None)  # a busy machine is slow now and then, which is no fault of the code
 settings.load_profile("shared")
 
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # hundreds of tests start `repro`, and none is to compile it anew
 os.environ.setdefault("REPRO_REPORT", "no")  # of the hundreds of runs that tests make, a report is looked at of few
 
 for each in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):

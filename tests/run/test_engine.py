@@ -62,6 +62,24 @@ def test_first_hang_is_recorded_and_ends_the_run(tmp_path: Path) -> None:
     assert "iteration 7" in output
 
 
+def test_what_hung_is_asked_what_it_still_does(tmp_path: Path) -> None:
+    """The daemon that the run ends with is put each question, in order, and the answers are in the summary."""
+    scenario = write_scenario(tmp_path, clients={"1": "hang"}, on_hang={"probe": True})
+    code, _, folder = run(scenario)
+    summary = folder.summary()
+    assert code == 1
+    assert summary is not None
+    assert {question: answer.said for question, answer in summary.aftermath.items()} == {
+        "same_build_hangs": "yes",
+        "new_argument_hangs": "not asked",
+        "other_dockerfile_hangs": "yes",
+        "records_stay_running": "no",
+        "stops_on_sigterm": "yes",
+        "restart_heals": "yes",
+        "same_build_works_after": "no",
+    }
+
+
 def test_hang_is_found_in_any_line(tmp_path: Path) -> None:
     """One hanging client among four lines is found while the others go on building."""
     scenario = write_scenario(tmp_path, build={"parallel": 4}, clients={"5": "hang"}, stop={"iterations": 100_000})

@@ -20,7 +20,10 @@ TIGHT = {"export_hang": "1s", "stall": "1s"}
 def write_scenario(
     folder: Path, *, build: Mapping[str, Any] | None = None, clients: Mapping[str, str] | None = None, **parts: Any
 ) -> Path:
-    """Write a scenario for the stub daemon: one build actor `ci`, whose clients behave as `clients` says."""
+    """Write a scenario for the stub daemon: one build actor `ci`, whose clients behave as `clients` says.
+
+    A stub that hung is not asked what it still does, for the questions take seconds: `on_hang` says where it is.
+    """
     docker = folder / "dockerfiles" / "one"
     docker.mkdir(parents=True, exist_ok=True)
     (docker / "Dockerfile").write_text("FROM scratch\n")
@@ -30,6 +33,7 @@ def write_scenario(
         "actors": [{"build": "ci", "dockerfile": "one", **(build or {})}, *parts.pop("actors", [])],
         "stop": {"iterations": 10},
         "detect": TIGHT,
+        "on_hang": {"probe": False, **parts.pop("on_hang", {})},
         **parts,
     }
     file = folder / "stubbed.yaml"
