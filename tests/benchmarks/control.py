@@ -9,10 +9,10 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median, quantiles
+from statistics import quantiles
 
 import anyio
 
@@ -24,6 +24,7 @@ from harness.host.ledger import Ledger
 from harness.host.proc import run
 from harness.scenario import DaemonSpec
 from harness.toolchain import resolve
+from tests.benchmarks.ratio import Ratio
 
 ROUNDS, PRUNES = 5, 40
 
@@ -67,8 +68,8 @@ async def cost(prune: Callable[[Daemon], Awaitable[None]], daemon: Daemon) -> Co
     return Cost((cpu() - before) / PRUNES, tuple(times))
 
 
-async def main(spec: str) -> None:
-    """Start the daemon, take turns, and print the table."""
+async def turns(spec: str) -> list[tuple[Cost, Cost]]:
+    """Start the daemon, and let the API and the client take turns."""
     toolchain = await resolve(spec)
     ledger = Ledger.open(f"benchmark-{os.getpid()}")
     try:
@@ -76,23 +77,24 @@ async def main(spec: str) -> None:
             opened = DAEMONS[toolchain.kinds[0]](toolchain, DaemonSpec(), Slot(ledger.name, Path(folder), ledger))
             async with opened as daemon:
                 await by_client(daemon)
-                pairs = [(await cost(by_client, daemon), await cost(by_api, daemon)) for _ in range(ROUNDS)]
+                return [(await cost(by_api, daemon), await cost(by_client, daemon)) for _ in range(ROUNDS)]
     finally:
         await ledger.reclaim()
-    for name, costs in (("client", [pair[0] for pair in pairs]), ("api", [pair[1] for pair in pairs])):
+
+
+def ratios(spec: str) -> Iterator[Ratio]:
+    """Measure them, and print what the ratios leave out."""
+    pairs = anyio.run(turns, spec)
+    for name, costs in (("api", [api for api, _ in pairs]), ("client", [client for _, client in pairs])):
         times = [each for cost in costs for each in cost.times]
         spread = quantiles(times, n=100)
-        print(
-            f"{name:<7} {len(times)} prunes  CPU {1e3 * sum(c.cpu for c in costs) / len(costs):.2f} ms each  "
-            f"{len(times) / sum(times):.0f} a second  p50 {1e3 * spread[49]:.1f} ms  p99 {1e3 * spread[98]:.1f} ms"
-        )
-    for name, ratios in (
-        ("CPU", [api.cpu / client.cpu for client, api in pairs]),
-        ("time", [sum(api.times) / sum(client.times) for client, api in pairs]),
-    ):
-        ordered = sorted(ratios)
-        print(f"{name} by the API, of the client's: {median(ratios):.3f} ({ordered[0]:.3f} to {ordered[-1]:.3f})")
+        print(f"{name:<7} {len(times)} prunes  p50 {1e3 * spread[49]:.1f} ms  p99 {1e3 * spread[98]:.1f} ms")
+    costs_of_cpu = [(1e3 * api.cpu, 1e3 * client.cpu) for api, client in pairs]
+    yield Ratio.of(f"{PRUNES} prunes by the API, CPU milliseconds each", "its client", costs_of_cpu)
+    rates = [(PRUNES / sum(api.times), PRUNES / sum(client.times)) for api, client in pairs]
+    yield Ratio.of(f"{PRUNES} prunes by the API, a second", "its client", rates, digits=0)
 
 
 if __name__ == "__main__":
-    anyio.run(main, sys.argv[1])
+    for each in ratios(sys.argv[1]):
+        print(each)

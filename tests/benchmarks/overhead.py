@@ -1,7 +1,7 @@
 """What the harness costs: the same builds by `repro` and by a bare loop of the same clients, in turn, on one daemon.
 
-    python tests/benchmarks/overhead.py [SPEC]          # default: debian:forky
-    python tests/benchmarks/overhead.py --memory        # 20,000 iterations with the stub client
+    python -m tests.benchmarks.overhead [SPEC]          # a dockerd; default: debian:forky
+    python -m tests.benchmarks.overhead --memory        # 20,000 iterations with the stub client
 
 The first prints throughput as a ratio (harness / bare loop; 1 is no cost) and the harness's own CPU as a share of one
 core. The bare loop is ``xargs -P 4``. The second prints the harness's resident memory as it goes.
@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from harness.scenario.load import PROJECT
 from harness.store.find import find_run
 from harness.store.folder import RunFolder
 from harness.toolchain.base_image import static_busybox
+from tests.benchmarks.ratio import Ratio
 
 LINES = 4
 BUILDS = 120
@@ -50,15 +52,25 @@ def main() -> None:
     parser.add_argument("spec", nargs="?", default="debian:forky")
     parser.add_argument("--memory", action="store_true")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        if options.memory:
+    if options.memory:
+        with tempfile.TemporaryDirectory() as folder:
             memory(Path(folder))
-        else:
-            throughput(Path(folder), options.spec)
+        return
+    for each in ratios(options.spec):
+        print(each)
 
 
-def throughput(folder: Path, spec: str) -> None:
-    """Compare throughput on one kept daemon, and print a line a round and the medians."""
+def ratios(spec: str) -> Iterator[Ratio]:
+    """Compare throughput on one kept daemon; print a line a round, and the harness's own CPU."""
+    with tempfile.TemporaryDirectory() as folder:
+        rounds = throughput(Path(folder), spec)
+    print(f"median own cpu {statistics.median(entry.cores for entry in rounds):.3f} of one core")
+    pairs = [(entry.harness, entry.bare) for entry in rounds]
+    yield Ratio.of(f"{BUILDS} builds by `repro` in {LINES} lines, a second", f"`xargs -P {LINES}`", pairs)
+
+
+def throughput(folder: Path, spec: str) -> list[Round]:
+    """Return the rounds after the first, which warms up."""
     repro(folder, PROJECT / "scenarios" / "control-clean.yaml", "--daemon", spec, "--keep")
     try:
         manifest = find_run("last", folder / "results").read_json("run.json")
@@ -84,11 +96,7 @@ def throughput(folder: Path, spec: str) -> None:
             if number >= WARM_UP:
                 rounds.append(Round(bare, harness, cores))
                 print(f"bare {bare:5.2f}/s  harness {harness:5.2f}/s  ratio {harness / bare:.3f}  own cpu {cores:.3f}")
-        ratios = [entry.harness / entry.bare for entry in rounds]
-        print(
-            f"median ratio {statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f}), "
-            f"median own cpu {statistics.median(entry.cores for entry in rounds):.3f} of one core"
-        )
+        return rounds
     finally:
         subprocess.run([sys.executable, "-m", "harness", "clean"], check=True, stdout=subprocess.DEVNULL)
 

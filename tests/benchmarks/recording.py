@@ -1,19 +1,20 @@
 """What it costs to record an iteration, as a run does it: noted as it begins, and replaced as it ends.
 
-``python tests/benchmarks/recording.py [COUNT]``; beside it, in turn, the same record as one line of JSON, flushed.
+``python -m tests.benchmarks.recording [COUNT]``; beside it, in turn, the same record as one line of JSON, flushed.
 """
 
 import json
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from statistics import median
 from time import perf_counter
 
 from harness.core.outcome import Outcome
 from harness.core.records import Begun, Iteration
 from harness.store.folder import RunFolder
+from tests.benchmarks.ratio import Ratio
 
 ROUNDS = 5
 
@@ -46,19 +47,17 @@ def written(folder: Path, count: int) -> float:
         return (perf_counter() - began) / count
 
 
-def main() -> None:
-    """Measure both in turn, and print medians and their ratio."""
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
-    ours, theirs = [], []
+def ratios(count: int = 20_000) -> Iterator[Ratio]:
+    """Measure both in turn."""
+    rounds = []
     for _ in range(ROUNDS):
         with tempfile.TemporaryDirectory() as folder:
-            ours.append(recorded(Path(folder), count))
-            theirs.append(written(Path(folder), count))
-    ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
-    print(f"database {1000 * median(ours):.3f} ms an iteration ({1000 * max(ours):.3f} at most)")
-    print(f"lines    {1000 * median(theirs):.3f} ms")
-    print(f"ratio    {median(ratios):.1f} ({min(ratios):.1f} to {max(ratios):.1f}), {ROUNDS} rounds of {count}")
+            rounds.append((1e3 * recorded(Path(folder), count), 1e3 * written(Path(folder), count)))
+    yield Ratio.of(
+        f"an iteration in the database, of {count:,}, milliseconds", "a flushed line of JSON", rounds, digits=3
+    )
 
 
 if __name__ == "__main__":
-    main()
+    for each in ratios(int(sys.argv[1]) if len(sys.argv) > 1 else 20_000):
+        print(each)

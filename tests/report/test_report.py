@@ -135,6 +135,6 @@ def test_a_report_that_fails_changes_nothing(
     def fail(*_: object) -> None:
         raise StoreError(hung.path / "report.html", "No space left on device")
 
-    monkeypatch.setattr(module, "write_report", fail)
+    monkeypatch.setattr("harness.report.write.write_report", fail)  # loaded at the end of a run alone
     module.report_at_the_end([hung])
     assert "no report of this run: StoreError" in capsys.readouterr().err
