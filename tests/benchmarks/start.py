@@ -53,11 +53,11 @@ def first_build(spec: str) -> float:
         argv = [sys.executable, "-m", "harness", "run", str(scenario), *options]
         with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
             assert process.stdout
-            found = []
+            found = list[float]()
             for line in process.stdout:
                 told = json.loads(line)
                 if told["event"] == "iteration":
-                    found.append(time.monotonic() - began - (told["exited"] - told["started"]))
+                    found.append(time.monotonic() - began - float(told["exited"] - told["started"]))
     return found[0]
 
 
