@@ -242,7 +242,7 @@ class Build(Inputs):
             no_cache=Dice(seed, f"{self.name}/no_cache").throw(iteration).random() < self.no_cache,
             pull=self.pull,
             network=self.network,
-            cache_to=Cache(to.type, place(to), to.mode) if to else None,
+            cache_to=Cache(to.type, place(to), to.mode, to.ignore_error) if to else None,
             cache_from=tuple(Cache(kept.type, place(kept)) for kept in self.cache_from),
             targets=self.targets,
             definition=self._definition(folder, index) if self.targets else None,

@@ -27,11 +27,17 @@ class CacheTo(Kept):
 
     mode: Literal["min", "max"] | None = None
     """`max`: also that of steps which the result does not hold. Without it, `min`."""
+    ignore_error: bool = False
+    """Whether a build succeeds whose cache could not be exported, as with a registry that is down."""
 
     @model_validator(mode="after")
     def _modeless(self) -> Self:
         if self.type == "inline" and self.mode == "max":
             raise ValueError("`inline` holds what the image holds, which is `mode: min`")
+        if self.type == "inline" and self.ignore_error:
+            raise ValueError(
+                "`inline` is exported with the image, so there is no error of its own: leave `ignore_error` out"
+            )
         return self
 
 

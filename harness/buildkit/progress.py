@@ -17,6 +17,8 @@ EXPORT_NAME: Final = re.compile(r"(\[[^]]+\] )?(exporting |importing to docker)"
 """How the names of export vertexes begin: image, oci, docker, cache; ``bake`` puts the target in front. The second is
 buildx's load from a container.
 """
+_CACHE_EXPORT: Final = re.compile(r"(\[[^]]+\] )?exporting (content )?cache\b")
+"""How the names of those begin that export a cache."""
 _INTERNAL: Final = "[internal]"
 """How the names of vertexes begin that read the Dockerfile and the context."""
 _ORDER: Final = tuple(Phase)
@@ -76,9 +78,10 @@ class Progress:
     Args:
         started: the time at which the client started.
         exports: how many results it exports; only once that many have completed has the build exported.
+        cache_may_fail: whether a cache that could not be exported fails no build (`ignore-error`).
     """
 
-    def __init__(self, started: float, exports: int = 1) -> None:
+    def __init__(self, started: float, exports: int = 1, *, cache_may_fail: bool = False) -> None:
         self.reached: dict[Phase, float] = {Phase.STARTED: started}
         """The latest time at which each phase was entered; a cache export after an image export re-enters."""
         self.moved = started
@@ -95,7 +98,7 @@ class Progress:
         """All that the stream named, by digest, in the order in which it did."""
         self.merged: dict[str, None] = {}
         """The names of the steps that were taken over from another build, in order."""
-        self._wanted = exports
+        self._wanted, self._cache_may_fail = exports, cache_may_fail
         self._exports: dict[str, bool] = {}
         self._results: set[str] = set()
         self._started: set[str] = set()
@@ -212,7 +215,8 @@ class Progress:
                 self._started.add(digest)
                 yield Step(name, StepState.STARTED)
             if export := EXPORT_NAME.match(name):
-                self._exports[digest] = completed and not vertex.get("error")
+                may_fail = self._cache_may_fail and _CACHE_EXPORT.match(name)
+                self._exports[digest] = completed and (bool(may_fail) or not vertex.get("error"))
                 self._results.add(export[1] or "")  # one result may have several: its image, its load, its cache
             if "started" in vertex and not vertex.get("cached"):
                 self._worked_on.setdefault(name, digest)

@@ -32,7 +32,8 @@ class Watch:
 
     def __init__(self, actor: str, request: BuildRequest, client: Child, attention: AttendedClock) -> None:
         self.actor, self.request, self.client = actor, request, client
-        self.progress = Progress(anyio.current_time(), request.results)
+        may_fail = request.cache_to is not None and request.cache_to.ignore_error
+        self.progress = Progress(anyio.current_time(), request.results, cache_may_fail=may_fail)
         self.patience = anyio.CancelScope()
         """The wait for the client; cancelled at a finding, or when the run ends."""
         self.found: Detection | None = None

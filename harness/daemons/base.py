@@ -33,12 +33,15 @@ class Cache:
     place: str
     """A folder, or an image reference; of an inline one the image."""
     mode: str | None = None
+    ignore_error: bool = False
+    """Whether a build whose cache cannot be exported goes on as if it could."""
 
     def exported(self, target: str = "") -> str:
         """Return what the export of a build, or of one target of several, is told."""
         if self.type == "inline":
             return "type=inline"
-        return self._at("dest", target) + (f",mode={self.mode}" if self.mode else "")
+        mode = f",mode={self.mode}" if self.mode else ""
+        return self._at("dest", target) + mode + (",ignore-error=true" if self.ignore_error else "")
 
     def imported(self, target: str = "") -> str:
         """Return what the import is told."""

@@ -75,11 +75,12 @@ def test_where_caches_are() -> None:
     """A cache is the actor's own or has a name that counts; folders are each line's own, a registry is shared."""
     actor = build(
         export="push",
-        cache_to={"type": "registry", "mode": "max"},
+        cache_to={"type": "registry", "mode": "max", "ignore_error": True},
         cache_from=[{"type": "registry", "name": "pr-{iteration % 3}"}, {"type": "local"}, {"type": "inline"}],
     )
     asked = request(actor, iteration=5, line=2)
-    assert asked.cache_to == Cache("registry", "127.0.0.1:5000/cache/ci", "max")
+    assert asked.cache_to == Cache("registry", "127.0.0.1:5000/cache/ci", "max", ignore_error=True)
+    assert asked.cache_to.exported() == "type=registry,ref=127.0.0.1:5000/cache/ci,mode=max,ignore-error=true"
     assert asked.cache_from == (
         Cache("registry", "127.0.0.1:5000/cache/pr-2"),
         Cache("local", "/staged/ci-2.cache"),

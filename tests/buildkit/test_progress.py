@@ -418,6 +418,25 @@ def test_results_are_counted_and_not_exports() -> None:
         assert progress.phase is phase
 
 
+@pytest.mark.parametrize("name", ["exporting cache to registry", "[app] exporting cache to client directory"])
+def test_a_cache_that_could_not_be_exported(name: str) -> None:
+    """With ``ignore-error`` the build has exported once its image has; without it, a cache that fails fails the build.
+
+    An image that fails is no matter of the cache.
+    """
+    failed = vertex(name, completed=True) | {"error": "connection refused"}
+    for may_fail, phase in ((True, Phase.EXPORTED), (False, Phase.EXPORTING)):
+        progress = Progress(0.0, cache_may_fail=may_fail)
+        progress.feed(line(vertex("exporting to image", completed=True)), 1.0)
+        progress.feed(line(vertex(name)), 2.0)
+        assert progress.phase is Phase.EXPORTING
+        progress.feed(line(failed), 3.0)
+        assert progress.phase is phase
+    image = Progress(0.0, cache_may_fail=True)
+    image.feed(line(vertex("exporting to image", completed=True) | {"error": "no space left on device"}), 1.0)
+    assert image.phase is Phase.EXPORTING
+
+
 def test_vertexes() -> None:
     """Each vertex is kept with what was said of it at any time: its inputs, when it began, and how it ended."""
     progress = Progress(0.0)

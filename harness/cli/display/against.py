@@ -1,5 +1,6 @@
 """`--against`: what a run says of a hang rate that the user names, such as one that another daemon had."""
 
+import math
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -81,15 +82,24 @@ def told_against(summary: Summary, text: str) -> str:
     if held.excluded_with is None or held.more95 is None or held.more99 is None:
         where = "contains" if held.within95 else "lies above" if held.low95 > held.against else "lies below"
         return f"{summary.rate}: {summary.rate.interval} (95 % sure), which {where} {text}"
-    shown = min(100 * held.excluded_with, 99.99)
+    shown = _rounded_down(100 * held.excluded_with)
     needs = f"for 95 % run {_more(held.more95, held)}, for 99 % {_more(held.more99, held)}"
     if held.more99 == 0:
         needs = "that is enough"
     elif held.more95 == 0:
         needs = f"for 99 % run {_more(held.more99, held)}"
     speed = f", at {held.trials_per_minute:.0f} a minute" if held.more99 and held.trials_per_minute >= 1 else ""
-    sure = f"so it hangs more rarely than {text} ({shown:.4g} % sure)"
+    sure = f"so it hangs more rarely than {text} ({shown} % sure)"
     return f"no hang in {held.trials:,} builds, {sure}; {needs}{speed}"
+
+
+def _rounded_down(percent: float) -> str:
+    """Return four digits of it, never more than there is: what is called 95 % needs nothing more for that."""
+    percent = min(percent, 99.99)
+    if percent <= 0:
+        return "0"
+    scale = 10.0 ** (3 - math.floor(math.log10(percent)))
+    return f"{math.floor(percent * scale) / scale:.4g}"
 
 
 def _more(trials: int, held: Against) -> str:
