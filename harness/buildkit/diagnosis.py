@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from harness.buildkit.goroutines.difference import compare
-from harness.buildkit.goroutines.files import texts_of
+from harness.buildkit.goroutines.files import rereadable, texts_of
 from harness.buildkit.goroutines.lines import lines_of
 from harness.buildkit.goroutines.model import Bucket, Goroutine
 from harness.buildkit.goroutines.parse import Note, goroutines, lines_by, read
 from harness.buildkit.goroutines.processes import by_process
 from harness.buildkit.goroutines.reading import NOTHING_KNOWN, Dump, Kind, ProcessFacts, Reading
+from harness.buildkit.goroutines.rewrapped import Way, way_of
 from harness.buildkit.goroutines.signatures import Signature, signatures, users_files
 from harness.buildkit.goroutines.waits import is_held, outside, place, works_on_data
 from harness.core.errors import StoreError
@@ -78,15 +79,24 @@ def read_file(path: Path) -> Posted:
     Raises:
         OSError: it cannot be read.
     """
-    parts = _parts(path)
-    sources = list(dict.fromkeys(each.source for part in parts for each in part.goroutines))
-    if len(sources) > 1:
-        parts = [part for source in sources for part in _parts(path, source)]
+    with rereadable(path) as file:
+        way = _way_of(file)
+        parts = _parts(file, way)
+        sources = list(dict.fromkeys(each.source for part in parts for each in part.goroutines))
+        if len(sources) > 1:
+            parts = [part for source in sources for part in _parts(file, way, source)]
     crash = next((part for number, part in enumerate(parts) if _has_died(part, parts, number)), None)
     whole = [crash] if crash else parts
     found = [part.goroutines for part in whole if part.goroutines]
     read_well = tuple(dump for dump in found if 2 * sum(bool(each.frames) for each in dump) >= len(dump))
     return Posted(read_well, crash.crash if crash else "", len(read_well) < len(found))
+
+
+def _way_of(path: Path) -> Way:
+    """Return how the texts of a file are to be read: as the most of those that do not read well as they stand."""
+    with texts_of(path) as texts:
+        ways = Counter(map(way_of, texts))
+    return max(ways, key=lambda way: (way is not lines_of, ways[way]), default=lines_of)
 
 
 _DUMPS_MOST: Final = 200
@@ -105,17 +115,18 @@ class _Part:
         return any(frame.is_daemons for each in self.goroutines for frame in each.frames)
 
 
-def _parts(path: Path, source: str | None = None) -> list[_Part]:
+def _parts(path: Path, way: Way, source: str | None = None) -> list[_Part]:
     """Return the dumps in a file, apart by what stands between them and by goroutines that are there again.
 
     Args:
         path: the file.
+        way: how its lines are read.
         source: whose lines alone are read, of a log of several processes.
     """
     parts = [_Part()]
     ids: set[int] = set()
     with texts_of(path) as texts:
-        chosen = (lines_of(text) if source is None else lines_by(source, lines_of(text)) for text in texts)
+        chosen = (lines if source is None else lines_by(source, lines) for lines in map(way, texts))
         for each in chain.from_iterable(chain(read(lines), [Note(begins=True)]) for lines in chosen):
             if isinstance(each, Note):
                 if not (each.crash and parts[-1].crash and not parts[-1].goroutines):  # which goes on to say more

@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import lzma
+import shutil
 import tarfile
 import zipfile
 import zlib
@@ -11,6 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BufferedIOBase, BufferedReader
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import IO, Final, Protocol, cast
 
 _COMPRESSED: Final[dict[bytes, Callable[[IO[bytes]], BufferedIOBase]]] = {
@@ -62,6 +64,23 @@ class _Unpacked:
             return b""
         self._allowance.left -= len(data)
         return data
+
+
+@contextmanager
+def rereadable(path: Path) -> Iterator[Path]:
+    """Yield a file that can be read more than once: the same, or a copy of what a pipe has.
+
+    Raises:
+        OSError: the pipe cannot be read.
+    """
+    if path.is_file() or path.is_dir() or not path.exists():
+        yield path
+        return
+    with TemporaryDirectory(prefix="repro-") as folder:
+        copy = Path(folder, path.name)
+        with path.open("rb") as pipe, copy.open("wb") as file:
+            shutil.copyfileobj(pipe, file)
+        yield copy
 
 
 @contextmanager

@@ -5,9 +5,11 @@ taken apart only where it has a quote or a backslash. Prefixes of a log stay: `p
 """
 
 import codecs
+import html
 import io
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Final
 
 from harness.buildkit.goroutines.files import Text
@@ -31,27 +33,29 @@ _TERMINAL: Final = re.compile(
 )
 """Colours, and what erases a line, also where the escape before it was lost."""
 _BREAKS: Final = re.compile(rb"</?(?:br|p|div|li|tr|td|pre|blockquote|details|summary)\b[^<>]{0,300}>", re.IGNORECASE)
-_TAGS: Final = re.compile(rb"</?(?:code|span|b|i|em|strong|font|a|html|body|table|tbody)\b[^<>]{0,300}>", re.IGNORECASE)
-_ENTITIES: Final = {
-    b"&lt;": b"<",
-    b"&gt;": b">",
-    b"&quot;": b'"',
-    b"&#34;": b'"',
-    b"&#39;": b"'",
-    b"&nbsp;": b" ",
-    b"&#9;": b"\t",
-    b"&#x9;": b"\t",
-    b"&#160;": b" ",
-    b"&amp;": b"&",
+_TAGS: Final = re.compile(
+    rb"</?(?:code|span|b|i|em|strong|font|a|html|body|table|tbody|wbr|mark|tt)\b[^<>]{0,300}>", re.IGNORECASE
+)
+_ENTITY: Final = re.compile(rb"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z]{2,10});")
+_LINK: Final = re.compile(rb"\[([^\[\]\s]{1,300})\]\(https?://[^()\s]{1,400}\)")
+"""One of Markdown's, which some put where they see an address."""
+_PIPED: Final = {b"|n": b"\n", b"|r": b"", b"|'": b"'", b"|[": b"[", b"|]": b"]", b"||": b"|"}
+"""What TeamCity escapes."""
+_PIPES: Final = re.compile(rb"\|[nr'\[\]|]")
+_OTHERS: Final[Mapping[bytes, bytes]] = {
+    **{letter.encode(): b"" for letter in "\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\u202a\u202c\ufeff\u00b6\u21b5"},
+    **{letter.encode(): b" " for letter in "\u00a0\u2002\u2003\u2007\u2008\u2009\u202f\u00b7"},
+    **{letter.encode(): b'"' for letter in "\u201c\u201d\u201e\u00ab\u00bb"},
+    **{letter.encode(): b"'" for letter in "\u2018\u2019"},
+    **{letter.encode(): b"|" for letter in "\u2502\u2503\u2551"},
+    "\u2026".encode(): b"...",
+    "\u2192".encode(): b"\t",
 }
-_OTHERS: Final = {
-    b"\xc2\xa0": b" ",
-    b"\xe2\x80\xa6": b"...",
-    b"\xe2\x80\x8b": b"",
-    b"\xe2\x94\x82": b"|",
-    codecs.BOM_UTF8: b"",
-}
-"""What editors and browsers put in place of blanks, three dots, and bars."""
+"""What editors, browsers and word processors put in place of blanks, quotes, three dots, tabs and bars, or add."""
+_OTHER: Final = re.compile(b"|".join(map(re.escape, _OTHERS)))
+_OF_WINDOWS: Final = {b"\xa0": b" ", b"\x85": b"...", b"\x93": b'"', b"\x94": b'"', b"\x91": b"'", b"\x92": b"'"}
+"""The same in Windows-1252, where no letter of UTF-8 is around them."""
+_WINDOWS: Final = re.compile(rb"(?<![\x80-\xff])[\xa0\x85\x91-\x94]+(?![\x80-\xff])")
 
 _LINE_END: Final = re.compile(rb"(?<!\\)\\{1,8}(?:r\\{1,8})?n")
 _DRIVE: Final = re.compile(rb"(?<!\w)[A-Za-z]:\\\w")
@@ -78,7 +82,7 @@ _KEY_LONGEST: Final = 40
 def lines_of(stream: Text) -> Iterator[bytes]:
     """Yield the lines of a text with their ends, overlong ones in pieces, without what it is wrapped in."""
     rest = b""
-    for text in _pieces(_decoded(stream)):
+    for text in _pieces(decoded(stream)):
         if not rest and b'"' not in text and b"\\" not in text:
             yield from io.BytesIO(text)
             continue
@@ -89,7 +93,7 @@ def lines_of(stream: Text) -> Iterator[bytes]:
     yield from _said(rest)
 
 
-def _decoded(stream: Text) -> Iterator[bytes]:
+def decoded(stream: Text) -> Iterator[bytes]:
     """Yield a text in blocks, as UTF-8."""
     start = stream.read(_BLOCK)
     blocks = iter(lambda: stream.read(_BLOCK), b"")
@@ -128,20 +132,29 @@ def _clean(text: bytes) -> bytes:
     text = _short(text)
     text = _BROKEN.sub(rb"\1", text)
     if not text.isascii():
-        for old, new in _OTHERS.items():
-            text = text.replace(old, new)
+        text = _OTHER.sub(lambda match: _OTHERS[match[0]], text)
+        text = _WINDOWS.sub(lambda match: b"".join(_OF_WINDOWS[bytes([each])] for each in match[0]), text)
     if b"#" in text:
         text = text.replace(b"#011", b"\t")  # rsyslog's
     if b"^" in text:
         text = text.replace(b"^I", b"\t")  # of `cat -A`
     if b"[0" in text or b"\x1b" in text or (b"\\" in text and (b"x1b[" in text or b"u001b[" in text)):
         text = _TERMINAL.sub(b"", text)
-    if b"<" in text and (b"</" in text or b"<br" in text):
+    if b"<" in text and (b"</" in text or b"<br" in text or b"<wbr" in text):
         text = _TAGS.sub(b"", _BREAKS.sub(b"\n", text))
     if b"&" in text:
-        for old, new in _ENTITIES.items():
-            text = text.replace(old, new)
+        text = _ENTITY.sub(lambda match: _letter(match[0]), text)
+    if b"](http" in text:
+        text = _LINK.sub(rb"\1", text)
+    if b"##teamcity[" in text:
+        text = _PIPES.sub(lambda match: _PIPED[match[0]], text)
     return text
+
+
+@lru_cache(maxsize=1024)
+def _letter(entity: bytes) -> bytes:
+    """Return what an entity of HTML or XML stands for, once more where its own letters were escaped."""
+    return html.unescape(entity.decode()).replace("\u00a0", " ").encode(errors="replace")
 
 
 def _short(text: bytes) -> bytes:

@@ -16,7 +16,7 @@ The counted form (``debug=1``; runtime/pprof/pprof.go)::
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -59,10 +59,12 @@ _SEMAPHORES: Final = {
 }
 _LOCKER: Final = re.compile(rb"(?:internal/)?sync\.\(\*?(?:RW)?Mutex\)\.")
 _PADDING: Final = b" \t\r\n|\"'`,$"
-_BEFORE: Final = re.compile(rb"(?:.*[,\"|>;:`{}]|##\[\w+\]|\d\d[OE]\+|[-+]|(?:MESSAGE|message|msg|log)=)+")
+_BEFORE: Final = re.compile(
+    rb"(?:(?:[\w./-]{0,200}-)?\d{1,9}-|[\w./-]{0,200}\.(?:txt|log|out|dump)-|.*[,\"|>;:`{}]|##\[\w+\]|\d\d[OE]\+|[-+]|(?:MESSAGE|message|msg|log)=)+"
+)
 """What stands before a function's name with no space between: a column, a mark of GitLab's or Azure's, a key."""
 _SOURCE: Final = re.compile(
-    rb"(?:^|\s)([\w./-]{1,100}?) *\| |\[pod/([^\]\s]{1,200})\] |([\w./@-]{1,100}\[\d{1,10}\]): "
+    rb"(?:^|\s)(?!\d+ *\|)([\w./-]{1,100}?) *\| |\[pod/([^\]\s]{1,200})\] |([\w./@-]{1,100}\[\d{1,10}\]): "
 )
 """Who printed a line, in the prefix of a log of several: Compose's, kubectl's, syslog's and journald's."""
 _ASIDE: Final = re.compile(r" \((?:scan|durable|leaked)\)")
@@ -225,6 +227,17 @@ def read(lines: Iterable[bytes]) -> Iterator[Goroutine | Note]:
             head, call = None, b""
             yield note
     yield from whole()
+
+
+def whole_lines() -> Callable[[bytes], bool]:
+    """Return what tells whether a line is all of what a dump has in one: a head, a call, a place, a maker."""
+    known = _Frames()
+
+    def is_whole(line: bytes) -> bool:
+        is_head = line.endswith(b":") and _HEAD.search(line)
+        return bool(is_head or known.call(line) or _place(line) or _MAKER.search(line) or _ELIDED.search(line))
+
+    return is_whole
 
 
 def lines_by(source: str, lines: Iterable[bytes]) -> Iterator[bytes]:

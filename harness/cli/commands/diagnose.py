@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,6 +15,7 @@ from harness.attach.capture import diagnose_capture
 from harness.buildkit.diagnosis import diagnose, diagnose_counted, diagnose_finding, read_dump, read_file
 from harness.buildkit.findings import diagnosis_of
 from harness.buildkit.goroutines.buckets import buckets, buckets_of
+from harness.buildkit.goroutines.files import rereadable
 from harness.buildkit.goroutines.model import Bucket
 from harness.buildkit.goroutines.reading import Dump
 from harness.cli.commands.signatures import own_files
@@ -69,13 +71,14 @@ def diagnose_(
     as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
 ) -> int:
     """Say what a finding, or dumps, show: livelock, deadlock, failure, death; where, and whether it is known."""
-    files = [Path("/dev/stdin" if each == "-" else each) for each in what]
-    if len(files) == 1 and (files[0] / "captured.json").is_file():
-        told = _of_evidence(files[0])
-    elif len(files) == 1 and (files[0].is_dir() or not files[0].exists()):
-        told = _of_run(find_run(what[0], results))
-    else:
-        told = _of_files(files, version, own)
+    with ExitStack() as kept:
+        files = [kept.enter_context(rereadable(Path("/dev/stdin" if each == "-" else each))) for each in what]
+        if len(files) == 1 and (files[0] / "captured.json").is_file():
+            told = _of_evidence(files[0])
+        elif len(files) == 1 and (files[0].is_dir() or not files[0].exists()):
+            told = _of_run(find_run(what[0], results))
+        else:
+            told = _of_files(files, version, own)
     if page:
         page.write_text(dumps_page(told.found, told.last, told.top))
     if as_json:

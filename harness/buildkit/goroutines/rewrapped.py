@@ -1,0 +1,207 @@
+r"""How a text is to be read whose lines are not a dump's any more: encoded, torn, turned round, or with columns behind.
+
+`lines` and `parse` know what stands before a line. What stands behind it, or in the middle of it, cannot be told from
+the dump line by line; so a sample of the text is read in each of these ways, and the one by which most calls have their
+places is taken for the whole. A text that reads well as it stands is not looked at any further.
+"""
+
+import binascii
+import quopri
+import re
+import urllib.parse
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
+from io import BytesIO
+from itertools import chain
+from typing import Final
+
+from harness.buildkit.goroutines.files import Text
+from harness.buildkit.goroutines.lines import decoded, lines_of
+from harness.buildkit.goroutines.parse import goroutines, whole_lines
+
+Way = Callable[[Text], Iterator[bytes]]
+"""Yields the lines of a text, as `parse` takes them."""
+
+_SAMPLE: Final = 262_144
+"""Bytes by which the way is chosen."""
+_BEFORE_SAMPLE: Final = 2_048
+_SOUGHT: Final = 67_108_864
+"""Bytes of a text in which its first goroutine is looked for."""
+_WORD: Final = b"goroutine"
+_PLACED: Final = re.compile(rb"\.(?:go|s):\d")
+_WELL: Final = 0.97
+"""Share of the places in a text that reads well which calls have: a log has others, and what is cut off lacks a few."""
+
+_CORE: Final = re.compile(
+    rb"goroutine \d{1,19} (?:[^\[\n]{1,100} )?\[[^\]\n]{1,200}\]:"
+    rb"|created by [^\s\"'|]{1,400}(?: in goroutine \d{1,19})?"
+    rb"|\.\.\.(?:additional|\d+) frames elided\.\.\."
+    rb"|(?<![\w./~%-])[\w./~%-]++(?:(?:(?<=\.)\(\*?[^()\s]{1,200}\)(?=\.)|\[\.\.\.\])[\w.-]*+)*+"
+    rb"\([0-9a-fx{}, _.?]{0,500}\)"
+    rb"|(?<![\w./~%@+-])(?:[A-Z]:)?[\w./\\~%@+-]{1,400}\.(?:go|s|c|h):\d{1,9}(?!\d)(?: \+0x[0-9a-f]{1,8})?"
+)
+"""What a dump has in its lines, whatever stands around it."""
+_CONTINUED: Final = re.compile(rb"\\\r?\n[ \t]*")
+"""Where YAML, `sed -n l` and editors go on in the next line."""
+_SOFT: Final = re.compile(rb"=(?:09|20|3D|\r?\n)")
+_BASE64: Final = re.compile(rb"(?:[A-Za-z0-9+/]{40,}={0,2}\r?\n?)+")
+_RTF: Final = re.compile(
+    rb"\\(?:par|line)\b ?\r?\n?|\\(tab)\b ?|\\([{}\\])|\\'([0-9a-f]{2})|\\[a-z]{1,32}-?\d{0,10} ?|[{}]"
+)
+_ESCAPED: Final = re.compile(rb"%0[aA]")
+
+_QUOTES: Final = re.compile(rb"^(?:> ?)+")
+_PIECES: Final = 8
+"""Lines that one line was torn into, at most."""
+
+
+def way_of(text: Text) -> Way:
+    """Return the way in which most of a text can be read."""
+    sample = _sample(text)
+    best: Way = lines_of
+    most = _placed(best, sample)
+    if most and most >= _WELL * len(_PLACED.findall(sample)):
+        return best
+    for way in _WAYS:
+        placed = _placed(way, sample)
+        if placed > most:
+            best, most = way, placed
+    return best
+
+
+def _sample(text: Text) -> bytes:
+    """Return a text from a little before its first goroutine on; its beginning where it has none."""
+    first = rest = b""
+    sought = 0
+    blocks = decoded(text)
+    for block in blocks:
+        first = first or block[:_SAMPLE]
+        whole = rest + block
+        at = whole.find(_WORD)
+        if at >= 0:
+            at = max(0, at - _BEFORE_SAMPLE)
+            while len(whole) - at < _SAMPLE and (more := next(blocks, b"")):
+                whole += more
+            return whole[at : at + _SAMPLE]
+        rest = block[-_BEFORE_SAMPLE:]
+        sought += len(block)
+        if sought > _SOUGHT:
+            break
+    return first
+
+
+def _placed(way: Way, sample: bytes) -> int:
+    """Return how many calls of a sample, and makers of goroutines, have a place when it is read in a way."""
+    return sum(
+        sum(bool(frame.file) for frame in each.frames) + bool(each.creator and each.creator.file)
+        for each in goroutines(way(BytesIO(sample)))
+    )
+
+
+def _cores(text: Text) -> Iterator[bytes]:
+    """Yield what a dump has of each line, without what stands around it."""
+    return (core.lstrip(b"*") for line in lines_of(text) for core in _CORE.findall(line))
+
+
+def _backwards(text: Text) -> Iterator[bytes]:
+    """Yield the lines of a text from its end: the newest first is how services of logs show it."""
+    return reversed([*lines_of(text)])
+
+
+def _turned(encode: Callable[[bytes], bytes]) -> Way:
+    """Return the way of a text that is the encoded form of one."""
+    return lambda text: lines_of(BytesIO(encode(b"".join(decoded(text)))))
+
+
+def _from_base64(text: bytes) -> bytes:
+    """Return what the parts of a text say that are in base64, as an attachment is."""
+
+    def plain(match: re.Match[bytes]) -> bytes:
+        letters = b"".join(match[0].split())
+        try:
+            return binascii.a2b_base64(letters[: len(letters) // 4 * 4])
+        except binascii.Error:
+            return match[0]
+
+    return _BASE64.sub(plain, text)
+
+
+def _from_quoted(text: bytes) -> bytes:
+    return quopri.decodestring(text) if _SOFT.search(text) else b""
+
+
+def _from_url(text: bytes) -> bytes:
+    if not _ESCAPED.search(text):
+        return b""
+    return urllib.parse.unquote_to_bytes(text if b" " in text.strip() else text.replace(b"+", b" "))
+
+
+def _from_rtf(text: bytes) -> bytes:
+    def plain(match: re.Match[bytes]) -> bytes:
+        if match[0].startswith((b"\\par", b"\\line")) and not match[0].startswith(b"\\pard"):
+            return b"\n"
+        return b"\t" if match[1] else match[2] or (bytes.fromhex(match[3].decode()) if match[3] else b"")
+
+    return _RTF.sub(plain, text) if b"\\par" in text else b""
+
+
+def _rejoined(between: tuple[bytes, ...]) -> Way:
+    """Return the way of a text whose long lines were torn, by a mail's width or a terminal's.
+
+    Args:
+        between: what may have stood where one was torn, the likeliest first.
+    """
+
+    def lines(text: Text) -> Iterator[bytes]:
+        ahead: list[bytes] = []
+        is_whole = lru_cache(maxsize=_PIECES * 2)(whole_lines())
+        source = (_QUOTES.sub(b"", line.rstrip(b"\r\n")) for line in lines_of(text))
+        for line in chain(source, (b"",) * _PIECES):
+            ahead.append(line)
+            if len(ahead) > _PIECES:
+                joined, used = _joined(ahead, between, is_whole)
+                yield joined
+                del ahead[:used]
+        while ahead:
+            joined, used = _joined(ahead, between, is_whole)
+            yield joined
+            del ahead[:used]
+
+    return lines
+
+
+def _joined(ahead: list[bytes], between: Iterable[bytes], is_whole: Callable[[bytes], bool]) -> tuple[bytes, int]:
+    """Return the first line, with those that it was torn from, and how many these are."""
+    first = ahead[0]
+    if not first.strip():
+        return first, 1
+    stands_alone = is_whole(first.strip())
+    for gap in between:
+        line = first.rstrip() if gap else first
+        for used, piece in enumerate(ahead[1:], 2):
+            is_own, is_part = is_whole(piece.strip()), _is_part(piece)
+            if not piece.strip() or ((is_own or not is_part) if stands_alone else (is_own and not is_part)):
+                break
+            line += gap + (piece.strip() if gap else piece)
+            if is_whole(line.strip()):
+                return line, used
+    return first, 1
+
+
+def _is_part(piece: bytes) -> bool:
+    """Whether a line that could stand alone may be the end of another: it has no name of a package's, and no path."""
+    return not piece.startswith((b"\t", b"goroutine ", b"created by ")) and b"/" not in piece.partition(b"(")[0]
+
+
+_WAYS: Final[tuple[Way, ...]] = (
+    _cores,
+    _backwards,
+    _turned(_from_quoted),
+    _turned(_from_rtf),
+    _turned(_from_url),
+    _turned(_from_base64),
+    _turned(lambda text: _CONTINUED.sub(b"", text)),
+    _rejoined((b" ", b"")),
+    _rejoined((b"", b" ")),
+)
+"""Beside that as it stands."""
