@@ -17,11 +17,11 @@ from harness.buildkit.goroutines.difference import compare
 from harness.buildkit.goroutines.files import rereadable, texts_of
 from harness.buildkit.goroutines.lines import lines_of
 from harness.buildkit.goroutines.model import Bucket, Goroutine
-from harness.buildkit.goroutines.parse import Note, goroutines, lines_by, read
+from harness.buildkit.goroutines.parse import Note, by_source, goroutines, read
 from harness.buildkit.goroutines.processes import by_process
 from harness.buildkit.goroutines.reading import NOTHING_KNOWN, Dump, Kind, ProcessFacts, Reading
 from harness.buildkit.goroutines.rewrapped import Way, way_of
-from harness.buildkit.goroutines.signatures import Signature, signatures, users_files
+from harness.buildkit.goroutines.signatures import Signature, among, signatures, users_files
 from harness.buildkit.goroutines.waits import is_held, outside, place, works_on_data
 from harness.core.errors import StoreError
 from harness.core.files import read_json
@@ -83,8 +83,8 @@ def read_file(path: Path) -> Posted:
         way = _way_of(file)
         parts = _parts(file, way)
         sources = list(dict.fromkeys(each.source for part in parts for each in part.goroutines))
-        if len(sources) > 1:
-            parts = [part for source in sources for part in _parts(file, way, source)]
+        if 1 < len(sources) <= _SOURCES_MOST:
+            parts = [part for lines in _lines_apart(file, way) for part in _parts_in([lines])]
     crash = next((part for number, part in enumerate(parts) if _has_died(part, parts, number)), None)
     whole = [crash] if crash else parts
     found = [part.goroutines for part in whole if part.goroutines]
@@ -101,6 +101,8 @@ def _way_of(path: Path) -> Way:
 
 _DUMPS_MOST: Final = 200
 """Dumps of one file that are kept, the last: what is older says nothing more."""
+_SOURCES_MOST: Final = 64
+"""Processes that a log has mixed; of more, what looks like their names is none."""
 
 
 @dataclass
@@ -115,30 +117,34 @@ class _Part:
         return any(frame.is_daemons for each in self.goroutines for frame in each.frames)
 
 
-def _parts(path: Path, way: Way, source: str | None = None) -> list[_Part]:
-    """Return the dumps in a file, apart by what stands between them and by goroutines that are there again.
+def _parts(path: Path, way: Way) -> list[_Part]:
+    """Return the dumps in a file, whose lines are read in a way."""
+    with texts_of(path) as texts:
+        return _parts_in(map(way, texts))
 
-    Args:
-        path: the file.
-        way: how its lines are read.
-        source: whose lines alone are read, of a log of several processes.
-    """
+
+def _lines_apart(path: Path, way: Way) -> Iterable[Sequence[bytes]]:
+    """Return the lines of a log of several processes, each one's apart, in the order in which they come."""
+    with texts_of(path) as texts:
+        return by_source(chain.from_iterable(map(way, texts)))
+
+
+def _parts_in(texts: Iterable[Iterable[bytes]]) -> list[_Part]:
+    """Return the dumps in texts, apart by what stands between them and by goroutines that are there again."""
     parts = [_Part()]
     ids: set[int] = set()
-    with texts_of(path) as texts:
-        chosen = (lines if source is None else lines_by(source, lines) for lines in map(way, texts))
-        for each in chain.from_iterable(chain(read(lines), [Note(begins=True)]) for lines in chosen):
-            if isinstance(each, Note):
-                if not (each.crash and parts[-1].crash and not parts[-1].goroutines):  # which goes on to say more
-                    parts.append(_Part(each.crash))
-                    ids = set()
-            else:
-                if each.id in ids:
-                    parts.append(_Part())
-                    ids = set()
-                    del parts[:-_DUMPS_MOST]
-                ids.add(each.id)
-                parts[-1].goroutines.append(each)
+    for each in chain.from_iterable(chain(read(lines), [Note(begins=True)]) for lines in texts):
+        if isinstance(each, Note):
+            if not (each.crash and parts[-1].crash and not parts[-1].goroutines):  # which goes on to say more
+                parts.append(_Part(each.crash))
+                ids = set()
+        else:
+            if each.id in ids:
+                parts.append(_Part())
+                ids = set()
+                del parts[:-_DUMPS_MOST]
+            ids.add(each.id)
+            parts[-1].goroutines.append(each)
     return parts
 
 
@@ -322,7 +328,7 @@ def _suspects(dump: Dump, own: Sequence[Path]) -> str:
     slept = outer or any(works_on_data(each) for each in stacks.values())
     named = [
         each
-        for each in signatures(*own)
+        for each in among([dump], *own)
         if not each.suspect and each.consistent_with(dump) and not (slept and each.kind is Kind.LOST_WAKE_UP)
     ]
     said = "".join(
@@ -342,7 +348,7 @@ def _fitting(dumps: Sequence[Dump], reading: Reading, own: Sequence[Path]) -> li
     """Return the signatures of what keeps it from going on; where nothing does, of what grows in it."""
     hunted = [
         each
-        for each in signatures(*own)
+        for each in among(dumps, *own)
         if each.kind is reading.kind or (each.kind is None and reading.kind not in _STUCK)
     ]
     return [each for each in hunted if each.fits(dumps, reading)] if dumps else []

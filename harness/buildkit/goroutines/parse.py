@@ -16,7 +16,7 @@ The counted form (``debug=1``; runtime/pprof/pprof.go)::
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -240,14 +240,17 @@ def whole_lines() -> Callable[[bytes], bool]:
     return is_whole
 
 
-def lines_by(source: str, lines: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the lines that one process printed into a log of several; a line without a name goes on from the last."""
-    is_ours = False
+def by_source(lines: Iterable[bytes]) -> Collection[Sequence[bytes]]:
+    """Return the lines of a log of several processes apart by who printed them, in the order in which they come.
+
+    A line without a name goes on from the last.
+    """
+    apart: dict[str, list[bytes]] = {}
+    source = ""
     for line in lines:
-        told = source_of(line)
-        is_ours = told == source if told else is_ours or not source
-        if is_ours:
-            yield line
+        source = source_of(line) or source
+        apart.setdefault(source, []).append(line)
+    return apart.values()
 
 
 def _note(line: bytes) -> Note | None:

@@ -22,7 +22,7 @@ from harness.buildkit.goroutines.parse import goroutines, whole_lines
 Way = Callable[[Text], Iterator[bytes]]
 """Yields the lines of a text, as `parse` takes them."""
 
-_SAMPLE: Final = 262_144
+_SAMPLE: Final = 65_536
 """Bytes by which the way is chosen."""
 _BEFORE_SAMPLE: Final = 2_048
 _SOUGHT: Final = 67_108_864
@@ -62,7 +62,7 @@ def way_of(text: Text) -> Way:
     most = _placed(best, sample)
     if most and most >= _WELL * len(_PLACED.findall(sample)):
         return best
-    for way in _WAYS:
+    for way in _WAYS if _WORD in sample else _HIDDEN:
         placed = _placed(way, sample)
         if placed > most:
             best, most = way, placed
@@ -138,7 +138,7 @@ def _from_url(text: bytes) -> bytes:
 
 def _from_rtf(text: bytes) -> bytes:
     def plain(match: re.Match[bytes]) -> bytes:
-        if match[0].startswith((b"\\par", b"\\line")) and not match[0].startswith(b"\\pard"):
+        if match[0].startswith((b"\\par", b"\\line")) and match[0][4:5] != b"d":
             return b"\n"
         return b"\t" if match[1] else match[2] or (bytes.fromhex(match[3].decode()) if match[3] else b"")
 
@@ -193,15 +193,17 @@ def _is_part(piece: bytes) -> bool:
     return not piece.startswith((b"\t", b"goroutine ", b"created by ")) and b"/" not in piece.partition(b"(")[0]
 
 
+_HIDDEN: Final[tuple[Way, ...]] = (_turned(_from_base64),)
+"""Ways of a text in which no goroutine can be seen."""
 _WAYS: Final[tuple[Way, ...]] = (
     _cores,
     _backwards,
     _turned(_from_quoted),
     _turned(_from_rtf),
     _turned(_from_url),
-    _turned(_from_base64),
+    *_HIDDEN,
     _turned(lambda text: _CONTINUED.sub(b"", text)),
     _rejoined((b" ", b"")),
     _rejoined((b"", b" ")),
 )
-"""Beside that as it stands."""
+"""Ways beside that as it stands."""

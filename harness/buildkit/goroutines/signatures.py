@@ -2,8 +2,9 @@
 
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
+from itertools import repeat
 from pathlib import Path
 from typing import Final
 
@@ -86,6 +87,14 @@ class Signature(StrictModel):
             everyone = everyone[:1]
         return all(bearers(everyone, stack, self.state) for stack in self.stacks)
 
+    def is_among(self, functions: Collection[str]) -> bool:
+        """Whether all functions of its stacks are among those of dumps; where one is not, it does not fit them."""
+        return all(
+            any(map(str.startswith, functions, repeat(wanted[:-1]))) if wanted.endswith("*") else wanted in functions
+            for stack in self.stacks
+            for wanted in stack
+        )
+
     def gathered(self, dumps: Sequence[Dump]) -> set[int]:
         """Return the ids of those made by its creator that are in every dump; none where none has waited a minute."""
         everyone = [{each.id: each for each in dump if self._made(each)} for dump in dumps]
@@ -135,12 +144,29 @@ def bearers(of: Sequence[Goroutine], stack: Sequence[str], state: str) -> list[G
 
 
 def _bears(frames: Sequence[Frame], stack: Sequence[str]) -> bool:
-    functions = iter(frame.function for frame in frames)
-    return all(any(_is(function, wanted) for function in functions) for wanted in stack)
+    """Whether functions stand on a stack in their order; a loop of the plainest kind, for a dump may have 90,000."""
+    ahead = iter(stack)
+    wanted = next(ahead)
+    begins = wanted[:-1] if wanted.endswith("*") else None
+    for frame in frames:
+        function = frame.function
+        if function == wanted or (begins is not None and function.startswith(begins)):
+            wanted = next(ahead, "")
+            if not wanted:
+                return True
+            begins = wanted[:-1] if wanted.endswith("*") else None
+    return False
 
 
-def _is(function: str, wanted: str) -> bool:
-    return function == wanted or (wanted.endswith("*") and function.startswith(wanted[:-1]))
+def among(dumps: Sequence[Dump], *files: Path) -> list[Signature]:
+    """Return those of the known signatures whose functions are all in dumps.
+
+    Raises:
+        OSError, ValueError: as `signatures` does.
+    """
+    stacks = {id(each.frames): each.frames for dump in dumps for each in dump}
+    functions = {frame.function for frames in stacks.values() for frame in frames}
+    return [each for each in signatures(*files) if each.is_among(functions)]
 
 
 @cache
