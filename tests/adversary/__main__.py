@@ -20,12 +20,14 @@ from tests.adversary.kills import kills
 from tests.adversary.mutations import mutations
 from tests.adversary.pages import pages
 from tests.adversary.secrets import secrets
+from tests.adversary.shapes import shapes
 from tests.adversary.signals import signals
 from tests.adversary.surroundings import surroundings
 from tests.adversary.world import Attack, Options, Try
 
 ATTACKS: Final[dict[str, tuple[Attack, str]]] = {
     "mutations": (mutations, "each file that is read, changed"),
+    "shapes": (shapes, "texts of 40 MB, of odd shapes"),
     "folders": (folders, "each file of a run damaged, each command and page asked"),
     "secrets": (secrets, "secrets of all forms, through bundle, report and page"),
     "pages": (pages, "poisoned runs in Chromium"),
