@@ -233,3 +233,31 @@ def test_the_scheduler_is_killed(fleet: Fleet, tmp_path: Path) -> None:
     again = nodes["head"].repro(*words, "--resume", "last")
     assert again.wait(300) == 0, nodes["head"].said()
     assert len(runs(nodes)) == 8
+
+
+@long
+@pytest.mark.skipif(not os.environ.get("REPRO_AFFECTED"), reason="names no affected and fixed BuildKit")
+@pytest.mark.timeout(1500)
+def test_a_search_and_a_verification(fleet: Fleet, tmp_path: Path) -> None:
+    """On three hosts, one of which is killed in the midst, `bisect` names the fixed build, and `verify` says BETTER."""
+    affected, fixed = (os.environ[name] for name in ("REPRO_AFFECTED", "REPRO_FIXED"))
+    history = tmp_path / "history"
+    history.mkdir()
+    for name, where in {"v1": affected, "v2": affected, "v3": fixed, "v4": fixed}.items():
+        (history / name).symlink_to(where)
+    nodes = fleet("one", "two", "three")
+    started = begin(nodes)
+    on = ("--on", address(nodes), "--insecure", "--results", str(nodes["head"].folder / "results"), "--json")
+    search = nodes["head"].repro(
+        *("bisect", "start", "merged-and-killed", "--in", f"path:{history}", "--find", "fixed", "--seed", "1", *on)
+    )
+    until(lambda: len(runs(nodes)) >= 2 and bool(daemons(nodes["two"])), 300)
+    os.killpg(started["two"].pid, signal.SIGKILL)
+    assert search.wait(900) == 0, nodes["head"].said()
+    answer = events(nodes)[-1]
+    assert (answer["kind"], [*answer["candidates"]]) == ("found", ["v3"]), answer
+    assert answer["chance"] >= 0.95
+    sides = ("--broken", f"path:{affected}", "--fixed", f"path:{fixed}", "--ratio", "1", "--seed", "1")
+    verified = nodes["head"].repro("verify", "merged-and-killed", *sides, *on)
+    assert verified.wait(600) == 0, nodes["head"].said()
+    until(lambda: not any(daemons(nodes[name]) for name in ("one", "three")), 60)

@@ -2,18 +2,24 @@
 
 import io
 import tarfile
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import Final, Literal
 
 from harness.actors.build import Build
 from harness.core.errors import InfraError, UsageError
+from harness.core.rng import first_seed
+from harness.run.plan import RunOptions
 from harness.scenario import Scenario
 from harness.scenario.dump import dump
 from harness.store.dockerfiles import places_of
+from harness.toolchain import Toolchain
 
 SCENARIO: Final = "scenario.yaml"
+_KEPT_CASES: Final = 8
 _LEVEL: Final = 1
 """Of compression: databases and dumps shrink to a fifth at once, and to little less with much more time."""
 
@@ -112,3 +118,42 @@ def write_case(scenario: Scenario, folder: Path) -> None:
 
 def _dockerfiles(scenario: Scenario) -> Sequence[str]:
     return [str(each) for actor in scenario.actors if isinstance(actor, Build) for each in actor.folders]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A scenario as it is sent, and as it is kept here."""
+
+    scenario: Scenario
+    files: bytes
+    """Packed, with the folders of its Dockerfiles."""
+    written: str
+
+    def job(self, options: RunOptions, toolchain: Toolchain) -> Job:
+        """Return what is sent to have it run."""
+        programs = {name: binary.sha256 for name, binary in toolchain.binaries.items()}
+        sent = Sent("" if programs or toolchain.spec == "stub" else toolchain.spec, programs)
+        return Job(self.files, sent, first_seed(options.seed, self.scenario.seed), options.shards)
+
+
+class Cases:
+    """The scenarios that were asked for last: a search asks for the same ones again, and to write one takes long."""
+
+    def __init__(self) -> None:
+        self._made: list[Case] = []
+        self._lock = Lock()
+
+    def of(self, scenario: Scenario) -> Case:
+        """Return a scenario with its Dockerfiles, as they were when it was first asked for.
+
+        Raises:
+            StaysHere: it names something that is not sent.
+        """
+        with self._lock:
+            known = next((case for case in self._made if case.scenario == scenario), None)
+            if known is None:
+                with tempfile.TemporaryDirectory(prefix="repro-job-") as folder:
+                    write_case(scenario, Path(folder))
+                    known = Case(scenario, pack(Path(folder)), dump(scenario))
+                self._made = [known, *self._made[: _KEPT_CASES - 1]]
+            return known

@@ -11,14 +11,10 @@ all is kept by `Hosts`.
 """
 
 import secrets
-import shutil
-import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from time import monotonic
 from typing import Any, Final
 
@@ -29,21 +25,18 @@ from distributed import Client, Future
 from distributed.client import FutureCancelledError
 
 from harness import __version__
-from harness.core.errors import InfraError, Interrupted, StoreError, UsageError
-from harness.core.files import write_whole
-from harness.core.manifest import Programs
-from harness.core.outcome import Ending
+from harness.core.errors import Interrupted
 from harness.core.records import Summary
-from harness.core.rng import first_seed
+from harness.experiments.fleet.arrivals import Arrivals, place_of
+from harness.experiments.fleet.errors import CutOff, NeverMade, NotMade, NoWorkers, Refused, SchedulerGone
 from harness.experiments.fleet.host import Greeting, greet, keep_part, keep_whole, lacking, make
 from harness.experiments.fleet.hosts import Hosts, Worker
-from harness.experiments.fleet.job import Delivery, Job, Sent, StaysHere, Unpackable, pack, unpack, write_case
+from harness.experiments.fleet.job import Cases, Delivery, Job, StaysHere, Unpackable
 from harness.experiments.fleet.replay import replay
 from harness.host.interrupt import Interrupt, interruptible, unheard
 from harness.run.observer import Reporter
 from harness.run.plan import RunOptions
 from harness.scenario import Scenario
-from harness.scenario.dump import dump
 from harness.store.folder import RunFolder
 from harness.toolchain import Toolchain, resolve
 
@@ -77,49 +70,6 @@ class Patience:
 
 
 USUAL: Final = Patience()
-
-
-class NoWorkers(InfraError):
-    """A cluster without a worker for us."""
-
-    def __init__(self, address: str, seconds: float, whys: Mapping[str, str]) -> None:
-        told = "".join(f"; {host}: {why}" for host, why in whys.items())
-        super().__init__(
-            f"{address} has no worker that makes runs, for {seconds:g} s{told}; start one, as root, with `dask worker "
-            f"{address} --resources {RESOURCE}=1` where repro-harness[fleet] {__version__} is installed"
-        )
-
-
-class SchedulerGone(InfraError):
-    """A scheduler that does not answer any more."""
-
-    def __init__(self, address: str) -> None:
-        super().__init__(
-            f"the scheduler at {address} is gone: what came back is kept; once it is there again, go on with --resume"
-        )
-
-
-class NeverMade(InfraError):
-    """A run that no host made."""
-
-    def __init__(self, whys: Mapping[str, str]) -> None:
-        listed = "; ".join(f"{host}: {why}" for host, why in whys.items())
-        super().__init__(f"a run was given to {len(whys)} hosts, and none made it: {listed}")
-
-
-class NotMade(Exception):
-    """One host did not make a run: the reason, to a person."""
-
-
-class _CutOff(Exception):
-    """This host has lost the scheduler for a while, and with it the run."""
-
-
-class Refused(UsageError):
-    """What no host will run."""
-
-    def __init__(self, host: str, why: str) -> None:
-        super().__init__(f"{host} says: {why}")
 
 
 @dataclass
@@ -159,8 +109,8 @@ class FleetRunner:
     _greeted: set[str] = field(default_factory=set)
     _here: dict[str, anyio.Lock] = field(default_factory=dict)
     _toolchains: dict[str, Toolchain] = field(default_factory=dict)
-    _seen: dict[str, Mapping[str, str]] = field(default_factory=dict)
-    """What programs the first host had that fetched a toolchain by its name: all are to have the same."""
+    _cases: Cases = field(default_factory=Cases)
+    _arrivals: Arrivals = field(default_factory=Arrivals)
     _heartbeats: dict[str, tuple[float, float]] = field(default_factory=dict)
     """Of each worker: the last one that the scheduler has, and when that was first seen here."""
     _answered: float = field(default_factory=monotonic)
@@ -192,12 +142,13 @@ class FleetRunner:
 
     async def _make(self, scenario: Scenario, options: RunOptions, reporter: Reporter) -> tuple[Summary, RunFolder]:
         toolchain = await self._toolchain(options.toolchain or scenario.daemon.toolchain, scenario, reporter)
-        job = await anyio.to_thread.run_sync(_job, scenario, options, toolchain)
+        case = await anyio.to_thread.run_sync(self._cases.of, scenario)
+        job = case.job(options, toolchain)
         whys: dict[str, str] = {}
         moves = 0
         while moves <= MOST_MOVES:
             worker = await self._free(whys)
-            folder = RunFolder(_place(options.results / scenario.name, worker.host))
+            folder = RunFolder(place_of(options.results / scenario.name, worker.host))
             told = partial(replay, reporter=reporter, scenario=scenario, folder=folder, host=worker.host)
             try:
                 try:
@@ -205,8 +156,8 @@ class FleetRunner:
                 finally:  # the next run begins while this one is laid out
                     self.hosts.give_back(worker)
                     self._news()
-                made = await anyio.to_thread.run_sync(self._kept, delivery, folder, scenario, options, toolchain)
-            except _CutOff:
+                made = await anyio.to_thread.run_sync(self._arrivals.keep, delivery, folder, case, options, toolchain)
+            except CutOff:
                 continue  # it says nothing of the host; whether there is a scheduler is seen as one waits for a place
             except (NotMade, Unpackable) as error:
                 if self._gone:
@@ -306,7 +257,7 @@ class FleetRunner:
     async def _greet(self, address: str, slots: int) -> None:
         try:
             greeting: Greeting = await self._ask(address, greet)
-        except (NotMade, _CutOff) as error:
+        except (NotMade, CutOff) as error:
             self._refused[address] = _brief(str(error))
             self._greeted.discard(address)  # it may answer yet
             return
@@ -324,7 +275,7 @@ class FleetRunner:
 
         Raises:
             NotMade: there is no answer.
-            _CutOff: this host has lost the scheduler, and could not ask.
+            CutOff: this host has lost the scheduler, and could not ask.
         """
         try:
             with anyio.fail_after(self.patience.answer):
@@ -334,7 +285,7 @@ class FleetRunner:
             raise NotMade(f"its worker does not answer within {self.patience.answer:g} s") from error
         except Exception as error:  # whatever a worker raises comes as it is: also that it has no harness
             if not self._connected:
-                raise _CutOff("this host has lost the scheduler") from error
+                raise CutOff("this host has lost the scheduler") from error
             raise NotMade(f"{type(error).__name__}: {error}") from error
 
     # What
@@ -377,11 +328,11 @@ class FleetRunner:
         Raises:
             NotMade: it did not.
             Refused: nobody will.
-            _CutOff: this host has lost the scheduler.
+            CutOff: this host has lost the scheduler.
         """
         await self._supply(worker, toolchain)
         if not self._connected:
-            raise _CutOff
+            raise CutOff
         key = f"{self.topic}-{secrets.token_hex(8)}"
         attempt = self._attempts[key] = _Attempt(worker, told)
         future: Future | None = None
@@ -411,48 +362,6 @@ class FleetRunner:
             raise NotMade(delivery.because)
         return delivery
 
-    def _kept(
-        self, delivery: Delivery, folder: RunFolder, scenario: Scenario, options: RunOptions, toolchain: Toolchain
-    ) -> tuple[Summary, RunFolder]:
-        """Lay out what came, whole or not at all, as a run of this host's results.
-
-        Raises:
-            Unpackable: it is no run.
-            NotMade: it is of other programs than were asked for, or its host broke.
-        """
-        draft = folder.path.with_name(f".{folder.name}")
-        draft.mkdir(mode=0o700, parents=True)
-        try:
-            unpack(delivery.files, draft)
-            came = RunFolder(draft)
-            manifest, summary = came.manifest(), came.summary()
-            if summary is None:
-                raise Unpackable("it has no summary")
-            if summary.ending is Ending.INFRA:
-                raise NotMade(summary.because)
-            hashes = manifest.toolchain.hashes
-            known = {name: each.sha256 for name, each in toolchain.binaries.items()} or self._seen.setdefault(
-                toolchain.spec, hashes
-            )
-            if differing := sorted(name for name in known if hashes.get(name) != known[name]):
-                raise NotMade(f"it has another {', '.join(differing)} for {toolchain.spec} than the others")
-            binaries = {**manifest.toolchain.binaries, **toolchain.binaries}
-            daemon = manifest.daemon and replace(manifest.daemon, toolchain=toolchain.spec)
-            came.write_manifest(
-                replace(
-                    manifest, argv=options.argv, toolchain=Programs(toolchain.spec, binaries), daemon=daemon, name=""
-                )
-            )
-            summary = replace(summary, daemon={**summary.daemon, "toolchain": toolchain.spec})
-            came.write_json("summary.json", asdict(summary))
-            write_whole(draft / "scenario.yaml", dump(scenario))
-            draft.rename(folder.path)
-        except (StoreError, OSError) as error:
-            raise Unpackable(str(error)) from error
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
-        return summary, folder
-
     async def _until_there(self, future: Future, attempt: _Attempt) -> Delivery:
         delivery: Delivery | None = None
 
@@ -472,7 +381,7 @@ class FleetRunner:
             await attempt.lost.wait()
             tasks.cancel_scope.cancel()
         if attempt.cut_off:
-            raise _CutOff
+            raise CutOff
         if delivery is None:
             raise NotMade(attempt.why)
         return delivery
@@ -524,21 +433,6 @@ async def fleet_runner(
                 yield runner
             finally:
                 tasks.cancel_scope.cancel()
-
-
-def _job(scenario: Scenario, options: RunOptions, toolchain: Toolchain) -> Job:
-    """Return what is sent."""
-    with tempfile.TemporaryDirectory(prefix="repro-job-") as folder:
-        write_case(scenario, Path(folder))
-        programs = {name: binary.sha256 for name, binary in toolchain.binaries.items()}
-        sent = Sent("" if programs or toolchain.spec == "stub" else toolchain.spec, programs)
-        return Job(pack(Path(folder)), sent, first_seed(options.seed, scenario.seed), options.shards)
-
-
-def _place(parent: Path, host: str) -> Path:
-    """Return where a run that begins now will be kept: its name has when it began, and where."""
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    return parent / f"{stamp}-{host}-{secrets.token_hex(2)}"
 
 
 def _brief(why: str) -> str:

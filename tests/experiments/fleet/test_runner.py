@@ -17,8 +17,9 @@ from harness.cli.kinds import VOCABULARY
 from harness.core.outcome import Verdict
 from harness.experiments.fleet import runner as fleet_runner_module
 from harness.experiments.fleet.cluster import NotACluster, NotEncrypted, fleet
+from harness.experiments.fleet.errors import NeverMade, NoWorkers, Refused
 from harness.experiments.fleet.job import Delivery, Job, pack
-from harness.experiments.fleet.runner import FleetRunner, NeverMade, NoWorkers, Patience, Refused
+from harness.experiments.fleet.runner import FleetRunner, Patience
 from harness.experiments.runner import LocalRunner
 from harness.run.observer import NullObserver
 from harness.run.plan import RunOptions
