@@ -10,3 +10,5 @@ class Exposure:
     builds: int
     """Those that count: see `look.Look.builds`."""
     hung: bool
+    host: str = ""
+    """Who made it; empty of this one."""

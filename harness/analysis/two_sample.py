@@ -13,6 +13,7 @@ from scipy.special import betainc, betaincinv, gammaln
 
 from harness.analysis.exposure import Exposure
 from harness.analysis.rates import excluded_rate, fewest, more_needed, rate
+from harness.analysis.strata import conditional_p, log_rank_p, ratio_interval, strata_of
 from harness.core.records import Rate
 
 ALPHA: Final = 0.05
@@ -64,6 +65,8 @@ class TwoSampleTest:
     worse: Literal["a", "b"] | None
     """The side with the higher rate, where the sides differ."""
     because: str
+    hosts: int
+    """How many hosts were held apart; 1 where all looks are taken as of one."""
     more: int | None
     """About how many more builds a side would be enough, at the rates so far; None where it is enough, or unknown."""
 
@@ -88,6 +91,8 @@ def contrast(
     Else there is ``no difference`` larger than `factor` if the ratio's 95 % interval says so, or than `margin` a build
     if that is given, and 95 % say so; without one hang on either side, than the rate that so many builds exclude.
 
+    Looks of several hosts are held against each other within each host (`strata_of`), in both tests and the ratio.
+
     Args:
         a, b: the looks; one that broke is censored where it did.
         alpha: what the test for a difference may spend, of 0.05 in all.
@@ -95,15 +100,20 @@ def contrast(
         margin: a difference in hangs a build that does not matter.
     """
     rates = rate_of(a), rate_of(b)
-    ratio = ratio_of(*rates)
-    p_rates = _conditional_p(*rates)
-    p_log_rank = _log_rank(a, b)
+    strata = strata_of(a, b, alpha)
+    if len(strata) > 1:
+        ratio, p_rates, p_log_rank = Ratio(*ratio_interval(strata)), conditional_p(strata), log_rank_p(strata)
+    else:
+        ratio, p_rates, p_log_rank = ratio_of(*rates), _conditional_p(*rates), _log_rank(a, b)
     at_most = _difference_at_most(*rates)
     verdict: Said = "not enough"
     worse: Literal["a", "b"] | None = None
     more: int | None = None
     if p_rates <= alpha and p_log_rank <= alpha:
-        verdict, worse = "different", "b" if _higher(*rates) else "a"
+        higher = (
+            (ratio.value or math.inf) > 1 if len(strata) > 1 and (ratio.value or rates[1].hangs) else _higher(*rates)
+        )
+        verdict, worse = "different", "b" if higher else "a"
         because = f"{worse.upper()} hangs more: {_told(rates[0])} on A, {_told(rates[1])} on B{told_ratio(ratio)}"
     elif not all(each.trials for each in rates):
         silent = " and ".join(name for name, each in zip("AB", rates, strict=True) if not each.trials)
@@ -122,7 +132,7 @@ def contrast(
             missing = next(each for each in range(1, _FEW) if can_differ(each, each, alpha))
             because += f", for where daemons are not alike it takes {missing} looks a side to tell them apart"
             more = max(1, math.ceil((missing - min(len(a), len(b))) * max(each.trials / len(a) for each in rates)))
-    return TwoSampleTest(*rates, ratio, p_rates, p_log_rank, at_most, verdict, worse, because, more)
+    return TwoSampleTest(*rates, ratio, p_rates, p_log_rank, at_most, verdict, worse, because, len(strata), more)
 
 
 def can_differ(a: int, b: int, alpha: float) -> bool:

@@ -29,7 +29,7 @@ from harness.run.plan import RunOptions
 from harness.scenario import Scenario
 from harness.scenario.dump import dump
 from harness.store.folder import RunFolder
-from harness.store.folders import new_folder
+from harness.store.folders import host_in, new_folder
 from harness.store.minimized import BEGUN
 
 Name = Literal["A", "B"]
@@ -312,7 +312,8 @@ class Series:
             argv=self.argv,
         )
         self.seconds, self._since = self.seconds + monotonic() - self._since, monotonic()
-        seen = SeenRun(side.name, number, Exposure(done.builds, done.said == "hang"), done, self.seconds)
+        exposure = Exposure(done.builds, done.said == "hang", host_in(Path(done.folder).name))
+        seen = SeenRun(side.name, number, exposure, done, self.seconds)
         with (self.path / _LOOKS).open("a") as file:
             file.write(line_of(seen))
         return seen

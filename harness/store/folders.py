@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -13,6 +14,7 @@ from typing import Any, Final
 from harness.core.errors import StoreError, UsageError
 from harness.core.files import read_json, write_json
 
+_OF_A_HOST: Final = re.compile(r"\d{8}T\d{6}Z-(.+)-[0-9a-f]{4}")
 _LOCK_TRIES: Final = 5
 _LOCK_PAUSE: Final = 0.02
 
@@ -79,6 +81,12 @@ class Folder:
         finally:
             os.close(folder)
         return False
+
+
+def host_in(name: str) -> str:
+    """Return the host that the name of a run's folder has, of one that came from another; empty of one made here."""
+    named = _OF_A_HOST.fullmatch(name)
+    return named[1] if named else ""
 
 
 def new_folder(parent: Path, *parts: str, kind: str = "", option: str = "--results") -> Path:

@@ -147,6 +147,7 @@ def _tell(tell: SeriesPrinter, comparison: Comparison) -> None:
     tell.say(
         f"{'tests':<11} rates p = {result.p_rates:.2g}, log-rank by permutation p = {result.p_log_rank:.2g}; "
         f"difference at most {result.difference_at_most:.2g} per build"
+        f"{f'; within each of {result.hosts} hosts' if result.hosts > 1 else ''}"
     )
     tell.say(f"{'folder':<11} {comparison.folder}, {format_duration(round(comparison.seconds))}")
     tell_how_to_go_on(tell, comparison.exit_code)

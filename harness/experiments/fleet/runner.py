@@ -104,6 +104,8 @@ class FleetRunner:
     topic: str = field(default_factory=lambda: f"repro-{secrets.token_hex(8)}")
     _attempts: dict[str, _Attempt] = field(default_factory=dict)
     _changed: anyio.Event = field(default_factory=anyio.Event)
+    _queue: anyio.Lock = field(default_factory=anyio.Lock)
+    """Who has it waits for the next place that is free."""
     _refused: dict[str, str] = field(default_factory=dict)
     """Workers that are not asked, and why, by address."""
     _greeted: set[str] = field(default_factory=set)
@@ -178,7 +180,18 @@ class FleetRunner:
     # Where
 
     async def _free(self, avoided: Mapping[str, str]) -> Worker:
-        """Wait for a free place.
+        """Wait for a free place, first come, first served; who avoids hosts holds up nobody who does not.
+
+        Raises:
+            NoWorkers, SchedulerGone: see `_first_free`.
+        """
+        if avoided:
+            return await self._first_free(avoided)
+        async with self._queue:  # a thousand that all look again at each news would take longer than the runs
+            return await self._first_free(avoided)
+
+    async def _first_free(self, avoided: Mapping[str, str]) -> Worker:
+        """Wait for a place that is free.
 
         Raises:
             NoWorkers: there is no worker at all, for too long.
