@@ -19,7 +19,7 @@ class NoSuchRun(UsageError):
 
 def runs_below(results: Path) -> list[RunFolder]:
     """Return all runs below a results folder, newest first: also those that searches have in their own folders."""
-    ways = ("*/*/run.json", "bisect/*/*/*/run.json", "*/minimize-*/runs/*/*/run.json")
+    ways = ("*/*/run.json", "bisect/*/*/*/run.json", "*/minimize-*/runs/*/*/run.json", "*/explore-*/*/*/run.json")
     found = {file.parent for way in ways for file in results.glob(way)}
     return [RunFolder(path) for path in sorted(found, key=lambda path: path.name, reverse=True)]
 

@@ -1,11 +1,12 @@
-"""Comparisons, verifications, bisections and minimizations as their folders tell them: what was asked, look by look.
+"""Comparisons, bisections, explorations and their like as their folders tell them: what was asked, look by look.
 
 What keeps them is in the room of the experiments; here is only read what all of them write alike.
 """
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,12 +14,15 @@ from typing import Any, Final
 
 from harness.core.errors import StoreError
 from harness.core.files import read_json
+from harness.scenario.vary import Varied
 from harness.store.folders import Folder
 from harness.store.minimized import BEGUN
 
 _BEGUN: Final = (BEGUN, "state.json")
-_JOURNALS: Final = ("looks.jsonl", "attempts.jsonl")
-_ANSWERS: Final = ("compare.json", "verify.json", "result.json")
+_RUNS: Final = "runs.jsonl"
+_JOURNALS: Final = ("looks.jsonl", "attempts.jsonl", _RUNS)
+_EXPLORED: Final = "explore.json"
+_ANSWERS: Final = ("compare.json", "verify.json", "result.json", _EXPLORED)
 _STAMP: Final = re.compile(r"(?:(\w+)-)?(\d{8}T\d{6}Z)-[0-9a-f]{4}")
 _MOST_LOOKS: Final = 1000
 
@@ -45,7 +49,7 @@ class Search:
 
     path: Path
     kind: str
-    """`compare`, `verify`, `bisect` or `minimize`."""
+    """`compare`, `verify`, `bisect`, `minimize` or `explore`."""
     scenario: str
     started: datetime | None
     is_over: bool | None
@@ -78,13 +82,15 @@ def search_of(path: Path) -> Search:
         damaged = ""
     except StoreError as error:
         looks, answer, damaged = (), {}, str(error)
+    if kind == "explore" and answer:
+        answer = _explored(answer)
     said = str(answer.get("verdict", ""))
     return Search(
         path=path,
         kind=kind,
         scenario=path.parent.name,
         started=started,
-        is_over=bool(said) if kind in {"compare", "verify"} else None,
+        is_over=bool(said) if kind in {"compare", "verify", "explore"} else None,
         goes_on=Folder(path).is_locked,
         answer=said,
         because=str(answer.get("because", "")),
@@ -98,6 +104,35 @@ def _answer(path: Path) -> Mapping[str, Any]:
     return read_json(file, dict[str, Any]) if file else {}
 
 
+def _explored(answer: Mapping[str, Any]) -> Mapping[str, str]:
+    """Return what an exploration came to, as the others keep it."""
+    mix, rate = answer.get("mix"), answer.get("rate")
+    if not isinstance(mix, dict) or not mix:
+        return {"verdict": "NO HANG", "because": f"no hang in {answer.get('searched')} mixes"}
+    because = ", ".join(f"{name}={value}" for name, value in mix.items())
+    if isinstance(rate, dict):
+        because += f": {rate.get('hangs')} hangs in {rate.get('trials')} builds of fresh runs"
+    ranking = answer.get("ranking")
+    if isinstance(ranking, dict) and ranking:
+        because += f"; what matters most is {next(iter(ranking))}"
+    return {"verdict": "FOUND", "because": because}
+
+
+def _mix_in_words(path: Path) -> Callable[[Mapping[str, Any]], str]:
+    """Return what says which mix a run of an exploration was of."""
+    begun = path / BEGUN
+    asked = read_json(begun, dict[str, Any]).get("asked") if begun.is_file() else None
+    vary = asked.get("vary") if isinstance(asked, dict) else None
+    known = {name: Varied((*name.split("."),), tuple(values)) for name, values in vary.items()} if vary else {}
+
+    def told(point: Mapping[str, Any]) -> str:
+        with suppress(LookupError, ValueError, TypeError):
+            return ", ".join(f"{known[name].path[-1]} {known[name].at(value)}" for name, value in point.items())
+        return ""
+
+    return told
+
+
 def _looks(path: Path) -> Iterator[Look]:
     state = path / "state.json"
     if state.is_file():
@@ -105,10 +140,13 @@ def _looks(path: Path) -> Iterator[Look]:
         names = {number: each.get("name", "") for number, each in enumerate(_maps(content.get("candidates")))}
         for each in _maps(content.get("observations")):
             yield _look(each, str(names.get(int(each.get("candidate") or 0), "")))
+    mix = _mix_in_words(path)
     for journal in (path / name for name in _JOURNALS):
         if journal.is_file():
             for each in _lines(journal):
                 of = f"{each['side']}, {each.get('number')}" if "side" in each else each.get("what", "")
+                if isinstance(point := each.get("point"), dict):
+                    of = f"{each.get('phase')} {each.get('number')}: {mix(point)}"
                 yield _look(each, str(of))
 
 

@@ -1,6 +1,7 @@
 """The report in a browser: its numbers are the database's, nothing complains, and it fits a phone and a desk."""
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser
@@ -9,10 +10,11 @@ from harness.analysis.rates import quantile
 from harness.core.outcome import Outcome
 from harness.core.records import Action, Iteration
 from harness.report.words import shown_seconds
-from harness.report.write import write_report
+from harness.report.write import write_overview, write_report
 from harness.store.folder import RunFolder
 from tests.benchmarks.million import write_million
 from tests.browser.chromium import WIDTHS, browser, keep_picture, needs_chromium, opened
+from tests.web.runs import ended
 
 __all__ = ["browser"]  # a fixture
 pytestmark = [needs_chromium, pytest.mark.timeout(240)]
@@ -56,4 +58,26 @@ def test_the_page_tells_the_database(browser: Browser, folder: RunFolder, width:
             assert box
             assert box["height"] > 100, chart.get_attribute("data-chart")
         keep_picture(page, f"report-{width}")
+    assert complaints == []
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_many_runs_are_shown_a_page_at_a_time(browser: Browser, tmp_path: Path, width: int) -> None:
+    """Of more runs than fit, the newest are shown, and the rest on demand; a filter looks at all of them."""
+    for number in range(25):
+        ended(tmp_path, "rare" if number == 0 else "usual")
+    page_file = write_overview([tmp_path], tmp_path)
+    with opened(browser, page_file.as_uri(), width, dark=width == WIDTHS[0], charts=False) as (page, complaints):
+        rows = page.locator("tr[data-run]:visible")
+        assert rows.count() == 20
+        page.locator("button.more").click()
+        assert rows.count() == 25
+        assert page.locator("button.more").count() == 0
+        page.locator("#filters input").fill("rare")
+        assert rows.count() == 1
+        page.locator("#filters input").fill("usual")
+        assert rows.count() == 20
+        assert page.locator("#filters output").inner_text() == "24 runs"
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        keep_picture(page, f"many-{width}")
     assert complaints == []

@@ -2,22 +2,27 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Final, Protocol
 from urllib.parse import quote
 
 from markupsafe import Markup
 
+from harness.analysis.hazard import hazard_maps, together
 from harness.core.units import format_duration
 from harness.report.account import evidence_of
 from harness.report.found import TEMPLATES, environment, finding_html, style
+from harness.report.hazard_figure import hazard_figure
 from harness.report.overview.digest import Digest, Found, digest_of
 from harness.report.overview.groups import Group, groups_of
+from harness.report.redact import redact
 from harness.report.standing import redactor_for, standing
 from harness.store.find import runs_below
 from harness.store.folder import RunFolder
+from harness.store.hazards import hazards
 from harness.store.salvage import Salvage
 from harness.store.searches import Search, search_folders, search_of
 
@@ -65,6 +70,7 @@ def overview_html(
     )
     in_searches = {look.run for search in searches for look in search.looks}
     rendered: dict[str, Markup] = {}
+    by_name = {run.name: run for run in digests}
 
     def example_of(group: Group) -> Markup:
         if group.signature not in rendered:
@@ -77,10 +83,11 @@ def overview_html(
             single=[run for run in digests if run.name not in in_searches],
             in_searches=[run for run in digests if run.name in in_searches],
             running=[run for run in digests if run.state == "goes on"],
-            by_name={run.name: run for run in digests},
+            by_name=by_name,
             counts=Counter(run.word for run in digests),
             groups=groups_of(digests),
             searches=searches,
+            hazard=lambda search: _hazard(search, by_name) if search.kind == "explore" else Markup(""),
             several=len(places) > 1,
             places=" and ".join(map(str, places)),
             link=link,
@@ -100,6 +107,20 @@ def example_html(run: Digest, found: Found, link: Link | None) -> Markup:
     known = run.diagnoses.get(found.signature)
     base = link(folder) if link else None
     return finding_html(evidence, base, above=known.sentence if known else "", goes_on=run.state == "goes on")
+
+
+def _hazard(search: Search, by_name: Mapping[str, Digest]) -> Markup:
+    """Return which moments were deadly, over all runs of a search."""
+    runs = tuple(by_name[look.run].folder.path for look in search.looks if look.run in by_name)
+    return _hazard_of(runs)
+
+
+@lru_cache(maxsize=32)
+def _hazard_of(runs: Sequence[Path]) -> Markup:
+    """Return the map of runs that are over: what they recorded changes no more."""
+    salvage = Salvage()
+    slots = [salvage(partial(hazards, RunFolder(run)), []) for run in runs if (run / "run.db").is_file()]
+    return hazard_figure(hazard_maps(together(slots)), redact)
 
 
 def _trend(days: Sequence[tuple[date, int]]) -> Markup:

@@ -7,6 +7,25 @@
   const rows = () => [...document.querySelectorAll("#overview [data-scenario]")];
   const values = (row, name) => (row.dataset[name] ?? "").split("\n").filter(Boolean);
 
+  const more = new Map(); // by the place of a table: how many rows of it are shown, once somebody has asked for more
+
+  /** Show the first rows of a long table, and a button for more. */
+  function page() {
+    for (const [place, table] of [...document.querySelectorAll("#overview table[data-rows]")].entries()) {
+      const size = Number(table.dataset.rows);
+      const fitting = [...table.rows].filter(row => "run" in row.dataset && !row.hidden);
+      const shown = more.get(place) ?? size;
+      for (const row of fitting.slice(shown)) row.hidden = true;
+      table.nextElementSibling?.matches("button.more") && table.nextElementSibling.remove();
+      if (fitting.length <= shown) continue;
+      const button = document.createElement("button");
+      button.className = "more";
+      button.textContent = `${Math.min(5 * size, fitting.length - shown)} more of ${fitting.length - shown}`;
+      button.addEventListener("click", () => { more.set(place, shown + 5 * size); filter(); });
+      table.after(button);
+    }
+  }
+
   /** Offer what there is; what was chosen stays chosen. */
   function offer() {
     for (const name of fields) {
@@ -25,6 +44,7 @@
       row.hidden = !fits || !row.textContent.toLowerCase().includes(text);
       shown += !row.hidden && "run" in row.dataset;
     }
+    page();
     const chosen = new URLSearchParams([...new FormData(form)].filter(([, value]) => value));
     form.querySelector("output").textContent = chosen.size ? `${shown} runs` : "";
     try {
@@ -38,7 +58,7 @@
     filter();
   }
 
-  form.addEventListener("input", filter);
+  form.addEventListener("input", () => { more.clear(); filter(); });
   form.addEventListener("submit", event => event.preventDefault());
   document.addEventListener("filled", () => { offer(); filter(); });
   begin();

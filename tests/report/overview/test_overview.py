@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from harness.core.records import Diagnosis
+from harness.core.records import Action, Diagnosis, Moment
 from harness.report.overview.digest import digest_of
 from harness.report.overview.groups import days_of, groups_of
 from harness.report.write import write_overview
 from harness.store.find import runs_below
 from harness.store.folder import RunFolder
+from harness.store.searches import search_of
 from tests.web.runs import ended, going_on, recorded
 
 LIVELOCK = Diagnosis(
@@ -133,3 +134,45 @@ def test_runs_of_searches_are_found(tmp_path: Path) -> None:
     assert page.count('<details class="search"') == 3
     below = page[page.index('data-state="bisect"') :]
     assert f"bisect/20260101T000000Z-abcd/s/{run.name}/" in below[: below.index("</details>")]
+
+
+def test_an_exploration_is_a_search(tmp_path: Path) -> None:
+    """It has its answer, a row a run with its mix in words, and the map of which moment was deadly in these runs."""
+    place = tmp_path / "s" / "explore-20260101T000000Z-abcd"
+    runs = [hung(place, "s"), hung(place, "s")]
+    for number, run in enumerate(runs):
+        with run.database() as database:
+            moment = Moment(3, "RUN sleep", 1.5, followed=True)
+            database.add(Action("loop", "prune", number, 0.1, 0.1, 0.1, 0.2, True, "", moments=(moment,)))
+    vary = {"actors.0.export": ["load", "image"], "actors.0.kill.after": ["50ms", "5s"]}
+    (place / "begun.json").write_text(json.dumps({"asked": {"vary": vary}}))
+    lines = [
+        {"phase": "search", "number": number, "point": {"actors.0.export": 1.0, "actors.0.kill.after": 0.25},
+         "look": {"said": "hang", "folder": str(run.path), "builds": 3}}
+        for number, run in enumerate(runs, 1)
+    ]  # fmt: skip
+    (place / "runs.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    search = search_of(place)
+    assert (search.kind, search.is_over, search.answer) == ("explore", False, "")
+    assert [look.of for look in search.looks] == [f"search {n}: export image, after 250ms" for n in (1, 2)]
+    found = {
+        "mix": {"actors.0.export": "image"},
+        "rate": {"hangs": 2, "trials": 9},
+        "ranking": {"actors.0.export": 1.0},
+    }
+    (place / "explore.json").write_text(json.dumps(found))
+    search = search_of(place)
+    assert (search.is_over, search.answer) == (True, "FOUND")
+    assert search.because == (
+        "actors.0.export=image: 2 hangs in 9 builds of fresh runs; what matters most is actors.0.export"
+    )
+    page = write_overview([tmp_path], tmp_path).read_text()
+    below = page[page.index('data-state="explore"') :]
+    below = below[: below.index("</details>")]
+    assert "prune of loop: a hang after 2 of 2 acts" in below
+    assert all(run.name in below for run in runs)
+    (place / "explore.json").write_text(json.dumps({"mix": {}, "searched": 7}))
+    assert (search_of(place).answer, search_of(place).because) == ("NO HANG", "no hang in 7 mixes")
+    for damage in ("{}", '{"asked": 3}', '{"asked": {"vary": {"x": 3}}}'):
+        (place / "begun.json").write_text(damage)
+        assert len(search_of(place).looks) == 2 or search_of(place).damaged
