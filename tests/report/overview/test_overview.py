@@ -140,10 +140,10 @@ def test_an_exploration_is_a_search(tmp_path: Path) -> None:
     """It has its answer, a row a run with its mix in words, and the map of which moment was deadly in these runs."""
     place = tmp_path / "s" / "explore-20260101T000000Z-abcd"
     runs = [hung(place, "s"), hung(place, "s")]
-    for number, run in enumerate(runs):
+    for run in runs:
         with run.database() as database:
             moment = Moment(3, "RUN sleep", 1.5, followed=True)
-            database.add(Action("loop", "prune", number, 0.1, 0.1, 0.1, 0.2, True, "", moments=(moment,)))
+            database.add(Action("loop", "prune", 9, 3.2, 3.2, 3.2, 3.3, True, "", moments=(moment,)))
     vary = {"actors.0.export": ["load", "image"], "actors.0.kill.after": ["50ms", "5s"]}
     (place / "begun.json").write_text(json.dumps({"asked": {"vary": vary}}))
     lines = [
