@@ -123,7 +123,8 @@ def _mix_in_words(path: Path) -> Callable[[Mapping[str, Any]], str]:
     begun = path / BEGUN
     asked = read_json(begun, dict[str, Any]).get("asked") if begun.is_file() else None
     vary = asked.get("vary") if isinstance(asked, dict) else None
-    known = {name: Varied((*name.split("."),), tuple(values)) for name, values in vary.items()} if vary else {}
+    vary = vary if isinstance(vary, dict) else {}
+    known = {name: Varied((*name.split("."),), (*each,)) for name, each in vary.items() if isinstance(each, list)}
 
     def told(point: Mapping[str, Any]) -> str:
         with suppress(LookupError, ValueError, TypeError):

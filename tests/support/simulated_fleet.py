@@ -1,12 +1,14 @@
 """A cluster in simulated time: hosts that only wait, and a clock that runs while we compute and skips while we do not.
 
 What the harness itself does for each run takes the CPU time that it takes here: to pack a job, to choose a place, to
-hear of a run, to lay out what comes back. Dask's own part, and the hosts', which are other processes, take none.
+hear of a run, to lay out what comes back; what it does in threads comes after what its loop does. Dask's own part, and
+the hosts', which are other processes, take none.
 """
 
 import asyncio
 import selectors
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -24,14 +26,19 @@ T = TypeVar("T")
 
 
 class _Skipping(selectors.DefaultSelector):
-    """Waits for nothing that is a matter of time: the clock is put forward instead."""
+    """Waits for nothing: whenever the loop is idle a thread's work is done, and else the clock is put forward."""
 
     skipped = 0.0
+    threads: deque[Callable[[], None]]
 
     def select(self, timeout: float | None = None) -> Any:
         """Return what is there already."""
         there = super().select(0)
-        if not there and timeout is not None and timeout > 0:
+        if there or timeout == 0:
+            return there
+        if self.threads:
+            self.threads.popleft()()
+        elif timeout is not None:
             self.skipped += timeout
         return there
 
@@ -41,6 +48,7 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         self._skipping = _Skipping()
+        self.threads = self._skipping.threads = deque()
         super().__init__(self._skipping)
 
     def time(self) -> float:
@@ -118,8 +126,19 @@ class SimulatedCluster:
 def simulated(work: Callable[[FleetRunner], Coroutine[Any, Any, T]], cluster: SimulatedCluster) -> tuple[T, float]:
     """Do something with a runner on a simulated cluster; return what came of it, and the simulated seconds."""
 
-    async def here(function: Callable[..., T], *words: Any, **_: Any) -> T:
-        return function(*words)  # a thread's time would be nobody's
+    async def in_turn(function: Callable[..., Any], *words: Any, **_: Any) -> Any:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, SimulatedLoop)
+        done: asyncio.Future[Any] = loop.create_future()
+
+        def work() -> None:
+            try:
+                done.set_result(function(*words))
+            except Exception as error:
+                done.set_exception(error)
+
+        loop.threads.append(work)
+        return await done
 
     async def through() -> tuple[T, float]:
         runner = FleetRunner(cluster, "sim://", lambda _: None, Interrupt(lambda _: None))
@@ -133,6 +152,6 @@ def simulated(work: Callable[[FleetRunner], Coroutine[Any, Any, T]], cluster: Si
         return done, took
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(anyio.to_thread, "run_sync", here)
+        patch.setattr(anyio.to_thread, "run_sync", in_turn)
         with asyncio.Runner(loop_factory=SimulatedLoop) as loop:
             return loop.run(through())

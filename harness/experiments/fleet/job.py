@@ -143,6 +143,10 @@ class Cases:
         self._made: list[Case] = []
         self._lock = Lock()
 
+    def known(self, scenario: Scenario) -> Case | None:
+        """Return a scenario that was asked for before; None of another."""
+        return next((case for case in self._made if case.scenario is scenario or case.scenario == scenario), None)
+
     def of(self, scenario: Scenario) -> Case:
         """Return a scenario with its Dockerfiles, as they were when it was first asked for.
 
@@ -150,7 +154,7 @@ class Cases:
             StaysHere: it names something that is not sent.
         """
         with self._lock:
-            known = next((case for case in self._made if case.scenario == scenario), None)
+            known = self.known(scenario)
             if known is None:
                 with tempfile.TemporaryDirectory(prefix="repro-job-") as folder:
                     write_case(scenario, Path(folder))

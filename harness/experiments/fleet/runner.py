@@ -144,7 +144,9 @@ class FleetRunner:
 
     async def _make(self, scenario: Scenario, options: RunOptions, reporter: Reporter) -> tuple[Summary, RunFolder]:
         toolchain = await self._toolchain(options.toolchain or scenario.daemon.toolchain, scenario, reporter)
-        case = await anyio.to_thread.run_sync(self._cases.of, scenario)
+        case = self._cases.known(scenario)
+        if case is None:
+            case = await anyio.to_thread.run_sync(self._cases.of, scenario)
         job = case.job(options, toolchain)
         whys: dict[str, str] = {}
         moves = 0
