@@ -99,6 +99,7 @@ def _map(actor: str, kind: str, slots: Sequence[Slot]) -> HazardMap:
     shown = [point for point, _ in acts.most_common(_ROWS)]
     kept = [each for each in slots if each.point in shown]
     columns, width, far = _columns(kept)
+    first = min(each.slot for each in kept) // width
     cells: dict[str, list[list[int]]] = {each.point: [[0, 0] for _ in range(columns)] for each in kept}
     for each in kept:
         cell = cells[each.point][min(each.slot // width, columns - 1)]
@@ -107,8 +108,8 @@ def _map(actor: str, kind: str, slots: Sequence[Slot]) -> HazardMap:
     return HazardMap(
         actor,
         kind,
-        [*(place * width / SLOTS_A_SECOND for place in range(columns)), far],
-        [Row(point, [rate(*cell) if cell[1] else None for cell in row]) for point, row in cells.items()],
+        [*(place * width / SLOTS_A_SECOND for place in range(first, columns)), far],
+        [Row(point, [rate(*cell) if cell[1] else None for cell in row[first:]]) for point, row in cells.items()],
         acts.total() - sum(acts[point] for point in shown),
     )
 

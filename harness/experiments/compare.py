@@ -27,7 +27,7 @@ from harness.store.folder import RunFolder
 _DAEMONS_OF_A_LOOK: Final = 1000
 _SILENT: Final = 2
 """So many first looks at a side without a single build that counts end a comparison."""
-_EXIT_CODES: Final[Mapping[Said, ExitCode]] = {
+EXIT_CODES: Final[Mapping[Said, ExitCode]] = {
     "different": ExitCode.HANG,
     "no difference": ExitCode.CLEAN,
     "not enough": ExitCode.INCONCLUSIVE,
@@ -165,7 +165,7 @@ def _concluded(
     """Return what the looks come to. What is cut short, or mostly broke, is neither a difference nor the lack of it."""
     of = {side.name: _of(series, side) for side in sides}
     spoilt = [name for name, one in of.items() if one.nothing * 2 > one.looks]
-    verdict, because, code = result.verdict, result.because, _EXIT_CODES[result.verdict]
+    verdict, because, code = result.verdict, result.because, EXIT_CODES[result.verdict]
     if interrupted:
         verdict, because, code = "not enough", f"interrupted; so far: {because}", ExitCode.INTERRUPTED
     elif spoilt:

@@ -50,3 +50,10 @@ def test_of_many_places_the_busiest_are_shown() -> None:
     assert len(found.rows) == 12
     assert found.acts + found.left_out == sum(range(1, 31))
     assert found.left_out == sum(range(1, 19))
+
+
+def test_it_begins_where_something_acted() -> None:
+    """An act that always comes two seconds late has no empty columns before that."""
+    [found] = hazard_maps([Slot("away", "kill", "RUN", 40 + each % 2, 1, 0) for each in range(30)])
+    assert (found.edges[0], len(found.edges)) == (2, 2)
+    assert [cell.trials for cell in found.rows[0].cells if cell] == [30]

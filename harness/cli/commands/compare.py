@@ -9,6 +9,7 @@ import anyio
 import typer
 
 from harness.analysis.rates import rate
+from harness.analysis.two_sample import TwoSampleTest, contrast
 from harness.cli.display.series import (
     Also,
     Resume,
@@ -25,9 +26,10 @@ from harness.cli.display.series import (
 from harness.cli.options import RESULTS, BadOption, Insecure, On, Results, Seed, Settings, complete_scenario
 from harness.cli.trust import Trust
 from harness.core.outcome import ExitCode
-from harness.core.units import format_duration, parse_rate
-from harness.experiments.compare import Comparison, NothingDiffers, RunBudget, SideResult, compare
+from harness.core.units import counted, format_duration, parse_rate
+from harness.experiments.compare import EXIT_CODES, Comparison, NothingDiffers, RunBudget, SideResult, compare
 from harness.experiments.on import runner_on
+from harness.experiments.recorded import recorded_side, runs_in
 from harness.experiments.series import Question, Series, Side
 from harness.report.words import leak_line, shown_seconds
 
@@ -38,7 +40,7 @@ _WIDTH: Final = 46
 
 
 def compare_(
-    a: Annotated[str, typer.Argument(metavar="A", help="A toolchain, as `repro run --daemon` takes it.")],
+    a: Annotated[str, typer.Argument(metavar="A", help="A toolchain, as `repro run --daemon` takes it; or a run.")],
     b: Annotated[str | None, typer.Argument(metavar="[B]", help="Another; A again where only settings differ.")] = None,
     scenario: Annotated[
         Path,
@@ -76,7 +78,7 @@ def compare_(
     insecure: Insecure = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> int:
-    """Compare two toolchains, or one with two settings, in turn on the same seeds.
+    """Compare two toolchains, or one with two settings, in turn on the same seeds; or recorded runs, by their folders.
 
     Exits with 0: no difference larger than it says; 1: different (with --only-worse: B hangs more); 125: not enough to
     say so, or a side says nothing; 129 usage; 130 interrupted; 255 broken.
@@ -90,6 +92,8 @@ def compare_(
         allowed = parse_rate(margin) if margin else None
     except ValueError as error:
         raise BadOption("--margin", str(error)) from error
+    if b is not None and runs_in(Path(a)) and runs_in(Path(b)):
+        return _recorded(Path(a), Path(b), factor, allowed, only_worse=only_worse, as_json=as_json)
     sides = sides_of(scenario, a, b or a, settings, set_a, set_b, trust=trust)
     words = {
         "--iterations": budget.iterations,
@@ -106,6 +110,39 @@ def compare_(
         comparison = replace(comparison, exit_code=ExitCode.CLEAN)
     _tell(tell, comparison)
     return comparison.exit_code
+
+
+def _recorded(a: Path, b: Path, factor: float, margin: float | None, *, only_worse: bool, as_json: bool) -> ExitCode:
+    """Hold runs that are there already against each other, and tell what they come to."""
+    sides = {"A": recorded_side(a), "B": recorded_side(b)}
+    result = contrast(*(side.exposures for side in sides.values()), factor=factor, margin=margin)
+    code = EXIT_CODES[result.verdict]
+    if only_worse and result.worse == "a":
+        code = ExitCode.CLEAN
+    with teller(as_json=as_json) as tell:
+        told = {name: asdict(side) | {"place": str(side.place)} for name, side in sides.items()}
+        tell.event(
+            "compared", {"sides": told, "verdict": result.verdict, "contrast": asdict(result), "exit_code": code}
+        )
+        for name, side in sides.items():
+            tell.say(
+                f"{name} = {side.place}: {', '.join(side.daemons)}, {', '.join(side.scenarios)}; "
+                f"{counted(side.runs, 'run')}, {counted(len(side.exposures), 'daemon')}"
+            )
+        tell.say(f"{result.verdict.upper()}  {result.because}", _STYLES[result.verdict])
+        if sides["A"].scenarios != sides["B"].scenarios:
+            tell.say(f"{'scenarios':<11} differ, and what does it may be they", "yellow")
+        tell.say(_tests(result))
+    return code
+
+
+def _tests(result: TwoSampleTest) -> str:
+    """Return the tests in a line."""
+    return (
+        f"{'tests':<11} rates p = {result.p_rates:.2g}, log-rank by permutation p = {result.p_log_rank:.2g}; "
+        f"difference at most {result.difference_at_most:.2g} per build"
+        f"{f'; within each of {result.hosts} hosts' if result.hosts > 1 else ''}"
+    )
 
 
 async def _compare(
@@ -143,12 +180,7 @@ def _tell(tell: SeriesPrinter, comparison: Comparison) -> None:
         tell.say(f"{name:<11} {values[0]:<{_WIDTH}}  {values[1]}".rstrip())
     if comparison.names:
         tell.say(f"{'names':<11} {comparison.names}", "yellow")
-    result = comparison.contrast
-    tell.say(
-        f"{'tests':<11} rates p = {result.p_rates:.2g}, log-rank by permutation p = {result.p_log_rank:.2g}; "
-        f"difference at most {result.difference_at_most:.2g} per build"
-        f"{f'; within each of {result.hosts} hosts' if result.hosts > 1 else ''}"
-    )
+    tell.say(_tests(comparison.contrast))
     tell.say(f"{'folder':<11} {comparison.folder}, {format_duration(round(comparison.seconds))}")
     tell_how_to_go_on(tell, comparison.exit_code)
 
