@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from harness.buildkit.diagnosis import diagnose, read_file
-from harness.buildkit.goroutines.buckets import buckets_of
+from harness.buildkit.goroutines.buckets import counted_of
 from tests.adversary.world import Options, Try
 
 SIZE: Final = 40_000_000
@@ -175,7 +175,7 @@ def seconds(file: Path) -> float:
     if posted.dumps or posted.crash:
         diagnose(posted.dumps, crash=posted.crash)
     elif not posted.hollow:
-        buckets_of(file)
+        counted_of(file)
     return time.process_time() - began
 
 

@@ -35,7 +35,14 @@ def buckets_of(dump: Path) -> list[Bucket]:
     """
     with texts_of(dump) as texts:
         found = buckets(each for text in texts for each in goroutines(lines_of(text)))
-    if found:
-        return found
+    return found or counted_of(dump)
+
+
+def counted_of(dump: Path) -> list[Bucket]:
+    """Return the buckets of a file in the counted form, the fullest first; empty where it is in none.
+
+    Raises:
+        OSError: it cannot be read.
+    """
     with texts_of(dump) as texts:
         return sorted((each for text in texts for each in counted(lines_of(text))), key=lambda bucket: -bucket.count)

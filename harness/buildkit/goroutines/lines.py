@@ -73,7 +73,8 @@ _BROKEN: Final = re.compile(rb"(\([0-9a-fx{}, _.?]{1,400})\n(?=[0-9a-fx{}, _.?]{
 """Where a terminal has broken the arguments of a call."""
 _LEAST: Final = 5
 """Bytes of the shortest line that says anything: ``a.b()``."""
-_BLANK: Final = re.compile(rb"\n(?:[^\n]{0,4}\n)+")
+_BLANK: Final = re.compile(rb"\n(?:[^\n]{0,4}+\n)++")
+_NOTHING_QUOTED: Final = re.compile(rb'"(?:[^"]{0,4}+")++')
 _KEY: Final = re.compile(rb"(?:caller|file|source|func|logger)[\"']?\s*(?:=>?|:)\s*$")
 """What stands before a place in the code that is not the dump's."""
 _KEY_LONGEST: Final = 40
@@ -183,6 +184,8 @@ def _said(text: bytes) -> Iterator[bytes]:
 
 def _quoted(line: bytes) -> Iterator[bytes]:
     """Yield what of a line with quotes is of a dump; all of it where nothing is."""
+    if line.count(b'"') * 3 > len(line):
+        line = _NOTHING_QUOTED.sub(b'"', line)
     parts = [] if _is_head(line.rstrip()) else line.split(b'"')  # a head may have labels, which are quoted
     found = [
         part

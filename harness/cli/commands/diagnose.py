@@ -14,7 +14,7 @@ from rich.console import Console
 from harness.attach.capture import diagnose_capture
 from harness.buildkit.diagnosis import diagnose, diagnose_counted, diagnose_finding, read_dump, read_file
 from harness.buildkit.findings import diagnosis_of
-from harness.buildkit.goroutines.buckets import buckets, buckets_of
+from harness.buildkit.goroutines.buckets import buckets, counted_of
 from harness.buildkit.goroutines.files import rereadable
 from harness.buildkit.goroutines.model import Bucket
 from harness.buildkit.goroutines.reading import Dump
@@ -158,7 +158,7 @@ def _of_files(files: list[Path], version: str | None, own: Path | None) -> _Told
     for file in files:
         try:
             posted = read_file(file)
-            counted = [] if posted.dumps or posted.hollow else buckets_of(file)
+            counted = [] if posted.dumps or posted.hollow else counted_of(file)
         except OSError as error:
             raise NoDump(file, str(error.strerror)) from error
         if counted and len(files) == 1 and (leak := diagnose_counted(counted)):

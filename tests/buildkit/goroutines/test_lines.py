@@ -13,6 +13,7 @@ import pytest
 from harness.buildkit.goroutines.lines import lines_of
 from harness.buildkit.goroutines.model import Goroutine
 from harness.buildkit.goroutines.parse import counted, goroutines
+from harness.buildkit.goroutines.rewrapped import way_of
 
 ONE: Final = b"""\
 goroutine 7 [select, 5 minutes, locked to thread]:
@@ -201,3 +202,18 @@ def test_no_line_takes_long(unit: bytes) -> None:
     assert len([*goroutines(lines_of(io.BytesIO(text)))]) >= 1
     assert [*counted(lines_of(io.BytesIO(b"1 @ 0x1\n" + line * 30)))]
     assert time.process_time() - before < 8
+
+
+@pytest.mark.parametrize("letters", ['"', "\\n", ".(*a)", "\n", "/a.b", "goroutine 1 [", "<span class=", "&lt;"])
+def test_letters_that_come_again_and_again(letters: str) -> None:
+    """A text of nothing but what the reader looks for takes some time for each byte, however long it is."""
+    head = b"goroutine 1 [select]:\n"
+
+    def taken(size: int) -> float:
+        text = head + letters.encode() * (size // len(letters))
+        began = time.process_time()
+        assert len([*goroutines(way_of(io.BytesIO(text))(io.BytesIO(text)))]) <= 1 + size
+        return time.process_time() - began
+
+    short = min(taken(20_000) for _ in range(3))
+    assert min(taken(200_000) for _ in range(2)) < 50 * max(short, 0.0005)
