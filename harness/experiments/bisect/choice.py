@@ -6,7 +6,7 @@ ones pay a build and a start off; the best quotient weighs these by itself.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -83,6 +83,8 @@ def next_looks(belief: Belief, costs: Costs, places: int) -> list[Acquisition]:
         if len(chosen) < places:
             hung = _chance_of_silence(belief, choice) < 0.5
             belief = belief.saw(choice.candidate, choice.trials, hung=hung)
+            have = [0.0 if each == choice.candidate else cost for each, cost in enumerate(costs.have)]
+            costs = replace(costs, have=have)  # another look at it in the same batch needs no second build
     return chosen
 
 

@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
 from harness.experiments.bisect.belief import Belief, hypotheses, line
-from harness.experiments.bisect.choice import Costs, next_look
+from harness.experiments.bisect.choice import Costs, next_look, next_looks
 from harness.experiments.bisect.rates import Rates
 
 BUILD: Final = 60.0
@@ -112,6 +112,50 @@ def search(
         else:
             belief = belief.skip(choice.candidate)
     return world.told(answer.members, answer.mass)
+
+
+def search_on(setting: Setting, seed: int, places: int, *, confidence: float = 0.95) -> Told:
+    """Search one world in so many places at once, as `Search` does it on a fleet.
+
+    What is to be looked at next is built one after the other, then looked at side by side; all looks of such a batch
+    are over before the next is chosen. `seconds` are those that pass.
+    """
+    world, passed = World(setting, seed), 0.0
+    end = setting.count - 1
+    belief = Belief(hypotheses(line(setting.count)), Rates.flat())
+    world.have(end)
+    passed += BUILD
+
+    def took(candidate: int, trials: int) -> tuple[int, bool, float]:
+        before = world.seconds
+        made, hung = world.look(candidate, trials)
+        return made, hung, world.seconds - before
+
+    for batch in _batches(HANGS, places):
+        looks = [took(end, 10**9) for _ in range(batch)]
+        passed += max(seconds for *_, seconds in looks)
+        for trials, hung, _ in looks:
+            belief = belief.saw(end, trials, hung=hung)
+    while (answer := belief.answer(confidence)) is None:
+        have = [0.0 if candidate in world.had else BUILD for candidate in range(setting.count)]
+        choices = next_looks(belief, Costs(have, START, TRIAL), places)
+        assert choices, "short of an answer something can be told"
+        for candidate in {choice.candidate for choice in choices} - world.had - belief.skipped:
+            passed += BUILD
+            if not world.have(candidate):
+                belief = belief.skip(candidate)
+        able = [choice for choice in choices if choice.candidate not in belief.skipped]
+        seen = [(choice.candidate, *took(choice.candidate, choice.trials)) for choice in able]
+        passed += max((seconds for *_, seconds in seen), default=0.0)
+        for candidate, trials, hung, _ in seen:
+            belief = belief.saw(candidate, trials, hung=hung)
+    told = world.told(answer.members, answer.mass)
+    return replace(told, seconds=passed)
+
+
+def _batches(count: int, places: int) -> list[int]:
+    """Return how many of so many are made at once, each time."""
+    return [min(places, count - begun) for begun in range(0, count, places)]
 
 
 def fixed(setting: Setting, seed: int, multiple: float, *, oracle: bool) -> Told:
