@@ -69,8 +69,8 @@ def traces(folder: RunFolder) -> object:
         OSError: its folder is gone.
     """
     with os.scandir(folder.path) as entries:  # its files are replaced, or grow; whoever reads makes SQLite's others
-        stats = {each.name: each.stat() for each in entries if each.name != "run.db-shm"}
+        stats = {each.name: each.stat(follow_symlinks=False) for each in entries if each.name != "run.db-shm"}
     seen = {name: (stat.st_mtime_ns, stat.st_size) for name, stat in stats.items() if stat.st_size}
     if "findings" in stats:
-        seen |= {str(file): (file.stat().st_mtime_ns, 0) for file in folder.path.glob("findings/*/captured.json")}
+        seen |= {str(file): (file.lstat().st_mtime_ns, 0) for file in folder.path.glob("findings/*/captured.json")}
     return folder.is_locked, seen
