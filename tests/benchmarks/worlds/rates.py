@@ -11,7 +11,7 @@ from typing import Final
 
 from harness.analysis.judge import judge
 from harness.analysis.merge import Part, merge
-from harness.analysis.rates import excluded_rate
+from harness.analysis.rates import excluded_rate, rate
 from harness.core.outcome import Ending, Verdict
 from harness.core.records import Summary
 from tests.benchmarks.worlds.builds import Records, World, run
@@ -32,6 +32,9 @@ WORLDS: Final[Mapping[str, World]] = {
     "a third killed, told by history, poisons, p 0.1": World(0.1, kills=0.33, history=True),
 }
 
+
+WATCHED: Final = ("four lines, a hang poisons, p 0.1", "four lines, independent, p 0.1", "one line, p 0.1")
+"""Of these, the intervals after each daemon."""
 
 SEGMENTS: Final[Mapping[str, World]] = {
     f"{'a hang poisons' if poisons else 'independent'}, p {rate}": World(rate, poisons=poisons, threshold=60)
@@ -66,6 +69,27 @@ def measured(world: World, seed: int, runs: int, hangs: int = 5) -> tuple[float,
     return held / runs, median(widths)
 
 
+def ever_wrong(world: World, seed: int, runs: int, hangs: int = 12) -> tuple[float, float, float]:
+    """Return in which share of runs an interval misses the rate, of those shown after each daemon of so many hangs.
+
+    They are what a run shows, and, of the same counts, the exact one. The third is by how much the former is the wider,
+    by the median at the last look.
+    """
+    shown, exact, wider = 0, 0, []
+    for number in range(runs):
+        records = run(world, Random(f"{seed} {number} {world} watched"), hangs=hangs, builds=20_000)
+        looks = []
+        for count, finding in enumerate(records.findings, 1):
+            upto = [build for build in records.iterations if build.generation <= finding.generation]
+            told = judged(Records(upto, records.findings[:count], finding.at), world.threshold).rate
+            looks.append((told, rate(told.hangs, told.trials, told.unsettled)))
+        shown += any(not told.low95 <= world.rate <= told.high95 for told, _ in looks)
+        exact += any(not alone.low95 <= world.rate <= alone.high95 for _, alone in looks)
+        told, alone = looks[-1]
+        wider.append((told.high95 - told.low95) / (alone.high95 - alone.low95))
+    return shown / runs, exact / runs, median(wider)
+
+
 def excludes_falsely(world: World, seed: int, runs: int, *, segments: int, seconds: float) -> float:
     """Return the share of runs, each of so many segments that are cut off after so long, that exclude the true rate."""
     false = 0
@@ -73,9 +97,9 @@ def excludes_falsely(world: World, seed: int, runs: int, *, segments: int, secon
         random = Random(f"{seed} {number} {world} segments")
         parts = [Part(str(n), judged(run(world, random, seconds=seconds), world.threshold)) for n in range(segments)]
         summary = merge(parts)
-        rate = summary.rate
-        clean = summary.verdict is Verdict.CLEAN and rate.hangs == 0
-        false += clean and excluded_rate(rate.trials, unsettled=rate.unsettled) < world.rate
+        found = summary.rate
+        clean = summary.verdict is Verdict.CLEAN and found.hangs == 0
+        false += clean and excluded_rate(found.trials, unsettled=found.unsettled) < world.rate
     return false / runs
 
 
@@ -86,6 +110,12 @@ def table(seed: int, runs: int) -> Iterator[str]:
     for name, world in WORLDS.items():
         share, width = measured(world, seed, runs)
         yield f"| {name} | {100 * share:.1f} % | {width:.1f} |"
+    yield ""
+    yield f"| looked at after each of 12 daemons | wrong at a look, of {runs} | an exact interval | width by its |"
+    yield "|---|---|---|---|"
+    for name in WATCHED:
+        shown, exact, wider = ever_wrong(WORLDS[name], seed, runs)
+        yield f"| {name} | {100 * shown:.1f} % | {100 * exact:.1f} % | {wider:.2f} |"
     yield ""
     yield f"| world, in segments of 90 s where a hang is told after 60 s | excludes the truth, of {runs} |"
     yield "|---|---|"

@@ -276,6 +276,7 @@ async def test_a_hang_that_is_nothing_like_it_is_not_asked_about(tmp_path: Path,
         other = with_frames(other_at(line, 4), {"loop": walk, "other": frames})
         state = begun(folder, line)
         search = Search(folder, state, line, {"one": scenario}, line, other)
+        await search._have(4)
         await search._observe(4, "one", scenario, 3, "search")
         answer = await search.run()
         assert (answer.kind, answer.group.members) == (kind, (9,))
