@@ -23,6 +23,7 @@ from harness.experiments.earlier import AskedElse, differing, earlier_folder
 from harness.experiments.journal import entries, line_of
 from harness.experiments.runner import LocalRunner, Runner
 from harness.experiments.short_run import ShortRun, look
+from harness.experiments.successor import HARNESS
 from harness.host.interrupt import first_of
 from harness.run.observer import NullObserver, Reporter
 from harness.run.plan import RunOptions
@@ -234,7 +235,8 @@ class Series:
     def _forget(self) -> None:
         """Remove the folder of what has not seen anything yet, and that of its scenario where nothing else is in it."""
         with suppress(OSError):
-            (self.path / BEGUN).unlink()
+            for name in (BEGUN, HARNESS):
+                (self.path / name).unlink(missing_ok=True)
             self.path.rmdir()
             self.path.parent.rmdir()
 

@@ -22,7 +22,7 @@ def main() -> None:
         built, looks = (fmean(getattr(each, what) for each in told) for what in ("builds", "looks"))
         right, named = sum(each.right for each in told), fmean(len(each.members) for each in told)
         print(
-            f"{places} at once, {candidates} candidates, {len(told)} searches: {right} right, named {named:.1f}; hours "
+            f"{places} at once, {candidates} candidates, {len(told)} searches: {right} right, named {named:.1f}; "
             f"hours: median {median(hours):.2f}, mean {fmean(hours):.2f}; {built:.1f} built, {looks:.1f} looks",
             flush=True,
         )
