@@ -84,7 +84,7 @@ def test_runs_are_held_against_a_rate(tmp_path: Path) -> None:
     assert not (tmp_path / "results").exists()
     code, output, folder = run(scenario, "--against", "1/100")
     assert code == 0, output
-    line = "against    no hang in 10 builds, so it hangs more rarely than 1/100 (9.562 % sure); for 95 % run 289 more"
+    line = "against    no hang in 10 builds, so it hangs more rarely than 1/100 (9.561 % sure); for 95 % run 289 more"
     assert line in output
     assert line in repro("show", str(folder.path), "--against", "1/100").stdout
     held = json.loads(repro("show", str(folder.path), "--against", "1%", "--json").stdout)["against"]
