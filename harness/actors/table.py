@@ -10,6 +10,7 @@ from harness.actors.disk import Disk
 from harness.actors.du import Du
 from harness.actors.freeze import Freeze
 from harness.actors.history import History
+from harness.actors.inspect import Inspect
 from harness.actors.io import Io
 from harness.actors.kill import Kill
 from harness.actors.memory import Memory
@@ -25,6 +26,7 @@ _KINDS: Final[Sequence[type[Actor]]] = (
     Du,
     Freeze,
     History,
+    Inspect,
     Io,
     Kill,
     Memory,

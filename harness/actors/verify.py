@@ -28,8 +28,10 @@ _WRITES: Final = re.compile(
 )
 READABLE: Final = ("local", "tar", "oci", "load")
 """The exports that make files, the quickest to read first; `load` where there is no engine to load into."""
-_INDEX, _MANIFEST = "application/vnd.oci.image.index.v1+json", "application/vnd.oci.image.manifest.v1+json"
-_ACCEPTED: Final = f"{_INDEX}, {_MANIFEST}"
+_OCI, _DOCKER = "application/vnd.oci.image", "application/vnd.docker.distribution"
+_ACCEPTED: Final = f"{_OCI}.index.v1+json, {_OCI}.manifest.v1+json, {_DOCKER}.manifest.list.v2+json, " + (
+    f"{_DOCKER}.manifest.v2+json"
+)
 
 
 def written_by(dockerfile: str) -> Mapping[str, str]:
@@ -101,7 +103,10 @@ async def _pulled(registry: str, image: str, name: str) -> Sequence[bytes | None
     async with httpx.AsyncClient(timeout=_PULL_SECONDS, trust_env=False, headers={"Accept": _ACCEPTED}) as client:
 
         async def got(path: str) -> httpx.Response:
-            return (await client.get(f"{base}/{path}")).raise_for_status()
+            answer = await client.get(f"{base}/{path}")
+            if answer.status_code == httpx.codes.NOT_FOUND:
+                raise Unreadable(f"the registry has no {repository}/{path}, which was pushed to it")
+            return answer.raise_for_status()
 
         with suppress(httpx.HTTPError):
             manifests: list[dict[str, Any]] = [(await got(f"manifests/{tag}")).json()]

@@ -264,8 +264,8 @@ class ListsRecords(Protocol):
 class Listing(Protocol):
     """A daemon whose client can list its records as an act, without a deadline of the daemon's own."""
 
-    def listing(self, what: Literal["cache", "builds"]) -> Command:
-        """Return the client command that lists the records of the cache, or of the builds."""
+    def listing(self, what: Literal["cache", "builds", "workers"]) -> Command:
+        """Return the client command that lists the records of the cache or of the builds, or the workers."""
         ...
 
 

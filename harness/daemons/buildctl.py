@@ -67,9 +67,10 @@ class Buildctl:
         """
         return await self.told("du", "--verbose")
 
-    def listing(self, what: Literal["cache", "builds"]) -> Command:
+    def listing(self, what: Literal["cache", "builds", "workers"]) -> Command:
         """Return the command that lists records."""
-        return self.command(*(("du",) if what == "cache" else ("debug", "histories")))
+        words = {"cache": ("du",), "builds": ("debug", "histories"), "workers": ("debug", "workers")}
+        return self.command(*words[what])
 
     async def told(self, *words: str) -> str:
         """Return what a command that lists something prints.

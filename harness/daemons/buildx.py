@@ -125,9 +125,9 @@ class Buildx:
         """
         return await self._told("du", "--verbose")
 
-    def listing(self, what: Literal["cache", "builds"]) -> Command:
+    def listing(self, what: Literal["cache", "builds", "workers"]) -> Command:
         """Return the command that lists records."""
-        return self.command(*(("du",) if what == "cache" else ("history", "ls")))
+        return self.command(*{"cache": ("du",), "builds": ("history", "ls"), "workers": ("inspect",)}[what])
 
     async def _told(self, *words: str) -> str:
         command = self.command(*words)

@@ -96,7 +96,7 @@ class BuildHistory:
         """Return what has become of a running build so far, as rawjson."""
         return await self._history.progress(ref)
 
-    def listing(self, what: Literal["cache", "builds"]) -> Command:
+    def listing(self, what: Literal["cache", "builds", "workers"]) -> Command:
         """Return the client command that lists records."""
         return self._history.listing(what)
 

@@ -3,12 +3,13 @@
 import gzip
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from harness.core.errors import StoreError
-from harness.report.door import Withheld, content_of, redactor_of, scenario_of
+from harness.report.door import Withheld, content_of, dockerfile_folders, redactor_of, scenario_of, with_folders
 from harness.report.redact import REDACTED, Redactor
 from harness.store.folder import RunFolder
 from tests.web.runs import MANIFEST, ended
@@ -109,3 +110,18 @@ def test_databases_that_tell(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"\0x")
     assert isinstance(content_of(tmp_path / name, Redactor()), Withheld)
     assert content_of(tmp_path / name, Redactor(), databases=True) == b"\0x"
+
+
+def test_folders_by_other_names() -> None:
+    """Every folder with a Dockerfile that an actor names is found, and gets its new name; what is odd is left."""
+    actors: list[dict[str, Any]] = [
+        {"build": "a", "dockerfile": "/x/one"},
+        {"build": "b", "dockerfiles": {"/x/one": 1, "/x/two": 3}},
+        {"build": "c", "dockerfiles": "odd", "dockerfile": 5},
+    ]
+    assert dockerfile_folders({"actors": actors}) == [Path("/x/one"), Path("/x/two")]
+    for actor in actors:
+        with_folders(actor, {"/x/one": "one", "/x/two": "two"})
+    assert actors[0]["dockerfile"] == "one"
+    assert actors[1]["dockerfiles"] == {"one": 1, "two": 3}
+    assert actors[2] == {"build": "c", "dockerfiles": "odd", "dockerfile": 5}

@@ -10,6 +10,12 @@ from tests.system.conftest import SCENARIOS, Repro, left_of
 
 ELSEWHERE = {
     "builder-killed",
+    "control-silent",
+    "dead-collector",
+    "every-input",
+    "heap",
+    "one-tag",
+    "two-platforms",
     "half-open-network",
     "leak",
     "control-hang",

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,46 @@ def test_failure(repro: Repro, scenario: Callable[..., str]) -> None:
     assert "1000" not in counted[0].text
 
 
+KEPT = """
+FROM base
+ARG N
+RUN --mount=type=cache,target=/kept test -s /kept/n || echo "${N}" > /kept/n; cp /kept/n /n
+"""
+
+
+@pytest.mark.parametrize("export", ["load", "image", ["local", "tar"], "push"], ids=str)
+def test_wrong_content(repro: Repro, tmp_path: Path, export: str | list[str]) -> None:
+    """A step that gives out what another build left in its cache is found, however the result is exported."""
+    build = {"build": "ci", "dockerfile_inline": KEPT, "args": {"N": "{iteration}"}, "export": export}
+    actors = [{**build, "verify": {"/n": "{iteration}"}}]
+    stop = {"iterations": 4, "time": "40s", "on": ["content"]}
+    file = tmp_path / "content.yaml"
+    file.write_text(yaml.safe_dump({"name": "content", "actors": actors, "stop": stop}))
+    code, output = repro("run", str(file), "--daemon", folder_from("REPRO_FIXED"))
+    assert code == 1, output
+    (finding,) = repro.folder.read(Finding)
+    assert (finding.kind, finding.iteration) == (Symptom.CONTENT, 2)
+    assert finding.detail == "/n should hold '2', and the result has '1'"
+    assert repro.summary.outcomes == {"ok": 2}
+
+
+def test_unexpected_cache_miss(repro: Repro, scenario: Callable[..., str]) -> None:
+    """A step whose result somebody else has removed from the cache runs again, and that is found."""
+    written = scenario(stop={"time": "90s", "on": ["miss"]})
+    process = repro.start("run", written, "--daemon", folder_from("REPRO_FIXED"), "--set", "actors.ci.args.N=1")
+    until(lambda: process.poll() is not None or succeeded(repro))
+    daemon = repro.folder.read_json("run.json")["daemon"]
+    buildctl = str(Path(os.environ["REPRO_FIXED"]) / "buildctl")
+    while process.poll() is None:  # what a build holds at that time is not removed
+        subprocess.run([buildctl, "--addr", daemon["address"], "prune", "--all"], capture_output=True, check=False)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 1, output
+    finding = repro.folder.read(Finding)[0]
+    assert finding.kind is Symptom.MISS
+    assert finding.detail.startswith("ran again, though nothing had changed and nothing had been removed: [")
+    assert not left_of(repro.folder.name)
+
+
 LISTENS: Mapping[str, tuple[tuple[str, ...], set[str]]] = {
     "prune-cancelled": (("--set", "actors.cut.when.interval=200ms"), {"cut", "df"}),
     "export-local": (
@@ -110,6 +151,15 @@ LISTENS: Mapping[str, tuple[tuple[str, ...], set[str]]] = {
     ),
     "many-clients": ((), set()),
     "short-steps": (("--set", "actors.ci.generate.steps=5"), set()),
+    "one-tag": ((), set()),
+    "every-input": ((), set()),
+    "two-platforms": (("--set", "actors.cleanup.when.interval=200ms"), {"cleanup"}),
+    "heap": (("--set", "actors.ci.generate.steps=2", "--set", "audit.every=4"), set()),
+    "dead-collector": ((), set()),
+    "control-silent": (
+        tuple(word for name in ("df", "builds", "workers") for word in ("--set", f"actors.{name}.when.interval=200ms")),
+        {"df", "builds", "workers"},
+    ),
 }
 
 
