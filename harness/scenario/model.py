@@ -162,10 +162,15 @@ class Stop(StrictModel):
         return frozenset(finding_kind(kind) for kind in self.on)
 
 
+def _or_auto(schema: dict[str, Any]) -> None:
+    """Let a schema take the word ``auto`` too, as `Detect._auto` does."""
+    schema["anyOf"] = [*schema["anyOf"], {"const": "auto"}]
+
+
 class Detect(StrictModel):
     """What makes a finding: how long nothing may happen, in attended time; which errors."""
 
-    export_hang: Duration = 60.0
+    export_hang: Annotated[Duration, Field(json_schema_extra=_or_auto)] = 60.0
     """From the export's completion to the client's exit."""
     suspect: Literal["auto", "never"] = "auto"
     """A build that stays after its export for longer than this run's builds do is looked at, and is a hang as soon as
