@@ -1,5 +1,6 @@
 """What a finding comes to, by its kind: what its dumps show, what its error is known as, what its daemon died of."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -13,6 +14,7 @@ from harness.core.records import Diagnosis, Finding
 
 LOG: Final = "daemon.log"
 """The name of the daemon's log among the evidence."""
+_SIGNAL: Final = re.compile(rb"^(SIG(?:ABRT|QUIT): \w+)", re.MULTILINE)
 
 
 def diagnosis_of(finding: Finding, folder: Path, daemon: Mapping[str, Any]) -> Diagnosis | None:
@@ -62,9 +64,16 @@ def _diagnose_graph(faults: Sequence[str]) -> Diagnosis:
 def _diagnose_death(how: str, log: Path, daemon: Mapping[str, Any]) -> Diagnosis:
     """Return what a daemon died of: its panic, where its log has one; else only how it ended."""
     posted = read_file(log) if log.is_file() else None
-    if posted and posted.crash:
-        return diagnose(posted.dumps, daemon=daemon, crash=posted.crash)
+    crash = posted and (posted.crash or _signal_in(log))
+    if posted and crash:
+        return diagnose(posted.dumps, daemon=daemon, crash=crash)
     return _named("death", how, ", and its log has no panic")
+
+
+def _signal_in(log: Path) -> str:
+    """Return the signal on which a dead daemon dumped its goroutines, of the kind that a living one is asked by."""
+    found = _SIGNAL.findall(log.read_bytes())
+    return found[-1].decode() if found else ""
 
 
 def _named(kind: str, how: str, more: str = "") -> Diagnosis:

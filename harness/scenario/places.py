@@ -219,7 +219,7 @@ def override(document: Document, setting: str) -> KeyPath:
 
 def _step(here: Any, path: KeyPath, part: str) -> tuple[Any, KeyPath]:
     if isinstance(here, Sequence) and not isinstance(here, str):
-        names = [next(iter(item.values()), None) if isinstance(item, Mapping) else None for item in here]
+        names = [_name_of(item) for item in here]
         for index, item in enumerate(here):
             if part in {str(index), names[index]}:
                 return item, (*path, index)
@@ -230,6 +230,12 @@ def _step(here: Any, path: KeyPath, part: str) -> tuple[Any, KeyPath]:
     if not isinstance(here, dict):
         raise ValueError(_without_keys(path))
     return here.setdefault(part, {}), (*path, part)
+
+
+def _name_of(item: Any) -> str | None:
+    """Return the name of an actor: the first text in it, for a program may have sorted its keys (``args, build``)."""
+    values = item.values() if isinstance(item, Mapping) else ()
+    return next((value for value in values if isinstance(value, str)), None)
 
 
 def _without_keys(path: KeyPath) -> str:

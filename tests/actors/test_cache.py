@@ -29,4 +29,4 @@ def test_what_makes_no_sense(kind: type[CacheTo | CacheFrom], written: dict[str,
 )
 def test_what_does(written: dict[str, Any]) -> None:
     """What is kept is what was written, and can be read again."""
-    assert CacheTo.model_validate(written).model_dump(mode="json", exclude_none=True) == written
+    assert CacheTo.model_validate(written).model_dump(mode="json", exclude_defaults=True) == written

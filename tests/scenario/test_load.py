@@ -549,6 +549,14 @@ def test_settings(read: Read, setting: str, path: str, value: object) -> None:
     assert at_path(setting) == value
 
 
+def test_actors_whose_keys_are_sorted(read: Read) -> None:
+    """An actor goes by its name too where a program has put another key first."""
+    text = "name: s\nactors:\n- args: {N: '1'}\n  build: ci\n  dockerfile: trivial\nstop: {iterations: 1}\n"
+    assert read(text, "actors.ci.parallel=3").model_dump()["actors"][0]["parallel"] == 3
+    with pytest.raises(ScenarioError, match="there are: ci"):
+        read(text, "actors.other.parallel=3")
+
+
 def test_the_last_setting_counts(read: Read) -> None:
     """Settings apply one after the other, and to what the ones before them made."""
     scenario = read(GOOD, "stop.iterations=1", "detect.stall=1s", "stop.iterations=2", "detect.export_hang=2s")
