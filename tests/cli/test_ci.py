@@ -19,7 +19,7 @@ def test_a_run_for_a_ci(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     scenario = write_scenario(tmp_path)
     code, output, folder = run(scenario, "--junit", str(junit), "--fail-if", "rate.high95 > 0.01")
     assert code == 1
-    assert "--fail-if rate.high95 > 0.01 (rate.high95 is 0.3085): holds, so it fails" in output
+    assert "--fail-if rate.high95 > 0.01 (rate.high95 is 0.278): holds, so it fails" in output
     told = page.read_text()
     assert told.startswith("# before\n### ✅ stubbed: CLEAN\n")
     assert "- --fail-if rate.high95 > 0.01" in told
