@@ -53,6 +53,8 @@ _OTHERS: Final[Mapping[bytes, bytes]] = {
 }
 """What editors, browsers and word processors put in place of blanks, quotes, three dots, tabs and bars, or add."""
 _OTHER: Final = re.compile(b"|".join(map(re.escape, _OTHERS)))
+_OFTEN: Final = {"\u00a0".encode(): b" ", "\u2502".encode(): b"|", "\u200b".encode(): b"", "\u2026".encode(): b"..."}
+"""Those of them that come on each line of a text, and are better replaced all at once."""
 _OF_WINDOWS: Final = {b"\xa0": b" ", b"\x85": b"...", b"\x93": b'"', b"\x94": b'"', b"\x91": b"'", b"\x92": b"'"}
 """The same in Windows-1252, where no letter of UTF-8 is around them."""
 _WINDOWS: Final = re.compile(rb"(?<![\x80-\xff])[\xa0\x85\x91-\x94]+(?![\x80-\xff])")
@@ -133,6 +135,8 @@ def _clean(text: bytes) -> bytes:
     text = _short(text)
     text = _BROKEN.sub(rb"\1", text)
     if not text.isascii():
+        for old, new in _OFTEN.items():
+            text = text.replace(old, new)
         text = _OTHER.sub(lambda match: _OTHERS[match[0]], text)
         text = _WINDOWS.sub(lambda match: b"".join(_OF_WINDOWS[bytes([each])] for each in match[0]), text)
     if b"#" in text:
@@ -152,7 +156,7 @@ def _clean(text: bytes) -> bytes:
     return text
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=65_536)
 def _letter(entity: bytes) -> bytes:
     """Return what an entity of HTML or XML stands for, once more where its own letters were escaped."""
     return html.unescape(entity.decode()).replace("\u00a0", " ").encode(errors="replace")
@@ -174,12 +178,21 @@ def _said(text: bytes) -> Iterator[bytes]:
     if b"\\" in text and not _DRIVE.search(text):
         for old, new in _ANGLES.items():
             text = text.replace(old, new)
-        text = _short(_ESCAPED.sub(b"", _TAB.sub(b"\t", _LINE_END.sub(b"\n", text))))
+        text = _short(_unescaped(text))
     for line in text.splitlines(keepends=True):
         if b'"' in line:
             yield from _quoted(line)
         else:
             yield line
+
+
+def _unescaped(text: bytes) -> bytes:
+    """Return a text with its escaped ends and tabs as they were, and without what else JSON or Markdown escapes."""
+    if b"\\\\" in text:
+        text = _TAB.sub(b"\t", _LINE_END.sub(b"\n", text))
+    else:  # the same, at several times the speed
+        text = text.replace(b"\\r\\n", b"\n").replace(b"\\n", b"\n").replace(b"\\t", b"\t").replace(b"\\u0009", b"\t")
+    return _ESCAPED.sub(b"", text) if b"\\" in text else text
 
 
 def _quoted(line: bytes) -> Iterator[bytes]:
