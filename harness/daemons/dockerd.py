@@ -1,7 +1,7 @@
 """A private dockerd with its own containerd; builds go through the docker driver of ``docker buildx``."""
 
 import json
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +11,7 @@ import anyio.to_thread
 
 from harness.core.errors import DaemonStartError
 from harness.core.manifest import DaemonFacts
-from harness.daemons.base import BuildRequest, PruneRequest, Slot
+from harness.daemons.base import OF_OURS, BuildRequest, PruneRequest, Slot
 from harness.daemons.buildx import Buildx, client_environment
 from harness.daemons.control import Control
 from harness.daemons.gc import for_dockerd
@@ -39,7 +39,9 @@ class Images:
     named: frozenset[str] = frozenset()
     """Their names, such as ``repro-ci-0:latest``."""
     nameless: frozenset[str] = frozenset()
-    """The ids of those without one."""
+    """The ids of those without one, also without a digest in a repository of somebody's."""
+    ids: frozenset[str] = frozenset()
+    """The ids of all."""
 
 
 @dataclass(frozen=True)
@@ -90,9 +92,9 @@ class DockerClient:
         """Return the images that the engine keeps; none where it gives no answer."""
         silent: list[dict[str, Any]] = []
         told = await self._asked(lambda engine: engine.api.images(), silent=silent)
-        names = {each["Id"]: [name for name in each.get("RepoTags") or () if name != _NO_NAME] for each in told}
+        names = {each["Id"]: [*_names_of(each)] for each in told}
         named = frozenset(name for tags in names.values() for name in tags)
-        return Images(named, frozenset(image for image, tags in names.items() if not tags))
+        return Images(named, frozenset(image for image, tags in names.items() if not tags), frozenset(names))
 
     async def remove_images(self, images: Sequence[str]) -> dict[str, str]:
         """Take images away by their names or ids; return why not, for those that stay. One that is gone is no fault."""
@@ -122,6 +124,13 @@ class DockerClient:
     @property
     def _environment(self) -> Mapping[str, str]:
         return {**self.environment, "DOCKER_HOST": self.address}
+
+
+def _names_of(image: Mapping[str, Any]) -> Iterator[str]:
+    """Yield an image's names; the digest of an image that was pulled by it is one, but that of a build of ours is not."""
+    yield from (name for name in image.get("RepoTags") or () if name != _NO_NAME)
+    digests: Sequence[str] = image.get("RepoDigests") or ()
+    yield from (name for name in digests if not name.startswith((OF_OURS, "<none>")))
 
 
 def _ask(address: str, question: "Callable[[docker.DockerClient], T]", silent: T) -> T:

@@ -94,7 +94,9 @@ class Visit:
         images = await self.client.images()
         theirs = {name for name in self.named & self._images.named if not name.startswith(OF_OURS)}
         wanted = sorted(self.named & images.named - theirs)
-        nameless = images.nameless - self._images.nameless
+        nameless = (
+            images.nameless - self._images.ids
+        )  # one that was there has lost its name to a pull, and is another's
         refused = await self.client.remove_images([*wanted, *(() if self.others else sorted(nameless))])
         problems = [f"image {name} stays on the host's daemon: {why}" for name, why in refused.items()]
         if theirs:

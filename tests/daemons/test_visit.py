@@ -12,7 +12,7 @@ import pytest
 from harness.buildkit.messages import BuildEvent, CacheRecord, Prune
 from harness.daemons.base import ITERATION_ARG
 from harness.daemons.control import ControlError, NotServed
-from harness.daemons.dockerd import DockerClient, Images
+from harness.daemons.dockerd import DockerClient, Images, _names_of
 from harness.daemons.visit import Visit, visit
 
 OURS = BuildEvent("started", "a", {f"build-arg:{ITERATION_ARG}": "1"})
@@ -25,6 +25,8 @@ class Engine:
 
     named: set[str] = field(default_factory=lambda: {"app:latest"})
     nameless: set[str] = field(default_factory=lambda: {"sha256:old"})
+    renamed: frozenset[str] = frozenset()
+    """Images that have a name at first, and lose it to a pull of a newer one."""
     cache: set[str] = field(default_factory=lambda: {"old1", "old2"})
     in_use: frozenset[str] = frozenset()
     events: Sequence[BuildEvent] = (OURS,)
@@ -33,7 +35,7 @@ class Engine:
 
     async def images(self) -> Images:
         """Return them."""
-        return Images(frozenset(self.named), frozenset(self.nameless))
+        return Images(frozenset(self.named), frozenset(self.nameless), frozenset({*self.nameless, *self.renamed}))
 
     async def remove_images(self, images: Sequence[str]) -> dict[str, str]:
         """Remove them."""
@@ -83,7 +85,7 @@ def visited(engine: Engine, *named: str) -> list[str]:
         async with guest.going_on(left):
             guest.named.update(named)
             engine.named |= {*named}
-            engine.nameless.add("sha256:new")
+            engine.nameless |= {"sha256:new", *engine.renamed}
             engine.cache |= {"new1", "new2"}
             await anyio.sleep(0.01)
 
@@ -98,6 +100,20 @@ def test_what_was_made_goes() -> None:
     assert (engine.named, engine.nameless) == ({"app:latest"}, {"sha256:old"})
     assert engine.cache == {"old1", "old2"}
     assert engine.filters == ["id==new1", "id==new2"]
+
+
+def test_an_image_that_has_lost_its_name() -> None:
+    """An image of the user's that a newer one has taken the name of is the user's, though it has no name any more."""
+    engine = Engine(renamed=frozenset({"sha256:theirs"}))
+    visited(engine, "app:latest")
+    assert engine.nameless == {"sha256:old", "sha256:theirs"}
+
+
+def test_a_digest_is_a_name() -> None:
+    """An image that was pulled by its digest is somebody's; a digest of a name of ours says nothing."""
+    assert [*_names_of({"RepoTags": None, "RepoDigests": ["debian@sha256:1"]})] == ["debian@sha256:1"]
+    unnamed = {"RepoTags": ["<none>:<none>"], "RepoDigests": ["repro-ci-0@sha256:1", "<none>@<none>"]}
+    assert not [*_names_of(unnamed)]
 
 
 def test_a_name_that_was_there() -> None:
