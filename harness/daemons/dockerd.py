@@ -127,7 +127,7 @@ class DockerClient:
 
 
 def _names_of(image: Mapping[str, Any]) -> Iterator[str]:
-    """Yield an image's names; the digest of an image that was pulled by it is one, but that of a build of ours is not."""
+    """Yield the names of an image: its tags, and digests, but those of a repository of ours."""
     yield from (name for name in image.get("RepoTags") or () if name != _NO_NAME)
     digests: Sequence[str] = image.get("RepoDigests") or ()
     yield from (name for name in digests if not name.startswith((OF_OURS, "<none>")))
