@@ -109,6 +109,11 @@ class Database:
             self.connection.execute(f"ALTER TABLE {table} ADD COLUMN {name} {columns[name]}")
 
 
+def is_bare(connection: sqlite3.Connection) -> bool:
+    """Whether a database has no tables at all, as one whose run was killed while it was made."""
+    return bool(connection.execute("SELECT count(*) FROM main.sqlite_schema").fetchone() == (0,))
+
+
 def _complete(connection: sqlite3.Connection, kind: type[Record], table: str) -> None:
     """Let queries see what an earlier version did not write: tables without rows, columns with the record's default.
 
@@ -116,8 +121,7 @@ def _complete(connection: sqlite3.Connection, kind: type[Record], table: str) ->
     is damaged, or none of ours.
     """
     there = {name for _, name, *_ in connection.execute(f"PRAGMA main.table_info({table})")}
-    nothing = connection.execute("SELECT count(*) FROM main.sqlite_schema").fetchone() == (0,)
-    if not there and (nothing or kind is not Iteration):
+    if not there and (kind is not Iteration or is_bare(connection)):
         names = ", ".join(f"NULL AS {field.name}" for field in fields(kind))
         connection.execute(f"CREATE TEMP VIEW {table} AS SELECT 0 AS rowid, {names} WHERE FALSE")
     later = {field.name: field.default for field in fields(kind) if field.name not in there}

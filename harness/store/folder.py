@@ -15,7 +15,7 @@ from harness.core.errors import StoreError
 from harness.core.files import Damaged, read_json, read_text
 from harness.core.manifest import RunManifest
 from harness.core.records import FORMAT, Finding, Summary
-from harness.store.database import _TABLES, Database, R, _complete, record_of
+from harness.store.database import _TABLES, Database, R, _complete, is_bare, record_of
 from harness.store.evidence import EvidenceFolder
 from harness.store.folders import Folder, new_folder
 
@@ -126,6 +126,8 @@ class RunFolder(Folder):
                 raise StoreError(source, "cannot be read: there is no such file")
             with closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True)) as connection:
                 connection.execute("BEGIN")
+                if is_bare(connection) and (self.path / "summary.json").exists():
+                    raise StoreError(source, "is damaged: it is empty, though the run has ended")
                 for kind, table in _TABLES.items():
                     _complete(connection, kind, table)
                 yield connection

@@ -99,9 +99,9 @@ def test_the_interval_holds_the_rate(name: str) -> None:
 
 
 def test_it_is_no_wider_than_it_has_to_be() -> None:
-    """Where every other build hangs on eight lines, five hangs tell the rate to a factor of five."""
+    """Where every other build hangs on eight lines, five hangs tell the rate to a factor of ten, at every look."""
     _, width = measured(World(0.5, lines=8), seed=78, runs=60)
-    assert width < 6
+    assert width < 12
 
 
 @pytest.mark.parametrize("name", [name for name in SEGMENTS if SEGMENTS[name].rate > 0.001])

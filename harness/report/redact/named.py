@@ -39,6 +39,8 @@ _INTRODUCES: Final = re.compile(
     rb"[ \t]{1,8}\S{0,200}$"
 )
 _NETRC: Final = re.compile(rb"(?:login|user|machine)[ \t]{1,8}\S{1,200}\s{1,8}$")
+_EMPTY: Final = re.compile(rb"(?:\{[ \t]{0,4}\}|\[[ \t]{0,4}\])(?=[\s,;}\])]|$)")
+"""No secret at all: ``secrets: {}``, as a scenario without one has it."""
 _PARAMETERS: Final = frozenset({"key", "sig", "code", "signature"})
 """Names that say so in an address alone: ``?key=…``."""
 
@@ -70,6 +72,8 @@ def _behind(text: bytes, start: int, after: re.Match[bytes]) -> Found | None:
         name = name.rpartition("%")[2][2:]
     is_parameter = (lead in {b"?", b"&"} or b"%3" in between) and (words_of(name) or [""])[-1] in _PARAMETERS
     if not is_parameter and not is_secret(name.rpartition(".")[2]):
+        return None
+    if _EMPTY.match(text, after.end()):
         return None
     place = Place(text, start, name, between, after.end())
     return value_at(place) if _is_followed(place, lead, is_closed=bool(after["close"])) else None

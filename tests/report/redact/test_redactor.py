@@ -66,6 +66,8 @@ def test_real_logs_stay() -> None:
         "example.org/x v1.0.0/go.mod h1:942/yi/" + LETTERS[30:] + LETTERS[:4] + "aB3c=",
         "status half-installed xauth:amd64 1:1.1.2-1",
         "to set credentials for remote sources",
+        "secrets: {}",
+        "  tokens: [ ]",
     ],
 )
 def test_the_rest_stays(text: str) -> None:
