@@ -128,8 +128,9 @@ def _next_steps(folder: RunFolder, summary: Summary) -> Iterator[str]:
     spec = shlex.quote(str(summary.daemon.get("toolchain")))
     if summary.verdict is Verdict.HANG:
         if found and found.known and found.fixed_in and not has_fix(found, Release.of(summary.daemon)):
-            product, version = next(iter(found.fixed_in.items()))
-            fixed = f"{'docker' if product == 'Engine' else 'buildkit'}:{version}"
+            ours = "Engine" if summary.daemon.get("kind") == "dockerd" else "BuildKit"
+            product = ours if ours in found.fixed_in else next(iter(found.fixed_in))
+            fixed = f"{'docker' if product == 'Engine' else 'buildkit'}:{found.fixed_in[product]}"
             tried = f"`repro verify {summary.scenario} --broken {spec} --fixed {fixed}`"
             yield f"upgrade, this is known and needs no report; {tried} shows that it helps"
         elif found and found.kind == "frozen":

@@ -137,6 +137,12 @@ def test_what_to_do_next(folder: RunFolder, name: str, step: str) -> None:
     assert step.format(folder.path) in "\n".join(block(told(folder, CASES[name])))
 
 
+def test_the_fix_is_of_the_same_product(folder: RunFolder) -> None:
+    """Of a dockerd the release of the Engine is named that has the fix, not the one of BuildKit."""
+    daemon = {**HANG.daemon, "kind": "dockerd", "version": "28.3.3 with BuildKit v0.23.2"}
+    assert "--fixed docker:28.5.0`" in told(folder, replace(HANG, daemon=daemon))
+
+
 def test_the_release_is_placed(folder: RunFolder) -> None:
     """The verdict says whether the release is one of those that are known for the hang."""
     assert "BuildKit v0.25.1 has the fix of export-livelock" in told(folder, CLEAN)
