@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Final, TypeVar
+from typing import ClassVar, Final, TypeVar
 
 import anyio
 
@@ -12,6 +12,7 @@ from harness.actors.kill import KillRule
 from harness.core.errors import InfraError
 from harness.core.trace import environment_of
 from harness.core.units import format_duration
+from harness.daemons.base import Listable, Listing
 from harness.host.proc import Command, Completed, running
 from harness.scenario.triggers import Firing
 
@@ -119,3 +120,26 @@ class Request(Disturbance):
                 raise CouldNot(said or f"its client ended with status {completed.returncode}")
             done.detail = " ".join((completed.stdout.strip().splitlines() or [""])[-1].split())[-200:]
             done.effect = effect(completed.stdout)
+
+
+class Listed(Request):
+    """A list that the daemon's client asks for; it changes nothing."""
+
+    lists: ClassVar[Listable]
+    """What is listed."""
+
+    @property
+    def disturbs(self) -> bool:
+        """Whether it deletes or disturbs what a daemon's owner would miss."""
+        return False
+
+    @asynccontextmanager
+    async def act(self, stage: ActorEnv, moment: Firing) -> AsyncIterator[Effect]:
+        """Ask, and wait for the list.
+
+        Raises:
+            CouldNot: the daemon has no such list, said no, or did not answer.
+        """
+        command = stage.daemon.listing(self.lists) if isinstance(stage.daemon, Listing) else None
+        async with self.asked(stage, moment, command) as effect:
+            yield effect

@@ -22,6 +22,8 @@ of a build to its iteration.
 
 OF_OURS: Final = "repro-"
 """How the names of images begin that a scenario does not name."""
+Listable = Literal["cache", "builds", "workers"]
+"""What a daemon's client can list: the records of the cache or of the builds, or the workers."""
 
 
 @dataclass(frozen=True)
@@ -264,7 +266,7 @@ class ListsRecords(Protocol):
 class Listing(Protocol):
     """A daemon whose client can list its records as an act, without a deadline of the daemon's own."""
 
-    def listing(self, what: Literal["cache", "builds", "workers"]) -> Command:
+    def listing(self, what: Listable) -> Command:
         """Return the client command that lists the records of the cache or of the builds, or the workers."""
         ...
 

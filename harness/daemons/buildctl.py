@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final
 
 from harness.core.errors import CaptureError, CommandError, CommandTimeout
-from harness.daemons.base import BuildRecords, RunningBuild
+from harness.daemons.base import BuildRecords, Listable, RunningBuild
 from harness.daemons.history import running_in_buildctl, tee
 from harness.host.proc import Command, run
 
@@ -67,7 +67,7 @@ class Buildctl:
         """
         return await self.told("du", "--verbose")
 
-    def listing(self, what: Literal["cache", "builds", "workers"]) -> Command:
+    def listing(self, what: Listable) -> Command:
         """Return the command that lists records."""
         words = {"cache": ("du",), "builds": ("debug", "histories"), "workers": ("debug", "workers")}
         return self.command(*words[what])

@@ -3,10 +3,18 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final
 
 from harness.core.errors import CaptureError, CommandError, CommandTimeout
-from harness.daemons.base import BuildRecords, BuildRequest, PruneRequest, RunningBuild, archive_type, of_target
+from harness.daemons.base import (
+    BuildRecords,
+    BuildRequest,
+    Listable,
+    PruneRequest,
+    RunningBuild,
+    archive_type,
+    of_target,
+)
 from harness.daemons.history import iteration_in_buildx, running_in_buildx, tee
 from harness.daemons.private import DaemonDirs
 from harness.host.proc import Command, run
@@ -125,7 +133,7 @@ class Buildx:
         """
         return await self._told("du", "--verbose")
 
-    def listing(self, what: Literal["cache", "builds", "workers"]) -> Command:
+    def listing(self, what: Listable) -> Command:
         """Return the command that lists records."""
         return self.command(*{"cache": ("du",), "builds": ("history", "ls"), "workers": ("inspect",)}[what])
 

@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from harness.core.manifest import DaemonFacts
-from harness.daemons.base import TERM_SECONDS, BuildRecords, RunningBuild
+from harness.daemons.base import TERM_SECONDS, BuildRecords, Listable, RunningBuild
 from harness.daemons.buildctl import Buildctl
 from harness.daemons.buildx import Buildx
 from harness.daemons.control import Control, NotServed
@@ -96,7 +95,7 @@ class BuildHistory:
         """Return what has become of a running build so far, as rawjson."""
         return await self._history.progress(ref)
 
-    def listing(self, what: Literal["cache", "builds", "workers"]) -> Command:
+    def listing(self, what: Listable) -> Command:
         """Return the client command that lists records."""
         return self._history.listing(what)
 
