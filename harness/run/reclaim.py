@@ -10,7 +10,9 @@ class NotGivenBack(InfraError):
     """What a dead harness left, and what could not be ended or removed."""
 
     def __init__(self, problems: Iterable[str]) -> None:
-        super().__init__(f"what was begun before is still on this host: {'; '.join(problems)}")
+        super().__init__(
+            f"what was begun before is still on this host: {'; '.join(problems)}; `repro clean` tries again"
+        )
 
 
 async def reclaim(of_ours: Callable[[Ledger], bool]) -> None:
