@@ -13,7 +13,7 @@ import anyio
 from harness.buildkit.progress import Step
 from harness.client.watched_build import Watch
 from harness.core.errors import InfraError
-from harness.core.records import Action, Iteration, Moment
+from harness.core.records import Action, BuildMoment, Iteration
 from harness.core.rng import Dice
 from harness.daemons.base import Daemon
 from harness.daemons.registry import Registry
@@ -249,7 +249,9 @@ class Disturbance(Actor):
         """
 
 
-def _moments(firing: Firing, deed: Effect, before: Mapping[int, tuple[str, float]], acted: float) -> tuple[Moment, ...]:
+def _moments(
+    firing: Firing, deed: Effect, before: Mapping[int, tuple[str, float]], acted: float
+) -> tuple[BuildMoment, ...]:
     """Return how far the build had come that an act followed or was done to; where it was none, all in flight.
 
     Args:
@@ -260,9 +262,9 @@ def _moments(firing: Firing, deed: Effect, before: Mapping[int, tuple[str, float
     """
     if (reached := firing.build) is not None:
         point = reached.what.told if isinstance(reached.what, Step) else str(reached.what)
-        return (Moment(reached.iteration, point, acted - reached.at, followed=True),)
+        return (BuildMoment(reached.iteration, point, acted - reached.at, followed=True),)
     if deed.iteration is not None and deed.iteration in before:
         point, at = before[deed.iteration]
-        return (Moment(deed.iteration, point, acted - at, followed=True),)
+        return (BuildMoment(deed.iteration, point, acted - at, followed=True),)
     latest = sorted(before.items())[-_MOST_MOMENTS:]
-    return tuple(Moment(number, point, acted - at, followed=False) for number, (point, at) in latest)
+    return tuple(BuildMoment(number, point, acted - at, followed=False) for number, (point, at) in latest)

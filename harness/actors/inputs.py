@@ -34,7 +34,7 @@ _KEYGEN_SECONDS: Final = 20.0
 _GIT_SECONDS: Final = 120.0
 
 
-class Source(Protocol):
+class DockerfileSource(Protocol):
     """A Dockerfile, with what its context has beside it."""
 
     @property
@@ -48,7 +48,7 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True)
-class Folder:
+class DockerfileFolder:
     """A Dockerfile in a folder, which is the context."""
 
     path: Path
@@ -108,15 +108,15 @@ class Inputs(Actor):
     """Platforms that one client builds for at once; without any, the daemon's own. No step is emulated."""
 
     @property
-    def sources(self) -> Sequence[tuple[Source, float]]:
+    def sources(self) -> Sequence[tuple[DockerfileSource, float]]:
         """Its Dockerfiles, each with its weight; those in folders once they are placed."""
         if self.dockerfiles:
-            return [(Folder(Path(name)), weight) for name, weight in self.dockerfiles.items()]
+            return [(DockerfileFolder(Path(name)), weight) for name, weight in self.dockerfiles.items()]
         if self.generate:
             return [(self.generate, 1.0)]
         if self.dockerfile_inline is not None:
             return [(Inline(self.dockerfile_inline), 1.0)]
-        return [(Folder(Path(str(self.dockerfile))), 1.0)]
+        return [(DockerfileFolder(Path(str(self.dockerfile))), 1.0)]
 
     def faults(self, setting: Setting) -> Iterator[Violation]:
         """Yield what cannot work although every value is well-formed."""
@@ -154,7 +154,9 @@ class Inputs(Actor):
     def texts(self, setting: Setting) -> Sequence[str]:
         """Return the text of each of its Dockerfiles that is there."""
         sources = [source for source, _ in self.placed(setting).sources]
-        there = [each for each in sources if not isinstance(each, Folder) or (each.path / "Dockerfile").is_file()]
+        there = [
+            each for each in sources if not isinstance(each, DockerfileFolder) or (each.path / "Dockerfile").is_file()
+        ]
         return [source.dockerfile for source in there]
 
     def placed(self, setting: Setting) -> Self:

@@ -22,7 +22,7 @@ _WITHIN: Final = 0.95
 
 
 @dataclass(frozen=True)
-class Slot:
+class ActSlot:
     """Acts of one actor at about the same moment."""
 
     actor: str
@@ -83,16 +83,16 @@ class HazardMap:
         return point, self.edges[place], self.edges[place + 1], cell
 
 
-def hazard_maps(slots: Iterable[Slot]) -> list[HazardMap]:
+def hazard_maps(slots: Iterable[ActSlot]) -> list[HazardMap]:
     """Return a map for each actor, of one or more runs; those that acted most first."""
-    of: dict[tuple[str, str], list[Slot]] = defaultdict(list)
+    of: dict[tuple[str, str], list[ActSlot]] = defaultdict(list)
     for each in slots:
         of[each.actor, each.kind].append(each)
     made = [_map(actor, kind, each) for (actor, kind), each in of.items()]
     return sorted(made, key=lambda found: (-found.hangs, -found.acts, found.actor))
 
 
-def _map(actor: str, kind: str, slots: Sequence[Slot]) -> HazardMap:
+def _map(actor: str, kind: str, slots: Sequence[ActSlot]) -> HazardMap:
     acts: Counter[str] = Counter()
     for each in slots:
         acts[each.point] += each.acts
@@ -114,7 +114,7 @@ def _map(actor: str, kind: str, slots: Sequence[Slot]) -> HazardMap:
     )
 
 
-def _columns(slots: Sequence[Slot]) -> tuple[int, int, float]:
+def _columns(slots: Sequence[ActSlot]) -> tuple[int, int, float]:
     """Return how many columns there are, how many slots are in each, and where the last one ends, in seconds."""
     counts: Counter[int] = Counter()
     for each in slots:
@@ -136,7 +136,7 @@ def _columns(slots: Sequence[Slot]) -> tuple[int, int, float]:
     return last + 1, width, (last + 1) * width / SLOTS_A_SECOND
 
 
-def together(maps: Iterable[Sequence[Slot]]) -> list[Slot]:
+def together(maps: Iterable[Sequence[ActSlot]]) -> list[ActSlot]:
     """Return the acts of several runs as those of one."""
     acts: Mapping[tuple[str, str, str, int], list[int]] = defaultdict(lambda: [0, 0])
     for slots in maps:
@@ -144,4 +144,4 @@ def together(maps: Iterable[Sequence[Slot]]) -> list[Slot]:
             sums = acts[each.actor, each.kind, each.point, each.slot]
             sums[0] += each.acts
             sums[1] += each.hangs
-    return [Slot(*key, *sums) for key, sums in acts.items()]
+    return [ActSlot(*key, *sums) for key, sums in acts.items()]

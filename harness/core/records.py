@@ -93,7 +93,7 @@ class Iteration:
     merged: tuple[str, ...] = ()
     """The steps that BuildKit merged into those of another build that does the same: begun here, taken over from it."""
     killed_at: str = ""
-    """Where it stood as its own `kill` came, as `Moment.point` has it; empty where none did."""
+    """Where it stood as its own `kill` came, as `BuildMoment.point` has it; empty where none did."""
     killed_after: float = 0.0
     """Seconds from its coming there to that."""
 
@@ -104,7 +104,7 @@ class Iteration:
 
 
 @dataclass(frozen=True)
-class Moment:
+class BuildMoment:
     """How far a build had come as an actor acted."""
 
     iteration: int
@@ -138,7 +138,7 @@ class Action:
     """How much it changed: bytes or records removed, 0 where that was nothing; None where its kind does not say."""
     attempted: bool = True
     """False where the run ended before it was done, or the daemon has nothing of the kind: that says nothing of it."""
-    moments: tuple[Moment, ...] = ()
+    moments: tuple[BuildMoment, ...] = ()
     """Where the build stood that it was aimed at or followed; of an act that goes by the clock, where each stood."""
 
     @property

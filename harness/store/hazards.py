@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from harness.analysis.hazard import SLOTS_A_SECOND, Slot
+from harness.analysis.hazard import SLOTS_A_SECOND, ActSlot
 from harness.core.outcome import Symptom
 from harness.store.folder import RunFolder
 
@@ -10,13 +10,13 @@ MOST_ACTS: Final = 50_000
 """So many of a run, the latest; more take seconds to count."""
 _MOST: Final = 20_000
 """Slots of a run; names of steps may be as many as its builds."""
-_OF_BUILDS: Final = ", ".join(f"'{each}'" for each in Symptom)
+_NO_HANGS: Final = ", ".join(f"'{each}'" for each in Symptom)
 _HANGS: Final = f"""
     hangs AS (
         SELECT f.iteration AS iteration, coalesce(f.generation, 1) AS of, coalesce(i.started, 0) AS started,
             coalesce(i.exported, max(f.at - f.waited, coalesce(i.started, 0))) AS onset
         FROM findings AS f LEFT JOIN iterations AS i ON i.number = f.iteration
-        WHERE f.hunted AND f.kind NOT IN ({_OF_BUILDS})
+        WHERE f.hunted AND f.kind NOT IN ({_NO_HANGS})
     ), first AS (SELECT of, min(onset) AS onset FROM hangs GROUP BY of)"""  # noqa: S608 — our own words
 _ACTS: Final = f"""
     acts AS (
@@ -31,7 +31,7 @@ _ACTS: Final = f"""
     )"""  # noqa: S608 — our own words
 
 
-def hazards(folder: RunFolder) -> list[Slot]:
+def hazards(folder: RunFolder) -> list[ActSlot]:
     """Return how often a hang followed each actor's acts, in the order in which builds come to where they stood.
 
     An act that followed a build, or was done to one, counts once, and a hang followed it where any build hung that was
@@ -45,4 +45,4 @@ def hazards(folder: RunFolder) -> list[Slot]:
         FROM acts LEFT JOIN first ON first.of = acts.of WHERE first.onset IS NULL OR at <= first.onset
         GROUP BY actor, kind, point, slot ORDER BY min(acts.iteration), min(at) LIMIT {_MOST}"""  # noqa: S608 — our own words
     with folder.reading() as connection:
-        return [Slot(*row) for row in connection.execute(query)]
+        return [ActSlot(*row) for row in connection.execute(query)]

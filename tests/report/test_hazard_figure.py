@@ -2,13 +2,13 @@
 
 import re
 
-from harness.analysis.hazard import Slot, hazard_maps
+from harness.analysis.hazard import ActSlot, hazard_maps
 from harness.report.hazard_figure import caption, hazard_figure, hazard_rows
 
 SLOTS = [
-    Slot("loop", "prune", "RUN <b>secret</b>", 0, 10, 0),
-    Slot("loop", "prune", "RUN <b>secret</b>", 20, 10, 9),
-    Slot("loop", "prune", "exporting", 0, 10, 1),
+    ActSlot("loop", "prune", "RUN <b>secret</b>", 0, 10, 0),
+    ActSlot("loop", "prune", "RUN <b>secret</b>", 20, 10, 9),
+    ActSlot("loop", "prune", "exporting", 0, 10, 1),
 ]
 
 

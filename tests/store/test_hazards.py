@@ -6,10 +6,10 @@ from random import Random
 
 import pytest
 
-from harness.analysis.hazard import SLOTS_A_SECOND, Slot, hazard_maps, together
+from harness.analysis.hazard import SLOTS_A_SECOND, ActSlot, hazard_maps, together
 from harness.analysis.lifetimes import onset_of
 from harness.core.outcome import Outcome, Phase
-from harness.core.records import Action, Finding, Iteration, Moment
+from harness.core.records import Action, BuildMoment, Finding, Iteration
 from harness.store.database import Record
 from harness.store.folder import RunFolder
 from harness.store.hazards import hazards
@@ -54,7 +54,7 @@ def records(seed: int) -> list[Record]:
             there = [each for each in builds if each.started <= at]
             follows = chance.random() < 0.5
             moments = tuple(
-                Moment(each.number, chance.choice(POINTS), chance.uniform(0, 9), followed=follows)
+                BuildMoment(each.number, chance.choice(POINTS), chance.uniform(0, 9), followed=follows)
                 for each in (chance.sample(there, min(1, len(there))) if follows else there)
             )
             made.append(
@@ -70,7 +70,7 @@ def one_by_one(records: list[Record]) -> Counter[tuple[str, str, int, bool]]:
     onsets = {each.iteration: onset_of(each, builds[each.iteration]) for each in records if isinstance(each, Finding)}
     seen: Counter[tuple[str, str, int, bool]] = Counter()
 
-    def count(generation: int, actor: str, at: float, moment: Moment) -> None:
+    def count(generation: int, actor: str, at: float, moment: BuildMoment) -> None:
         hung = {number: onset for number, onset in onsets.items() if builds[number].generation == generation}
         if at > min(hung.values(), default=at):
             return
@@ -83,7 +83,7 @@ def one_by_one(records: list[Record]) -> Counter[tuple[str, str, int, bool]]:
             for moment in each.moments:
                 count(each.generation, each.actor, each.acted, moment)
         elif isinstance(each, Iteration) and each.killed_at and each.killed is not None:
-            moment = Moment(each.number, each.killed_at, each.killed_after, followed=True)
+            moment = BuildMoment(each.number, each.killed_at, each.killed_after, followed=True)
             count(each.generation, each.actor, each.killed, moment)
     return seen
 
@@ -103,7 +103,7 @@ def test_each_act_counts_as_it_should(tmp_path: Path, seed: int) -> None:
     assert +found == expected
     assert any(hung for *_, hung in expected)
     assert together([hazards(folder)] * 2) == [
-        Slot(each.actor, each.kind, each.point, each.slot, 2 * each.acts, 2 * each.hangs) for each in hazards(folder)
+        ActSlot(each.actor, each.kind, each.point, each.slot, 2 * each.acts, 2 * each.hangs) for each in hazards(folder)
     ]
     maps = hazard_maps(hazards(folder))
     assert {found.actor: found.acts for found in maps} == {

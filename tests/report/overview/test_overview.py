@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.core.records import Action, Diagnosis, Moment
+from harness.core.records import Action, BuildMoment, Diagnosis
 from harness.report.overview.digest import digest_of
 from harness.report.overview.groups import days_of, groups_of
 from harness.report.write import write_overview
@@ -142,7 +142,7 @@ def test_an_exploration_is_a_search(tmp_path: Path) -> None:
     runs = [hung(place, "s"), hung(place, "s")]
     for run in runs:
         with run.database() as database:
-            moment = Moment(3, "RUN sleep", 1.5, followed=True)
+            moment = BuildMoment(3, "RUN sleep", 1.5, followed=True)
             database.add(Action("loop", "prune", 9, 3.2, 3.2, 3.2, 3.3, True, "", moments=(moment,)))
     vary = {"actors.0.export": ["load", "image"], "actors.0.kill.after": ["50ms", "5s"]}
     (place / "begun.json").write_text(json.dumps({"asked": {"vary": vary}}))
