@@ -16,7 +16,7 @@ from harness.core.errors import InfraError
 from harness.core.records import Action, BuildMoment, Iteration
 from harness.core.rng import Dice
 from harness.daemons.base import Daemon
-from harness.daemons.registry import Registry
+from harness.daemons.registry import RunRegistry
 from harness.host.attended_clock import AttendedClock
 from harness.host.cgroup import CgroupError
 from harness.host.hostinfo import ResourceDemand
@@ -88,7 +88,7 @@ class ActorEnv:
     board: Coordinator
     inflight: Mapping[int, Watch]
     """The builds that run now, by iteration."""
-    registry: Registry | None = None
+    registry: RunRegistry | None = None
     """The run's own; None where no actor needs one."""
     cores: tuple[int, ...] = ()
     """Those that clients run on; without any, on all."""

@@ -12,7 +12,7 @@ import anyio
 from pydantic import Discriminator, Field, Tag, WithJsonSchema
 
 from harness.actors.base import ActorEnv
-from harness.actors.cache import CacheFrom, CacheTo, Kept
+from harness.actors.cache import CacheFrom, CacheTo, ExternalCache
 from harness.actors.git_server import serving
 from harness.actors.inputs import Inputs
 from harness.actors.kill import TimeOut
@@ -226,7 +226,7 @@ class Build(Inputs):
         tag = self.tag or f"{'' if pushed else OF_OURS}{self.name}-{line}:latest"
         image = f"{registry}/{tag}" if pushed else tag
 
-        def place(kept: Kept) -> str:
+        def place(kept: ExternalCache) -> str:
             name = filled(kept.name or self.name, iteration)
             local, remote = folder / f"{name}-{line}.cache", f"{registry}/cache/{name}"
             return {"inline": image, "local": str(local), "registry": remote}[kept.type]

@@ -8,7 +8,7 @@ from harness.actors.template import Place
 from harness.core.model import StrictModel
 
 
-class Kept(StrictModel):
+class ExternalCache(StrictModel):
     """A cache outside of the daemon."""
 
     type: Literal["inline", "local", "registry"]
@@ -22,7 +22,7 @@ class Kept(StrictModel):
         return self
 
 
-class CacheTo(Kept):
+class CacheTo(ExternalCache):
     """Where a build exports its cache to: into the image, a folder of each line's own, or the run's registry."""
 
     mode: Literal["min", "max"] | None = None
@@ -41,5 +41,5 @@ class CacheTo(Kept):
         return self
 
 
-class CacheFrom(Kept):
+class CacheFrom(ExternalCache):
     """Where a build imports cache from; `inline`: the image that the same line pushed before."""

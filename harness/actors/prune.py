@@ -109,7 +109,10 @@ class Prune(Request):
         if not isinstance(stage.daemon, Controlled):
             raise CouldNot("we cannot speak this daemon's control API; `via: client` can prune it")
         effect = Effect()
-        request, parent = messages.Prune(self.filters, self.all, self.keep_storage), parent_of(self.name, moment.count)
+        request, parent = (
+            messages.PruneMessage(self.filters, self.all, self.keep_storage),
+            parent_of(self.name, moment.count),
+        )
         try:
             async with stage.daemon.control.pruning(request, parent) as asked:
                 yield effect

@@ -12,7 +12,7 @@ from harness.analysis.lifetimes import Life, Lives
 from harness.analysis.rates import excluded_rate, quantile
 from harness.analysis.watched_rate import watched_rate
 from harness.core.outcome import Ending, ExitCode, FindingKind, Outcome, Symptom, Verdict
-from harness.core.records import FORMAT, Action, Answer, Audit, Finding, FirstHang, Iteration, Rate, Summary
+from harness.core.records import FORMAT, Action, AftermathAnswer, Audit, Finding, FirstHang, Iteration, Rate, Summary
 from harness.core.units import counted, one_in
 
 _CUT_SHORT: dict[Ending, str] = {
@@ -44,7 +44,7 @@ def judge(
     detail: str,
     seconds: float,
     unattended: float,
-    aftermath: Mapping[str, Answer] | None = None,
+    aftermath: Mapping[str, AftermathAnswer] | None = None,
     left_behind: tuple[str, ...] = (),
 ) -> Summary:
     """Return what the records say.

@@ -18,14 +18,14 @@ _BY_ITSELF: Final = {Ending.ITERATIONS, Ending.TIME}
 
 
 @dataclass(frozen=True)
-class Part:
+class RunSegment:
     """One of several runs."""
 
     run: str
     summary: Summary
 
 
-def merge(parts: Sequence[Part]) -> Summary:
+def merge(parts: Sequence[RunSegment]) -> Summary:
     """Return what runs come to together; they must belong together, and there must be one at least.
 
     Trials and hangs are added up: each daemon has counted its trials up to its own first hang (see `rates.rate` for why
@@ -76,7 +76,7 @@ def merge(parts: Sequence[Part]) -> Summary:
     return merged if len(parts) > 1 else replace(merged, because=decisive.because)
 
 
-def _judged(parts: Sequence[Part]) -> tuple[Summary, Verdict, str]:
+def _judged(parts: Sequence[RunSegment]) -> tuple[Summary, Verdict, str]:
     """Return the run that decides, the verdict, and why."""
     hung = [part for part in parts if part.summary.verdict is Verdict.HANG]
     if hung:

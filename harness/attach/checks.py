@@ -49,7 +49,7 @@ class CheckKind(StrEnum):
 
 
 @dataclass(frozen=True)
-class Patience:
+class HealthThresholds:
     """How long is too long, in attended seconds."""
 
     export_hang: float = 60.0
@@ -103,7 +103,7 @@ class HealthChecks:
     """The looks at one process of a daemon."""
 
     daemon: Watched
-    patience: Patience
+    patience: HealthThresholds
     attention: AttendedClock
     _running: dict[str, _Running] = field(default_factory=dict)
     _unanswered: float | None = None

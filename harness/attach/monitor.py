@@ -15,7 +15,7 @@ from typing import Final
 import anyio
 
 from harness.attach.capture import Captured, capture_daemon
-from harness.attach.checks import CheckKind, HealthChecks, Patience, Sighting
+from harness.attach.checks import CheckKind, HealthChecks, HealthThresholds, Sighting
 from harness.attach.daemon import Endpoint, FoundDaemon, NoSuchDaemon, locate, open_found
 from harness.core.files import write_whole
 from harness.core.outcome import ExitCode
@@ -43,7 +43,7 @@ class Monitor:
 
     spec: str
     """``host``, a socket, or a pid."""
-    patience: Patience
+    patience: HealthThresholds
     captures: Path
     """Where the folders of captures are made."""
     tell: Callable[[Event], None]

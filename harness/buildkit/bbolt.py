@@ -9,7 +9,7 @@ size of its first key, the page below) over leaf pages (16 bytes an element: fla
 A value with flag 1 is a bucket: its root page and its sequence, and where the root is 0 the one page itself.
 
 Only the meta pages carry a sum, so everything else is checked as it is read: no page outside the file, none twice, no
-element outside its page. What does not hold is noted in `Database.damage`, and the rest is read.
+element outside its page. What does not hold is noted in `BoltDatabase.damage`, and the rest is read.
 
 Why by hand: PyPI's one reader, ``boltdb`` 0.0.2 of 2020, opens and maps a file for writing even when asked to read
 only, makes one that is missing, checks no sum, takes the page size from a first meta page that may be damaged, and
@@ -82,7 +82,7 @@ class Meta:
 
 
 @dataclass
-class Database:
+class BoltDatabase:
     """An open database, as of its newest transaction; see `reading`."""
 
     path: Path
@@ -96,11 +96,11 @@ class Database:
     """By page, the bucket that it is of."""
 
     @property
-    def root(self) -> "Bucket":
+    def root(self) -> "BoltBucket":
         """The bucket that all others are in."""
-        return Bucket(self, (), self.meta.root)
+        return BoltBucket(self, (), self.meta.root)
 
-    def bucket(self, *names: bytes) -> "Bucket | None":
+    def bucket(self, *names: bytes) -> "BoltBucket | None":
         """Return a bucket by its name and those it is in; None where there is none."""
         found = self.root
         for name in names:
@@ -181,16 +181,16 @@ class Database:
 
 
 @dataclass(frozen=True)
-class Bucket:
+class BoltBucket:
     """A bucket of a database; its keys are in order."""
 
-    database: Database
+    database: BoltDatabase
     path: tuple[bytes, ...]
     page: int
     """Its root; 0 where `inline` is all there is."""
     inline: bytes = b""
 
-    def items(self) -> Iterator[tuple[bytes, "bytes | Bucket"]]:
+    def items(self) -> Iterator[tuple[bytes, "bytes | BoltBucket"]]:
         """Yield each key with its value, or with the bucket of that name."""
         if not self.page:
             if len(self.inline) >= _PAGE.size:
@@ -220,10 +220,10 @@ class Bucket:
         """Return all keys."""
         return [key for key, _ in self.items()]
 
-    def buckets(self) -> Iterator[tuple[bytes, "Bucket"]]:
+    def buckets(self) -> Iterator[tuple[bytes, "BoltBucket"]]:
         """Yield each bucket in it, with its name."""
         for key, value in self.items():
-            if isinstance(value, Bucket):
+            if isinstance(value, BoltBucket):
                 yield key, value
 
     def values(self) -> Iterator[tuple[bytes, bytes]]:
@@ -246,7 +246,7 @@ class Bucket:
 
     def _leaf(
         self, count: int, data: bytes, what: str, within: _Range = (b"", None)
-    ) -> Iterator[tuple[bytes, "bytes | Bucket"]]:
+    ) -> Iterator[tuple[bytes, "bytes | BoltBucket"]]:
         room = (len(data) - _PAGE.size) // _LEAF_ELEMENT.size
         if count > room:
             self.database.note(f"{what} says it has {count} elements, and has room for {room}")
@@ -271,12 +271,12 @@ class Bucket:
             else:
                 yield (
                     key,
-                    Bucket(self.database, (*self.path, key), _BUCKET.unpack_from(value)[0], value[_BUCKET.size :]),
+                    BoltBucket(self.database, (*self.path, key), _BUCKET.unpack_from(value)[0], value[_BUCKET.size :]),
                 )
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Database]:
+def opened(path: Path) -> Iterator[BoltDatabase]:
     """Open a database as it is now; what is written to it meanwhile may show in it as damage. See `read_whole`.
 
     Raises:
@@ -295,7 +295,7 @@ def opened(path: Path) -> Iterator[Database]:
         os.close(fd)
 
 
-def read_whole(path: Path, read: Callable[[Database], T]) -> T:
+def read_whole(path: Path, read: Callable[[BoltDatabase], T]) -> T:
     """Return what is read of a database that another process may write to at any time.
 
     bbolt never overwrites a page that its newest meta page leads to: a transaction writes to free pages, and its meta
@@ -321,12 +321,12 @@ def newest_meta(fd: int) -> Meta | None:
     return max((meta for meta in metas if meta), key=lambda meta: meta.transaction, default=None)
 
 
-def _open(path: Path, fd: int) -> Database:
+def _open(path: Path, fd: int) -> BoltDatabase:
     size = os.fstat(fd).st_size
     meta = newest_meta(fd)
     if meta is None:
         raise NoDatabase(path, "it is empty" if not size else "neither of its meta pages is one, or both are damaged")
-    database = Database(path, meta, size, fd)
+    database = BoltDatabase(path, meta, size, fd)
     if size < meta.pages * meta.page_size:
         database.note(f"truncated: {meta.pages * meta.page_size:,} bytes are in use, and the file has {size:,}")
     return database
@@ -342,7 +342,7 @@ def _meta(fd: int, offset: int) -> Meta | None:
     return Meta(page_size, pages, transaction, root, free_list) if valid and fitting else None
 
 
-def _walk(bucket: Bucket, depth: int) -> None:
+def _walk(bucket: BoltBucket, depth: int) -> None:
     if depth > _DEEPEST:
         bucket.database.note(f"buckets are in one another more than {_DEEPEST} deep")
         return

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from harness.buildkit.bbolt import Bucket, Database, NoDatabase, read_whole
+from harness.buildkit.bbolt import BoltBucket, BoltDatabase, NoDatabase, read_whole
 
 RESULTS, LINKS, BY_RESULT, BACKLINKS = b"_result", b"_links", b"_byresult", b"_backlinks"
 _OF_RECORDS: Final = frozenset({b"_main", b"_index", b"_external"})
@@ -147,7 +147,7 @@ def beside_of(path: Path) -> Path | None:
     return found[0] if len(found) == 1 else None
 
 
-def _graph(database: Database) -> CacheGraph:
+def _graph(database: BoltDatabase) -> CacheGraph:
     top = dict(database.root.buckets())
     if RESULTS not in top and LINKS not in top and not database.damage:
         raise NoCacheDatabase(database.path, database.root.keys())
@@ -173,16 +173,16 @@ def _graph(database: Database) -> CacheGraph:
     )
 
 
-def _inner(bucket: Bucket | None) -> Iterator[tuple[str, Bucket]]:
+def _inner(bucket: BoltBucket | None) -> Iterator[tuple[str, BoltBucket]]:
     for key, inner in bucket.buckets() if bucket else ():
         yield _text(key), inner
 
 
-def _results_of(bucket: Bucket) -> dict[str, str]:
+def _results_of(bucket: BoltBucket) -> dict[str, str]:
     return {_text(key): str(_json(bucket.database, value).get("CreatedAt", "")) for key, value in bucket.values()}
 
 
-def _links_of(source: str, bucket: Bucket) -> Iterator[Link]:
+def _links_of(source: str, bucket: BoltBucket) -> Iterator[Link]:
     for key, _ in bucket.values():
         written, found, target = key.rpartition(b"@")
         if not found:
@@ -199,18 +199,18 @@ def _links_of(source: str, bucket: Bucket) -> Iterator[Link]:
         )
 
 
-def _keys_of(bucket: Bucket) -> frozenset[str]:
+def _keys_of(bucket: BoltBucket) -> frozenset[str]:
     return frozenset(_text(key) for key in bucket.keys())  # noqa: SIM118 — a bucket is no dict
 
 
-def _records(database: Database) -> dict[str, CacheRecord]:
+def _records(database: BoltDatabase) -> dict[str, CacheRecord]:
     top = dict(database.root.buckets())
     if top.keys() - _OF_RECORDS and not database.damage:
         raise NoDatabase(database.path, f"of BuildKit's records: it has {', '.join(sorted(map(_text, top)))}")
     return {ref: _record(ref, bucket) for ref, bucket in _inner(top.get(b"_main"))}
 
 
-def _record(ref: str, bucket: Bucket) -> CacheRecord:
+def _record(ref: str, bucket: BoltBucket) -> CacheRecord:
     values = {_text(key): _json(bucket.database, value).get("value") for key, value in bucket.values() if value}
     created = values.get("cache.createdAt")
     return CacheRecord(
@@ -223,7 +223,7 @@ def _record(ref: str, bucket: Bucket) -> CacheRecord:
     )
 
 
-def _json(database: Database, text: bytes) -> dict[str, Any]:
+def _json(database: BoltDatabase, text: bytes) -> dict[str, Any]:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):

@@ -62,7 +62,7 @@ PASSING: Final = frozenset({FaultKind.GONE})
 
 
 @dataclass(frozen=True, order=True)
-class Fault:
+class Inconsistency:
     """One thing that does not fit another."""
 
     kind: FaultKind
@@ -112,24 +112,24 @@ def shape(graph: CacheGraph) -> Shape:
     )
 
 
-def faults(pair: Pair) -> list[Fault]:
+def faults(pair: Pair) -> list[Inconsistency]:
     """Return what does not fit in a graph; without records nothing is said of those that are gone."""
     graph = pair.graph
     found = [
         *_of_index(graph),
         *_of_links(graph),
         *(
-            Fault(FaultKind.EMPTY, key, "")
+            Inconsistency(FaultKind.EMPTY, key, "")
             for key in graph.keys
             if key in graph.results.keys() | graph.links.keys()
             and not graph.results.get(key)
             and not graph.links.get(key)
         ),
     ]
-    found += [Fault(FaultKind.CYCLE, cycle[0], " -> ".join(cycle[1:])) for cycle in shape(graph).cycles]
+    found += [Inconsistency(FaultKind.CYCLE, cycle[0], " -> ".join(cycle[1:])) for cycle in shape(graph).cycles]
     if pair.records is not None:
         found += [
-            Fault(FaultKind.GONE, key, result)
+            Inconsistency(FaultKind.GONE, key, result)
             for key, results in graph.results.items()
             for result in results
             if result.rpartition("::")[2] not in pair.records
@@ -137,7 +137,7 @@ def faults(pair: Pair) -> list[Fault]:
     return sorted(found)
 
 
-def is_consistent(found: Iterable[Fault]) -> bool:
+def is_consistent(found: Iterable[Inconsistency]) -> bool:
     """Whether nothing among the faults is more than what a healthy daemon has for a while."""
     return all(fault.kind in PASSING for fault in found)
 
@@ -272,22 +272,26 @@ def _log10(number: int) -> float:
     return math.log10(number >> bits) + bits * math.log10(2) if number else 0.0
 
 
-def _of_index(graph: CacheGraph) -> Iterator[Fault]:
+def _of_index(graph: CacheGraph) -> Iterator[Inconsistency]:
     for key, results in graph.results.items():
         yield from (
-            Fault(FaultKind.UNINDEXED, key, each) for each in results if key not in graph.by_result.get(each, ())
+            Inconsistency(FaultKind.UNINDEXED, key, each)
+            for each in results
+            if key not in graph.by_result.get(each, ())
         )
     for result, keys in graph.by_result.items():
-        yield from (Fault(FaultKind.NO_RESULT, key, result) for key in keys if result not in graph.results.get(key, {}))
+        yield from (
+            Inconsistency(FaultKind.NO_RESULT, key, result) for key in keys if result not in graph.results.get(key, {})
+        )
 
 
-def _of_links(graph: CacheGraph) -> Iterator[Fault]:
+def _of_links(graph: CacheGraph) -> Iterator[Inconsistency]:
     below = _below(graph)
     for key, targets in below.items():
         for target in targets:
             if target not in graph.results and target not in graph.links:
-                yield Fault(FaultKind.NOWHERE, key, target)
+                yield Inconsistency(FaultKind.NOWHERE, key, target)
             if key not in graph.backlinks.get(target, ()):
-                yield Fault(FaultKind.NO_BACKLINK, key, target)
+                yield Inconsistency(FaultKind.NO_BACKLINK, key, target)
     for target, keys in graph.backlinks.items():
-        yield from (Fault(FaultKind.NO_LINK, target, key) for key in keys if target not in below.get(key, ()))
+        yield from (Inconsistency(FaultKind.NO_LINK, target, key) for key in keys if target not in below.get(key, ()))

@@ -29,7 +29,7 @@ _SHOWS: Final[Mapping[Kind | None, str]] = {
 
 
 @dataclass(frozen=True)
-class Release:
+class DaemonRelease:
     """What a daemon is, as far as it is known: empty where it is not."""
 
     buildkit: str
@@ -38,7 +38,7 @@ class Release:
     """`28.3.3`; empty of a buildkitd."""
 
     @classmethod
-    def of(cls, daemon: Mapping[str, Any]) -> "Release":
+    def of(cls, daemon: Mapping[str, Any]) -> "DaemonRelease":
         """Return it by a daemon's `kind` and `version`, as `summary.json` has them."""
         told = str(daemon.get("version") or "")
         found = _NUMBER.search(told.rpartition("BuildKit v")[2])
@@ -68,7 +68,7 @@ class Release:
         return bool(signature.affects("BuildKit", inside) if told is None and inside else told)
 
 
-def known_in(release: Release) -> tuple[Signature, ...]:
+def known_in(release: DaemonRelease) -> tuple[Signature, ...]:
     """Return the known bugs that a release has, those with a fix first."""
     found = [signature for signature in signatures() if release.has(signature)]
     return tuple(sorted(found, key=lambda signature: not signature.fixed_in))
@@ -90,7 +90,7 @@ def range_of(signature: Signature) -> str:
     return " / ".join(told)
 
 
-def cure(found: Iterable[Signature], release: Release) -> str:
+def cure(found: Iterable[Signature], release: DaemonRelease) -> str:
     """Return the least release that has the fixes of all that have one: ``BuildKit v0.29.0 or later``; or nothing."""
     fixes = [fix for each in found if (fix := each.fixed_in.get("BuildKit"))]
     if not fixes:
@@ -102,7 +102,7 @@ def cure(found: Iterable[Signature], release: Release) -> str:
     return f"Engine {engine} or later" if engine else f"an Engine with BuildKit {buildkit} or later"
 
 
-def place_of(release: Release, name: str = HUNTED) -> str:
+def place_of(release: DaemonRelease, name: str = HUNTED) -> str:
     """Return where a release stands to a known bug's range, as a sentence; nothing where that is not known."""
     found = next((each for each in signatures() if each.name == name), None)
     if found is None or not release.is_known:
@@ -118,7 +118,7 @@ def place_of(release: Release, name: str = HUNTED) -> str:
     return f"{release} {'has the fix of' if here >= Version(fixed) else 'is older than'} {known}"
 
 
-def advice_on(found: Diagnosis, release: Release) -> str:
+def advice_on(found: Diagnosis, release: DaemonRelease) -> str:
     """Return what to do about a diagnosis that is known, as the beginning of a sentence; nothing where it is not known.
 
     ``known, fixed in BuildKit v0.25.0 / Engine 28.5.0: upgrade, no report is needed``.
@@ -133,7 +133,7 @@ def advice_on(found: Diagnosis, release: Release) -> str:
     return f"known, fixed in {fixed}: upgrade, no report is needed"
 
 
-def has_fix(found: Diagnosis, release: Release) -> bool:
+def has_fix(found: Diagnosis, release: DaemonRelease) -> bool:
     """Whether a release is said to have the fix of a diagnosis."""
     product, number = ("Engine", release.engine) if release.engine else ("BuildKit", release.buildkit)
     here, fixed = parsed(number), parsed(found.fixed_in.get(product, ""))

@@ -13,7 +13,7 @@ SERVICE: Final = "moby.buildkit.v1.Control"
 
 
 @dataclass(frozen=True)
-class Prune:
+class PruneMessage:
     """What is to be removed of the build cache (``PruneRequest``)."""
 
     filters: tuple[str, ...] = ()
@@ -29,7 +29,7 @@ class Prune:
 
 
 @dataclass(frozen=True)
-class CacheRecord:
+class UsageRecord:
     """A record of the build cache (``UsageRecord``)."""
 
     id: str = ""
@@ -69,13 +69,13 @@ def disk_usage(filters: tuple[str, ...] = ()) -> bytes:
     return message((1, text) for text in filters)
 
 
-def cache_records(data: bytes) -> tuple[CacheRecord, ...]:
+def cache_records(data: bytes) -> tuple[UsageRecord, ...]:
     """Return the records of a ``DiskUsageResponse``.
 
     Raises:
         NotAMessage: it is none.
     """
-    return tuple(CacheRecord.decoded(nested(value)) for key, value in fields(data) if key == 1)
+    return tuple(UsageRecord.decoded(nested(value)) for key, value in fields(data) if key == 1)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from harness.core.errors import HarnessError
 from harness.core.outcome import ExitCode
 from harness.core.records import Summary
 from harness.report.job_summary import write_job_summary
-from harness.report.junit import Case, CaseState, write_junit
+from harness.report.junit import CaseState, JunitCase, write_junit
 from harness.store.folder import RunFolder
 
 JUnit = Annotated[
@@ -98,6 +98,6 @@ def hand_to_ci(
         print(f"repro: not all was written for CI: {error}", file=sys.stderr)  # noqa: T201 — the user's screen
 
 
-def _cases(judged: Sequence[Judged]) -> Iterator[Case]:
+def _cases(judged: Sequence[Judged]) -> Iterator[JunitCase]:
     for each in judged:
-        yield Case(f"--fail-if {each.threshold.text}", _STATES[each.holds], "threshold", str(each))
+        yield JunitCase(f"--fail-if {each.threshold.text}", _STATES[each.holds], "threshold", str(each))

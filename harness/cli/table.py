@@ -6,7 +6,7 @@ from typing import Final
 
 
 @dataclass(frozen=True)
-class Command:
+class CommandEntry:
     """A command of `repro`, as its help shows it; the rest is in the module of its name."""
 
     function: str
@@ -17,9 +17,9 @@ class Command:
     """Lines that can be typed as they stand; of commands that have commands, those have them."""
 
 
-COMMANDS: Final[Mapping[str, Command]] = {
-    "demo": Command("demo", "See a hang found and explained, on any machine.", ("repro demo",)),
-    "run": Command(
+COMMANDS: Final[Mapping[str, CommandEntry]] = {
+    "demo": CommandEntry("demo", "See a hang found and explained, on any machine.", ("repro demo",)),
+    "run": CommandEntry(
         "run",
         "Run a scenario against a daemon.",
         (
@@ -29,43 +29,43 @@ COMMANDS: Final[Mapping[str, Command]] = {
             "repro run prune-race --time 1h --junit junit.xml --fail-if 'rate.high95>0.01'",
         ),
     ),
-    "resume": Command(
+    "resume": CommandEntry(
         "resume",
         "Go on with a run that ended early, or is to have more.",
         ("repro resume", "repro resume last --time 48h"),
     ),
-    "affected": Command(
+    "affected": CommandEntry(
         "affected",
         "Which known hangs a daemon has; changes nothing.",
         ("repro affected --daemon host", "repro affected --daemon buildkit:v0.24.0"),
     ),
-    "capture": Command(
+    "capture": CommandEntry(
         "capture", "All evidence of a daemon that runs already.", ("sudo repro capture --daemon /run/docker.sock",)
     ),
-    "watch": Command(
+    "watch": CommandEntry(
         "watch", "Watch a daemon that others load.", ("repro watch --daemon host --once", "repro watch --daemon 4711")
     ),
-    "diagnose": Command(
+    "diagnose": CommandEntry(
         "diagnose_",
         "Say what goroutine dumps show.",
         ("repro diagnose last", "repro diagnose one.txt two.txt three.txt --version 'BuildKit v0.23.2'"),
     ),
-    "signatures": Command("signatures", "The known bugs that dumps are compared with, and your own."),
-    "explain": Command(
+    "signatures": CommandEntry("signatures", "The known bugs that dumps are compared with, and your own."),
+    "explain": CommandEntry(
         "explain_", "Why a build hangs, as far as its run tells.", ("repro explain", "repro explain last 7")
     ),
-    "cache": Command(
+    "cache": CommandEntry(
         "cache",
         "The cache graph, and whether it is consistent.",
         ("repro cache last", "repro cache /var/lib/buildkit/cache.db"),
     ),
-    "bisect": Command("bisect", "Which build brought a hang, or took it away."),
-    "verify": Command(
+    "bisect": CommandEntry("bisect", "Which build brought a hang, or took it away."),
+    "verify": CommandEntry(
         "verify_",
         "Whether B is free of the hang that A has.",
         ("repro verify prune-race --broken buildkit:v0.23.2 --fixed buildkit:v0.25.1",),
     ),
-    "compare": Command(
+    "compare": CommandEntry(
         "compare_",
         "Whether two toolchains, or two settings, hang alike.",
         (
@@ -73,42 +73,42 @@ COMMANDS: Final[Mapping[str, Command]] = {
             "repro compare buildkit:v0.23.2 --set-b daemon.gc=tiny",
         ),
     ),
-    "minimize": Command(
+    "minimize": CommandEntry(
         "minimize_",
         "The smallest scenario that still hangs, as a script.",
         ("repro minimize prune-race --daemon buildkit:v0.23.2 --fixed buildkit:v0.25.1",),
     ),
-    "explore": Command(
+    "explore": CommandEntry(
         "explore",
         "Which mix of open values hangs soonest.",
         ("repro explore mine.yaml --daemon buildkit:v0.23.2 --time 30m",),
     ),
-    "list": Command("list_scenarios", "The scenarios there are.", ("repro list",)),
-    "new": Command("new", "Write a scenario of your own.", ("repro new mine", "repro new mine --from prune-race")),
-    "check": Command(
+    "list": CommandEntry("list_scenarios", "The scenarios there are.", ("repro list",)),
+    "new": CommandEntry("new", "Write a scenario of your own.", ("repro new mine", "repro new mine --from prune-race")),
+    "check": CommandEntry(
         "check",
         "What a scenario will do; nothing is run.",
         ("repro check mine.yaml", "repro check prune-race --set stop.time=8h"),
     ),
-    "show": Command(
+    "show": CommandEntry(
         "show",
         "A run again.",
         ("repro show", "repro show last --against 1/16141", "repro show last --export-csv tables"),
     ),
-    "report": Command(
+    "report": CommandEntry(
         "report", "report.html and report.md again.", ("repro report last", "repro report 3f2a 99c1 -o .")
     ),
-    "serve": Command("serve", "The runs as a page that follows them.", ("repro serve", "repro serve --port 0")),
-    "merge": Command(
+    "serve": CommandEntry("serve", "The runs as a page that follows them.", ("repro serve", "repro serve --port 0")),
+    "merge": CommandEntry(
         "merge_",
         "Runs of several hosts as one rate and one verdict.",
         ("repro merge host-a/results/prune-race/20261128T033655Z-bffd 3f2a",),
     ),
-    "bundle": Command("bundle_", "One archive for a report, without secrets.", ("repro bundle last",)),
-    "doctor": Command("doctor", "Whether this host can run scenarios.", ("repro doctor",)),
-    "toolchain": Command("toolchain", "The daemon binaries in the cache."),
-    "clean": Command("clean", "End and remove what dead runs left on this host.", ("repro clean",)),
-    "schema": Command("schema", "The JSON Schema of scenarios.", ("repro schema > schema.json",)),
+    "bundle": CommandEntry("bundle_", "One archive for a report, without secrets.", ("repro bundle last",)),
+    "doctor": CommandEntry("doctor", "Whether this host can run scenarios.", ("repro doctor",)),
+    "toolchain": CommandEntry("toolchain", "The daemon binaries in the cache."),
+    "clean": CommandEntry("clean", "End and remove what dead runs left on this host.", ("repro clean",)),
+    "schema": CommandEntry("schema", "The JSON Schema of scenarios.", ("repro schema > schema.json",)),
 }
 
 WORKING: Final = {

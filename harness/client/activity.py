@@ -41,7 +41,7 @@ class Work(StrEnum):
 
 
 @dataclass(frozen=True)
-class Look:
+class ProcessSnapshot:
     """A daemon's processes at one time."""
 
     at: float
@@ -60,9 +60,9 @@ class Activity:
         read: how to look.
     """
 
-    def __init__(self, read: Callable[[], Look]) -> None:
+    def __init__(self, read: Callable[[], ProcessSnapshot]) -> None:
         self._read = read
-        self._looks: tuple[Look, ...] = ()
+        self._looks: tuple[ProcessSnapshot, ...] = ()
 
     def of(self, running: Sequence[str], beside: Sequence[str] = ()) -> Work:
         """Return what is done for a build.
@@ -84,7 +84,7 @@ class Activity:
             return Work.DATA
         return Work.NONE
 
-    def _two_looks(self) -> tuple[Look, Look]:
+    def _two_looks(self) -> tuple[ProcessSnapshot, ProcessSnapshot]:
         if not self._looks:
             self._looks = (self._read(),) * 2
         elif anyio.current_time() - self._looks[-1].at >= _APART:
@@ -101,7 +101,7 @@ def _is_of(step: str, names: Sequence[str]) -> bool:
     return any(step and step in name for name in names)
 
 
-def look_at(facts: DaemonFacts, now: float) -> Look:
+def look_at(facts: DaemonFacts, now: float) -> ProcessSnapshot:
     """Look at a daemon's processes, and at all below them, at monotonic time `now`."""
     moved, steps, stopped = 0, list[str](), False
     for pid in facts.pids:
@@ -111,7 +111,7 @@ def look_at(facts: DaemonFacts, now: float) -> Look:
             moved += bytes_moved(pid)
             below = {child.pid: child for child in daemon.children(recursive=True)}
             steps += [command for child in below.values() if (command := _command(child, below)) is not None]
-    return Look(now, moved, steps, stopped)
+    return ProcessSnapshot(now, moved, steps, stopped)
 
 
 def _command(child: psutil.Process, below: Mapping[int, psutil.Process]) -> str | None:

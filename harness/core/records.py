@@ -351,7 +351,7 @@ Said = Literal["yes", "no", "not asked"]
 
 
 @dataclass(frozen=True)
-class Answer:
+class AftermathAnswer:
     """What a hung daemon did when it was asked."""
 
     said: Said
@@ -401,7 +401,7 @@ class Summary:
     seconds: float
     iterations_per_minute: float
     unattended_seconds: float
-    aftermath: Mapping[str, Answer] = field(default_factory=dict)
+    aftermath: Mapping[str, AftermathAnswer] = field(default_factory=dict)
     """The answers of a daemon that hung, by question."""
     diagnosis: Diagnosis | None = None
     """What the evidence of the first finding comes to."""

@@ -13,7 +13,7 @@ from harness.daemons.base import BuildRequest, PruneRequest, Slot, archive_type
 from harness.daemons.buildctl import Buildctl
 from harness.daemons.control import Control
 from harness.daemons.gc import for_buildkitd
-from harness.daemons.parts import ControlledHistory, DebugPages, OwnProcess, Records, Started
+from harness.daemons.parts import ControlledHistory, DebugPages, OwnProcess, PrivateDaemon, Records
 from harness.daemons.pprof import Pprof
 from harness.daemons.private import DaemonDirs, before, running, settle_in
 from harness.host.proc import Command
@@ -31,7 +31,7 @@ class NotToml(UsageError):
 class Buildkitd(OwnProcess, DebugPages, ControlledHistory, Records):
     """A running private buildkitd."""
 
-    def __init__(self, started: Started) -> None:
+    def __init__(self, started: PrivateDaemon) -> None:
         self.started = started
         self._facts, self._service, self._pprof = started.facts, started.service, started.pprof
         self.home, self.control, self.relay = started.home, started.control, started.relay
@@ -129,7 +129,9 @@ async def open_buildkitd(toolchain: Toolchain, spec: DaemonSpec, site: Slot) -> 
                 root=home.root,
                 details={"debug_socket": str(home.run / "debug.sock")},
             )
-            yield Buildkitd(Started(facts=facts, service=service, home=home, pprof=pprof, control=control, relay=relay))
+            yield Buildkitd(
+                PrivateDaemon(facts=facts, service=service, home=home, pprof=pprof, control=control, relay=relay)
+            )
         finally:
             control.close()
             await pprof.close()

@@ -17,7 +17,7 @@ from grpclib.encoding.base import CodecBase
 from grpclib.exceptions import GRPCError, ProtocolError, StreamTerminatedError
 from grpclib.protocol import H2Protocol
 
-from harness.buildkit.messages import SERVICE, BuildEvent, CacheRecord, Prune, cache_records, disk_usage, history
+from harness.buildkit.messages import SERVICE, BuildEvent, PruneMessage, UsageRecord, cache_records, disk_usage, history
 from harness.buildkit.wire import NotAMessage
 from harness.core.errors import CaptureError
 from harness.daemons.base import ITERATION_ARG, RunningBuild
@@ -75,7 +75,7 @@ class Control:
         async with self._stream("ListenBuildHistory", history(active=True, follow=True)) as messages:
             yield (BuildEvent.decoded(data) async for data in messages)
 
-    async def cache_records(self) -> Sequence[CacheRecord]:
+    async def cache_records(self) -> Sequence[UsageRecord]:
         """Return the records of the cache.
 
         Raises:
@@ -86,7 +86,7 @@ class Control:
             return cache_records(await ask(disk_usage()))
 
     @asynccontextmanager
-    async def pruning(self, request: Prune, parent: str = "") -> AsyncIterator[AsyncIterator[CacheRecord]]:
+    async def pruning(self, request: PruneMessage, parent: str = "") -> AsyncIterator[AsyncIterator[UsageRecord]]:
         """Prune the cache. Entered once the request is on its way; yields the records as they are removed.
 
         Args:
@@ -97,7 +97,7 @@ class Control:
             ControlError: the daemon refused it, or the connection was lost.
         """
         async with self._stream("Prune", request.encoded(), {"traceparent": parent} if parent else {}) as messages:
-            yield (CacheRecord.decoded(data) async for data in messages)
+            yield (UsageRecord.decoded(data) async for data in messages)
 
     def close(self) -> None:
         """Close the connection; a later request makes another."""

@@ -38,7 +38,7 @@ _STATE: Final = f"volumes/{_NAME}_state/_data"
 """Where dockerd's root has BuildKit's."""
 
 
-class ImageUnavailable(SubjectError):
+class BuilderImageUnavailable(SubjectError):
     """A BuildKit image that the private dockerd did not get."""
 
     def __init__(self, image: str, why: str) -> None:
@@ -153,7 +153,7 @@ class DockerContainer(DebugPages, BuildHistory, Records):
         try:
             told = await _run(self._dockerd.client.command(*words), _IMAGE_SECONDS)
         except (CommandError, CommandTimeout) as error:
-            raise ImageUnavailable(image, error.output) from error
+            raise BuilderImageUnavailable(image, error.output) from error
         loaded = re.search(r"^Loaded image(?: ID)?: (\S+)", told, re.MULTILINE)
         return loaded[1] if from_file and loaded else image
 

@@ -15,7 +15,7 @@ from harness.daemons.base import OF_OURS, BuildRequest, PruneRequest, Slot
 from harness.daemons.buildx import Buildx, client_environment
 from harness.daemons.control import Control
 from harness.daemons.gc import for_dockerd
-from harness.daemons.parts import ControlledHistory, DebugPages, OwnProcess, Records, Started
+from harness.daemons.parts import ControlledHistory, DebugPages, OwnProcess, PrivateDaemon, Records
 from harness.daemons.pprof import Pprof
 from harness.daemons.private import DaemonDirs, before, running, settle_in
 from harness.host.proc import Command
@@ -153,7 +153,7 @@ def _ask(address: str, question: "Callable[[docker.DockerClient], T]", silent: T
 class Dockerd(OwnProcess, DebugPages, ControlledHistory, Records):
     """A running private dockerd."""
 
-    def __init__(self, started: Started, client: DockerClient) -> None:
+    def __init__(self, started: PrivateDaemon, client: DockerClient) -> None:
         self._facts, self._service, self._pprof = started.facts, started.service, started.pprof
         self.home, self.control, self.client = started.home, started.control, client
         self.relay, self._outside = started.relay, replace(client, address=started.address)
@@ -226,7 +226,8 @@ async def open_dockerd(toolchain: Toolchain, spec: DaemonSpec, site: Slot) -> As
                 },
             )
             yield Dockerd(
-                Started(facts=facts, service=service, home=home, pprof=pprof, control=control, relay=relay), client
+                PrivateDaemon(facts=facts, service=service, home=home, pprof=pprof, control=control, relay=relay),
+                client,
             )
         finally:
             control.close()

@@ -15,7 +15,7 @@ from harness.host.relay import Relay
 
 
 @dataclass(frozen=True)
-class Started:
+class PrivateDaemon:
     """A private daemon that is up, and how it is reached."""
 
     facts: DaemonFacts

@@ -32,7 +32,7 @@ _LOG_TAIL: Final = 1500
 
 
 @dataclass(frozen=True)
-class Registry:
+class RunRegistry:
     """The run's own, as builds and actors know it."""
 
     address: str
@@ -67,7 +67,7 @@ async def registry_program() -> Path:
 
 
 @asynccontextmanager
-async def open_registry(ledger: Ledger, records: Path) -> AsyncIterator[Registry]:
+async def open_registry(ledger: Ledger, records: Path) -> AsyncIterator[RunRegistry]:
     """Start a registry, and yield it; it ends, and is emptied, on leaving.
 
     Args:
@@ -87,14 +87,14 @@ async def open_registry(ledger: Ledger, records: Path) -> AsyncIterator[Registry
         process = spawn(command, output=output, dies_with_us=True)
     try:
         ledger.own_process(process.pid)
-        yield Registry(await _answering(process, log), process.pid)
+        yield RunRegistry(await _answering(process, log), process.pid)
     finally:
         with anyio.CancelScope(shield=True):
             await process.finish()
 
 
 @asynccontextmanager
-async def relayed(registry: Registry) -> AsyncIterator[Registry]:
+async def relayed(registry: RunRegistry) -> AsyncIterator[RunRegistry]:
     """Have a relay in front of a registry, and yield the registry as it is behind it.
 
     Raises:

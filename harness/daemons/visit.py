@@ -13,7 +13,7 @@ from typing import Final
 
 import anyio
 
-from harness.buildkit.messages import BuildEvent, Prune
+from harness.buildkit.messages import BuildEvent, PruneMessage
 from harness.daemons.base import ITERATION_ARG, OF_OURS
 from harness.daemons.control import Control, ControlError
 from harness.daemons.dockerd import DockerClient, Images
@@ -113,7 +113,7 @@ class Visit:
     async def _prune(self, records: Iterable[str]) -> None:
         """Remove records of the cache, those that others hang on with them."""
         for some in _batches(sorted(records)):
-            request = Prune(tuple(f"id=={each}" for each in some), all=True)
+            request = PruneMessage(tuple(f"id=={each}" for each in some), all=True)
             try:
                 async with self.control.pruning(request) as removed:  # type: ignore[union-attr]  # else none are known
                     async for _ in removed:

@@ -24,7 +24,7 @@ import psutil
 
 from harness.core.errors import CommandMissing, CommandTimeout, InfraError
 from harness.host.cache import CacheUnusable, cache_folder
-from harness.host.owner import Lock, State, has_ended, host, pid_namespace, state_of
+from harness.host.owner import FileLock, State, has_ended, host, pid_namespace, state_of
 from harness.host.proc import STARTED_BY, Identity, boot_id, run
 from harness.host.proof import (
     Disbelieved,
@@ -93,7 +93,7 @@ class Ledger:
     """What the programs that its harness started carry."""
     _begun: bool = field(default=False, compare=False, repr=False)
     """Whether it was begun by us, and not read."""
-    _lock: Lock | None = field(default=None, compare=False, repr=False)
+    _lock: FileLock | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def open(cls, name: str) -> "Ledger":
@@ -224,14 +224,14 @@ class Ledger:
         """Leave what is in it to `repro clean`, also while we live."""
         self._release(remove=False)
 
-    def _locked(self) -> Lock | None:
+    def _locked(self) -> FileLock | None:
         """Take its lock; None where another has it.
 
         Raises:
             CacheUnusable: the cache can only be read.
         """
         try:
-            return Lock.take(self._lock_file)
+            return FileLock.take(self._lock_file)
         except OSError as error:
             raise CacheUnusable(self._lock_file, error) from error
 

@@ -23,14 +23,14 @@ _PATIENCE_SECONDS: Final = 0.25
 
 
 @dataclass
-class Lock:
+class FileLock:
     """A lock file that we hold; no program that we start inherits it."""
 
     file: Path
     _descriptor: int
 
     @classmethod
-    def take(cls, file: Path) -> "Lock | None":
+    def take(cls, file: Path) -> "FileLock | None":
         """Take the lock of a file, made where it is not there; None where another has it.
 
         Raises:

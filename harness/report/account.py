@@ -79,7 +79,7 @@ class Account:
     outcomes: Mapping[str, int]
     shards: Sequence[Shard]
     """The daemons side by side."""
-    tails: aggregate.Tails
+    tails: aggregate.TailHistogram
     hazards: Sequence[HazardMap]
     """When each actor acted, and what came of it."""
     survival: Survival | None
@@ -116,7 +116,7 @@ def account_of(folder: RunFolder) -> Account:
     findings = salvage(lambda: folder.read(Finding), [])
     lives = salvage(lambda: aggregate.lives(folder, export_hang_of(written)), aggregate.LifetimeTable((), (), ()))
     found = salvage(lambda: _facts(folder, summary, manifest), {})
-    no_tails = aggregate.Tails(since=(), until=(), counts=(), n=0, p50=None, p99=None, longest=None)
+    no_tails = aggregate.TailHistogram(since=(), until=(), counts=(), n=0, p50=None, p99=None, longest=None)
     outcomes = salvage(lambda: aggregate.outcomes(folder), aggregate.Outcomes({}))
     had_trials = any(lives.trials)
     subject = manifest.subject if manifest else {}

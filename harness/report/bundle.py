@@ -14,7 +14,7 @@ import yaml
 
 from harness.buildkit.goroutines.buckets import buckets_of
 from harness.buildkit.goroutines.model import Bucket
-from harness.buildkit.known import Release, advice_on
+from harness.buildkit.known import DaemonRelease, advice_on
 from harness.core.errors import StoreError, UsageError
 from harness.core.files import write_whole
 from harness.core.records import Diagnosis, Finding
@@ -217,7 +217,7 @@ def text_beside(archive: Path) -> Path:
 
 
 def _advice(found: Diagnosis | None, daemon: Mapping[str, Any]) -> str:
-    advice = advice_on(found, Release.of(daemon)) if found else ""
+    advice = advice_on(found, DaemonRelease.of(daemon)) if found else ""
     return f"{advice}; {found.link}" if found and advice else ""
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
-from harness.buildkit.known import Release, advice_on, upstreams_spec
+from harness.buildkit.known import DaemonRelease, advice_on, upstreams_spec
 from harness.core.manifest import CaptureManifest, RunManifest
 from harness.core.records import Diagnosis, Finding, Summary
 from harness.core.units import format_duration, format_size
@@ -162,7 +162,7 @@ def _how(finding: Finding) -> str:
 
 def _known(found: Diagnosis | None, daemon: Mapping[str, Any]) -> list[str]:
     """Return what to do about what is known already, before anything else is read."""
-    advice = advice_on(found, Release.of(daemon)) if found else ""
+    advice = advice_on(found, DaemonRelease.of(daemon)) if found else ""
     return [f"> **{advice[0].upper()}{advice[1:]}.** {found.link}"] if found and advice else []
 
 

@@ -26,7 +26,7 @@ _MOST_FINDINGS: Final = 1000
 
 
 @dataclass(frozen=True)
-class Case:
+class JunitCase:
     """One line of a CI's table of tests."""
 
     name: str
@@ -38,7 +38,7 @@ class Case:
     seconds: float = 0.0
 
 
-def write_junit(file: Path, runs: Sequence[tuple[RunFolder, Summary]], thresholds: Sequence[Case] = ()) -> None:
+def write_junit(file: Path, runs: Sequence[tuple[RunFolder, Summary]], thresholds: Sequence[JunitCase] = ()) -> None:
     """Write runs as one file of JUnit XML, a test suite each, without secrets.
 
     Args:
@@ -57,12 +57,12 @@ def write_junit(file: Path, runs: Sequence[tuple[RunFolder, Summary]], threshold
     write_whole(file, ElementTree.tostring(top, encoding="utf-8", xml_declaration=True) + b"\n")
 
 
-def _cases(folder: RunFolder, summary: Summary) -> Iterator[Case]:
+def _cases(folder: RunFolder, summary: Summary) -> Iterator[JunitCase]:
     """Yield a case for each finding, and one for the verdict where it is not a hang's."""
     findings = folder.read(Finding)
     for finding in findings[:_MOST_FINDINGS]:
         text = "\n".join([summary.diagnosis.sentence, *summary.diagnosis.frames]) if summary.diagnosis else ""
-        yield Case(
+        yield JunitCase(
             name=f"iteration {finding.iteration} ({finding.actor}): {finding.kind}",
             state="failure",
             kind=finding.kind,
@@ -72,14 +72,14 @@ def _cases(folder: RunFolder, summary: Summary) -> Iterator[Case]:
         )
     _, because = headline(folder, summary, None)
     if summary.verdict is Verdict.INCONCLUSIVE:
-        yield Case("verdict", "error", summary.ending, because, because)
+        yield JunitCase("verdict", "error", summary.ending, because, because)
     elif summary.verdict is Verdict.CLEAN:
-        yield Case(f"verdict: {because}", seconds=summary.seconds)
+        yield JunitCase(f"verdict: {because}", seconds=summary.seconds)
     elif not any(finding.kind is Outcome.HANG for finding in findings):
-        yield Case("verdict", "failure", Outcome.HANG, because)
+        yield JunitCase("verdict", "failure", Outcome.HANG, because)
 
 
-def _suite(number: int, folder: RunFolder, summary: Summary, cases: Sequence[Case]) -> ElementTree.Element:
+def _suite(number: int, folder: RunFolder, summary: Summary, cases: Sequence[JunitCase]) -> ElementTree.Element:
     redactor = redactor_of(folder.path)
 
     def clean(text: object) -> str:

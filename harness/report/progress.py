@@ -16,7 +16,7 @@ from harness.store.salvage import Salvage
 
 
 @dataclass(frozen=True)
-class Progress:
+class RunProgress:
     """A run so far."""
 
     seconds: float
@@ -52,7 +52,7 @@ class Progress:
         return [f"{format_duration(round(self.seconds))} so far", pace, self.bound, *left, *filter(None, [self.now])]
 
 
-def progress_of(folder: RunFolder) -> Progress | None:
+def progress_of(folder: RunFolder) -> RunProgress | None:
     """Return how far a run has come; None where it has no records yet, or they cannot be read."""
     salvage = Salvage()
     written: dict[str, Any] = salvage(lambda: scenario_of(folder.path), {})
@@ -63,7 +63,7 @@ def progress_of(folder: RunFolder) -> Progress | None:
         now = _now(folder)
     except StoreError:
         return None
-    return Progress(
+    return RunProgress(
         seconds=seconds,
         iterations=iterations,
         hangs=found.get("hang", 0),

@@ -71,7 +71,9 @@ def facts(folder: RunFolder, summary: Summary, manifest: RunManifest | None) -> 
     return told | {"folder": str(folder.path)}
 
 
-def facts_so_far(folder: RunFolder, manifest: RunManifest, tails: aggregate.Tails | None = None) -> dict[str, str]:
+def facts_so_far(
+    folder: RunFolder, manifest: RunManifest, tails: aggregate.TailHistogram | None = None
+) -> dict[str, str]:
     """Return a line by name for what a run without a verdict has recorded; `tails` spares reading them again."""
     counts, tails = aggregate.outcomes(folder), tails or aggregate.tails(folder)
     came = ", ".join(f"{outcome} {count}" for outcome, count in counts.counts.items())
@@ -120,7 +122,7 @@ def failures_line(kinds: Sequence[tuple[str, int]]) -> str:
     return "; ".join([*told, *([more] if more else [])])
 
 
-def _acts_line(acts: aggregate.Acts) -> str:
+def _acts_line(acts: aggregate.ActorActs) -> str:
     """Return how often an actor acted, how often it could not, and how late it was once it was called for."""
     could_not = f", {acts.could_not} times it could not" if acts.could_not else ""
     late = f" (p99 {shown_seconds(acts.late_p99)} late)" if acts.done else ""

@@ -17,7 +17,7 @@ from harness.host.hostinfo import require_room_to_go_on
 from harness.run.observer import Reporter
 from harness.run.suspicion import Tails
 from harness.scenario import Scenario
-from harness.store.database import Database
+from harness.store.database import RunDatabase
 from harness.store.folder import RunFolder
 from harness.store.resume_point import NOTHING_YET, ResumePoint
 
@@ -51,7 +51,7 @@ class Conductor:
         self,
         scenario: Scenario,
         folder: RunFolder,
-        database: Database,
+        database: RunDatabase,
         observer: Reporter,
         past: ResumePoint = NOTHING_YET,
     ) -> None:

@@ -16,9 +16,9 @@ from harness.core.errors import HostGaveOut, InfraError, StoreError, SubjectErro
 from harness.core.files import write_whole
 from harness.core.manifest import RunManifest
 from harness.core.outcome import Ending
-from harness.core.records import Action, Answer, Audit, Diagnosis, Finding, Iteration, Summary
+from harness.core.records import Action, AftermathAnswer, Audit, Diagnosis, Finding, Iteration, Summary
 from harness.daemons.base import Slot
-from harness.daemons.registry import Registry, open_registry, relayed
+from harness.daemons.registry import RunRegistry, open_registry, relayed
 from harness.host.cache import cache_folder
 from harness.host.interrupt import Interrupt, first_of
 from harness.host.ledger import Ledger
@@ -55,10 +55,10 @@ class Run:
     """The daemons that are left to the user."""
     _daemons: int = 0
     """How many it has had."""
-    _own_registry: Registry | None = None
+    _own_registry: RunRegistry | None = None
     started: bool = False
     """Whether a daemon of it has come up."""
-    aftermath: Mapping[str, Answer] = field(default_factory=dict)
+    aftermath: Mapping[str, AftermathAnswer] = field(default_factory=dict)
     left_behind: list[str] = field(default_factory=list)
 
     @property
@@ -188,7 +188,7 @@ class Run:
         self.aftermath = await examine(session.daemon, probes, self.scenario.detect)
 
     @asynccontextmanager
-    async def _registry(self, ledger: Ledger) -> AsyncIterator[Registry | None]:
+    async def _registry(self, ledger: Ledger) -> AsyncIterator[RunRegistry | None]:
         """Have a registry for the whole run, with a relay in front where an actor makes faults; None where none is
         needed.
         """

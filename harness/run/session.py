@@ -23,7 +23,7 @@ from harness.core.errors import DaemonDied, SubjectError
 from harness.core.outcome import Ending, Outcome, Phase, Symptom
 from harness.core.records import Action, Begun, Birth, Iteration
 from harness.daemons.base import Daemon
-from harness.daemons.registry import Registry
+from harness.daemons.registry import RunRegistry
 from harness.host.interrupt import first_of
 from harness.host.log_rotation import rotate
 from harness.host.partition import Allocation
@@ -96,7 +96,7 @@ class Session:
         self._severing = ""
 
     async def perform(
-        self, actors: Sequence[Actor], staging: Path, seed: int, registry: Registry | None = None
+        self, actors: Sequence[Actor], staging: Path, seed: int, registry: RunRegistry | None = None
     ) -> None:
         """Let every actor act on the daemon, until the run ends or the daemon is to be renewed.
 

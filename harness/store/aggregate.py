@@ -57,7 +57,7 @@ class Timeline:
 
 
 @dataclass(frozen=True)
-class Tails:
+class TailHistogram:
     """How many tails were how long, in logarithmic bins; exact quantiles of all."""
 
     since: tuple[float, ...]
@@ -115,7 +115,7 @@ class Spans:
 
 
 @dataclass(frozen=True)
-class Acts:
+class ActorActs:
     """What one actor that is no build did."""
 
     actor: str
@@ -211,7 +211,7 @@ def timeline(folder: RunFolder, bins: int = 300) -> Timeline:
     )
 
 
-def tails(folder: RunFolder) -> Tails:
+def tails(folder: RunFolder) -> TailHistogram:
     """Return how the tails are distributed: ten bins a decade, without gaps; and their quantiles, nearest rank."""
     histogram = f"""
         SELECT bin, count(*), max(tail) FROM (
@@ -221,10 +221,10 @@ def tails(folder: RunFolder) -> Tails:
         found = {number: (count, longest) for number, count, longest in connection.execute(histogram)}
         n = sum(count for count, _ in found.values())
         if not n:
-            return Tails(since=(), until=(), counts=(), n=0, p50=None, p99=None, longest=None)
+            return TailHistogram(since=(), until=(), counts=(), n=0, p50=None, p99=None, longest=None)
         p50, p99 = (_within(connection, found, _rank(n, share)) for share in (0.5, 0.99))
     numbers = range(min(found), max(found) + 1)
-    return Tails(
+    return TailHistogram(
         since=tuple(10 ** (number / _BINS_A_DECADE) for number in numbers),
         until=tuple(10 ** ((number + 1) / _BINS_A_DECADE) for number in numbers),
         counts=tuple(found.get(number, (0, 0.0))[0] for number in numbers),
@@ -265,7 +265,7 @@ def spans(folder: RunFolder, limit: int = 400) -> Spans:
         return Spans(*_columns(connection, query, {"limit": limit, "width": last / limit or 1}, 6))
 
 
-def acts(folder: RunFolder) -> tuple[Acts, ...]:
+def acts(folder: RunFolder) -> tuple[ActorActs, ...]:
     """Return what each actor that is no build did, in the order in which they began."""
     query = (
         "SELECT actor, min(kind), count(acted), count(*) - count(acted) FROM actions GROUP BY actor ORDER BY min(rowid)"
@@ -273,7 +273,7 @@ def acts(folder: RunFolder) -> tuple[Acts, ...]:
     late = "SELECT acted - due FROM actions WHERE actor = ? AND acted IS NOT NULL ORDER BY 1 DESC LIMIT 1 OFFSET ?"
     with folder.reading() as connection:
         return tuple(
-            Acts(
+            ActorActs(
                 actor,
                 kind,
                 done,

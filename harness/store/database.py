@@ -32,7 +32,7 @@ _COLUMN_TYPES: Final = {int: "INTEGER", bool: "INTEGER", float: "REAL", str: "TE
 
 
 @dataclass(frozen=True)
-class Database:
+class RunDatabase:
     """A run's open database: write-ahead log, one transaction a record.
 
     A process that dies at any moment loses no record; a host that loses power may lose what was not yet hardened.

@@ -15,7 +15,7 @@ from harness.core.errors import StoreError
 from harness.core.files import Damaged, read_json, read_text
 from harness.core.manifest import RunManifest
 from harness.core.records import FORMAT, Finding, Summary
-from harness.store.database import _TABLES, Database, R, _complete, is_bare, record_of
+from harness.store.database import _TABLES, R, RunDatabase, _complete, is_bare, record_of
 from harness.store.evidence import EvidenceFolder
 from harness.store.folders import Folder, new_folder
 
@@ -105,11 +105,11 @@ class RunFolder(Folder):
                 os.fsync(file.fileno())
 
     @contextmanager
-    def database(self) -> Iterator["Database"]:
+    def database(self) -> Iterator["RunDatabase"]:
         """Open the run's database for writing, and make it where it is not there."""
         try:
             with closing(sqlite3.connect(self.path / "run.db", isolation_level=None)) as connection:
-                yield Database(self.path, connection)
+                yield RunDatabase(self.path, connection)
         except sqlite3.Error as error:
             raise StoreError(self.path / "run.db", str(error)) from error
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from harness.analysis.judge import judge
-from harness.analysis.merge import Part
+from harness.analysis.merge import RunSegment
 from harness.core.errors import UsageError
 from harness.core.manifest import Addends
 from harness.core.outcome import Ending
@@ -56,9 +56,9 @@ class Member:
     summary: Summary
 
     @property
-    def part(self) -> Part:
+    def part(self) -> RunSegment:
         """It, as one of several."""
-        return Part(self.path.name, self.summary)
+        return RunSegment(self.path.name, self.summary)
 
 
 def read_members(folders: Sequence[RunFolder]) -> list[Member]:

@@ -28,7 +28,7 @@ _MOST_LOOKS: Final = 1000
 
 
 @dataclass(frozen=True)
-class Look:
+class ListedShortRun:
     """One of its short runs."""
 
     of: str
@@ -44,7 +44,7 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Search:
+class ListedSearch:
     """One of them."""
 
     path: Path
@@ -57,7 +57,7 @@ class Search:
     goes_on: bool
     answer: str
     because: str
-    looks: tuple[Look, ...]
+    looks: tuple[ListedShortRun, ...]
     damaged: str = ""
     """What could not be read of it."""
 
@@ -72,7 +72,7 @@ def search_folders(results: Path) -> list[Path]:
     return sorted({file.parent for begun in _BEGUN for file in results.glob(f"*/*/{begun}")})
 
 
-def search_of(path: Path) -> Search:
+def search_of(path: Path) -> ListedSearch:
     """Return what a folder tells; what cannot be read is said."""
     stamp = _STAMP.fullmatch(path.name)
     started = datetime.strptime(stamp[2], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC) if stamp else None
@@ -85,7 +85,7 @@ def search_of(path: Path) -> Search:
     if kind == "explore" and answer:
         answer = _explored(answer)
     said = str(answer.get("verdict", ""))
-    return Search(
+    return ListedSearch(
         path=path,
         kind=kind,
         scenario=path.parent.name,
@@ -134,7 +134,7 @@ def _mix_in_words(path: Path) -> Callable[[Mapping[str, Any]], str]:
     return told
 
 
-def _looks(path: Path) -> Iterator[Look]:
+def _looks(path: Path) -> Iterator[ListedShortRun]:
     state = path / "state.json"
     if state.is_file():
         content = read_json(state, dict[str, Any])
@@ -163,7 +163,7 @@ def _lines(journal: Path) -> Iterator[Mapping[str, Any]]:
             return
 
 
-def _look(entry: Mapping[str, Any], of: str) -> Look:
+def _look(entry: Mapping[str, Any], of: str) -> ListedShortRun:
     seen = entry.get("look")
     seen = seen if isinstance(seen, dict) else {}
 
@@ -174,7 +174,7 @@ def _look(entry: Mapping[str, Any], of: str) -> Look:
         value = seen.get(name)
         return value if isinstance(value, int | float) else 0
 
-    return Look(
+    return ListedShortRun(
         of=of,
         said=text("said"),
         because=text("because"),

@@ -43,7 +43,7 @@ class ArchiveDamaged(InfraError):
 
 
 @dataclass(frozen=True)
-class Release:
+class UpstreamReleases:
     """One project's static releases: where they are, and how upstream names machines."""
 
     kind: str
@@ -124,7 +124,7 @@ def _unpack(archive: Path, tree: Path) -> None:
         tar.extractall(tree, filter="data")
 
 
-DOCKER: Final = Release(
+DOCKER: Final = UpstreamReleases(
     kind="docker",
     mirror="https://download.docker.com",
     mirror_variable="REPRO_DOCKER_MIRROR",
@@ -133,7 +133,7 @@ DOCKER: Final = Release(
     example="28.5.2",
 )
 """Has no buildx."""
-BUILDKIT: Final = Release(
+BUILDKIT: Final = UpstreamReleases(
     kind="buildkit",
     mirror="https://github.com/moby/buildkit/releases/download",
     mirror_variable="REPRO_BUILDKIT_MIRROR",

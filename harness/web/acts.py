@@ -36,7 +36,7 @@ class CannotAct(UsageError):
 
 
 @dataclass
-class Started:
+class StartedRun:
     """A run that was started here."""
 
     words: str
@@ -58,12 +58,12 @@ class Started:
             return ""
 
 
-class Actor:
+class RunControls:
     """Starts, stops and goes on with runs below a results folder."""
 
     def __init__(self, results: Path) -> None:
         self._results = results.absolute()
-        self.started: list[Started] = []
+        self.started: list[StartedRun] = []
 
     def start(self, fields: dict[str, str]) -> None:
         """Start a shipped scenario, with what a form says of it.
@@ -117,13 +117,13 @@ class Actor:
                 )
         except OSError as error:
             raise CannotAct(f"a run cannot be started: {error}") from error
-        self.started = [*self.started, Started(f"repro {' '.join(words)}", now, process, log)][-_MOST:]
+        self.started = [*self.started, StartedRun(f"repro {' '.join(words)}", now, process, log)][-_MOST:]
 
 
 class Buttons:
     """The forms of the acts, for a visitor who may act."""
 
-    def __init__(self, actor: Actor, csrf: str) -> None:
+    def __init__(self, actor: RunControls, csrf: str) -> None:
         self._actor, self._csrf = actor, csrf
         self._environment = environment()
 

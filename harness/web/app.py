@@ -26,7 +26,7 @@ from harness.report.overview.digest import digest_of
 from harness.report.standing import redactor_for
 from harness.store.folder import RunFolder
 from harness.store.folders import lies_in
-from harness.web.acts import Actor, Buttons, CannotAct
+from harness.web.acts import Buttons, CannotAct, RunControls
 from harness.web.auth import LOOPBACK, Gate, Keys, is_loopback
 from harness.web.front import Front
 from harness.web.headers import SANDBOX, Headers
@@ -56,7 +56,7 @@ def make_app(results: Sequence[Path], *, keys: Keys, look_freely: bool, host: st
     Its `state.warm_up` reads all runs, so that the first who asks need not wait for that.
     """
     runs = Runs(*results)
-    answers = _Answers(runs, Actor(results[0]), keys.csrf)
+    answers = _Answers(runs, RunControls(results[0]), keys.csrf)
     middleware = [Middleware(Headers)]
     if is_loopback(host):
         middleware.append(Middleware(TrustedHostMiddleware, allowed_hosts=[*LOOPBACK, host], www_redirect=False))
@@ -89,7 +89,7 @@ def make_app(results: Sequence[Path], *, keys: Keys, look_freely: bool, host: st
 class _Answers:
     """What each route answers; disk and database are read in threads."""
 
-    def __init__(self, runs: Runs, actor: Actor, csrf: str) -> None:
+    def __init__(self, runs: Runs, actor: RunControls, csrf: str) -> None:
         self._runs, self._views, self._pages, self._metrics = runs, Views(), Pages(), Metrics(runs)
         self._actor, self._buttons = actor, Buttons(actor, csrf)
         self._front = {may_act: Front(runs, self._buttons if may_act else None) for may_act in (False, True)}

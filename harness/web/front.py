@@ -6,12 +6,12 @@ from typing import Final
 
 from markupsafe import Markup
 
-from harness.report.overview.digest import Digest, Found
+from harness.report.overview.digest import Digest, FindingLine
 from harness.report.overview.page import Link, example_html, overview_html
 from harness.report.standing import traces
 from harness.store.folder import RunFolder
-from harness.web.acts import Actor, Buttons
-from harness.web.kept import Kept, Source
+from harness.web.acts import Buttons, RunControls
+from harness.web.cached_answer import CachedAnswer, CacheSource
 from harness.web.runs import Runs, address_of_run
 
 _LINK: Final[Link] = address_of_run
@@ -22,15 +22,15 @@ class Front:
 
     def __init__(self, runs: Runs, buttons: Buttons | None) -> None:
         self._runs, self._buttons = runs, buttons
-        self._kept: Kept[tuple[Markup, str]] = Kept()
+        self._kept: CachedAnswer[tuple[Markup, str]] = CachedAnswer()
         self._examples: dict[str, tuple[object, Markup]] = {}
         self._lock = Lock()
 
-    async def told(self, actor: Actor) -> tuple[Markup, str]:
+    async def told(self, actor: RunControls) -> tuple[Markup, str]:
         """Return it, with its tag."""
-        return await self._kept.get(Source(traces=lambda: self._traces(actor), make=self._make))
+        return await self._kept.get(CacheSource(traces=lambda: self._traces(actor), make=self._make))
 
-    def _traces(self, actor: Actor) -> object:
+    def _traces(self, actor: RunControls) -> object:
         started = [(each.code, each.said) for each in actor.started] if self._buttons else []
         return self._runs.traces(), started
 
@@ -45,7 +45,7 @@ class Front:
         )
         return found, f'"{hashlib.sha256(found.encode()).hexdigest()[:24]}"'
 
-    def _example(self, run: Digest, found: Found) -> Markup:
+    def _example(self, run: Digest, found: FindingLine) -> Markup:
         """Return a finding; its dumps of tens of megabytes are read once."""
         seen = traces(RunFolder(run.folder.path / found.finding.place)) if run.state == "goes on" else run.state
         key, known = (run.folder.path, found.finding.place, seen), self._examples.get(found.signature)

@@ -14,7 +14,7 @@ from harness.core.outcome import Outcome
 from harness.report.standing import standing
 from harness.store import aggregate
 from harness.store.folder import RunFolder
-from harness.web.kept import Kept, Source
+from harness.web.cached_answer import CachedAnswer, CacheSource
 from harness.web.runs import Runs, last_record
 
 _Family = GaugeMetricFamily | CounterMetricFamily
@@ -43,8 +43,10 @@ class Metrics:
     """The metrics of a moment ago: requests at the same time share one reading of the runs."""
 
     def __init__(self, runs: Runs) -> None:
-        self._source = Source(traces=time.monotonic, make=lambda: metrics_of(runs))  # a run's age is another each time
-        self._kept: Kept[bytes] = Kept()
+        self._source = CacheSource(
+            traces=time.monotonic, make=lambda: metrics_of(runs)
+        )  # a run's age is another each time
+        self._kept: CachedAnswer[bytes] = CachedAnswer()
 
     async def text(self) -> bytes:
         """Return them in Prometheus's text format."""

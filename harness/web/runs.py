@@ -12,7 +12,7 @@ from harness.report.overview.digest import Digest, digest_of
 from harness.report.standing import traces
 from harness.store.find import runs_below
 from harness.store.folder import RunFolder
-from harness.store.searches import Search, search_folders, search_of
+from harness.store.searches import ListedSearch, search_folders, search_of
 
 V = TypeVar("V")
 
@@ -26,7 +26,7 @@ class Runs:
     def __init__(self, *results: Path) -> None:
         self.results = results
         self._digests = _Memory[Digest]()
-        self._searches = _Memory[Search]()
+        self._searches = _Memory[ListedSearch]()
         self._lock = Lock()
 
     def folders(self) -> list[RunFolder]:
@@ -52,7 +52,7 @@ class Runs:
         with self._lock:
             return self._digests.all((run.path for run in self.folders()), lambda path: digest_of(RunFolder(path)))
 
-    def searches(self) -> list[Search]:
+    def searches(self) -> list[ListedSearch]:
         """Return the searches and comparisons, newest first."""
         with self._lock:
             found = self._searches.all(self._search_folders(), search_of)

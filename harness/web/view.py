@@ -24,8 +24,8 @@ from harness.store import aggregate
 from harness.store.folder import RunFolder
 from harness.store.hazards import hazards
 from harness.store.salvage import Salvage
+from harness.web.cached_answer import CachedAnswer, CacheSource
 from harness.web.found import FindingView
-from harness.web.kept import Kept, Source
 
 _TOLD_WHOLE: Final = 3
 """Findings of which all is told; later ones show the same daemon in the same state."""
@@ -47,16 +47,16 @@ class Views:
     """The views of runs; visitors of one run share its view."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[Path, tuple[Kept[View], FindingView]] = OrderedDict()
+        self._kept: OrderedDict[Path, tuple[CachedAnswer[View], FindingView]] = OrderedDict()
 
     async def of(self, folder: RunFolder) -> View:
         """Return the view of a run: as it is now where it has ended, else as of a moment ago."""
-        kept, found = self._kept.setdefault(folder.path, (Kept(), FindingView()))
+        kept, found = self._kept.setdefault(folder.path, (CachedAnswer(), FindingView()))
         self._kept.move_to_end(folder.path)
         while len(self._kept) > _KEPT:
             self._kept.popitem(last=False)
         return await kept.get(
-            Source(
+            CacheSource(
                 traces=lambda: traces(folder),
                 make=lambda: _view(folder, found),
                 is_over=(folder.path / "summary.json").exists,

@@ -7,7 +7,7 @@ import pytest
 from harness.actors.prune import removed
 from harness.analysis.effects import totals_of
 from harness.analysis.judge import judge
-from harness.analysis.merge import Part, merge
+from harness.analysis.merge import RunSegment, merge
 from harness.core.outcome import Ending, ExitCode, Outcome, Verdict
 from harness.core.records import Action, Iteration, Summary
 
@@ -128,13 +128,13 @@ def test_named_first() -> None:
 
 def test_a_run_without_effect_spoils_a_clean_one() -> None:
     """Added to a clean run, one whose prunes never worked, or whose builds failed, is not made good by it."""
-    clean = Part("a", verdict([act(effect=7)]))
+    clean = RunSegment("a", verdict([act(effect=7)]))
     for other in (
         verdict([act(succeeded=False, detail="no")] * 9),
         verdict([act(effect=7)], [build(number, Outcome.FAILED, "no") for number in range(40)]),
     ):
-        assert merge([clean, Part("b", other)]).verdict is Verdict.INCONCLUSIVE
-        assert merge([Part("b", other), clean]).exit_code is ExitCode.INCONCLUSIVE
+        assert merge([clean, RunSegment("b", other)]).verdict is Verdict.INCONCLUSIVE
+        assert merge([RunSegment("b", other), clean]).exit_code is ExitCode.INCONCLUSIVE
     both = merge([clean, clean])
     assert both.verdict is Verdict.CLEAN
     assert both.actors["loop"].effect == 14

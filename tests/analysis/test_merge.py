@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from harness.analysis.merge import Part, merge
+from harness.analysis.merge import RunSegment, merge
 from harness.core.outcome import Ending, ExitCode, Outcome, Verdict
 from harness.core.records import Leak, Summary
 from tests.analysis.test_judge import (
@@ -75,7 +75,7 @@ CASES = [
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_what_runs_come_to(case: Case) -> None:
     """Runs have one verdict, one exit code, one reason, and the sum of their trials and hangs."""
-    summary = merge([Part(f"r{index}", each) for index, each in enumerate(case.summaries)])
+    summary = merge([RunSegment(f"r{index}", each) for index, each in enumerate(case.summaries)])
     assert (summary.verdict, summary.exit_code) == (case.verdict, case.exit_code)
     assert (summary.rate.hangs, summary.rate.trials) == (case.hangs, case.trials)
     assert summary.because.startswith(case.because)
@@ -84,19 +84,19 @@ def test_what_runs_come_to(case: Case) -> None:
 def test_one_run_is_itself() -> None:
     """A single run comes to what it came to."""
     for each in (QUIET, HUNG, INTERRUPTED, BROKEN, DIED, STALLED, STRAY, NOTHING):
-        assert merge([Part("r", each)]) == each
+        assert merge([RunSegment("r", each)]) == each
 
 
 def test_a_clean_sum_names_what_was_cut_short() -> None:
     """Who reads a clean verdict sees which of its runs did not come to their end."""
-    summary = merge([Part("whole", QUIET), Part("killed", BROKEN)])
+    summary = merge([RunSegment("whole", QUIET), RunSegment("killed", BROKEN)])
     assert summary.because.endswith("; cut short, and counted as far as they came: killed")
 
 
 def test_figures() -> None:
     """Counts and times add up; the first hang is the earliest; of the tails only the longest is known of all."""
     slow = judged([build(Outcome.OK, tail=0.5), build(Outcome.TIMED_OUT, tail=None)], seconds=30.0, unattended=2.0)
-    summary = merge([Part("a", slow), Part("b", LATER), Part("c", HUNG)])
+    summary = merge([RunSegment("a", slow), RunSegment("b", LATER), RunSegment("c", HUNG)])
     assert summary.iterations == 2 + 21 + 50
     assert summary.outcomes == {"ok": 70, "timed_out": 1, "hang": 2}
     assert summary.first_hang == HUNG.first_hang
@@ -108,6 +108,6 @@ def test_figures() -> None:
 def test_the_gravest_leak() -> None:
     """If one run leaks, they leak."""
     leaks = [Leak("no", 0.0, -0.01, 0.01, None), Leak("yes", 0.9, 0.8, 1.0, "f"), None]
-    parts = [Part("r", replace(QUIET, leak=leak)) for leak in leaks]
+    parts = [RunSegment("r", replace(QUIET, leak=leak)) for leak in leaks]
     assert merge(parts).leak == leaks[1]
     assert merge(parts[::2]).leak == leaks[0]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from harness.attach.checks import CannotWatch, CheckKind, HealthChecks, Patience, Sighting
+from harness.attach.checks import CannotWatch, CheckKind, HealthChecks, HealthThresholds, Sighting
 from harness.core.errors import CaptureError, CommandMissing
 from harness.daemons.base import RunningBuild
 from harness.daemons.buildx import NoHistory
@@ -64,7 +64,7 @@ class Watch:
     """A vigil whose clock goes on by ten seconds a look."""
 
     daemon: Told = field(default_factory=Told)
-    patience: Patience = field(default_factory=Patience)
+    patience: HealthThresholds = field(default_factory=HealthThresholds)
 
     def __post_init__(self) -> None:
         self.attention = AttendedClock()

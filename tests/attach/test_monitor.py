@@ -12,7 +12,7 @@ import anyio
 import pytest
 
 from harness.attach.capture import Captured
-from harness.attach.checks import Patience
+from harness.attach.checks import HealthThresholds
 from harness.attach.monitor import Event, Monitor
 from harness.core.outcome import ExitCode
 from tests.support.pretend_daemon import start
@@ -35,7 +35,7 @@ class Scene:
 
     folder: Path
     process: Start
-    patience: Patience = field(default_factory=lambda: Patience(0.4, 60.0, 0.1))
+    patience: HealthThresholds = field(default_factory=lambda: HealthThresholds(0.4, 60.0, 0.1))
 
     def __post_init__(self) -> None:
         (self.folder / "docker-buildx").write_text(BUILDX.format(folder=self.folder))

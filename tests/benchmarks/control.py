@@ -47,7 +47,7 @@ async def by_client(daemon: Daemon) -> None:
 async def by_api(daemon: Daemon) -> None:
     """Prune by the control API."""
     assert isinstance(daemon, Controlled)
-    async with daemon.control.pruning(messages.Prune(all=True)) as removed:
+    async with daemon.control.pruning(messages.PruneMessage(all=True)) as removed:
         async for _ in removed:
             pass
 

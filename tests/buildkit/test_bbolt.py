@@ -12,7 +12,17 @@ from typing import Any
 import pytest
 
 from harness.buildkit import bbolt
-from harness.buildkit.bbolt import Bucket, Database, Meta, NoDatabase, Torn, fnv64a, newest_meta, opened, read_whole
+from harness.buildkit.bbolt import (
+    BoltBucket,
+    BoltDatabase,
+    Meta,
+    NoDatabase,
+    Torn,
+    fnv64a,
+    newest_meta,
+    opened,
+    read_whole,
+)
 from harness.core.errors import CaptureError
 from tests.support.bolt import Content, bolt
 
@@ -38,12 +48,12 @@ def committed(data: bytes, at: int, transaction: int) -> bytes:
     return data[:at] + bytes(meta) + data[at + 64 :]
 
 
-def everything(bucket: Bucket) -> dict[bytes, Any]:
+def everything(bucket: BoltBucket) -> dict[bytes, Any]:
     """Return all that is in a bucket."""
-    return {key: everything(value) if isinstance(value, Bucket) else value for key, value in bucket.items()}
+    return {key: everything(value) if isinstance(value, BoltBucket) else value for key, value in bucket.items()}
 
 
-def content(database: Database) -> tuple[dict[bytes, Any], list[str], list[str]]:
+def content(database: BoltDatabase) -> tuple[dict[bytes, Any], list[str], list[str]]:
     """Return all that is in a database, and what does not hold in it."""
     found = everything(database.root)
     return found, database.page_faults(), database.damage
@@ -178,13 +188,13 @@ def test_pages_that_are_free_and_in_use(file: Callable[[bytes], Path]) -> None:
     data = bytearray(bolt({b"a": {b"x": b"1"}}, inline=False))
     struct.pack_into("=H", data, 2 * 4096 + 10, 1)
     struct.pack_into("=Q", data, 2 * 4096 + 16, 3)
-    assert read_whole(file(bytes(data)), Database.page_faults) == ["page 3 is in use, and on the free list"]
+    assert read_whole(file(bytes(data)), BoltDatabase.page_faults) == ["page 3 is in use, and on the free list"]
     unlisted = bolt({b"a": b"1"}) + b"\0" * 4096
     grown = bytearray(unlisted)
     for at in (16, 4096 + 16):
         struct.pack_into("=Q", grown, at + 40, 5)
         struct.pack_into("=Q", grown, at + 56, fnv64a(bytes(grown[at : at + 56])))
-    assert read_whole(file(bytes(grown)), Database.page_faults) == ["1 pages are neither in use nor free"]
+    assert read_whole(file(bytes(grown)), BoltDatabase.page_faults) == ["1 pages are neither in use nor free"]
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -235,8 +245,8 @@ def test_read_again_until_whole(file: Callable[[bytes], Path], monkeypatch: pyte
     path = file(REAL.read_bytes())
     reads: list[int] = []
 
-    def read(until: int) -> Callable[[Database], int]:
-        def during(database: Database) -> int:
+    def read(until: int) -> Callable[[BoltDatabase], int]:
+        def during(database: BoltDatabase) -> int:
             if len(reads) < until:
                 reads.append(database.meta.transaction + 1)
                 path.write_bytes(committed(path.read_bytes(), 16 + 4096 * (reads[-1] % 2), reads[-1]))

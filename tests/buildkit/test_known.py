@@ -5,7 +5,7 @@ import pytest
 from harness.buildkit.goroutines.signatures import signatures
 from harness.buildkit.known import (
     HUNTED,
-    Release,
+    DaemonRelease,
     cure,
     known_in,
     place_of,
@@ -14,28 +14,28 @@ from harness.buildkit.known import (
 )
 
 RELEASES = {
-    "buildkitd's own": ("buildkitd", "v0.23.2", Release("v0.23.2", "")),
+    "buildkitd's own": ("buildkitd", "v0.23.2", DaemonRelease("v0.23.2", "")),
     "as its program says it": (
         "buildkitd",
         "buildkitd github.com/moby/buildkit v0.25.1 40b2ede0ac0a",
-        Release("v0.25.1", ""),
+        DaemonRelease("v0.25.1", ""),
     ),
-    "commits after a release": ("buildkitd", "v0.23.2-5-g141a4a6", Release("v0.23.2-5-g141a4a6", "")),
-    "an engine": ("dockerd", "28.3.3", Release("v0.23.2", "28.3.3")),
-    "Debian's": ("dockerd", "Docker version 26.1.5+dfsg1, build 411e817", Release("v0.13.2", "26.1.5+dfsg1")),
-    "a BuildKit in a container of an engine": ("dockerd", "26.1.5, BuildKit v0.24.0", Release("v0.24.0", "")),
-    "a later patch than we know": ("dockerd", "28.3.9", Release("v0.23.2", "28.3.9")),
-    "a later engine than we know": ("dockerd", "99.0.0", Release("", "99.0.0")),
-    "a build of one's own": ("buildkitd", "v0.0.0+unknown", Release("", "")),
-    "nothing": ("dockerd", "", Release("", "")),
-    "no number": ("buildkitd", "dev", Release("", "")),
+    "commits after a release": ("buildkitd", "v0.23.2-5-g141a4a6", DaemonRelease("v0.23.2-5-g141a4a6", "")),
+    "an engine": ("dockerd", "28.3.3", DaemonRelease("v0.23.2", "28.3.3")),
+    "Debian's": ("dockerd", "Docker version 26.1.5+dfsg1, build 411e817", DaemonRelease("v0.13.2", "26.1.5+dfsg1")),
+    "a BuildKit in a container of an engine": ("dockerd", "26.1.5, BuildKit v0.24.0", DaemonRelease("v0.24.0", "")),
+    "a later patch than we know": ("dockerd", "28.3.9", DaemonRelease("v0.23.2", "28.3.9")),
+    "a later engine than we know": ("dockerd", "99.0.0", DaemonRelease("", "99.0.0")),
+    "a build of one's own": ("buildkitd", "v0.0.0+unknown", DaemonRelease("", "")),
+    "nothing": ("dockerd", "", DaemonRelease("", "")),
+    "no number": ("buildkitd", "dev", DaemonRelease("", "")),
 }
 
 
 @pytest.mark.parametrize(("kind", "told", "release"), RELEASES.values(), ids=RELEASES)
-def test_releases(kind: str, told: str, release: Release) -> None:
+def test_releases(kind: str, told: str, release: DaemonRelease) -> None:
     """What daemons, programs and packages say is read as what it is, and what says nothing as not known."""
-    assert Release.of({"kind": kind, "version": told}) == release
+    assert DaemonRelease.of({"kind": kind, "version": told}) == release
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_releases(kind: str, told: str, release: Release) -> None:
 )
 def test_the_hang_of_the_report(kind: str, version: str, has: bool) -> None:
     """Exactly the releases from the one that brought it to the one before its fix have it."""
-    release = Release.of({"kind": kind, "version": version})
+    release = DaemonRelease.of({"kind": kind, "version": version})
     assert (HUNTED in {each.name for each in known_in(release)}) is has
     assert ("is in the range of" in place_of(release)) is has
     assert place_of(release)
@@ -64,7 +64,7 @@ def test_the_hang_of_the_report(kind: str, version: str, has: bool) -> None:
 
 def test_what_is_not_known_is_not_called_free() -> None:
     """Of a release that nobody knows, nothing is said."""
-    unknown = Release("", "")
+    unknown = DaemonRelease("", "")
     assert not unknown.is_known
     assert known_in(unknown) == ()
     assert place_of(unknown) == ""
@@ -74,12 +74,12 @@ def test_what_is_not_known_is_not_called_free() -> None:
 def test_what_to_take() -> None:
     """The release to take has all fixes, and an Engine is answered with an Engine that has that BuildKit inside."""
     for kind, version, advice in (("buildkitd", "v0.30.0", "BuildKit v0.31.2"), ("dockerd", "28.3.3", "Engine 29.6.2")):
-        release = Release.of({"kind": kind, "version": version})
+        release = DaemonRelease.of({"kind": kind, "version": version})
         assert cure(known_in(release), release) == f"{advice} or later"
         number = advice.rpartition(" ")[2]
-        cured = Release.of({"kind": kind, "version": number})
+        cured = DaemonRelease.of({"kind": kind, "version": number})
         assert not [each for each in known_in(cured) if each.fixed_in]
-    assert cure((), Release("v0.32.0", "")) == ""
+    assert cure((), DaemonRelease("v0.32.0", "")) == ""
 
 
 def test_each_is_told() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.buildkit.messages import BuildEvent, CacheRecord, Prune, cache_records
+from harness.buildkit.messages import BuildEvent, PruneMessage, UsageRecord, cache_records
 from harness.buildkit.wire import NotAMessage, entries, fields, message, number
 
 NUMBERS = st.integers(1, 1 << 20)
@@ -52,7 +52,9 @@ def test_known_bytes() -> None:
 
 def test_what_is_to_be_left_stands_in_the_old_field_and_in_the_new_one() -> None:
     """BuildKit before 0.17 reads field 4, those since read 5."""
-    assert Prune(("type==regular",), all=True, keep=5).encoded() == b"\x0a\x0dtype==regular\x10\x01\x20\x05\x28\x05"
+    assert (
+        PruneMessage(("type==regular",), all=True, keep=5).encoded() == b"\x0a\x0dtype==regular\x10\x01\x20\x05\x28\x05"
+    )
 
 
 def test_an_event_names_the_build_and_what_its_frontend_was_told() -> None:
@@ -66,4 +68,4 @@ def test_an_event_names_the_build_and_what_its_frontend_was_told() -> None:
 def test_a_record_of_the_cache(parents: list[tuple[int, str]]) -> None:
     """Parents stand in the field of older daemons, or in that of newer ones."""
     record = message([(1, "id"), (3, True), (4, 4096), (9, "COPY"), (10, "regular"), *parents])
-    assert cache_records(message([(1, record)])) == (CacheRecord("id", 4096, True, "COPY", "regular", ("p",)),)
+    assert cache_records(message([(1, record)])) == (UsageRecord("id", 4096, True, "COPY", "regular", ("p",)),)

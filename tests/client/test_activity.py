@@ -9,7 +9,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from harness.client.activity import Activity, Look, Work, look_at
+from harness.client.activity import Activity, ProcessSnapshot, Work, look_at
 from harness.core.manifest import DaemonFacts
 from tests.support.eventually import eventually
 
@@ -17,7 +17,7 @@ RUN, COPY, OTHER = "[2/2] RUN echo 1 && sleep 185", "[1/2] COPY big /", "[2/2] R
 MEBI = 1_048_576
 
 
-def activity(*looks: Look) -> Activity:
+def activity(*looks: ProcessSnapshot) -> Activity:
     """Return one that sees these, in turn."""
     left = [*looks]
     return Activity(lambda: left.pop(0))
@@ -27,7 +27,7 @@ def seen(
     running: Sequence[str], *, steps: Sequence[str] = (), moved: int = 0, stopped: bool = False, beside: str = ""
 ) -> Work:
     """Return what is seen in the second of two looks, ten seconds apart."""
-    first, second = (Look(at, at * moved, steps, stopped) for at in (-20, -10))
+    first, second = (ProcessSnapshot(at, at * moved, steps, stopped) for at in (-20, -10))
     looks = activity(first, second)
     looks.of(running, [beside])
     return looks.of(running, [beside])
@@ -57,7 +57,7 @@ async def test_work(work: Work, found: Callable[[], Work]) -> None:
 async def test_one_look_says_nothing_of_bytes() -> None:
     """Before the second look it is not known; and nobody looks twice within a second."""
     now = anyio.current_time()
-    looks = activity(Look(now, 0, (), False))
+    looks = activity(ProcessSnapshot(now, 0, (), False))
     assert looks.of([COPY]) is Work.UNKNOWN
     assert looks.of([COPY]) is Work.UNKNOWN
 

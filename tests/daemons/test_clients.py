@@ -11,7 +11,7 @@ from harness.core.manifest import DaemonFacts
 from harness.daemons.base import BuildRequest, Cache, of_target
 from harness.daemons.buildkitd import Buildkitd
 from harness.daemons.buildx import Buildx
-from harness.daemons.parts import Started
+from harness.daemons.parts import PrivateDaemon
 from harness.daemons.private import DaemonDirs
 from harness.host.cgroup import Cgroup
 from harness.scenario import Limits
@@ -51,7 +51,7 @@ def buildctl(request: BuildRequest) -> tuple[str, ...]:
     """Return the words of buildctl."""
     home = DaemonDirs(Path("/data"), Path("/run/x"), Path("/bin-x"), Path("/records"), Cgroup("repro-x"), Limits())
     facts = DaemonFacts("buildkitd", "v1", "path:/x", "unix:///s", private=True)
-    return Buildkitd(Started(facts, Mock(), home, Mock(), Mock())).build(request).argv
+    return Buildkitd(PrivateDaemon(facts, Mock(), home, Mock(), Mock())).build(request).argv
 
 
 def test_buildx_build() -> None:

@@ -12,7 +12,7 @@ from harness.daemons.base import BuildRequest, PruneRequest
 from harness.daemons.buildkitd import Buildkitd, NotToml, _configuration, _toml
 from harness.daemons.dockerd import DockerClient
 from harness.daemons.dockerd import _configuration as dockerd_configuration
-from harness.daemons.parts import Started
+from harness.daemons.parts import PrivateDaemon
 from harness.daemons.private import DaemonDirs
 from harness.host.cgroup import Cgroup
 from harness.scenario import DaemonSpec, Limits
@@ -111,5 +111,5 @@ def test_prune_commands(request_: PruneRequest, docker: str, buildctl: str | Non
     """Each client is told what to remove in its own words; a buildkitd keeps no images."""
     assert " ".join(DockerClient("docker", "unix:///s", {}).prune(request_).argv[1:]) == docker
     facts = DaemonFacts("buildkitd", "v1", "path:/x", "unix:///s.sock", private=True)
-    command = Buildkitd(Started(facts, Mock(), HOME, Mock(), Mock())).prune(request_)
+    command = Buildkitd(PrivateDaemon(facts, Mock(), HOME, Mock(), Mock())).prune(request_)
     assert (command and " ".join(command.argv).partition(".sock ")[2]) == buildctl

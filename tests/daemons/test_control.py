@@ -11,7 +11,7 @@ from grpclib.const import Cardinality, Handler, Status
 from grpclib.exceptions import GRPCError
 from grpclib.server import Server, Stream
 
-from harness.buildkit.messages import SERVICE, Prune
+from harness.buildkit.messages import SERVICE, PruneMessage
 from harness.buildkit.wire import entries, message
 from harness.core.errors import CaptureError
 from harness.core.trace import parent_of
@@ -69,7 +69,7 @@ async def test_a_prune_tells_what_it_removes(tmp_path: Path) -> None:
         for size in (5, 7):
             await stream.send_message(message([(1, f"r{size}"), (4, size)]))
 
-    async with served(tmp_path, "Prune", answer) as control, control.pruning(Prune(all=True)) as removed:
+    async with served(tmp_path, "Prune", answer) as control, control.pruning(PruneMessage(all=True)) as removed:
         assert [(record.id, record.size) async for record in removed] == [("r5", 5), ("r7", 7)]
 
 
@@ -83,7 +83,7 @@ async def test_a_prune_says_whose_it_is(tmp_path: Path) -> None:
 
     async with served(tmp_path, "Prune", answer) as control:
         for parent in (parent_of("loop", 7), ""):
-            async with control.pruning(Prune(), parent) as removed:
+            async with control.pruning(PruneMessage(), parent) as removed:
                 assert [record async for record in removed] == []
     assert sent == [parent_of("loop", 7), None]
 
@@ -96,7 +96,7 @@ async def test_what_a_daemon_refuses(tmp_path: Path) -> None:
 
     async with served(tmp_path, "Prune", answer) as control:
         with pytest.raises(ControlError, match="control API, Prune: no such filter"):
-            async with control.pruning(Prune()) as removed:
+            async with control.pruning(PruneMessage()) as removed:
                 assert [record async for record in removed] == []
 
 

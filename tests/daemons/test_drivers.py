@@ -12,9 +12,9 @@ from harness.daemons.base import BuildRequest, PruneRequest, Slot
 from harness.daemons.buildkitd import Buildkitd
 from harness.daemons.buildx import Buildx, client_environment
 from harness.daemons.control import Control
-from harness.daemons.docker_container import DockerContainer, ImageUnavailable, _configuration
+from harness.daemons.docker_container import BuilderImageUnavailable, DockerContainer, _configuration
 from harness.daemons.dockerd import DockerClient, Dockerd
-from harness.daemons.parts import Started
+from harness.daemons.parts import PrivateDaemon
 from harness.daemons.pprof import Pprof
 from harness.daemons.private import DaemonDirs, Service
 from harness.daemons.remote import Remote
@@ -80,7 +80,7 @@ def test_what_does_not_fit_is_refused(written: Mapping[str, str], said: str) -> 
 
 def test_remote_builds_and_prunes_through_buildx() -> None:
     """With the remote driver builds and prunes are buildx's, and there are no images to prune, as ever in buildkitd."""
-    daemon = Remote(Buildkitd(Started(FACTS, service(), HOME, PPROF, CONTROL)), BUILDX)
+    daemon = Remote(Buildkitd(PrivateDaemon(FACTS, service(), HOME, PPROF, CONTROL)), BUILDX)
     assert daemon.build(BUILD).argv[:4] == ("buildx", "build", "--builder", "repro")
     pruned = daemon.prune(PruneRequest(all=True))
     assert pruned
@@ -99,7 +99,7 @@ def test_remote_builds_and_prunes_through_buildx() -> None:
 def test_a_container_has_the_cache_and_dockerd_the_images(request_: PruneRequest, argv: tuple[str, ...]) -> None:
     """With docker-container the cache is BuildKit's, and everything else stays the engine's."""
     client = DockerClient("docker", "unix:///s", {})
-    dockerd = Dockerd(Started(FACTS, service(), HOME, PPROF, CONTROL), client)
+    dockerd = Dockerd(PrivateDaemon(FACTS, service(), HOME, PPROF, CONTROL), client)
     daemon = DockerContainer(dockerd, BUILDX, PPROF)
     pruned = daemon.prune(request_)
     assert pruned
@@ -122,7 +122,7 @@ def test_the_container_gets_the_policy() -> None:
 
 def test_an_image_that_cannot_be_had_is_one_sentence() -> None:
     """Docker's own words, in one line, with the image's name."""
-    said = str(ImageUnavailable("x:1", "Error response from daemon:\n  not found\n"))
+    said = str(BuilderImageUnavailable("x:1", "Error response from daemon:\n  not found\n"))
     assert "'x:1'" in said
     assert said.endswith("Error response from daemon: not found")
 

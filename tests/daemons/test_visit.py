@@ -9,7 +9,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from harness.buildkit.messages import BuildEvent, CacheRecord, Prune
+from harness.buildkit.messages import BuildEvent, PruneMessage, UsageRecord
 from harness.daemons.base import ITERATION_ARG
 from harness.daemons.control import ControlError, NotServed
 from harness.daemons.dockerd import DockerClient, Images, _names_of
@@ -43,9 +43,9 @@ class Engine:
         self.nameless -= {*images} - self.in_use
         return dict.fromkeys(self.in_use.intersection(images), "in use")
 
-    async def cache_records(self) -> list[CacheRecord]:
+    async def cache_records(self) -> list[UsageRecord]:
         """Return them."""
-        return [CacheRecord(each) for each in self.cache]
+        return [UsageRecord(each) for each in self.cache]
 
     @asynccontextmanager
     async def build_events(self) -> AsyncIterator[AsyncIterator[BuildEvent]]:
@@ -61,14 +61,14 @@ class Engine:
         yield events()
 
     @asynccontextmanager
-    async def pruning(self, request: Prune) -> AsyncIterator[AsyncIterator[CacheRecord]]:
+    async def pruning(self, request: PruneMessage) -> AsyncIterator[AsyncIterator[UsageRecord]]:
         """Remove what is asked for."""
         self.filters += request.filters
 
-        async def removed() -> AsyncIterator[CacheRecord]:
+        async def removed() -> AsyncIterator[UsageRecord]:
             for each in request.filters:
                 self.cache -= {each.removeprefix("id==")} - self.in_use
-                yield CacheRecord(each)
+                yield UsageRecord(each)
 
         yield removed()
 

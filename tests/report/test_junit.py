@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import pytest
 
 from harness.core.outcome import Ending, Verdict
-from harness.report.junit import Case, write_junit
+from harness.report.junit import JunitCase, write_junit
 from harness.store.folder import RunFolder
 from tests.support.stub_runs import run, write_scenario
 
@@ -63,7 +63,7 @@ def hung(tmp_path: Path) -> RunFolder:
     return run(scenario)[2]
 
 
-def written(folder: RunFolder, *more: Case, **changed: object) -> ElementTree.Element:
+def written(folder: RunFolder, *more: JunitCase, **changed: object) -> ElementTree.Element:
     """Return what is written of a run, with its summary changed."""
     summary = folder.summary()
     assert summary is not None
@@ -76,7 +76,7 @@ def written(folder: RunFolder, *more: Case, **changed: object) -> ElementTree.El
 
 def test_a_finding_is_a_failure(hung: RunFolder) -> None:
     """Each finding is a test that failed, with what it is; what is no XML and what is secret stays out."""
-    found = written(hung, Case("--fail-if seconds > 1", "error", "threshold", "can\x00not \ud800 <be> told"))
+    found = written(hung, JunitCase("--fail-if seconds > 1", "error", "threshold", "can\x00not \ud800 <be> told"))
     suite = found[0]
     assert (suite.get("name"), suite.get("failures"), suite.get("errors")) == ("stubbed", "1", "1")
     failure = suite.find("testcase/failure")

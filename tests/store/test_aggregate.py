@@ -155,7 +155,7 @@ def test_acts_are_counted(made: Made) -> None:
     loop, no = aggregate.acts(folder)
     assert (loop.actor, loop.kind, loop.done, loop.could_not) == ("loop", "prune", 150, 1)
     assert loop.late_p99 == quantile(lags, 0.99)
-    assert no == aggregate.Acts("no", "prune", 0, 1, None)
+    assert no == aggregate.ActorActs("no", "prune", 0, 1, None)
 
 
 def test_merged_builds_are_counted(made: Made) -> None:

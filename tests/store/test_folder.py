@@ -36,7 +36,7 @@ from harness.core.records import (
     Sample,
     Summary,
 )
-from harness.store.database import Database
+from harness.store.database import RunDatabase
 from harness.store.find import NoSuchRun, find_run
 from harness.store.folder import RunFolder
 from harness.store.folders import RunGoesOn
@@ -356,7 +356,7 @@ def test_a_writer_killed_as_the_database_is_made(tmp_path: Path) -> None:
     with closing(sqlite3.connect(folder.path / "run.db", isolation_level=None)) as connection:
         killed("before all")
         connection.set_trace_callback(killed)
-        Database(folder.path, connection)
+        RunDatabase(folder.path, connection)
     assert len(places) > 10
 
     for place in places:

@@ -15,7 +15,7 @@ import yaml
 from anyio import create_task_group, sleep
 
 from harness.actors.build import Build
-from harness.buildkit.messages import BuildEvent, Prune
+from harness.buildkit.messages import BuildEvent, PruneMessage
 from harness.core.errors import CommandError
 from harness.core.outcome import Outcome
 from harness.core.records import Iteration
@@ -180,7 +180,7 @@ async def test_the_control_api_says_what_the_client_says(workshop: Workshop) -> 
     records = await daemon.control.cache_records()
     assert len(records) == len(re.findall(r"^ID:", text, re.MULTILINE)) > 4
     assert all(record.id in text for record in records)
-    async with daemon.control.pruning(Prune(all=True)) as removed:
+    async with daemon.control.pruning(PruneMessage(all=True)) as removed:
         gone = {record.id async for record in removed}
     assert gone
     assert gone <= {record.id for record in records}

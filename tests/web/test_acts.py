@@ -10,7 +10,7 @@ import pytest
 
 from harness.store.folder import RunFolder
 from harness.web import acts
-from harness.web.acts import Actor, CannotAct, holder_of
+from harness.web.acts import CannotAct, RunControls, holder_of
 from tests.web.client import Client
 from tests.web.runs import ended, going_on, recorded
 
@@ -104,5 +104,5 @@ def test_what_cannot_be_started_is_said(tmp_path: Path) -> None:
     """Where nothing can be written, that is the answer."""
     (tmp_path / "results").write_text("no folder")
     with pytest.raises(CannotAct, match="cannot be started"):
-        Actor(tmp_path / "results").resume(RunFolder(tmp_path))
+        RunControls(tmp_path / "results").resume(RunFolder(tmp_path))
     assert acts.scenarios()

@@ -12,7 +12,7 @@ import pytest
 from harness.core.outcome import Outcome
 from harness.core.records import Iteration
 from harness.store.folder import RunFolder
-from harness.web import kept
+from harness.web import cached_answer
 from tests.support.eventually import eventually
 from tests.web.client import Client
 from tests.web.runs import ended, going_on, recorded
@@ -102,7 +102,7 @@ def test_the_end_is_told_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert data(page, folder)["state"] == "goes on"
     other = ended(tmp_path / "other")
     (other.path / "summary.json").replace(folder.path / "summary.json")
-    monkeypatch.setattr(kept, "_LOOK", 0.0)
+    monkeypatch.setattr(cached_answer, "_LOOK", 0.0)
     assert eventually(lambda: data(page, folder)["state"] == "ended")
     assert data(page, folder)["verdict"] == "HANG"
 

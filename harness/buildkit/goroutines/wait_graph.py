@@ -32,7 +32,7 @@ _SCHEDULER: Final = "github.com/moby/buildkit/solver.(*scheduler)."
 
 
 @dataclass(frozen=True)
-class Lock:
+class ContendedLock:
     """A lock that is waited for."""
 
     name: str
@@ -109,7 +109,7 @@ class WaitGraph:
         self._made_up = self._unbelievable()
 
     @cached_property
-    def locks(self) -> tuple[Lock, ...]:
+    def locks(self) -> tuple[ContendedLock, ...]:
         """The locks, those that most wait for first."""
         waiting = {id_: self._asked(each) for id_, each in self.by_id.items() if waits_for_lock(each)}
         asked = {id_: one for id_, one in waiting.items() if one}
@@ -160,7 +160,7 @@ class WaitGraph:
             found.append(Knot(tuple(sorted(part)), is_circle, tuple(sorted(behind - part))))
         return found
 
-    def lock_of(self, id_: int) -> Lock | None:
+    def lock_of(self, id_: int) -> ContendedLock | None:
         """Return the lock that a goroutine waits for."""
         return self._waited_for.get(id_)
 
@@ -170,7 +170,7 @@ class WaitGraph:
         return frozenset(lock.holder for lock in self.locks if lock.holder is not None)
 
     @cached_property
-    def _waited_for(self) -> Mapping[int, Lock]:
+    def _waited_for(self) -> Mapping[int, ContendedLock]:
         return {id_: lock for lock in self.locks for id_ in lock.waiters}
 
     def _leaves(self, part: set[int]) -> bool:
@@ -241,7 +241,7 @@ class WaitGraph:
             base = words[0] if words and each.arguments[at].startswith(b"0x") else 0
         return _Asked(at, lock, base, kind_of(function), plain(function))
 
-    def _lock(self, waiters: list[int], asked: Mapping[int, _Asked]) -> Lock:
+    def _lock(self, waiters: list[int], asked: Mapping[int, _Asked]) -> ContendedLock:
         bases = {asked[id_].base for id_ in waiters} - {0}
         sought = _Sought(
             name=self._name(waiters, asked, bases),
@@ -252,7 +252,7 @@ class WaitGraph:
         own = {id_: asked[id_] for id_ in waiters}
         ranks = {id_: rank for id_, each in self.by_id.items() if (rank := self._holds(each, own.get(id_), sought))}
         holder = max(ranks, key=lambda id_: (ranks[id_], self.by_id[id_].minutes, -id_), default=None)
-        return Lock(sought.name, tuple(waiters), holder)
+        return ContendedLock(sought.name, tuple(waiters), holder)
 
     def _name(self, waiters: Sequence[int], asked: Mapping[int, _Asked], bases: set[int]) -> str:
         """Return the type of the object that has the lock, or the function of its longest waiter."""

@@ -14,7 +14,7 @@ from rich.console import Console
 from harness.attach.daemon import locate, open_found
 from harness.attach.traces import Traces, look_for_traces
 from harness.buildkit.goroutines.signatures import Signature, signatures
-from harness.buildkit.known import Release, cure, known_in, range_of, shows
+from harness.buildkit.known import DaemonRelease, cure, known_in, range_of, shows
 from harness.cli.options import BadOption, complete_spec
 from harness.cli.output import on_the_way
 from harness.core.errors import Interrupted, UnknownKind
@@ -64,11 +64,11 @@ def affected(
     return code
 
 
-async def _look(spec: str, doing: Callable[[str], None]) -> tuple[Release, Traces | None]:
+async def _look(spec: str, doing: Callable[[str], None]) -> tuple[DaemonRelease, Traces | None]:
     if (named := _NAMED.fullmatch(spec)) is not None:
         kind = "dockerd" if named[1] == "docker" or "docker" in spec.partition(":")[2].split(":")[0] else "buildkitd"
-        return Release.of({"kind": kind, "version": named[2]}), None
-    found: tuple[Release, Traces | None] | None = None
+        return DaemonRelease.of({"kind": kind, "version": named[2]}), None
+    found: tuple[DaemonRelease, Traces | None] | None = None
     async with interruptible() as interrupt:
         with interrupt.cancellable():
             doing(f"looking at {spec} for some seconds" if _runs(spec) else f"asking {spec} for its version")
@@ -83,27 +83,27 @@ def _runs(spec: str) -> bool:
     return spec == "host" or spec.isdecimal() or spec.startswith(("unix://", "tcp://")) or Path(spec).is_socket()
 
 
-async def _of_running(spec: str) -> tuple[Release, Traces]:
+async def _of_running(spec: str) -> tuple[DaemonRelease, Traces]:
     async with open_found(await locate(spec)) as daemon:
         traces = await look_for_traces(daemon)
-        return Release.of({"kind": daemon.facts.kind, "version": daemon.facts.version}), traces
+        return DaemonRelease.of({"kind": daemon.facts.kind, "version": daemon.facts.version}), traces
 
 
-async def _of_binaries(spec: str) -> tuple[Release, None]:
+async def _of_binaries(spec: str) -> tuple[DaemonRelease, None]:
     """Return the version of binaries; of a folder's, the daemon's program alone is asked."""
     folder = Path(spec.removeprefix("path:")).expanduser()
     found = programs_in(folder, folder / "bin") if folder.is_dir() else {}
     for kind in ("buildkitd", "dockerd"):
         if kind in found:
-            return Release.of({"kind": kind, "version": await version_of(kind, found[kind])}), None
+            return DaemonRelease.of({"kind": kind, "version": await version_of(kind, found[kind])}), None
     toolchain = await resolve(spec)
     for kind in toolchain.kinds:
-        return Release.of({"kind": kind, "version": toolchain.binaries[kind].version}), None
+        return DaemonRelease.of({"kind": kind, "version": toolchain.binaries[kind].version}), None
     raise BadOption("--daemon", f"{spec!r} has neither a dockerd nor a buildkitd")
 
 
 def _as_object(
-    release: Release, traces: Traces | None, found: tuple[Signature, ...], advice: str, code: ExitCode
+    release: DaemonRelease, traces: Traces | None, found: tuple[Signature, ...], advice: str, code: ExitCode
 ) -> dict[str, Any]:
     known = [
         {
@@ -123,7 +123,7 @@ def _as_object(
 
 def _tell(
     console: Console,
-    release: Release,
+    release: DaemonRelease,
     traces: Traces | None,
     found: tuple[Signature, ...],
     advice: str,

@@ -31,8 +31,8 @@ from harness.core.outcome import ExitCode
 from harness.core.rng import first_seed
 from harness.experiments.bisect.candidates import Options, resolve_range
 from harness.experiments.bisect.log import NotReplayable, log_of, place_of, replay
-from harness.experiments.bisect.search import Search, SearchAnswer
-from harness.experiments.bisect.state import Asked, Known, State, find_search, restore, save
+from harness.experiments.bisect.search import BisectSearch, SearchAnswer
+from harness.experiments.bisect.state import BisectRequest, ListedCandidate, State, find_search, restore, save
 from harness.experiments.on import runner_on
 from harness.scenario import dump
 from harness.store.folder import RunFolder
@@ -124,7 +124,7 @@ def start(
     if not 0.5 < confidence < 1:
         raise BadOption("--confidence", f"{confidence:g} is not above 0.5 and below 1")
     loaded = {file.stem: load_trusted(file, settings or (), trust=trust) for file in scenarios}
-    asked = Asked(
+    asked = BisectRequest(
         argv=tuple(sys.argv),
         scenarios=tuple(loaded),
         range=range_,
@@ -143,7 +143,9 @@ def start(
         seed=first_seed(seed),
     )
     candidates = anyio.run(resolve_range, range_, _options(asked))
-    known = tuple(Known(name=each.name, title=each.title, parents=each.parents) for each in candidates.candidates)
+    known = tuple(
+        ListedCandidate(name=each.name, title=each.title, parents=each.parents) for each in candidates.candidates
+    )
     folder = new_folder(results / "bisect")
     for name, scenario in loaded.items():
         (folder / f"{name}.yaml").write_text(dump(scenario))
@@ -246,7 +248,7 @@ def _search(folder: Path, *, as_json: bool, trust: bool, on: str | None, insecur
             raise RangeMoved(state.asked.range)
         told = on_interrupt(screen.preparing)
         async with runner_on(on, search=folder, insecure=insecure, say=screen.preparing, interrupted=told) as runner:
-            return await Search(folder, state, candidates, scenarios, screen, runner=runner).run()
+            return await BisectSearch(folder, state, candidates, scenarios, screen, runner=runner).run()
 
     try:
         with RunFolder(folder).locked():
@@ -258,7 +260,7 @@ def _search(folder: Path, *, as_json: bool, trust: bool, on: str | None, insecur
     return ExitCode.CLEAN if answer.kind == "found" else ExitCode.INCONCLUSIVE
 
 
-def _options(asked: Asked) -> Options:
+def _options(asked: BisectRequest) -> Options:
     return Options(
         build_command=asked.build_command,
         build_seconds=asked.build_seconds,

@@ -16,7 +16,7 @@ from harness.buildkit.cache_db import Pair, read_graph, read_pair, read_records
 from harness.buildkit.cache_graph import (
     PASSING,
     Difference,
-    Fault,
+    Inconsistency,
     Shape,
     around,
     difference,
@@ -161,7 +161,7 @@ def _tell(console: Console, pair: Pair) -> None:
         _say(console, f"{'passing':<14} {fault}")
 
 
-def headline(pair: Pair, found: Sequence[Fault]) -> str:
+def headline(pair: Pair, found: Sequence[Inconsistency]) -> str:
     """Return whether a graph is consistent, in a sentence."""
     if pair.graph.damage:
         return f"damaged: {pair.graph.damage[0]}; what could be read follows"

@@ -20,7 +20,7 @@ from harness.core.errors import Interrupted
 from harness.core.rng import first_seed
 from harness.core.units import format_duration
 from harness.experiments.minimize.attempts import Attempt, begin, locked, resume
-from harness.experiments.minimize.minimize import Answer, Asked, Minimization, signature_in
+from harness.experiments.minimize.minimize import Minimization, MinimizeAnswer, MinimizeRequest, signature_in
 from harness.experiments.minimize.sequential import Bounds
 from harness.experiments.on import runner_on
 from harness.scenario import dump, load
@@ -71,7 +71,7 @@ def minimize_(
     scenario = load_trusted(run.path / "scenario.yaml" if run else file, settings or (), trust=trust, toolchain=daemon)
     signature = signature_in(run) if run else ""
     bounds = Bounds(ratio=ratio)
-    asked = Asked(
+    asked = MinimizeRequest(
         scenario=scenario,
         toolchain=daemon,
         fixed=fixed,
@@ -117,13 +117,13 @@ def minimize_(
     return answer.exit_code
 
 
-async def _minimize(search: Minimization, on: str | None, insecure: bool) -> Answer:
+async def _minimize(search: Minimization, on: str | None, insecure: bool) -> MinimizeAnswer:
     told = on_interrupt(search.told)
     async with runner_on(on, search=search.path, insecure=insecure, say=search.told, interrupted=told) as search.runner:
         return await search.run()
 
 
-def _tell(answer: Answer, say: Callable[[str], None]) -> None:
+def _tell(answer: MinimizeAnswer, say: Callable[[str], None]) -> None:
     """Tell what came of it first, then what it rests on."""
     found = answer.minimized
     say(f"{'MINIMIZED' if found.changes else 'UNCHANGED'}  {found.in_order or 'by leaving out'}")

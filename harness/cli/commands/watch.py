@@ -8,7 +8,7 @@ import anyio
 import typer
 from rich.console import Console
 
-from harness.attach.checks import Patience
+from harness.attach.checks import HealthThresholds
 from harness.attach.monitor import Event, Monitor
 from harness.cli.commands.capture import OUTPUT, Output, Where, as_object
 from harness.cli.display.json_lines import machine_line
@@ -38,7 +38,7 @@ def watch(
 
     It builds nothing and changes nothing. Everything is captured three times at most; the watch goes on until Ctrl-C.
     """
-    patience = Patience(
+    patience = HealthThresholds(
         seconds_of("--export-hang", export_hang),
         seconds_of("--stall", stall),
         seconds_of("--every", every),

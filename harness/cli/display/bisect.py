@@ -15,7 +15,7 @@ from harness.buildkit.likeness import told_likeness
 from harness.cli.display.json_lines import machine_line
 from harness.cli.output import keep_telling
 from harness.core.units import format_duration
-from harness.experiments.bisect.belief import GOOD, Group
+from harness.experiments.bisect.belief import GOOD, CulpritGroup
 from harness.experiments.bisect.search import SearchAnswer, SearchReporter, settled
 from harness.experiments.bisect.state import Observation, OtherHang, State
 
@@ -297,7 +297,7 @@ def _rates(state: State) -> str:
 def _belief_line(state: State) -> str:
     """Return the likeliest candidate, and the number of candidates left."""
     belief = state.belief
-    group: Group = belief.groups[0]
+    group: CulpritGroup = belief.groups[0]
     left = sum(chance >= _PLAUSIBLE for chance in belief.posterior)
     if 0 in group.members:
         return f"{left} left, the likeliest is that the good end hangs too ({group.mass:.2f})"

@@ -8,7 +8,7 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
-from harness.buildkit.known import HUNTED, Release, advice_on, has_fix, known_in, place_of
+from harness.buildkit.known import HUNTED, DaemonRelease, advice_on, has_fix, known_in, place_of
 from harness.buildkit.progress import told
 from harness.cli.display.against import told_against
 from harness.cli.display.kept import kept_lines
@@ -99,7 +99,7 @@ def _block(folder: RunFolder, summary: Summary, against: str | None) -> Iterator
         yield "rate", rate_line(summary.rate)
     if against:
         yield "against", told_against(summary, against)
-    if where := place_of(Release.of(summary.daemon)):
+    if where := place_of(DaemonRelease.of(summary.daemon)):
         yield "known", where
     if weak := little_effect(summary):
         yield "warning", f"acts that changed something: {weak}"
@@ -127,7 +127,7 @@ def _next_steps(folder: RunFolder, summary: Summary) -> Iterator[str]:
     found = summary.diagnosis
     spec = shlex.quote(str(summary.daemon.get("toolchain")))
     if summary.verdict is Verdict.HANG:
-        if found and found.known and found.fixed_in and not has_fix(found, Release.of(summary.daemon)):
+        if found and found.known and found.fixed_in and not has_fix(found, DaemonRelease.of(summary.daemon)):
             ours = "Engine" if summary.daemon.get("kind") == "dockerd" else "BuildKit"
             product = ours if ours in found.fixed_in else next(iter(found.fixed_in))
             fixed = f"{'docker' if product == 'Engine' else 'buildkit'}:{found.fixed_in[product]}"
@@ -137,11 +137,11 @@ def _next_steps(folder: RunFolder, summary: Summary) -> Iterator[str]:
             yield "nothing: the daemon was stopped, as a control does it, and was found"
             return
         else:
-            advice = f"{advice_on(found, Release.of(summary.daemon))}; " if found and found.known else ""
+            advice = f"{advice_on(found, DaemonRelease.of(summary.daemon))}; " if found and found.known else ""
             yield f"{advice}`repro bundle {run}` makes an archive for a report, without secrets"
         yield f"`repro explain {run}` says why, `repro diagnose {run}` shows the goroutines"
     elif summary.verdict is Verdict.CLEAN:
-        release = Release.of(summary.daemon)
+        release = DaemonRelease.of(summary.daemon)
         if HUNTED in {each.name for each in known_in(release)} and summary.scenario != "merged-and-killed":
             yield f"`repro run merged-and-killed --daemon {spec}` shows the hang that {release} is known for"
         if more := _more_of(summary) if not _is_sum(folder) else "":

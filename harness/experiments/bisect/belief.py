@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from harness.analysis.rates import fewest
 from harness.experiments.bisect.rates import Rates
-from harness.experiments.bisect.spread import Floats, Look, Spread
+from harness.experiments.bisect.spread import Floats, Spread, Trials
 
 Bools = NDArray[np.bool_]
 Find = Literal["introduced", "fixed", "worse"]
@@ -64,7 +64,7 @@ def line(count: int) -> list[list[int]]:
 
 
 @dataclass(frozen=True)
-class Group:
+class CulpritGroup:
     """Culprits that no candidate which can be tried tells apart: one alone, but for neighbours of skipped ones."""
 
     members: tuple[int, ...]
@@ -109,7 +109,7 @@ class Belief:
     rates: Rates = field(default_factory=Rates.flat)
     prior: Sequence[float] = ()
     """The weight of each hypothesis before anything was seen; all alike where it is left out."""
-    seen: Mapping[int, tuple[Look, ...]] = field(default_factory=dict)
+    seen: Mapping[int, tuple[Trials, ...]] = field(default_factory=dict)
     skipped: frozenset[int] = frozenset()
     """Candidates that cannot be tried. They may well be the culprit."""
     kinds: tuple[float, float, float] = _KINDS
@@ -123,7 +123,7 @@ class Belief:
             trials: builds that could have hung; the hang, if there is one, is the last of them.
             hung: whether it ended in the hang that is looked for.
         """
-        looks = (*self.seen.get(candidate, ()), Look(trials - hung, hung))
+        looks = (*self.seen.get(candidate, ()), Trials(trials - hung, hung))
         return replace(self, seen={**self.seen, candidate: looks})
 
     def skip(self, candidate: int) -> Self:
@@ -226,7 +226,7 @@ class Belief:
         column = self.bad[:, candidate]
         return 1.0 if column.all() else 0.5 if column[1:].any() else 0.0
 
-    def rates_at_random(self, sides: Sides, looks: Sequence[Look], p: float) -> Floats:
+    def rates_at_random(self, sides: Sides, looks: Sequence[Trials], p: float) -> Floats:
         """Return the chances of no order with each rate of a candidate of which that was seen, bad with a chance."""
         if not looks or not 0 < p < 1:
             return np.asarray(p * sides.no_order.sum(axis=1) + (1 - p) * sides.no_order.sum(axis=0))
@@ -289,7 +289,7 @@ class Belief:
         return np.asarray(chances / chances.sum())
 
     @cached_property
-    def groups(self) -> tuple[Group, ...]:
+    def groups(self) -> tuple[CulpritGroup, ...]:
         """All hypotheses, the likeliest first, those together that cannot be told apart any more."""
         can = [candidate for candidate in range(self.bad.shape[1]) if candidate not in self.skipped]
         _, labels = np.unique(np.packbits(self.bad[:, can], axis=1), axis=0, return_inverse=True)
@@ -298,10 +298,10 @@ class Belief:
         for number, label in enumerate(labels):
             members.setdefault(int(label), []).append(number)
         chances = self._chances(labels)
-        groups = [Group(tuple(each), float(chances[label])) for label, each in members.items()]
+        groups = [CulpritGroup(tuple(each), float(chances[label])) for label, each in members.items()]
         return tuple(sorted(groups, key=lambda group: -group.mass))
 
-    def answer(self, confidence: float = 0.95) -> Group | None:
+    def answer(self, confidence: float = 0.95) -> CulpritGroup | None:
         """Return what is believed with at least so much confidence, as soon as something is."""
         return self.groups[0] if self.groups[0].mass >= confidence else None
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from harness.core.errors import UsageError, nearest
 from harness.core.units import format_duration
-from harness.experiments.bisect.state import Asked, Known, Observation, State
+from harness.experiments.bisect.state import BisectRequest, ListedCandidate, Observation, State
 
 _WORDS: Final = ("search", "scenario", "look", "skip")
 
@@ -36,13 +36,13 @@ class NoSuchCandidate(UsageError):
         super().__init__(f"no candidate {name!r}: {several if matching else none}")
 
 
-class _Begun(BaseModel):
+class _FirstLine(BaseModel):
     """The first line."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    asked: Asked
-    candidates: tuple[Known, ...]
+    asked: BisectRequest
+    candidates: tuple[ListedCandidate, ...]
     note: str
     scenarios: Mapping[str, str]
 
@@ -80,7 +80,7 @@ def log_of(state: State, scenarios: Mapping[str, str]) -> Iterator[str]:
     """
     asked, names = state.asked, [candidate.name for candidate in state.candidates]
     yield f"# {asked.range}: {len(names)} candidates, {names[0]} to {names[-1]}; --find {asked.find}"
-    yield _line("search", _Begun(asked=asked, candidates=state.candidates, note=state.note, scenarios=scenarios))
+    yield _line("search", _FirstLine(asked=asked, candidates=state.candidates, note=state.note, scenarios=scenarios))
     if state.scenario:
         yield f"# {state.scenario} hangs as {state.signature or 'nothing known'}"
         yield f"scenario {json.dumps({'name': state.scenario, 'signature': state.signature})}"
@@ -117,7 +117,7 @@ def replay(file: Path, text: str) -> Replayed:
         try:
             said = json.loads(rest)
             if state is None:
-                begun = _Begun.model_validate(said)
+                begun = _FirstLine.model_validate(said)
                 scenarios = begun.scenarios
                 state = State(asked=begun.asked, candidates=begun.candidates, note=begun.note)
             else:

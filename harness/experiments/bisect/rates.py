@@ -11,7 +11,7 @@ from typing import Final, Self
 
 import numpy as np
 
-from harness.experiments.bisect.spread import Alike, Candidates, Daemons, Duds, Floats, Ints, Look, Spread
+from harness.experiments.bisect.spread import Alike, Candidates, Daemons, Duds, Floats, Ints, Spread, Trials
 
 _IMPOSSIBLE: Final = -1e9
 """A logarithm; finite, so that nothing times it is nothing."""
@@ -66,16 +66,16 @@ class Rates:
         below = np.array([[0.0, 0.0], [1.0, 0.0]])
         return cls(np.array([0.0, rate]), np.array([0.0, 1.0]), below, np.zeros((2, 2)), ((1.0, spread or Alike()),))
 
-    def likelihood(self, spread: Spread, looks: Sequence[Look]) -> Floats:
+    def likelihood(self, spread: Spread, looks: Sequence[Trials]) -> Floats:
         """Return `Spread.likelihood` for all of the grid: who never hangs is quiet for sure."""
         never = _IMPOSSIBLE if any(look.hung for look in looks) else 0.0
         return np.concatenate([[never], spread.likelihood(self.mean[1:], looks)])
 
-    def quiet(self, spread: Spread, trials: Ints, looks: Sequence[Look] = ()) -> Floats:
+    def quiet(self, spread: Spread, trials: Ints, looks: Sequence[Trials] = ()) -> Floats:
         """Return `Spread.quiet` for all of the grid."""
         return np.concatenate([np.ones((1, len(trials))), spread.quiet(self.mean[1:], trials, looks)])
 
-    def until_hang(self, spread: Spread, trials: Ints, looks: Sequence[Look] = ()) -> Floats:
+    def until_hang(self, spread: Spread, trials: Ints, looks: Sequence[Trials] = ()) -> Floats:
         """Return `Spread.until_hang` for all of the grid."""
         return np.concatenate([trials[None, :].astype(np.float64), spread.until_hang(self.mean[1:], trials, looks)])
 

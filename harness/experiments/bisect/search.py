@@ -28,7 +28,7 @@ import anyio
 from harness.core.errors import InfraError, UsageError
 from harness.core.outcome import Ending
 from harness.core.rng import SEED_BITS
-from harness.experiments.bisect.belief import Group
+from harness.experiments.bisect.belief import CulpritGroup
 from harness.experiments.bisect.candidates import CannotBeHad, EndsCannotBeHad, Range, TellsCost, require_ends
 from harness.experiments.bisect.choice import Acquisition, Costs, next_looks
 from harness.experiments.bisect.state import Had, Observation, Purpose, State, save
@@ -115,7 +115,7 @@ class SearchAnswer:
 
     kind: Literal["found", "another name", "good end hangs", "not yet", "not ended", "no more to learn", "no order"]
     """`another name`: whether hangs of another name are the same one decides, and only the user can say that."""
-    group: Group
+    group: CulpritGroup
     """Who it is believed to be, and how firmly."""
 
 
@@ -130,7 +130,7 @@ def settled(state: State) -> SearchAnswer | None:
     return SearchAnswer("no order", belief.groups[0]) if belief.no_order >= _NO_ORDER else None
 
 
-def _hangs_before(state: State, group: Group) -> bool:
+def _hangs_before(state: State, group: CulpritGroup) -> bool:
     """Whether a hang under another name, if it is the one that is looked for, would change an answer.
 
     It would where it came on a candidate that is blamed, or is good if another one is to blame.
@@ -139,7 +139,7 @@ def _hangs_before(state: State, group: Group) -> bool:
     return any(each in members or not state.belief.bad[members, each].all() for each in state.doubtful)
 
 
-class Search:
+class BisectSearch:
     """One search on its way."""
 
     def __init__(

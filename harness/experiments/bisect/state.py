@@ -23,7 +23,7 @@ _UNNAMED: Final = 3
 Purpose = Literal["choose", "calibrate", "good end", "search"]
 
 
-class NoSuchSearch(UsageError):
+class NoSuchBisect(UsageError):
     """A search that is not there."""
 
     def __init__(self, name: str, results: Path, matching: Sequence[Path]) -> None:
@@ -44,7 +44,7 @@ class _Kept(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Asked(_Kept):
+class BisectRequest(_Kept):
     """What the user wants to know."""
 
     argv: tuple[str, ...]
@@ -73,7 +73,7 @@ class Asked(_Kept):
     seed: int
 
 
-class Known(_Kept):
+class ListedCandidate(_Kept):
     """A candidate as it was listed when the search began."""
 
     name: str
@@ -123,8 +123,8 @@ class State(_Kept):
     """All that a search knows; what comes to be known makes a new one."""
 
     format: Literal[1] = 1
-    asked: Asked
-    candidates: tuple[Known, ...]
+    asked: BisectRequest
+    candidates: tuple[ListedCandidate, ...]
     note: str = ""
     """What is to be known of the list of candidates."""
     scenario: str = ""
@@ -275,7 +275,7 @@ def find_search(name: str, results: Path) -> Path:
         NoSuchSearch: none, or several.
     """
     folders = (path.parent for path in (results / "bisect").glob(f"*/{_FILE}"))
-    return the_one(name, _FILE, folders, lambda matching: NoSuchSearch(name, results, matching))
+    return the_one(name, _FILE, folders, lambda matching: NoSuchBisect(name, results, matching))
 
 
 def save(state: State, folder: Path) -> None:

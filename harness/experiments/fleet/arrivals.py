@@ -13,7 +13,7 @@ from harness.core.manifest import Programs
 from harness.core.outcome import Ending
 from harness.core.records import Summary
 from harness.experiments.fleet.errors import NotMade
-from harness.experiments.fleet.job import Case, Delivery, Unpackable, unpack
+from harness.experiments.fleet.job import Delivery, SentScenario, Unpackable, unpack
 from harness.run.plan import RunOptions
 from harness.store.folder import RunFolder
 from harness.toolchain import Toolchain
@@ -33,7 +33,7 @@ class Arrivals:
     """What programs the first host had that fetched a toolchain by its name: all are to have the same."""
 
     def keep(
-        self, delivery: Delivery, folder: RunFolder, case: Case, options: RunOptions, toolchain: Toolchain
+        self, delivery: Delivery, folder: RunFolder, case: SentScenario, options: RunOptions, toolchain: Toolchain
     ) -> tuple[Summary, RunFolder]:
         """Lay out what came, whole or not at all, as a run of this host's results.
 

@@ -10,7 +10,7 @@ from distributed import Client, LocalCluster
 from distributed.security import Security
 
 from harness.core.errors import InfraError, UsageError
-from harness.experiments.fleet.runner import RESOURCE, USUAL, FleetRunner, Patience, Say, fleet_runner
+from harness.experiments.fleet.runner import RESOURCE, USUAL, FleetRunner, FleetTimeouts, Say, fleet_runner
 from harness.host.interrupt import unheard
 
 _CONNECT_SECONDS: Final = 20.0
@@ -48,7 +48,7 @@ async def fleet(
     insecure: bool,
     say: Say,
     interrupted: Callable[[int], None] = unheard,
-    patience: Patience = USUAL,
+    patience: FleetTimeouts = USUAL,
 ) -> AsyncIterator[FleetRunner]:
     """Have the hosts of a cluster make runs, until left.
 

@@ -121,7 +121,7 @@ def _dockerfiles(scenario: Scenario) -> Sequence[str]:
 
 
 @dataclass(frozen=True)
-class Case:
+class SentScenario:
     """A scenario as it is sent, and as it is kept here."""
 
     scenario: Scenario
@@ -140,14 +140,14 @@ class Cases:
     """The scenarios that were asked for last: a search asks for the same ones again, and to write one takes long."""
 
     def __init__(self) -> None:
-        self._made: list[Case] = []
+        self._made: list[SentScenario] = []
         self._lock = Lock()
 
-    def known(self, scenario: Scenario) -> Case | None:
+    def known(self, scenario: Scenario) -> SentScenario | None:
         """Return a scenario that was asked for before; None of another."""
         return next((case for case in self._made if case.scenario is scenario or case.scenario == scenario), None)
 
-    def of(self, scenario: Scenario) -> Case:
+    def of(self, scenario: Scenario) -> SentScenario:
         """Return a scenario with its Dockerfiles, as they were when it was first asked for.
 
         Raises:
@@ -158,6 +158,6 @@ class Cases:
             if known is None:
                 with tempfile.TemporaryDirectory(prefix="repro-job-") as folder:
                     write_case(scenario, Path(folder))
-                    known = Case(scenario, pack(Path(folder)), dump(scenario))
+                    known = SentScenario(scenario, pack(Path(folder)), dump(scenario))
                 self._made = [known, *self._made[: _KEPT_CASES - 1]]
             return known

@@ -54,7 +54,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Patience:
+class FleetTimeouts:
     """How long is waited, in seconds."""
 
     silent: float = 60.0
@@ -69,7 +69,7 @@ class Patience:
     """Between two looks at who is there."""
 
 
-USUAL: Final = Patience()
+USUAL: Final = FleetTimeouts()
 
 
 @dataclass
@@ -99,7 +99,7 @@ class FleetRunner:
     address: str
     say: Say
     interrupt: Interrupt
-    patience: Patience = USUAL
+    patience: FleetTimeouts = USUAL
     hosts: Hosts = field(default_factory=Hosts)
     topic: str = field(default_factory=lambda: f"repro-{secrets.token_hex(8)}")
     _attempts: dict[str, _Attempt] = field(default_factory=dict)
@@ -425,7 +425,7 @@ async def fleet_runner(
     address: str,
     say: Say,
     interrupted: Callable[[int], None] = unheard,
-    patience: Patience = USUAL,
+    patience: FleetTimeouts = USUAL,
 ) -> AsyncIterator[FleetRunner]:
     """Have the workers of a cluster make runs, until left; SIGINT and SIGTERM end what they make.
 

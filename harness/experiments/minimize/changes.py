@@ -19,7 +19,7 @@ _SLACK_SECONDS: Final = 8
 
 
 @dataclass(frozen=True)
-class Part:
+class RemovablePart:
     """Something that a case can be without."""
 
     what: str
@@ -42,10 +42,10 @@ class Change:
     case: Case
 
 
-def parts(case: Case) -> list[Part]:
+def parts(case: Case) -> list[RemovablePart]:
     """Return what can be left out, the largest first: actors, stages, instructions, files, options."""
     actors = [
-        Part(f"{kind_of(actor)} {name_of(actor)}", ("actors", index))
+        RemovablePart(f"{kind_of(actor)} {name_of(actor)}", ("actors", index))
         for index, actor in enumerate(case.actors)
         if kind_of(actor) != "build" or sum(kind_of(other) == "build" for other in case.actors) > 1
     ]
@@ -56,15 +56,15 @@ def parts(case: Case) -> list[Part]:
         for stage in dockerfile.stages:
             if stage != final:
                 gone = tuple(dockerfile.of_stage(stage))
-                stages.append(Part(f"stage {dockerfile.instructions[gone[0]].text!r}", (), name, gone))
+                stages.append(RemovablePart(f"stage {dockerfile.instructions[gone[0]].text!r}", (), name, gone))
         for position, each in enumerate(dockerfile.instructions):
             if each.word != "FROM":
-                instructions.append(Part(each.text.splitlines()[0][:60], (), name, (position,)))
-        files += [Part(f"file {file}", (), name, (), file) for file in context.files]
+                instructions.append(RemovablePart(each.text.splitlines()[0][:60], (), name, (position,)))
+        files += [RemovablePart(f"file {file}", (), name, (), file) for file in context.files]
     return [*actors, *stages, *instructions, *_options(case, case.scenario, ()), *files]
 
 
-def without(case: Case, removed: Sequence[Part]) -> Case:
+def without(case: Case, removed: Sequence[RemovablePart]) -> Case:
     """Return a case without some of its parts."""
     tree = case.tree()
     for part in sorted((part for part in removed if part.key), key=lambda part: _order(part.key), reverse=True):
@@ -92,19 +92,19 @@ def simpler(case: Case) -> Iterator[Change]:
     yield from _shorter(case)
 
 
-def _options(case: Case, node: Any, path: KeyPath) -> Iterator[Part]:
+def _options(case: Case, node: Any, path: KeyPath) -> Iterator[RemovablePart]:
     """Yield every key of the tree that may be missing; what is in it too, after it."""
     if isinstance(node, dict):
         for key, value in node.items():
             first = len(path) == 2 and path[0] == "actors" and key == next(iter(node))
             if key not in _KEPT and not first:
-                yield Part(_told(case, (*path, key)), (*path, key))
+                yield RemovablePart(_told(case, (*path, key)), (*path, key))
             if key not in {"detect", "stop"} and not first:
                 yield from _options(case, value, (*path, key))
     elif isinstance(node, list):
         for index, value in enumerate(node):
             if len(path) > 1:
-                yield Part(_told(case, (*path, index)), (*path, index))
+                yield RemovablePart(_told(case, (*path, index)), (*path, index))
             yield from _options(case, value, (*path, index))
 
 

@@ -13,7 +13,7 @@ from harness.experiments.minimize.attempts import Attempt, Attempts
 from harness.experiments.minimize.case import Case, case_of
 from harness.experiments.minimize.orders import Around, around
 from harness.experiments.minimize.result import Measured, ScriptBroke, measure, rates, write
-from harness.experiments.minimize.search import Limits, Minimized, Search
+from harness.experiments.minimize.search import Minimized, MinimizeSearch, SearchLimits
 from harness.experiments.minimize.sequential import Bounds
 from harness.experiments.runner import LocalRunner, Runner
 from harness.experiments.short_run import ShortRun, look
@@ -39,7 +39,7 @@ class NoEvidence(UsageError):
 
 
 @dataclass(frozen=True)
-class Asked:
+class MinimizeRequest:
     """What is to be minimized, and how."""
 
     scenario: Scenario
@@ -56,7 +56,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Answer:
+class MinimizeAnswer:
     """A minimization that is over."""
 
     folder: str
@@ -73,7 +73,7 @@ class Answer:
 class Minimization:
     """One on its way."""
 
-    asked: Asked
+    asked: MinimizeRequest
     path: Path
     load: Callable[[Path], Scenario]
     """Reads a scenario's file."""
@@ -85,7 +85,7 @@ class Minimization:
     """Who makes its short runs."""
     _loaded: dict[str, Scenario | None] = field(default_factory=dict)
 
-    async def run(self) -> Answer:
+    async def run(self) -> MinimizeAnswer:
         """Search, and measure what was found.
 
         Raises:
@@ -96,12 +96,12 @@ class Minimization:
         attempts = Attempts(
             self.path, self.seed, self._take, self.asked.signature, known=self.known, told=self._told_attempt
         )
-        limits = Limits(self.asked.seconds * (1 - _SHARE_OF_THE_SCRIPT), self.asked.bounds)
-        search = Search(attempts, limits, self._valid, self._around, self.told)
+        limits = SearchLimits(self.asked.seconds * (1 - _SHARE_OF_THE_SCRIPT), self.asked.bounds)
+        search = MinimizeSearch(attempts, limits, self._valid, self._around, self.told)
         found = await search.run(await case_of(self.asked.scenario, self.path / "contexts"))
         return await self._conclude(found, attempts)
 
-    async def _conclude(self, found: Minimized, attempts: Attempts) -> Answer:
+    async def _conclude(self, found: Minimized, attempts: Attempts) -> MinimizeAnswer:
         folder, because = self.path / RESULT, ""
         measured: list[Measured] = []
         about = f"Minimized from {self.asked.scenario.name}; its hang is {attempts.signature or 'of no known kind'}."
@@ -116,7 +116,7 @@ class Minimization:
         if not because and not found.changes:
             because = "nothing could be left out"
         code = ExitCode.CLEAN if found.changes and not because else ExitCode.INCONCLUSIVE
-        return Answer(
+        return MinimizeAnswer(
             folder=str(folder),
             minimized=found,
             measured=tuple(measured),

@@ -50,7 +50,7 @@ class NeverHangs(UsageError):
 
 
 @dataclass(frozen=True)
-class Limits:
+class SearchLimits:
     """What a search may take."""
 
     seconds: float
@@ -74,11 +74,11 @@ class Minimized:
 
 
 @dataclass
-class Search:
+class MinimizeSearch:
     """One search on its way."""
 
     attempts: Attempts
-    limits: Limits
+    limits: SearchLimits
     valid: Callable[[Case], bool] = lambda case: True  # noqa: ARG005 — every case is
     """Whether a case is a scenario at all."""
     recorded: Callable[[Attempts, Case], Sequence[Around]] = lambda attempts, case: ()  # noqa: ARG005 — nothing is

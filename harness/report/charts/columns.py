@@ -35,7 +35,9 @@ _MILLISECONDS: Final = 1000
 _MINUTE: Final = 60
 
 
-def columns_of(folder: RunFolder, bins: int | None = None, tails: aggregate.Tails | None = None) -> dict[str, Columns]:
+def columns_of(
+    folder: RunFolder, bins: int | None = None, tails: aggregate.TailHistogram | None = None
+) -> dict[str, Columns]:
     """Return the columns of every source; without `bins`, as many as the run has iterations, within reason.
 
     Who has the tails already gives them along: they take long.
@@ -64,7 +66,7 @@ def no_columns() -> dict[str, Columns]:
         aggregate.Samples(*[()] * 12),
         aggregate.Spans(*[()] * 6),
         aggregate.Findings(*[()] * 6),
-        aggregate.Tails(since=(), until=(), counts=(), n=0, p50=None, p99=None, longest=None),
+        aggregate.TailHistogram(since=(), until=(), counts=(), n=0, p50=None, p99=None, longest=None),
         aggregate.Audits(*[()] * 9),
         {},
     )
@@ -75,7 +77,7 @@ def _columns(
     measured: aggregate.Samples,
     acts: aggregate.Spans,
     found: aggregate.Findings,
-    tails: aggregate.Tails,
+    tails: aggregate.TailHistogram,
     audits: aggregate.Audits,
     shards: Mapping[int, ShardSamples],
 ) -> dict[str, Columns]:
@@ -161,7 +163,7 @@ def _marked(found: aggregate.Findings) -> Columns:
     }
 
 
-def _histogram(tails: aggregate.Tails) -> Columns:
+def _histogram(tails: aggregate.TailHistogram) -> Columns:
     return {
         "since": _times(tails.since, _MILLISECONDS),
         "until": _times(tails.until, _MILLISECONDS),

@@ -10,7 +10,7 @@ from harness.core.records import Action
 from harness.core.trace import trace_of
 from harness.evidence.lookup import Lookup
 from harness.evidence.steps import BuildSteps
-from harness.report.explain.evidence import Evidence
+from harness.report.explain.evidence import RecordedFinding
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Cause:
     """Where a build took it: the act that was the first to release results after that."""
 
 
-def find_cause(seen: Evidence) -> Cause | None:
+def find_cause(seen: RecordedFinding) -> Cause | None:
     """Return what is known of the record that the build looks for; None where it was not seen to look for any.
 
     The walk's cache keys name the vertexes that they were made for, and a vertex with a client's own files has a digest
@@ -63,13 +63,13 @@ def find_cause(seen: Evidence) -> Cause | None:
     )
 
 
-def walkers(seen: Evidence, lookup: Lookup) -> tuple[int, ...]:
+def walkers(seen: RecordedFinding, lookup: Lookup) -> tuple[int, ...]:
     """Return the builds whose result the walk started from: builds with the vertex of the walk's outermost key."""
     outermost = lookup.way[-1] if lookup.way else ()
     return next((seen.owners[digest] for digest in outermost if digest in seen.owners), ())
 
 
-def _merge(seen: Evidence, way: Sequence[tuple[str, ...]]) -> Merge | None:
+def _merge(seen: RecordedFinding, way: Sequence[tuple[str, ...]]) -> Merge | None:
     """Return the merge by which the walk came to what it would not have come to without: the innermost on its way.
 
     There a step was merged into one on the walk, and is itself made from the vertex that comes next on the walk.
@@ -82,7 +82,7 @@ def _merge(seen: Evidence, way: Sequence[tuple[str, ...]]) -> Merge | None:
     return None
 
 
-def _into(seen: Evidence, merge: Merge | None) -> tuple[int, ...]:
+def _into(seen: RecordedFinding, merge: Merge | None) -> tuple[int, ...]:
     """Return the builds whose own step a merge went into: they have the step, and not by a merge."""
     if merge is None or seen.log is None:
         return ()
@@ -92,7 +92,7 @@ def _into(seen: Evidence, merge: Merge | None) -> tuple[int, ...]:
     )
 
 
-def _removal(seen: Evidence, lookup: Lookup, vertex: str, merge: Merge | None) -> Removal | LocalFiles | None:
+def _removal(seen: RecordedFinding, lookup: Lookup, vertex: str, merge: Merge | None) -> Removal | LocalFiles | None:
     """Return what took the snapshot of a record first, after the merge: a removal, or another client's files.
 
     A step's result has a snapshot of the record's own name. A client's files are in one that a log line names, with the
@@ -111,7 +111,7 @@ def _removal(seen: Evidence, lookup: Lookup, vertex: str, merge: Merge | None) -
     return taken if taken and seen.at(taken.at) <= _walked_at(seen) else None
 
 
-def _release(seen: Evidence, removal: Removal | LocalFiles | None) -> Action | None:
+def _release(seen: RecordedFinding, removal: Removal | LocalFiles | None) -> Action | None:
     """Return the act that was the first to remove anything once a snapshot was taken over.
 
     A client's files that are put into a snapshot delete its record; the record's result goes with the next release of
@@ -124,19 +124,21 @@ def _release(seen: Evidence, removal: Removal | LocalFiles | None) -> Action | N
     return act if isinstance(act, Action) else None
 
 
-def _first(seen: Evidence, after: int, fits: Callable[[Removal | LocalFiles], bool]) -> Removal | LocalFiles | None:
+def _first(
+    seen: RecordedFinding, after: int, fits: Callable[[Removal | LocalFiles], bool]
+) -> Removal | LocalFiles | None:
     """Return the first event after a line of the log that took a snapshot, of those that fit."""
     events = (event for event in (seen.log.events if seen.log else ()) if isinstance(event, Removal | LocalFiles))
     return next((event for event in events if event.line > after and fits(event)), None)
 
 
-def _walked_at(seen: Evidence) -> float:
+def _walked_at(seen: RecordedFinding) -> float:
     """Return when the build had exported, and began to walk; else when it was found."""
     build = seen.iterations.get(seen.finding.iteration)
     return build.exported if build and build.exported is not None else seen.finding.at
 
 
-def _remover(seen: Evidence, event: Removal | LocalFiles | None) -> Action | BuildSteps | None:
+def _remover(seen: RecordedFinding, event: Removal | LocalFiles | None) -> Action | BuildSteps | None:
     return seen.traces.get(event.trace) if event else None
 
 

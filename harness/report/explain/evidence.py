@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Evidence:
+class RecordedFinding:
     """All that was recorded around one finding."""
 
     finding: Finding
@@ -77,7 +77,7 @@ class Evidence:
         return clock - (self.steps.began if self.steps else 0.0)
 
 
-def gather(folder: RunFolder, finding: Finding, findings: Sequence[Finding]) -> Evidence:
+def gather(folder: RunFolder, finding: Finding, findings: Sequence[Finding]) -> RecordedFinding:
     """Return what was recorded around a finding.
 
     Where a run ended at an earlier finding of the same daemon, the evidence is that one's: its dumps show every build.
@@ -92,7 +92,7 @@ def gather(folder: RunFolder, finding: Finding, findings: Sequence[Finding]) -> 
     acts = (act for act in folder.each(Action) if act.generation == finding.generation)
     summary = folder.summary()
     daemon = summary.daemon if summary else folder.manifest().subject
-    return Evidence(
+    return RecordedFinding(
         finding=finding,
         folder=place,
         iterations={each.number: each for each in folder.each(Iteration) if each.number in known},

@@ -7,7 +7,7 @@ from pathlib import Path
 from harness.core.errors import UsageError
 from harness.core.records import Finding
 from harness.report.explain.cause import Cause, find_cause
-from harness.report.explain.evidence import Evidence, gather
+from harness.report.explain.evidence import RecordedFinding, gather
 from harness.report.explain.timeline import Moment, timeline
 from harness.report.explain.words import gaps, sentences
 from harness.store.folder import RunFolder
@@ -54,7 +54,7 @@ def explain(folder: RunFolder, iteration: int | None = None) -> Explanation:
     return explained(gather(folder, finding, findings))
 
 
-def explained(seen: Evidence) -> Explanation:
+def explained(seen: RecordedFinding) -> Explanation:
     """Return what evidence comes to."""
     cause = find_cause(seen)
     known, unknown = tuple(sentences(seen, cause)), tuple(gaps(seen, cause))

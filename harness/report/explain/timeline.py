@@ -6,7 +6,7 @@ from typing import Final
 
 from harness.core.records import Action
 from harness.report.explain.cause import Cause
-from harness.report.explain.evidence import Evidence
+from harness.report.explain.evidence import RecordedFinding
 from harness.report.explain.words import between, builds, named, step_time
 
 LANES: Final = ("build", "step", "act", "record")
@@ -25,7 +25,7 @@ class Moment:
     """Whether `at` is; the daemon's log has whole seconds."""
 
 
-def timeline(seen: Evidence, cause: Cause | None) -> list[Moment]:
+def timeline(seen: RecordedFinding, cause: Cause | None) -> list[Moment]:
     """Return what happened, in order."""
     numbers = {seen.finding.iteration, *(cause.owners if cause else ()), *(cause.into if cause else ())}
     found = [*_of_builds(seen, numbers), Moment(seen.finding.at, "build", f"{seen.finding.iteration} is found to hang")]
@@ -42,7 +42,7 @@ def lanes(moments: Sequence[Moment]) -> list[str]:
     return lines
 
 
-def _of_builds(seen: Evidence, numbers: Iterable[int]) -> Iterator[Moment]:
+def _of_builds(seen: RecordedFinding, numbers: Iterable[int]) -> Iterator[Moment]:
     for build in (seen.builds[number] for number in sorted(numbers) if number in seen.builds):
         yield Moment(build.started, "build", f"{build.iteration} begins ({build.actor} {dict(build.args)})")
         if build.killed is not None:
@@ -54,7 +54,7 @@ def _of_builds(seen: Evidence, numbers: Iterable[int]) -> Iterator[Moment]:
             yield Moment(record.exported, "build", f"{build.iteration} has exported")
 
 
-def _of_cause(seen: Evidence, cause: Cause) -> Iterator[Moment]:
+def _of_cause(seen: RecordedFinding, cause: Cause) -> Iterator[Moment]:
     if cause.step and len(cause.owners) == 1:
         for text, verb in ((cause.step.started, "begins"), (cause.step.completed, "is done")):
             if (at := step_time(seen, text)) is not None:

@@ -10,7 +10,7 @@ from harness.core.records import Action
 from harness.core.units import format_duration
 from harness.evidence.steps import BuildSteps
 from harness.report.explain.cause import Cause
-from harness.report.explain.evidence import Evidence
+from harness.report.explain.evidence import RecordedFinding
 
 _WALK: Final = "solver.(*exporter).ExportTo"
 _NAMED: Final = 6
@@ -19,7 +19,7 @@ _LOG_SECONDS: Final = 1.0
 _NAME_SHOWN: Final = 48
 
 
-def sentences(seen: Evidence, cause: Cause | None) -> Iterator[str]:
+def sentences(seen: RecordedFinding, cause: Cause | None) -> Iterator[str]:
     """Yield what is known: what hangs and where it turns round, what it shares, and the cause part by part."""
     finding = seen.finding
     yield (
@@ -35,7 +35,7 @@ def sentences(seen: Evidence, cause: Cause | None) -> Iterator[str]:
         yield from _of_cause(seen, cause)
 
 
-def gaps(seen: Evidence, cause: Cause | None) -> Iterator[str]:
+def gaps(seen: RecordedFinding, cause: Cause | None) -> Iterator[str]:
     """Yield what could not be found out, and why."""
     if not seen.was_captured:
         yield "anything but the build itself: no evidence was captured of this finding, nor of one on the same daemon"
@@ -50,7 +50,7 @@ def gaps(seen: Evidence, cause: Cause | None) -> Iterator[str]:
         yield from _gaps_of(seen, cause)
 
 
-def _no_cause(seen: Evidence) -> str:
+def _no_cause(seen: RecordedFinding) -> str:
     which = "which record it looks for"
     if not (seen.diagnosis and any(_WALK in frame for frame in seen.diagnosis.frames)):
         return f"{which}, if any: no goroutine was seen to ask cache.db for one again and again"
@@ -59,7 +59,7 @@ def _no_cause(seen: Evidence) -> str:
     return f"{which}: none of the walks in the dumps begins at a step that only this build is known to have"
 
 
-def _gaps_of(seen: Evidence, cause: Cause) -> Iterator[str]:
+def _gaps_of(seen: RecordedFinding, cause: Cause) -> Iterator[str]:
     if not cause.owners:
         yield "whose the record is: no build that was recorded has its step"
         return
@@ -75,13 +75,13 @@ def _gaps_of(seen: Evidence, cause: Cause) -> Iterator[str]:
         yield "on whose behalf its snapshot was removed: the log names no client; the daemon's own GC has none"
 
 
-def _shared(seen: Evidence) -> list[int]:
+def _shared(seen: RecordedFinding) -> list[int]:
     """Return the builds that had a step in common with the one that hangs."""
     steps = [step.digest for step in seen.hung.steps] if seen.hung else []
     return sorted({number for digest in steps for number in seen.owners[digest]} - {seen.finding.iteration})
 
 
-def _merges(seen: Evidence) -> str:
+def _merges(seen: RecordedFinding) -> str:
     if seen.hung is None or seen.log is None or not seen.log.debug:
         return ""
     mine = {step.digest for step in seen.hung.steps}
@@ -90,7 +90,7 @@ def _merges(seen: Evidence) -> str:
     return f"; {len(merged)} steps were merged into one that it has, {own} of them its own"
 
 
-def _of_cause(seen: Evidence, cause: Cause) -> Iterator[str]:
+def _of_cause(seen: RecordedFinding, cause: Cause) -> Iterator[str]:
     lookup = cause.lookup
     yield (
         f"its goroutine {lookup.goroutine} asks cache.db for result {lookup.result} of key {short(lookup.key)}, "
@@ -114,7 +114,7 @@ def _of_cause(seen: Evidence, cause: Cause) -> Iterator[str]:
         yield f"{builds(others)} {'looks' if len(others) == 1 else 'look'} for the same record in vain"
 
 
-def _removal(seen: Evidence, cause: Cause, removal: Removal | LocalFiles) -> str:
+def _removal(seen: RecordedFinding, cause: Cause, removal: Removal | LocalFiles) -> str:
     snapshot, when, who = removal.snapshot[:12], _when(seen, removal, cause), cause.remover
     if isinstance(removal, LocalFiles):
         taker = builds([who.iteration]) if isinstance(who, BuildSteps) else "a build that was not recorded"
@@ -136,7 +136,7 @@ def _act(act: Action) -> str:
     return f"{named(act)}, from {began:.2f} to {act.ended:.2f} s"
 
 
-def _in_graph(seen: Evidence, cause: Cause) -> str:
+def _in_graph(seen: RecordedFinding, cause: Cause) -> str:
     if seen.caches is None:
         return ""
     graph, key = seen.caches.graph, cause.lookup.key
@@ -149,7 +149,7 @@ def _in_graph(seen: Evidence, cause: Cause) -> str:
     return f"; cache.db has the key, without that result{linked}"
 
 
-def _end_of(seen: Evidence, owners: Sequence[int]) -> str:
+def _end_of(seen: RecordedFinding, owners: Sequence[int]) -> str:
     if len(owners) != 1:
         return ""
     build = seen.builds[owners[0]]
@@ -164,7 +164,7 @@ def _end_of(seen: Evidence, owners: Sequence[int]) -> str:
     return ", whose client has not ended"
 
 
-def _name_of(seen: Evidence, step: Iterable[str]) -> str:
+def _name_of(seen: RecordedFinding, step: Iterable[str]) -> str:
     name = next((seen.vertexes[digest].name for digest in step if digest in seen.vertexes), "a step not recorded")
     return f"`{name if len(name) <= _NAME_SHOWN else name[: _NAME_SHOWN - 1] + '…'}`"
 
@@ -183,7 +183,7 @@ def named(act: Action) -> str:
     return f"act {act.count:,} of {act.kind} {act.actor}"
 
 
-def between(seen: Evidence, event: Event, cause: Cause) -> tuple[float, float]:
+def between(seen: RecordedFinding, event: Event, cause: Cause) -> tuple[float, float]:
     """Return the seconds between which the log has an event: its second, cut to what is known to come before and after.
 
     The step was done before it could be merged away, or its files be taken. What a prune removed was not removed before
@@ -203,7 +203,7 @@ def between(seen: Evidence, event: Event, cause: Cause) -> tuple[float, float]:
     return (low, high) if low <= high else (told, told + _LOG_SECONDS)
 
 
-def step_time(seen: Evidence, text: str) -> float | None:
+def step_time(seen: RecordedFinding, text: str) -> float | None:
     """Return a time of the daemon's as seconds since the run began; None where there is none."""
     try:
         return seen.at(datetime.fromisoformat(text).timestamp())
@@ -211,6 +211,6 @@ def step_time(seen: Evidence, text: str) -> float | None:
         return None
 
 
-def _when(seen: Evidence, event: Merge | Removal | LocalFiles, cause: Cause) -> str:
+def _when(seen: RecordedFinding, event: Merge | Removal | LocalFiles, cause: Cause) -> str:
     low, high = between(seen, event, cause)
     return f"at {low:.2f} s" if low == high else f"between {low:.2f} and {high:.2f} s"

@@ -9,7 +9,7 @@ from typing import Any, Final
 from harness.core.errors import StoreError
 from harness.core.files import read_json
 from harness.core.records import Diagnosis, Finding, Rate
-from harness.report.progress import Progress, progress_of
+from harness.report.progress import RunProgress, progress_of
 from harness.report.redact import redact
 from harness.report.standing import DAMAGED, Standing, redactor_for, standing
 from harness.report.words import moment_of
@@ -22,7 +22,7 @@ _FINDINGS: Final = 200
 
 
 @dataclass(frozen=True)
-class Found:
+class FindingLine:
     """A finding in a line."""
 
     finding: Finding
@@ -53,10 +53,10 @@ class Digest:
     first_hang: int | None = None
     rate: Rate | None = None
     """Of a run that goes on or died, without an interval."""
-    found: Sequence[Found] = ()
+    found: Sequence[FindingLine] = ()
     diagnoses: Mapping[str, Diagnosis] = field(default_factory=dict)
     """By signature."""
-    progress: Progress | None = None
+    progress: RunProgress | None = None
     """Of a run that goes on or died."""
 
     @property
@@ -156,6 +156,6 @@ def _found(digest: Digest, stands: Standing) -> dict[str, Any]:
         return digest.started + timedelta(seconds=finding.at) if digest.started else None
 
     return {
-        "found": tuple(Found(each, redactor.clean(signature(each)), at(each)) for each in findings),
+        "found": tuple(FindingLine(each, redactor.clean(signature(each)), at(each)) for each in findings),
         "diagnoses": {redactor.clean(named(each)): each for each in diagnosed.values()},
     }

@@ -10,7 +10,7 @@ from harness.analysis.watched_rate import watched_rate
 from harness.core.outcome import Outcome
 from harness.core.records import Diagnosis, Rate
 from harness.core.units import one_in
-from harness.report.overview.digest import Digest, Found
+from harness.report.overview.digest import Digest, FindingLine
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Group:
+class FindingGroup:
     """What is the same in several findings."""
 
     signature: str
@@ -54,17 +54,17 @@ class Group:
     """Findings a day, from the first day to the last, without gaps."""
     hit_versions: Sequence[str]
     """Those that it was found in."""
-    example: tuple[Digest, Found]
+    example: tuple[Digest, FindingLine]
     """The latest of which there is the most to see."""
 
 
-def groups_of(digests: Sequence[Digest]) -> list[Group]:
+def groups_of(digests: Sequence[Digest]) -> list[FindingGroup]:
     """Return what was found, what was seen last first.
 
     A cell counts all runs of its version in its scenario, also those that found nothing or something else: they are
     what the rate is in.
     """
-    found: dict[str, list[tuple[Digest, Found]]] = {}
+    found: dict[str, list[tuple[Digest, FindingLine]]] = {}
     for digest in digests:
         for each in digest.found:
             found.setdefault(each.signature, []).append((digest, each))
@@ -72,7 +72,7 @@ def groups_of(digests: Sequence[Digest]) -> list[Group]:
     return sorted(groups, key=lambda group: group.last.timestamp() if group.last else 0.0, reverse=True)
 
 
-def _group(signature: str, found: Sequence[tuple[Digest, Found]], digests: Sequence[Digest]) -> Group:
+def _group(signature: str, found: Sequence[tuple[Digest, FindingLine]], digests: Sequence[Digest]) -> FindingGroup:
     times = sorted(each.at for _, each in found if each.at)
     hit_versions = sorted({digest.version for digest, _ in found})
     scenarios = sorted({digest.scenario for digest, _ in found})
@@ -87,7 +87,7 @@ def _group(signature: str, found: Sequence[tuple[Digest, Found]], digests: Seque
                 cells[version, scenario] = _cell(signature, runs, counts=_is_of_builds(found))
     diagnosed = [digest.diagnoses[signature] for digest, _ in found if signature in digest.diagnoses]
     newest = sorted(found, key=lambda pair: (signature in pair[0].diagnoses, pair[0].name, -pair[1].finding.at))
-    return Group(
+    return FindingGroup(
         signature=signature,
         diagnosis=diagnosed[-1] if diagnosed else None,
         first=times[0] if times else None,
@@ -113,7 +113,7 @@ def _cell(signature: str, runs: Sequence[Digest], *, counts: bool) -> Cell:
     return Cell(len(runs), sum(map(bool, hits)), sum(hits), total)
 
 
-def _is_of_builds(found: Sequence[tuple[Digest, Found]]) -> bool:
+def _is_of_builds(found: Sequence[tuple[Digest, FindingLine]]) -> bool:
     return all(each.finding.kind is Outcome.HANG for _, each in found)
 
 

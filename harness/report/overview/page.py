@@ -16,15 +16,15 @@ from harness.core.units import format_duration
 from harness.report.account import evidence_of
 from harness.report.found import TEMPLATES, environment, finding_html, style
 from harness.report.hazard_figure import hazard_figure
-from harness.report.overview.digest import Digest, Found, digest_of
-from harness.report.overview.groups import Group, groups_of
+from harness.report.overview.digest import Digest, FindingLine, digest_of
+from harness.report.overview.groups import FindingGroup, groups_of
 from harness.report.redact import redact
 from harness.report.standing import redactor_for, standing
 from harness.store.find import runs_below
 from harness.store.folder import RunFolder
 from harness.store.hazards import hazards
 from harness.store.salvage import Salvage
-from harness.store.searches import Search, search_folders, search_of
+from harness.store.searches import ListedSearch, search_folders, search_of
 
 _SHOWN_DAYS: Final = 90
 _SHORT: Final = 60
@@ -35,7 +35,7 @@ Link = Callable[[RunFolder], str]
 """Returns the address of a run, with a slash at its end."""
 
 
-class Acts(Protocol):
+class PageControls(Protocol):
     """What can be done from the page."""
 
     def start(self) -> Markup:
@@ -47,12 +47,12 @@ class Acts(Protocol):
 
 def overview_html(
     digests: Sequence[Digest],
-    searches: Sequence[Search],
+    searches: Sequence[ListedSearch],
     *,
     places: Sequence[Path],
     link: Link | None,
-    example: Callable[[Digest, Found], Markup],
-    acts: Acts | None = None,
+    example: Callable[[Digest, FindingLine], Markup],
+    acts: PageControls | None = None,
 ) -> Markup:
     """Return what stands in the page.
 
@@ -72,7 +72,7 @@ def overview_html(
     rendered: dict[str, Markup] = {}
     by_name = {run.name: run for run in digests}
 
-    def example_of(group: Group) -> Markup:
+    def example_of(group: FindingGroup) -> Markup:
         if group.signature not in rendered:
             rendered[group.signature] = example(*group.example)
         return rendered[group.signature]
@@ -98,7 +98,7 @@ def overview_html(
     )
 
 
-def example_html(run: Digest, found: Found, link: Link | None) -> Markup:
+def example_html(run: Digest, found: FindingLine, link: Link | None) -> Markup:
     """Return a finding of a run with its evidence; its diagnosis is told above."""
     folder, salvage = run.folder, Salvage()
     redactor = redactor_for(folder)
@@ -109,7 +109,7 @@ def example_html(run: Digest, found: Found, link: Link | None) -> Markup:
     return finding_html(evidence, base, above=known.sentence if known else "", goes_on=run.state == "goes on")
 
 
-def _hazard(search: Search, by_name: Mapping[str, Digest]) -> Markup:
+def _hazard(search: ListedSearch, by_name: Mapping[str, Digest]) -> Markup:
     """Return which moments were deadly, over all runs of a search."""
     runs = tuple(by_name[look.run].folder.path for look in search.looks if look.run in by_name)
     return _hazard_of(runs)
@@ -153,7 +153,7 @@ def many_html(results: Sequence[Path], beside: Path) -> str:
     def link(run: RunFolder) -> str:
         return quote(os.path.relpath(run.path, beside)) + "/"
 
-    def example(run: Digest, found: Found) -> Markup:
+    def example(run: Digest, found: FindingLine) -> Markup:
         return example_html(run, found, link)
 
     found = (digest_of(run) for each in results for run in runs_below(each))

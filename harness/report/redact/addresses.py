@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from harness.report.redact.found import Found
+from harness.report.redact.found import Secret
 
 KIND: Final = "password in an address"
 USER: Final = "user in an address"
@@ -26,7 +26,7 @@ _OF_MAIL: Final = frozenset(
 _HARMLESS_USERS: Final = frozenset({b"git", b"anonymous", b"hg", b"svn"})
 
 
-def logins(text: bytes) -> Iterator[Found]:
+def logins(text: bytes) -> Iterator[Secret]:
     """Yield the users and the passwords that stand before the host in an address; a user may be the secret."""
     yield from _bare_logins(text)
     at = 0
@@ -39,7 +39,7 @@ def logins(text: bytes) -> Iterator[Found]:
             user = authority["user"]
             is_web = scheme.endswith((b"http", b"https"))
             if text[authority.end() : authority.end() + 1] == b"@" and is_web and user.lower() not in _HARMLESS_USERS:
-                yield Found(*authority.span("user"), KIND)
+                yield Secret(*authority.span("user"), KIND)
             continue
         start = authority.end()
         if text.find(b"@", start, start + _ADDRESS_BYTES) < 0:
@@ -48,8 +48,8 @@ def logins(text: bytes) -> Iterator[Found]:
         host = _last_host(text, start, until)
         if host and not _PORT.match(text, start, until):
             if authority["user"]:
-                yield Found(*authority.span("user"), USER)
-            yield Found(start, host, KIND)
+                yield Secret(*authority.span("user"), USER)
+            yield Secret(start, host, KIND)
             at = host
 
 
@@ -63,7 +63,7 @@ def _last_host(text: bytes, start: int, until: int) -> int:
     return 0
 
 
-def _bare_logins(text: bytes) -> Iterator[Found]:
+def _bare_logins(text: bytes) -> Iterator[Secret]:
     """Yield what is in ``user:password@host`` without a scheme, as registries' mirrors are written."""
     at = 0
     while (at := text.find(b"@", at)) >= 0:
@@ -71,6 +71,6 @@ def _bare_logins(text: bytes) -> Iterator[Found]:
             before = _BEFORE_A_HOST.search(text[max(0, at - 322) : at])
             if before and before["user"].lower() not in _OF_MAIL:
                 password = at - len(before["value"])
-                yield Found(password - 1 - len(before["user"]), password - 1, USER)
-                yield Found(password, at, KIND)
+                yield Secret(password - 1 - len(before["user"]), password - 1, USER)
+                yield Secret(password, at, KIND)
         at += 1

@@ -9,7 +9,7 @@ from typing import Final
 
 import yaml
 
-from harness.report.redact.found import Found
+from harness.report.redact.found import Secret
 
 _TABLE: Final = Path(__file__).with_name("forms.yaml")
 _PEM_BYTES: Final = 65_536
@@ -76,10 +76,10 @@ class Form:
     written: str
     """An expression. Its first group that matches is the secret; without one, all of it is."""
 
-    def found(self, text: bytes) -> Iterator[Found]:
+    def found(self, text: bytes) -> Iterator[Secret]:
         """Yield where it stands."""
         for match in _expression(self.written).finditer(text):
-            yield Found(*match.span(match.lastindex or 0), self.kind)
+            yield Secret(*match.span(match.lastindex or 0), self.kind)
 
 
 @cache
@@ -121,7 +121,7 @@ def table() -> Table:
     return Table(tuple(forms), tuple(name.encode() for name in written["named_for"]))
 
 
-def formed(text: bytes) -> Iterator[Found]:
+def formed(text: bytes) -> Iterator[Secret]:
     """Yield what has the form of a secret, whatever stands around it."""
     lowered, words = text.lower(), b" ".join({*_LONG_WORD.findall(text)})  # a log has the same words again and again
     for form in table().forms:
@@ -129,12 +129,12 @@ def formed(text: bytes) -> Iterator[Found]:
             yield from form.found(text)
     for word in _PREFIXED.finditer(words):
         if mixes(word["value"], digits=1):
-            yield from (Found(*match.span(), "random word") for match in re.finditer(re.escape(word[0]), text))
+            yield from (Secret(*match.span(), "random word") for match in re.finditer(re.escape(word[0]), text))
     yield from _keys(text)
     yield from _kubernetes(text)
 
 
-def _keys(text: bytes) -> Iterator[Found]:
+def _keys(text: bytes) -> Iterator[Secret]:
     """Yield private keys in PEM, between their first line and their last; of one that is cut off, what there is."""
     at = 0
     while match := _PEM.search(text, at):
@@ -143,11 +143,11 @@ def _keys(text: bytes) -> Iterator[Found]:
             lines = _PEM_LINES.match(text, match.end())
             end = lines.end() if lines else match.end()
         if end > match.end():
-            yield Found(match.end(), end, "private key")
+            yield Secret(match.end(), end, "private key")
         at = end
 
 
-def _kubernetes(text: bytes) -> Iterator[Found]:
+def _kubernetes(text: bytes) -> Iterator[Secret]:
     """Yield the values of a Kubernetes secret, whatever their names; its kind stands before its data or after it."""
     at = 0
     for data in _SECRET_DATA.finditer(text):
@@ -155,17 +155,17 @@ def _kubernetes(text: bytes) -> Iterator[Found]:
         if start < at or not _KIND_SECRET.search(text, max(0, start - _MANIFEST_BYTES), end):
             continue
         for entry in _SECRET_ENTRY.finditer(text, start, end):
-            yield Found(*entry.span("value"), "Kubernetes secret")
+            yield Secret(*entry.span("value"), "Kubernetes secret")
             at = entry.end()
 
 
-def random_words(text: bytes, start: int, end: int) -> Iterator[Found]:
+def random_words(text: bytes, start: int, end: int) -> Iterator[Secret]:
     """Yield long words that no person and no encoding of digests makes: all kinds of letters, thoroughly mixed."""
     if _DIGEST_BEFORE.search(text[max(0, start - 12) : start]) or _DIGEST.match(text, start, end):
         return
     for match in _RANDOM.finditer(text, start, end):
         if is_random(match[0]):
-            yield Found(*match.span(), "random word")
+            yield Secret(*match.span(), "random word")
 
 
 def is_random(word: bytes) -> bool:

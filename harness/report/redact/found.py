@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Found:
+class Secret:
     """A secret in a text of bytes."""
 
     start: int
@@ -17,15 +17,15 @@ class Found:
     count: int = 1
 
 
-def apart(found: Iterable[Found]) -> Iterator[Found]:
+def apart(found: Iterable[Secret]) -> Iterator[Secret]:
     """Yield them in order, each beginning where the one before has ended: those that overlap become one."""
-    last: Found | None = None
+    last: Secret | None = None
     for each in sorted(found, key=lambda one: (one.start, -one.end)):
         if last is None or each.start >= last.end:
             if last:
                 yield last
             last = each
         elif each.end > last.end:  # what lies within another goes, or was decoded, with it
-            last = Found(last.start, each.end, last.kind)
+            last = Secret(last.start, each.end, last.kind)
     if last:
         yield last

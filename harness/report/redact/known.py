@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote, quote_plus
 
-from harness.report.redact.found import Found
+from harness.report.redact.found import Secret
 
 KIND: Final = "known value"
 PLACEHOLDER: Final = re.compile(r"\{iteration(?:\s*%\s*[1-9]\d*)?\}")
@@ -23,7 +23,7 @@ _COMMON: Final = frozenset(
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownSecret:
     """One value in one form."""
 
     start: bytes
@@ -31,25 +31,25 @@ class Known:
     form: re.Pattern[bytes]
 
 
-def forms_of(values: Iterable[str]) -> tuple[Known, ...]:
+def forms_of(values: Iterable[str]) -> tuple[KnownSecret, ...]:
     """Return all forms of the values; those too short or too common to be looked for have none."""
-    forms: dict[bytes, Known] = {}
+    forms: dict[bytes, KnownSecret] = {}
     for value in values:
         bare = PLACEHOLDER.sub("", value).strip()
         if len(bare) < _LEAST or bare.lower() in _COMMON:
             continue
         for written in _written(value.strip()):
             expression, start = _expression(written, is_clear=len(bare) >= _CLEAR)
-            forms.setdefault(expression, Known(start, re.compile(expression)))
+            forms.setdefault(expression, KnownSecret(start, re.compile(expression)))
     return tuple(forms.values())
 
 
-def known(text: bytes, forms: Iterable[Known]) -> Iterator[Found]:
+def known(text: bytes, forms: Iterable[KnownSecret]) -> Iterator[Secret]:
     """Yield where values stand."""
     for each in forms:
         if each.start in text:
             for match in each.form.finditer(text):
-                yield Found(*match.span(), KIND)
+                yield Secret(*match.span(), KIND)
 
 
 def _written(value: str) -> Iterator[str]:

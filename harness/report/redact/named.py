@@ -6,7 +6,7 @@ from functools import cache
 from typing import Final
 
 from harness.report.redact.forms import table
-from harness.report.redact.found import Found
+from harness.report.redact.found import Secret
 from harness.report.redact.names import is_secret, is_sure, words_of
 from harness.report.redact.values import NO_WORD, PATH, QUOTE, Place, value_at
 
@@ -45,7 +45,7 @@ _PARAMETERS: Final = frozenset({"key", "sig", "code", "signature"})
 """Names that say so in an address alone: ``?key=…``."""
 
 
-def named(text: bytes) -> Iterator[Found]:
+def named(text: bytes) -> Iterator[Secret]:
     """Yield the values behind names that say so; the name itself stays."""
     lowered, at = text.lower(), 0
     while match := _IN_NAMES.search(lowered, at):
@@ -62,7 +62,7 @@ def named(text: bytes) -> Iterator[Found]:
     yield from _of_services(text, lowered)
 
 
-def _behind(text: bytes, start: int, after: re.Match[bytes]) -> Found | None:
+def _behind(text: bytes, start: int, after: re.Match[bytes]) -> Secret | None:
     """Return the value behind a name that begins at `start`."""
     name, between = text[start : after.end("rest")].decode("ascii", "replace"), after["between"]
     lead = text[max(0, start - 1) : start]
@@ -115,7 +115,7 @@ def _behind_service(name: bytes) -> re.Pattern[bytes]:
     )
 
 
-def _of_services(text: bytes, lowered: bytes) -> Iterator[Found]:
+def _of_services(text: bytes, lowered: bytes) -> Iterator[Secret]:
     """Yield long values with digits behind names of services whose keys have no form of their own."""
     for service in table().named_for:
         for match in _behind_service(service).finditer(lowered) if service in lowered else ():
@@ -123,4 +123,4 @@ def _of_services(text: bytes, lowered: bytes) -> Iterator[Found]:
             is_number = value.replace(b".", b"").isdigit()
             digits = sum(value.count(each) for each in b"0123456789")
             if digits >= 3 and not is_number and not PATH.match(value) and b"/" not in value[:3]:
-                yield Found(*match.span("value"), "key of a service")
+                yield Secret(*match.span("value"), "key of a service")

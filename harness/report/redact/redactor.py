@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from harness.report.redact.addresses import USER, logins
 from harness.report.redact.forms import formed, mixes, random_words
-from harness.report.redact.found import Found, apart
+from harness.report.redact.found import Secret, apart
 from harness.report.redact.known import PLACEHOLDER, forms_of, known
 from harness.report.redact.named import named
 from harness.report.redact.names import is_secret
@@ -131,7 +131,7 @@ class Redactor:
             return {key: self._tree(item, str(key), done) for key, item in value.items()}
         return type(value)(self._tree(item, name, done) for item in value)
 
-    def _found(self, text: bytes, depth: int, keep: bool) -> Iterator[Found]:
+    def _found(self, text: bytes, depth: int, keep: bool) -> Iterator[Secret]:
         """Yield what is to go, apart from each other and in order."""
         found = (
             known(text, self._known),
@@ -142,7 +142,7 @@ class Redactor:
         )
         return apart(chain(*found))
 
-    def _in_long_words(self, text: bytes, depth: int, keep: bool) -> Iterator[Found]:
+    def _in_long_words(self, text: bytes, depth: int, keep: bool) -> Iterator[Secret]:
         """Yield texts in base64 that have secrets in them, each with what it is without; of other words, the random."""
         for word in chain(_ENCODED.finditer(text), _SHORT_OUTPUT.finditer(text)):
             start, end = word.span("value")
@@ -160,17 +160,17 @@ class Redactor:
                 wrapped = lines["break"].join(again[at : at + width] for at in range(0, len(again), width))
                 yield replace(found, instead=wrapped)
 
-    def _again(self, start: int, end: int, decoded: bytes, written: bytes, depth: int, keep: bool) -> Found | None:
+    def _again(self, start: int, end: int, decoded: bytes, written: bytes, depth: int, keep: bool) -> Secret | None:
         """Return a text in base64 as it is without the secrets in it; None where it has none."""
         kept = keep or not _is_text(decoded)
         login = _LOGIN.fullmatch(decoded)
         if login and mixes(login["value"], digits=1):
-            return Found(start, end, "login in base64")
+            return Secret(start, end, "login in base64")
         inner = [*self._found(decoded, depth - 1, kept)]
         if not inner:
             return None
         again = _encode(_replaced(decoded, inner, kept), like=written)
-        return Found(start, end, inner[0].kind, again, sum(each.count for each in inner))
+        return Secret(start, end, inner[0].kind, again, sum(each.count for each in inner))
 
 
 def redact(text: str, values: Iterable[str] = ()) -> str:
@@ -185,7 +185,7 @@ def secrets_in(text: str) -> set[str]:
     return {content[each.start : each.end].decode(errors="replace") for each in found if each.kind != USER}
 
 
-def _replaced(text: bytes, found: Iterable[Found], keep: bool) -> bytes:
+def _replaced(text: bytes, found: Iterable[Secret], keep: bool) -> bytes:
     pieces, at = [], 0
     for each in found:
         size = each.end - each.start

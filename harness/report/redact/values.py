@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from harness.report.redact.found import Found
+from harness.report.redact.found import Secret
 from harness.report.redact.names import is_sure, words_of
 
 MARK: Final = b"<redacted>"
@@ -90,7 +90,7 @@ Span = tuple[int, int]
 _NONE: Final = (0, 0)
 
 
-def value_at(place: Place) -> Found | None:
+def value_at(place: Place) -> Secret | None:
     """Return the value at a place; None where it is empty, a variable, a digest, a word of a sentence."""
     begin, end = next(span for read in _READERS if (span := read(place)) is not None)
     value = place.text[begin:end]
@@ -100,7 +100,7 @@ def value_at(place: Place) -> Found | None:
         return None
     if PATH.match(value) and not is_sure(place.name):
         return None
-    return Found(begin, begin + len(value), KIND)
+    return Secret(begin, begin + len(value), KIND)
 
 
 def _quoted(place: Place) -> Span | None:

@@ -10,7 +10,7 @@ from statistics import median
 from typing import Final
 
 from harness.analysis.judge import judge
-from harness.analysis.merge import Part, merge
+from harness.analysis.merge import RunSegment, merge
 from harness.analysis.rates import excluded_rate, rate
 from harness.core.outcome import Ending, Verdict
 from harness.core.records import Summary
@@ -95,7 +95,9 @@ def excludes_falsely(world: World, seed: int, runs: int, *, segments: int, secon
     false = 0
     for number in range(runs):
         random = Random(f"{seed} {number} {world} segments")
-        parts = [Part(str(n), judged(run(world, random, seconds=seconds), world.threshold)) for n in range(segments)]
+        parts = [
+            RunSegment(str(n), judged(run(world, random, seconds=seconds), world.threshold)) for n in range(segments)
+        ]
         summary = merge(parts)
         found = summary.rate
         clean = summary.verdict is Verdict.CLEAN and found.hangs == 0

@@ -1,8 +1,8 @@
 """Searches in histories that are made up, many not as a search expects: how often it is right.
 
 Run by hand: ``python -m tests.benchmarks.worlds.searches [--searches N] [--first SEED] [--only WORLD]``. It drives
-`Search` itself, with daemons that are pretended, and shares no code with what a search believes. An answer is right
-that has a culprit among the candidates that it names.
+`BisectSearch` itself, with daemons that are pretended, and shares no code with what a search believes. An answer is
+right that has a culprit among the candidates that it names.
 """
 
 import argparse
@@ -24,8 +24,8 @@ from harness.cli.kinds import VOCABULARY
 from harness.core.outcome import Ending
 from harness.experiments.bisect.candidates import CannotBeHad
 from harness.experiments.bisect.candidates.base import chain
-from harness.experiments.bisect.search import Search
-from harness.experiments.bisect.state import Asked, Known, Observation, State
+from harness.experiments.bisect.search import BisectSearch
+from harness.experiments.bisect.state import BisectRequest, ListedCandidate, Observation, State
 from harness.experiments.short_run import ShortRun
 from harness.scenario import load
 from tests.support.stub_runs import write_scenario
@@ -183,7 +183,7 @@ class Told:
         return self.kind in {"found", "good end hangs"}
 
 
-class Unsaved(Search):
+class Unsaved(BisectSearch):
     """A search that writes nothing down: it takes half of the time."""
 
     def _keep(self, **news: Any) -> None:
@@ -193,8 +193,8 @@ class Unsaved(Search):
 def searched(world: World, seed: int) -> Told:
     """Search one history to its end."""
     made = Made(world, seed)
-    known = tuple(Known(name=each.name, title=each.title, parents=each.parents) for each in made.candidates)
-    asked = Asked(argv=(), scenarios=("one",), range="made up", began=0.0, seed=seed, **world.asked)
+    known = tuple(ListedCandidate(name=each.name, title=each.title, parents=each.parents) for each in made.candidates)
+    asked = BisectRequest(argv=(), scenarios=("one",), range="made up", began=0.0, seed=seed, **world.asked)
     with tempfile.TemporaryDirectory() as folder:
         scenario = load(write_scenario(Path(folder), stop={"iterations": 2000}), VOCABULARY, [])
     state = State(asked=asked, candidates=known)

@@ -12,7 +12,7 @@ import pytest
 
 from harness.cli.display.bisect import JsonSearch, PlainSearch
 from harness.cli.kinds import VOCABULARY
-from harness.experiments.bisect.search import Search
+from harness.experiments.bisect.search import BisectSearch
 from harness.experiments.bisect.state import State
 from harness.experiments.short_run import ShortRun
 from harness.scenario import Scenario, load
@@ -43,7 +43,7 @@ async def shown(tmp_path: Path, screen: PlainSearch | JsonSearch) -> State:
     line = Slow(20, bad(*range(12, 20), rate=0.5), broken=[9])
     state = begun(tmp_path, line)
     scenario = load(write_scenario(tmp_path, stop={"iterations": 60}), VOCABULARY, [])
-    search = Search(tmp_path, state, line, {"one": scenario}, screen, line.take)
+    search = BisectSearch(tmp_path, state, line, {"one": scenario}, screen, line.take)
     screen.answered(search.state, await search.run(), tmp_path)
     return search.state
 
@@ -79,7 +79,7 @@ async def test_hangs_under_another_name_are_asked_about(tmp_path: Path, capsys: 
     line = Slow(20, bad(*range(12, 20), rate=0.5))
     scenario = load(write_scenario(tmp_path, stop={"iterations": 60}), VOCABULARY, [])
     screen = PlainSearch()
-    search = Search(tmp_path, begun(tmp_path, line), line, {"one": scenario}, screen, other_at(line, 11))
+    search = BisectSearch(tmp_path, begun(tmp_path, line), line, {"one": scenario}, screen, other_at(line, 11))
     answer = await search.run()
     screen.answered(search.state, answer, tmp_path)
     output = capsys.readouterr().out

@@ -12,7 +12,7 @@ from harness.analysis.judge import without_a_hang
 from harness.analysis.rates import rate
 from harness.cli.display.summary import tell
 from harness.core.outcome import Ending, ExitCode, Verdict
-from harness.core.records import FORMAT, ActorTotals, Answer, Diagnosis, Summary
+from harness.core.records import FORMAT, ActorTotals, AftermathAnswer, Diagnosis, Summary
 from harness.report.words import rate_line
 from harness.store.folder import RunFolder
 
@@ -56,7 +56,7 @@ HANG = replace(
     exit_code=ExitCode.HANG,
     rate=rate(1, 24, 3),
     diagnosis=LIVELOCK,
-    aftermath={"restart_heals": Answer("yes", 0.3)},
+    aftermath={"restart_heals": AftermathAnswer("yes", 0.3)},
 )
 LOST = replace(CLEAN, verdict=Verdict.INCONCLUSIVE, because="interrupted", ending=Ending.INTERRUPTED)
 DIED = replace(LOST, because="the daemon died\n  line\n  line", ending=Ending.DAEMON_DIED)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from harness.experiments.bisect.rates import Rates
-from harness.experiments.bisect.spread import Alike, Look
+from harness.experiments.bisect.spread import Alike, Trials
 
 
 @pytest.mark.parametrize("never", [0.0, 0.75])
@@ -22,7 +22,7 @@ def test_chances_sum_to_one(never: float) -> None:
 def test_who_never_hangs_is_quiet() -> None:
     """The first rate of the grid has no hang, however long a look is."""
     rates = Rates.flat()
-    assert rates.likelihood(Alike(), [Look(5000, hung=False)])[0] == 0
-    assert np.exp(rates.likelihood(Alike(), [Look(5, hung=True)])[0]) == 0
+    assert rates.likelihood(Alike(), [Trials(5000, hung=False)])[0] == 0
+    assert np.exp(rates.likelihood(Alike(), [Trials(5, hung=True)])[0]) == 0
     assert rates.quiet(Alike(), np.array([10**6]))[0, 0] == 1
     assert rates.until_hang(Alike(), np.array([70]))[0, 0] == 70

@@ -16,13 +16,21 @@ from harness.experiments.bisect.candidates import CannotBeHad, EndsCannotBeHad
 from harness.experiments.bisect.candidates.base import chain
 from harness.experiments.bisect.search import (
     BadEndIsClean,
+    BisectSearch,
     HostBreaks,
     ScenarioDoesNotRun,
-    Search,
     SearchAnswer,
     UnknownHang,
 )
-from harness.experiments.bisect.state import Asked, Known, NoSuchHang, Observation, State, restore, save
+from harness.experiments.bisect.state import (
+    BisectRequest,
+    ListedCandidate,
+    NoSuchHang,
+    Observation,
+    State,
+    restore,
+    save,
+)
 from harness.experiments.runner import LocalRunner
 from harness.experiments.short_run import ShortRun
 from harness.scenario import Scenario, load
@@ -100,16 +108,18 @@ def scenario(tmp_path: Path) -> Scenario:
 
 def begun(folder: Path, line: Pretended, **asked: Any) -> State:
     """Save and return the state of a search that is to begin."""
-    wanted = Asked(argv=(), scenarios=("one",), range="pretended", began=0.0, seed=1, **asked)
-    known = tuple(Known(name=each.name, title=each.title, parents=each.parents) for each in line.candidates)
+    wanted = BisectRequest(argv=(), scenarios=("one",), range="pretended", began=0.0, seed=1, **asked)
+    known = tuple(ListedCandidate(name=each.name, title=each.title, parents=each.parents) for each in line.candidates)
     state = State(asked=wanted, candidates=known)
     save(state, folder)
     return state
 
 
-async def searched(folder: Path, scenario: Scenario, line: Pretended, **asked: Any) -> tuple[SearchAnswer, Search]:
+async def searched(
+    folder: Path, scenario: Scenario, line: Pretended, **asked: Any
+) -> tuple[SearchAnswer, BisectSearch]:
     """Search from the start to the answer."""
-    search = Search(folder, begun(folder, line, **asked), line, {"one": scenario}, line, line.take)
+    search = BisectSearch(folder, begun(folder, line, **asked), line, {"one": scenario}, line, line.take)
     return await search.run(), search
 
 
@@ -149,7 +159,7 @@ async def test_many_places_are_used_at_once(tmp_path: Path, scenario: Scenario) 
         running.remove(toolchain)
         return seen
 
-    search = Search(tmp_path, begun(tmp_path, line), line, {"one": scenario}, line, take, FourPlaces())
+    search = BisectSearch(tmp_path, begun(tmp_path, line), line, {"one": scenario}, line, take, FourPlaces())
     answer = await search.run()
     assert (answer.kind, answer.group.members) == ("found", (123,))
     assert max(at_once) == 4
@@ -189,7 +199,7 @@ async def test_a_search_goes_on_where_it_stood(tmp_path: Path, scenario: Scenari
     state = begun(tmp_path, line)
     for looks in range(1, 100):
         line.interrupt_after = looks
-        search = Search(tmp_path, restore(tmp_path), line, {"one": scenario}, line, line.take)
+        search = BisectSearch(tmp_path, restore(tmp_path), line, {"one": scenario}, line, line.take)
         try:
             answer = await search.run()
             break
@@ -241,7 +251,7 @@ async def test_another_hang_is_not_that_one(tmp_path: Path, scenario: Scenario) 
         folder = tmp_path / str(len([*tmp_path.iterdir()]))
         folder.mkdir()
         line = Pretended(20, bad(*range(9, 20)))
-        search = Search(folder, begun(folder, line, **asked), line, {"one": scenario}, line, other_at(line, 8))
+        search = BisectSearch(folder, begun(folder, line, **asked), line, {"one": scenario}, line, other_at(line, 8))
         answer = await search.run()
         assert (answer.kind, answer.group.members) == (kind, members)
         others = [(other.name, {*other.candidates}) for other in search.state.other_hangs]
@@ -251,14 +261,14 @@ async def test_another_hang_is_not_that_one(tmp_path: Path, scenario: Scenario) 
 async def test_what_the_user_says_of_a_name_holds_for_what_was_seen(tmp_path: Path, scenario: Scenario) -> None:
     """A search that asked goes on with the answer: the looks that were left out count, and none is made again."""
     line = Pretended(20, bad(*range(9, 20)))
-    search = Search(tmp_path, begun(tmp_path, line), line, {"one": scenario}, line, other_at(line, 8))
+    search = BisectSearch(tmp_path, begun(tmp_path, line), line, {"one": scenario}, line, other_at(line, 8))
     assert (await search.run()).kind == "another name"
     with pytest.raises(NoSuchHang, match="under the name 'loop'; those of other hangs are other"):
         search.state.taking(["loop"], [])
     for also, apart, kind, members in ((["other"], [], "found", (8,)), ([], ["other"], "found", (8, 9))):
         looked = len(line.looked)
         state = search.state.taking(also, apart)
-        again = Search(tmp_path, state, line, {"one": scenario}, line, other_at(line, 8))
+        again = BisectSearch(tmp_path, state, line, {"one": scenario}, line, other_at(line, 8))
         answer = await again.run()
         assert (answer.kind, answer.group.members) == (kind, members)
         assert len(line.looked) - looked <= 3
@@ -275,7 +285,7 @@ async def test_a_hang_that_is_nothing_like_it_is_not_asked_about(tmp_path: Path,
         line = Pretended(20, bad(*range(9, 20)))
         other = with_frames(other_at(line, 4), {"loop": walk, "other": frames})
         state = begun(folder, line)
-        search = Search(folder, state, line, {"one": scenario}, line, other)
+        search = BisectSearch(folder, state, line, {"one": scenario}, line, other)
         await search._have(4)
         await search._observe(4, "one", scenario, 3, "search")
         answer = await search.run()
@@ -291,7 +301,7 @@ async def test_a_hang_that_nobody_could_name_is_looked_at_again(tmp_path: Path, 
         seen = await line.take(scenario, toolchain, iterations, seed)
         return replace(seen, signature="") if seen.said == "hang" and lot.random() < 0.5 else seen
 
-    search = Search(tmp_path, begun(tmp_path, line), line, {"one": scenario}, line, take)
+    search = BisectSearch(tmp_path, begun(tmp_path, line), line, {"one": scenario}, line, take)
     answer = await search.run()
     assert (answer.kind, answer.group.members) == ("found", (9,))
     assert "" in [other.name for other in search.state.other_hangs]
@@ -310,7 +320,7 @@ def with_frames(take: Any, frames: Mapping[str, tuple[str, ...]]) -> Any:
 async def test_a_good_end_that_hangs_under_another_name(tmp_path: Path, scenario: Scenario) -> None:
     """It is no good end until somebody says that it is another hang: that is asked, and not taken for clean."""
     line = Pretended(20, bad(*range(9, 20)))
-    search = Search(tmp_path, begun(tmp_path, line), line, {"one": scenario}, line, other_at(line, 0))
+    search = BisectSearch(tmp_path, begun(tmp_path, line), line, {"one": scenario}, line, other_at(line, 0))
     with pytest.raises(EndsCannotBeHad, match="it hangs as other; if it is the same hang, say --also other"):
         await search.run()
 
@@ -318,10 +328,10 @@ async def test_a_good_end_that_hangs_under_another_name(tmp_path: Path, scenario
 async def test_a_hang_that_is_renamed_within_the_range(tmp_path: Path, scenario: Scenario) -> None:
     """Where the bad ones of the first half hang under another name, that is asked; told so, the culprit is found."""
     line = Pretended(20, bad(*range(5, 20)))
-    search = Search(tmp_path, begun(tmp_path, line), line, {"one": scenario}, line, _renamed_before(line, 12))
+    search = BisectSearch(tmp_path, begun(tmp_path, line), line, {"one": scenario}, line, _renamed_before(line, 12))
     answer = await search.run()
     assert answer.kind == "another name"
-    search = Search(
+    search = BisectSearch(
         tmp_path, search.state.taking(["other"], []), line, {"one": scenario}, line, _renamed_before(line, 12)
     )
     answer = await search.run()
@@ -363,7 +373,7 @@ async def test_a_hang_without_a_signature(tmp_path: Path, scenario: Scenario) ->
             seen = await line.take(scenario, toolchain, iterations, seed)  # noqa: B023 — awaited within its turn
             return replace(seen, signature="", folder="run") if next(unsigned, False) else seen  # noqa: B023
 
-        search = Search(folder, begun(folder, line), line, {"one": scenario}, line, take)
+        search = BisectSearch(folder, begun(folder, line), line, {"one": scenario}, line, take)
         if times == 1:
             assert (await search.run()).group.members == (9,)
             assert [seen.counts for seen in search.state.of(19)] == [False, True, True, True]
@@ -419,7 +429,7 @@ async def test_the_scenario_that_hangs_soonest(tmp_path: Path, scenario: Scenari
     state = begun(tmp_path, line)
     asked = state.asked.model_copy(update={"scenarios": ("slow", "one")})
     state = state.model_copy(update={"asked": asked})
-    search = Search(tmp_path, state, line, {"slow": slow, "one": scenario}, line, take)
+    search = BisectSearch(tmp_path, state, line, {"slow": slow, "one": scenario}, line, take)
     answer = await search.run()
     assert answer.group.members == (9,)
     assert search.state.scenario == "one"

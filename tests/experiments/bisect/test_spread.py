@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import betabinom
 
-from harness.experiments.bisect.spread import Alike, Candidates, Daemons, Duds, Look, Spread
+from harness.experiments.bisect.spread import Alike, Candidates, Daemons, Duds, Spread, Trials
 
 MEAN = np.geomspace(1e-6, 0.99, 30)
 spreads = st.sampled_from([Alike(), Candidates(2), Candidates(4), Candidates(9), Daemons(), Duds(0.5), Duds(0.2)])
-looks = st.lists(st.builds(Look, st.integers(0, 300), st.booleans()), max_size=4)
+looks = st.lists(st.builds(Trials, st.integers(0, 300), st.booleans()), max_size=4)
 
 
 @settings(max_examples=15)
@@ -20,7 +20,7 @@ looks = st.lists(st.builds(Look, st.integers(0, 300), st.booleans()), max_size=4
 def test_a_likelihood_is_beta_binomial(clean: int, hangs: int, shape: int) -> None:
     """What was seen has the beta-binomial chance, without the number of orders in which it could have been."""
     believable = MEAN[MEAN > 1e-3]  # below, scipy's own differences of log-gammas lose their digits
-    seen = [Look(clean, hangs > 0), *[Look(0, hung=True)] * (hangs - 1)]
+    seen = [Trials(clean, hangs > 0), *[Trials(0, hung=True)] * (hangs - 1)]
     orders = math.comb(clean + hangs, hangs)
     theirs = betabinom.logpmf(hangs, clean + hangs, shape, shape * (1 - believable) / believable) - math.log(orders)
     assert Candidates(shape).likelihood(believable, seen) == pytest.approx(theirs, rel=1e-6, abs=1e-6)
@@ -28,24 +28,24 @@ def test_a_likelihood_is_beta_binomial(clean: int, hangs: int, shape: int) -> No
 
 @settings(max_examples=15)
 @given(spreads, looks, st.integers(0, 1000))
-def test_a_next_look_is_a_ratio_of_likelihoods(spread: Spread, seen: list[Look], trials: int) -> None:
+def test_a_next_look_is_a_ratio_of_likelihoods(spread: Spread, seen: list[Trials], trials: int) -> None:
     """The chance of one more clean look is that of all looks with it over that of those before."""
-    more = spread.likelihood(MEAN, [*seen, Look(trials, hung=False)]) - spread.likelihood(MEAN, seen)
+    more = spread.likelihood(MEAN, [*seen, Trials(trials, hung=False)]) - spread.likelihood(MEAN, seen)
     assert spread.quiet(MEAN, np.array([trials]), seen)[:, 0] == pytest.approx(np.exp(more), rel=1e-6)
 
 
 @settings(max_examples=15)
 @given(spreads, looks)
-def test_what_a_look_may_do_is_all(spread: Spread, seen: list[Look]) -> None:
+def test_what_a_look_may_do_is_all(spread: Spread, seen: list[Trials]) -> None:
     """A look of five trials is clean, or hangs at one of them: the chances sum to 1."""
     before = spread.likelihood(MEAN, seen)
-    ends = [Look(5, hung=False), *(Look(clean, hung=True) for clean in range(5))]
+    ends = [Trials(5, hung=False), *(Trials(clean, hung=True) for clean in range(5))]
     assert sum(np.exp(spread.likelihood(MEAN, [*seen, end]) - before) for end in ends) == pytest.approx(1.0)
 
 
 @settings(max_examples=15)
 @given(spreads, looks)
-def test_expected_trials_are_a_sum(spread: Spread, seen: list[Look]) -> None:
+def test_expected_trials_are_a_sum(spread: Spread, seen: list[Trials]) -> None:
     """Trial t is made if none before it hung: expected trials are the sum of those chances."""
     quiet = spread.quiet(MEAN, np.arange(60), seen)
     expected = spread.until_hang(MEAN, np.arange(61), seen)
@@ -54,8 +54,8 @@ def test_expected_trials_are_a_sum(spread: Spread, seen: list[Look]) -> None:
 
 
 @pytest.mark.parametrize("spread", [Alike(), Candidates(4), Daemons(), Duds(0.5)])
-@pytest.mark.parametrize("seen", [(), (Look(30, hung=False),), (Look(4, hung=True), Look(0, hung=True))])
-def test_rates_are_drawn_as_they_are_believed(spread: Spread, seen: tuple[Look, ...]) -> None:
+@pytest.mark.parametrize("seen", [(), (Trials(30, hung=False),), (Trials(4, hung=True), Trials(0, hung=True))])
+def test_rates_are_drawn_as_they_are_believed(spread: Spread, seen: tuple[Trials, ...]) -> None:
     """The share of drawn daemons that keep quiet for ten trials more is the chance that `quiet` gives."""
     chance = np.random.default_rng(3)
     drawn = np.array([spread.draw(0.1, chance, seen)() for _ in range(4000)])
@@ -65,7 +65,7 @@ def test_rates_are_drawn_as_they_are_believed(spread: Spread, seen: tuple[Look, 
 
 def test_candidates_of_large_shape_are_alike() -> None:
     """As the shape grows the chances go to those of one rate for all."""
-    below, seen = MEAN[MEAN < 0.5], [Look(197, hung=True), *[Look(0, hung=True)] * 2]
+    below, seen = MEAN[MEAN < 0.5], [Trials(197, hung=True), *[Trials(0, hung=True)] * 2]
     near, limit = (spread.likelihood(below, seen) for spread in (Candidates(100_000), Alike()))
     assert near == pytest.approx(limit, rel=2e-3)
 

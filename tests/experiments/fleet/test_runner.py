@@ -19,7 +19,7 @@ from harness.experiments.fleet import runner as fleet_runner_module
 from harness.experiments.fleet.cluster import NotACluster, NotEncrypted, fleet
 from harness.experiments.fleet.errors import NeverMade, NoWorkers, Refused
 from harness.experiments.fleet.job import Delivery, Job, pack
-from harness.experiments.fleet.runner import FleetRunner, Patience
+from harness.experiments.fleet.runner import FleetRunner, FleetTimeouts
 from harness.experiments.runner import LocalRunner
 from harness.run.observer import NullObserver
 from harness.run.plan import RunOptions
@@ -29,7 +29,7 @@ from tests.support.stub_runs import write_scenario
 
 pytestmark = pytest.mark.usefixtures("cache")
 
-QUICK: Final = Patience(silent=60.0, workers=1.0, answer=30.0, ending=5.0, poll=0.05)
+QUICK: Final = FleetTimeouts(silent=60.0, workers=1.0, answer=30.0, ending=5.0, poll=0.05)
 HURRY: Final = replace(QUICK, silent=3.0)
 DELIVERY: Final[list[Delivery]] = []
 MADE: Final[Counter[str]] = Counter()
@@ -86,13 +86,13 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def hosts(count: int, said: list[str], patience: Patience = QUICK) -> AsyncIterator[FleetRunner]:
+async def hosts(count: int, said: list[str], patience: FleetTimeouts = QUICK) -> AsyncIterator[FleetRunner]:
     """Have a fleet of so many hosts."""
     async with fleet(f"local:{count}", insecure=False, say=said.append, patience=patience) as runner:
         yield runner
 
 
-def runs(folder: Path, count: int, of: int, said: list[str], patience: Patience = QUICK) -> list[RunFolder]:
+def runs(folder: Path, count: int, of: int, said: list[str], patience: FleetTimeouts = QUICK) -> list[RunFolder]:
     """Make so many runs on so many hosts; return the folders of those that were made."""
     scenario = load(write_scenario(folder), VOCABULARY, ("stop.iterations=2",))
     found: list[RunFolder] = []

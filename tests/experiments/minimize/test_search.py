@@ -8,7 +8,7 @@ import pytest
 from harness.experiments.earlier import AskedElse, NoSuchSearch
 from harness.experiments.minimize.attempts import Attempts, begin, resume
 from harness.experiments.minimize.case import Case, kind_of, name_of
-from harness.experiments.minimize.search import Limits, Minimized, NeverHangs, Search
+from harness.experiments.minimize.search import Minimized, MinimizeSearch, NeverHangs, SearchLimits
 from tests.experiments.minimize.worlds import World, mix
 
 NEEDED = {"'all': True": 0.0, "parallel': ": 0.3, "COPY busybox": 0.0, "ARG N": 0.2}
@@ -20,7 +20,7 @@ ALWAYS = dict.fromkeys(NEEDED, 0.0)
 def searched(folder: Path, world: World, *, seconds: float = 1e6, orders: bool = False) -> tuple[Minimized, Attempts]:
     """Return what a search comes to in a world."""
     attempts = Attempts(folder, 1, world.take)
-    search = Search(attempts, Limits(seconds), valid=lambda case: orders or not is_order(case))
+    search = MinimizeSearch(attempts, SearchLimits(seconds), valid=lambda case: orders or not is_order(case))
     return anyio.run(search.run, mix()), attempts
 
 
@@ -95,7 +95,7 @@ def test_going_on_attempts_nothing_again(tmp_path: Path) -> None:
     assert (same, seed, len(known)) == (path, 1, 30)
     world = World(4, 1.0, ALWAYS)
     again = Attempts(path, seed, world.take, known=known)
-    search = Search(again, Limits(1e6), valid=lambda case: not is_order(case))
+    search = MinimizeSearch(again, SearchLimits(1e6), valid=lambda case: not is_order(case))
     found = anyio.run(search.run, mix())
     assert found.case.key == whole.case.key
     assert len(world.asked) == len(attempts.done) - 30

@@ -16,7 +16,7 @@ from harness.core.records import Action, Diagnosis, Finding, Iteration
 from harness.core.trace import trace_of
 from harness.evidence.lookup import Lookup
 from harness.evidence.steps import BuildSteps, Steps
-from harness.report.explain.evidence import Evidence
+from harness.report.explain.evidence import RecordedFinding
 from harness.report.explain.explanation import Explanation, NothingToExplain, explain, explained
 from harness.report.explain.timeline import LANES, lanes
 from harness.store.folder import RunFolder
@@ -69,11 +69,11 @@ MERGED = Merge(20, BEGAN + 1, "copy-2", "copy-1", "[1/2] COPY big /big")
 REMOVED = Removal(30, BEGAN + 3, SNAPSHOT, trace_of("loop", 22))
 
 
-def evidence(folder: Path, **changed: Any) -> Evidence:
+def evidence(folder: Path, **changed: Any) -> RecordedFinding:
     """Return what is recorded where build 2 was merged into build 1, killed, and pruned away, and build 1 hangs."""
     (folder / "captured.json").write_text("{}")
     graph = CacheGraph({KEY: {}}, {KEY: (Link(KEY, "made"),)}, {}, {})
-    usual = Evidence(
+    usual = RecordedFinding(
         finding=Finding(
             *(1, Outcome.HANG, 9.0, "ci", {"N": "1"}, Phase.EXPORTED, 5.1, 3, ()),
             hunted=True,

@@ -18,7 +18,7 @@ from packaging.version import Version
 from harness.experiments.bisect.candidates.base import BadRange, Chain, ListUnavailable, Options, Range, chain
 from harness.experiments.bisect.candidates.versions import between_versions, parse_ends, version_in
 from harness.toolchain.http import client, get
-from harness.toolchain.release import BUILDKIT, DOCKER, Release
+from harness.toolchain.release import BUILDKIT, DOCKER, UpstreamReleases
 
 _PAGES: Final = 50
 """More than upstream will have in years, at a hundred releases a page."""
@@ -43,7 +43,7 @@ class ListedRelease:
 class Releases:
     """The releases of one project that a range may be named of."""
 
-    release: Release
+    release: UpstreamReleases
     named: str
     """How a release is named, by its ``{version}``."""
 

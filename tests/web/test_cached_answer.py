@@ -6,8 +6,8 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from harness.web import kept
-from harness.web.kept import Kept, Source
+from harness.web import cached_answer
+from harness.web.cached_answer import CachedAnswer, CacheSource
 
 
 class Counting:
@@ -16,7 +16,7 @@ class Counting:
     def __init__(self, seconds: float = 0.0, *, over: bool = False) -> None:
         self.version = self.looks = self.makes = 0
         self._seconds = seconds
-        self.source = Source(self._traces, self._make, lambda: over)
+        self.source = CacheSource(self._traces, self._make, lambda: over)
 
     def _traces(self) -> int:
         self.looks += 1
@@ -30,7 +30,7 @@ class Counting:
 
 def test_many_at_once_share() -> None:
     """A hundred at once wait for one making; a hundred who come soon after do not even have it looked at again."""
-    counting, shared = Counting(0.02), Kept[int]()
+    counting, shared = Counting(0.02), CachedAnswer[int]()
 
     async def ask() -> None:
         for _ in range(2):
@@ -44,9 +44,9 @@ def test_many_at_once_share() -> None:
 
 def test_made_by_change(monkeypatch: pytest.MonkeyPatch) -> None:
     """What has not changed is not made again; what has, is, once its pause is over."""
-    monkeypatch.setattr(kept, "_LOOK", 0.0)
-    monkeypatch.setattr(kept, "_SHARE", 0)
-    counting, shared = Counting(), Kept[int]()
+    monkeypatch.setattr(cached_answer, "_LOOK", 0.0)
+    monkeypatch.setattr(cached_answer, "_SHARE", 0)
+    counting, shared = Counting(), CachedAnswer[int]()
 
     async def ask() -> list[int]:
         told = [await shared.get(counting.source) for _ in range(3)]
@@ -60,9 +60,9 @@ def test_made_by_change(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(("over", "told"), [(False, 0), (True, 1)])
 def test_a_pause_but_not_at_the_end(monkeypatch: pytest.MonkeyPatch, *, over: bool, told: int) -> None:
     """What goes on is made again only after a pause; what is over at once."""
-    monkeypatch.setattr(kept, "_LOOK", 0.0)
-    monkeypatch.setattr(kept, "_SHARE", 100_000)
-    counting, shared = Counting(0.001, over=over), Kept[int]()
+    monkeypatch.setattr(cached_answer, "_LOOK", 0.0)
+    monkeypatch.setattr(cached_answer, "_SHARE", 100_000)
+    counting, shared = Counting(0.001, over=over), CachedAnswer[int]()
 
     async def ask() -> int:
         await shared.get(counting.source)
@@ -74,9 +74,9 @@ def test_a_pause_but_not_at_the_end(monkeypatch: pytest.MonkeyPatch, *, over: bo
 
 def test_who_asks_meanwhile_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """While it is made anew, others get what there was."""
-    monkeypatch.setattr(kept, "_LOOK", 0.0)
-    monkeypatch.setattr(kept, "_SHARE", 0)
-    counting, shared = Counting(0.1), Kept[int]()
+    monkeypatch.setattr(cached_answer, "_LOOK", 0.0)
+    monkeypatch.setattr(cached_answer, "_SHARE", 0)
+    counting, shared = Counting(0.1), CachedAnswer[int]()
 
     async def ask() -> tuple[int, int]:
         await shared.get(counting.source)

@@ -19,7 +19,7 @@ _LONGEST: Final = 30.0
 
 
 @dataclass(frozen=True)
-class Source(Generic[T]):
+class CacheSource(Generic[T]):
     """What an answer is made of."""
 
     traces: Callable[[], object]
@@ -30,7 +30,7 @@ class Source(Generic[T]):
     """Whether nothing more is to come, so that what has changed is told at once."""
 
 
-class Kept(Generic[T]):
+class CachedAnswer(Generic[T]):
     """One answer, renewed in a thread; requests meanwhile get the last one."""
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ class Kept(Generic[T]):
         self._seen: object = None
         self._look_at = self._make_at = 0.0
 
-    async def get(self, source: Source[T]) -> T:
+    async def get(self, source: CacheSource[T]) -> T:
         """Return the answer: as it is now where nothing more is to come, else as of a moment ago."""
         if self._value is not None and (time.monotonic() < self._look_at or self._lock.locked()):
             return self._value
@@ -48,7 +48,7 @@ class Kept(Generic[T]):
                 self._value = await run_sync(self._looked, source)
             return self._value
 
-    def _looked(self, source: Source[T]) -> T:
+    def _looked(self, source: CacheSource[T]) -> T:
         asked = time.monotonic()
         seen, began = source.traces(), time.monotonic()
         value = self._value
