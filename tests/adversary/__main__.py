@@ -46,6 +46,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--mutations", type=int, default=3000, help="for each reader")
     parser.add_argument("--minutes", type=float, default=90.0, help="no try begins later")
+    parser.add_argument("--only", action="append", default=[], metavar="WORD", help="readers, disks, signals named so")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument(
         "--daemon", default=f"path:{os.environ['REPRO_FIXED']}" if "REPRO_FIXED" in os.environ else "auto:buildkitd"
@@ -63,7 +64,7 @@ def main() -> int:
             place = top / name
             place.mkdir(parents=True)
             os.environ["REPRO_CACHE"] = str(place / "cache")
-            options = Options(place, asked.daemon, asked.kills, asked.mutations, asked.seed, until)
+            options = Options(place, asked.daemon, asked.kills, asked.mutations, asked.seed, until, (*asked.only,))
             began = time.monotonic()
             tries = [*_told(name, attack(options))]
             wrong = [each for each in tries if each.problem]

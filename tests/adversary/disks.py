@@ -1,9 +1,8 @@
 """Small disks that fill up, for results, cache and temporary files; and a disk that can suddenly only be read."""
 
 import subprocess
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from harness.core.records import Iteration
@@ -12,6 +11,8 @@ from tests.adversary.world import Options, Repro, Try, ended, traceback_in
 from tests.support.small_disk import fill, mounted_disk
 
 _BEFORE_SECONDS = 3.0
+_SIZES = {"results": 2 * 2**30, "cache": 4 * 2**30, "tmp": 128 * 2**20}
+"""Each with room for what a run keeps free, so that it begins."""
 
 
 def disks(options: Options) -> Iterator[Try]:
@@ -20,10 +21,11 @@ def disks(options: Options) -> Iterator[Try]:
         for when in ("full before", "full meanwhile", "read-only before", "read-only meanwhile"):
             if options.over:
                 return
+            if not options.wants(f"{which}: {when}"):
+                continue
             place = options.place / f"{which}-{when.replace(' ', '-')}"
             place.mkdir()
-            size = {"cache": 4 * 2**30}.get(which, 64 * 2**20)
-            with mounted_disk(place, size) as disk:
+            with mounted_disk(place, _SIZES[which]) as disk:
                 yield Try(f"{which}: {when}", "; ".join(_attacked(options, Repro(place), disk, which, when)))
 
 
@@ -38,7 +40,10 @@ def _attacked(options: Options, repro: Repro, disk: Path, which: str, when: str)
     process = repro.start(*words, "--anyway", output=output, env=places)
     if "meanwhile" in when:
         Repro(disk if which == "results" else repro.place).begun(process)
-        threading.Timer(_BEFORE_SECONDS, _quietly(lambda: _spoil(disk, when))).start()
+        time.sleep(_BEFORE_SECONDS)
+        if process.poll() is not None:
+            return [f"ended before the disk was spoiled: {output.read_text(errors='replace')[-300:]}"]
+        _spoil(disk, when)
     if (code := ended(process)) is None:
         return ["did not end in 240 s"]
     said = output.read_text(errors="replace")
@@ -68,13 +73,3 @@ def _spoil(disk: Path, when: str) -> None:
 def _mounted(disk: Path, how: str) -> None:
     """Mount a disk anew, to be read only or to be written again."""
     subprocess.run(["mount", "-o", f"remount,{how}", disk], check=False, capture_output=True)  # noqa: S607
-
-
-def _quietly(act: Callable[[], None]) -> Callable[[], None]:
-    def acting() -> None:
-        try:
-            act()
-        except (OSError, subprocess.SubprocessError):
-            return
-
-    return acting

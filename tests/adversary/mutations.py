@@ -68,6 +68,8 @@ class Reader:
 def mutations(options: Options) -> Iterator[Try]:
     """Mutate each file so many times; a try for each reader."""
     for name, reader in _readers(options.place).items():
+        if not options.wants(name):
+            continue
         whole = reader.file.read_bytes()
         chance = random.Random(f"{options.seed} {name}")
         wrong: dict[str, int] = {}

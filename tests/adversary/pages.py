@@ -36,6 +36,16 @@ POISON = (
     "<link rel=stylesheet href=http://127.0.0.1:9/leak.css>",
     "<meta http-equiv=refresh content='0;url=http://127.0.0.1:9/'>",
     "[x](javascript:window.pwned=1)",
+    "</title></style></textarea></noscript><script>window.pwned=1</script>",
+    "<math><mi//xlink:href='data:x,<script>window.pwned=1</script>'>",
+    "<details open ontoggle=window.pwned=1>",
+    "`;window.pwned=1;//",
+    "\\u003cscript\\u003ewindow.pwned=1\\u003c/script\\u003e",
+    "<style>@import 'http://127.0.0.1:9/leak.css'</style>",
+    "<base href=http://127.0.0.1:9/>",
+    "<form action=http://127.0.0.1:9/><input autofocus onfocus=window.pwned=1>",
+    "\x00<scr\x00ipt>window.pwned=1</script>",
+    "\u202e<b id=pwned>\u202c@{window.pwned=1}",
 )
 
 

@@ -44,6 +44,8 @@ def signals(options: Options) -> Iterator[Try]:
     for name, sequence in SEQUENCES.items():
         if options.over:
             return
+        if not options.wants(name):
+            continue
         repro = Repro(options.place / name.replace(" ", "-"))
         repro.place.mkdir()
         words = ("run", "prune-race", "--daemon", options.daemon, "--iterations", "25", "--results", str(repro.results))
@@ -61,6 +63,8 @@ def signals(options: Options) -> Iterator[Try]:
     for command, more in COMMANDS.items():
         if options.over:
             return
+        if not options.wants(command):
+            continue
         repro = Repro(options.place / command)
         repro.place.mkdir()
         after = random.Random(f"{options.seed} {command}").uniform(0, 20)

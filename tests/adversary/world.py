@@ -44,6 +44,12 @@ class Options:
     seed: int
     until: float
     """By the monotonic clock: no try begins later."""
+    only: tuple[str, ...] = ()
+    """Words of which one is in the name of what is tried; all is tried where there are none."""
+
+    def wants(self, name: str) -> bool:
+        """Whether a try, or a reader, of that name is asked for."""
+        return not self.only or any(word in name for word in self.only)
 
     @property
     def over(self) -> bool:
@@ -103,10 +109,10 @@ class Repro:
         return (-signal.SIGKILL, f"did not end in {seconds:g} s\n{said}") if code is None else (code, said)
 
     def begun(self, process: "subprocess.Popen[bytes]", before: int = 0, seconds: float = 120) -> bool:
-        """Wait until a process has a run beside those before it; return whether it came to that."""
+        """Wait until a process, or a search of it, has a run beside those before it; return whether it came to that."""
         give_up = time.monotonic() + seconds
         while time.monotonic() < give_up and process.poll() is None:
-            if len([*self.results.glob("*/*/run.db")]) > before:
+            if len([*self.results.rglob("run.db")]) > before:
                 return True
             time.sleep(0.05)
         return False

@@ -32,7 +32,13 @@ def mounted_disk(folder: Path, size: int = SIZE) -> Iterator[Path]:
 
 
 def fill(disk: Path, left: int) -> Path:
-    """Have only so many bytes of a disk be left; return the file that takes the rest."""
+    """Have only so many bytes of a disk be left; return the file that takes the rest.
+
+    Raises:
+        NotADirectoryError: nothing is mounted there (any longer), so that this host's own disk would be filled.
+    """
+    if not disk.is_mount():
+        raise NotADirectoryError(f"{disk} is no disk of its own")
     path = disk / "others"
     with path.open("wb") as others:
         end, step = 0, shutil.disk_usage(disk).free - left
