@@ -53,6 +53,11 @@ def _follows(verb: str) -> str:
     return rf"(?<![\w-]){re.escape(verb)}[ \t]{{1,4}}(?=[^\d\s]{{0,255}}\d){_GIVEN}"
 
 
+def _after(command: str, words: int) -> str:
+    """Return an expression for what a command is given behind so many other words."""
+    return rf"(?<![\w-]){re.escape(command)}[ \t]{{1,4}}(?:[^\s|;&-][^\s|;&]{{0,255}}[ \t]{{1,4}}){{{words}}}{_GIVEN}"
+
+
 def _escaped(literal: str) -> str:
     """Return the start of an expression for what begins with `literal`, and is not the inside of a longer word.
 
@@ -117,6 +122,7 @@ def table() -> Table:
         for option, programs in written["commands"].items()
         for program in map(str, programs)
     ]
+    forms += [Form(_TYPED, command.encode(), False, _after(command, n)) for command, n in written["words"].items()]
     forms += [Form(_TYPED, verb.encode(), False, _follows(verb)) for verb in written["verbs"]]
     return Table(tuple(forms), tuple(name.encode() for name in written["named_for"]))
 

@@ -7,16 +7,16 @@ from typing import Final
 
 from harness.report.redact.forms import table
 from harness.report.redact.found import Secret
-from harness.report.redact.names import is_secret, is_sure, words_of
-from harness.report.redact.values import NO_WORD, PATH, QUOTE, Place, value_at
+from harness.report.redact.names import is_secret, is_sure, may_lock, words_of
+from harness.report.redact.values import NO_WORD, PATH, QUOTE, SPELLED_QUOTE, Place, value_at
 
 _NAME_BYTES: Final = 64
-_IN_NAMES: Final = re.compile(rb"pw|pass|secret|token|cred|auth|key|cookie|dsn|webhook|signature|sig|code")
+_IN_NAMES: Final = re.compile(rb"pw|pass|secret|token|cred|auth|key|cookie|dsn|webhook|signature|sig|code|pat(?![a-z])")
 """One of these is in every name of a secret; the rest of a name is looked at only there."""
 _LETTERS: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.%-"
 _AFTER: Final = re.compile(
     rb"(?P<rest>[\w-]{0,40}+)"
-    rb"(?P<close>\\{0,15}[\"'`]\]?|\[\d{0,6}\]|\]|%22|)"
+    rb"(?P<close>(?:\\{0,15}[\"'`]|" + SPELLED_QUOTE + rb")\]?|\[\d{0,6}\]|\]|%22|)"
     rb"(?P<between>"
     rb"(?:[ \t]{1,4}|:[ \t]{0,4})(?:As[ \t])?&?(?:'static[ \t])?"  # var token string = …
     rb"(?:string|String|str|var(?:char)?)[ \t]{0,4}:?=[ \t]{0,16}+"
@@ -39,8 +39,12 @@ _INTRODUCES: Final = re.compile(
     rb"[ \t]{1,8}\S{0,200}$"
 )
 _NETRC: Final = re.compile(rb"(?:login|user|machine)[ \t]{1,8}\S{1,200}\s{1,8}$")
+_SPELLED_LEAD: Final = re.compile(r"u002[27]|x2[27]")
 _EMPTY: Final = re.compile(rb"(?:\{[ \t]{0,4}\}|\[[ \t]{0,4}\])(?=[\s,;}\])]|$)")
 """No secret at all: ``secrets: {}``, as a scenario without one has it."""
+_ASSIGNS: Final = frozenset({b"=", b":="})
+_OPAQUE: Final = re.compile(rb"[\"']?(?=(?:[^\d\s]{0,255}?\d){3})(?=\S{0,255}?[A-Za-z])[\w:/-]{20,256}(?![\w.@/])")
+"""What looks like a key: long, with digits in it, and no name of a file."""
 _PARAMETERS: Final = frozenset({"key", "sig", "code", "signature"})
 """Names that say so in an address alone: ``?key=…``."""
 
@@ -68,10 +72,14 @@ def _behind(text: bytes, start: int, after: re.Match[bytes]) -> Secret | None:
     lead = text[max(0, start - 1) : start]
     if lead == b"\\" and name[:1] in "nrt":
         name = name[1:]  # a line's end, as JSON writes it
+    if lead == b"\\" and (spelled := _SPELLED_LEAD.match(name)):
+        name = name[spelled.end() :]
     if "%" in name:
         name = name.rpartition("%")[2][2:]
     is_parameter = (lead in {b"?", b"&"} or b"%3" in between) and (words_of(name) or [""])[-1] in _PARAMETERS
-    if not is_parameter and not is_secret(name.rpartition(".")[2]):
+    last = name.rpartition(".")[2]
+    is_locking = between.strip() in _ASSIGNS and may_lock(last) and _OPAQUE.match(text, after.end())
+    if not is_parameter and not is_locking and not is_secret(last):
         return None
     if _EMPTY.match(text, after.end()):
         return None
@@ -87,6 +95,8 @@ def _is_followed(place: Place, lead: bytes, *, is_closed: bool) -> bool:
     if between.endswith(b"(") or (between.startswith(b",") and not _VALUE.search(between)):
         return place.name.startswith("-") or _is_argument(place, is_closed=is_closed)
     if between.isspace() and not place.name.startswith("--"):
+        if place.name.startswith("-") and lead.isspace():  # influx -password …
+            return is_sure(place.name) or bool(NO_WORD.match(place.text, place.begin))
         before = place.text[max(0, place.start - 210) : place.start]
         introduced = _INTRODUCES.search(before.rpartition(b"\n")[2]) or _NETRC.search(before)
         is_clear = place.begins_line or (is_sure(place.name) and NO_WORD.match(place.text, place.begin + 1))

@@ -32,6 +32,10 @@ _OF_A_PLACE: Final = re.compile(
     r"|admin|root|secure|rw|ro|eu|us|internal|external"
 )
 """Last words of names that say of which place, or which of several: ``API_KEY_PROD``, ``db_pass_old``."""
+_OF_PATTERNS: Final = re.compile(
+    r"files?|urls?|paths?|globs?|names?|re|regexp?|search|match|tests?|lines?|words?|exclude|include|ignore|str|sub"
+)
+"""What stands before ``pat`` where that is a pattern, and no personal access token."""
 _WORKING_FOLDERS: Final = frozenset({"PWD", "OLDPWD"})
 
 
@@ -47,7 +51,7 @@ def is_secret(name: str) -> bool:
         words.pop()
     if not words or name in _WORKING_FOLDERS:
         return False
-    last = words[-1]
+    words[-1] = last = words[-1].rstrip("0123456789") or words[-1]
     if len(words) > 1 and (_ABOUT_A_SECRET.fullmatch(last) or (last == "id" and words[-2] != "secret")):
         return "webhook" in words and last in {"url", "uri"}
     return (
@@ -60,8 +64,17 @@ def is_secret(name: str) -> bool:
         or "apikey" in words
         or (last == "signature" and words[0] == "x")
         or (last.startswith("secret") and not last.startswith("secretar"))
+        or (last == "pat" and len(words) > 1 and not _OF_PATTERNS.fullmatch(words[-2]))
         or _opens(name, words)
     )
+
+
+def may_lock(name: str) -> bool:
+    """Whether a name may be one of a key that locks, where what it names looks like one: ``Key``, ``acmeKey``."""
+    words = words_of(name)
+    if not words or words[-1] != "key" or name == "key":
+        return False
+    return len(words) == 1 or not _PLAIN_KEYS.fullmatch(words[-2])
 
 
 def is_sure(name: str) -> bool:

@@ -18,6 +18,9 @@ _PROSE: Final = frozenset(
 """Names that are words of sentences as well: ``failed to fetch oauth token: unexpected status``."""
 
 QUOTE: Final = re.compile(rb"[$@]?(?P<slashes>\\{0,15})(?P<quote>[\"'`])")
+SPELLED_QUOTE: Final = rb"(?:\\{1,15}(?:u002[27]|x2[27])|&(?:quot|apos|#3[49]|#x2[27]);)"
+"""A quote as JSON, JavaScript and HTML may spell it."""
+_SPELLED: Final = re.compile(SPELLED_QUOTE)
 _PARTS: Final = re.compile(rb"\[\s{0,40}(?P<quote>[\"'])(?P<value>[^\]\r\n]{1,4096}?)(?P=quote)\s{0,40}\]")
 _BLOCK: Final = re.compile(
     rb"(?:![\w!]{1,20}[ \t]{1,4})?[|>][-+0-9]{0,3}[ \t]{0,16}\r?\n"
@@ -40,7 +43,7 @@ _SCHEME: Final = re.compile(
     re.IGNORECASE,
 )
 _NOTHING: Final = re.compile(
-    rb"(?:true|false|yes|no|on|off|null|none|nil|undefined|unset|empty|0|string|bool|int|\*+|x{3,}|\.{2,})$"
+    rb"(?:true|false|yes|no|on|off|null|none|nil|undefined|unset|empty|peer|trust|ident|0|string|bool|int|\*+|x{3,}|\.{2,})$"
     rb"|\$|\{\{|%\{|<[\w .-]{1,40}>$|\(.{0,2}$",
     re.IGNORECASE,
 )
@@ -105,6 +108,9 @@ def value_at(place: Place) -> Secret | None:
 
 def _quoted(place: Place) -> Span | None:
     """Read to the quote that is as deep in other quotes as the first: JSON in JSON has backslashes before both."""
+    if spelled := _SPELLED.match(place.text, place.begin):
+        end = place.text.find(spelled[0], spelled.end(), spelled.end() + _MOST)
+        return (spelled.end(), end) if end >= 0 else None
     quote = QUOTE.match(place.text, place.begin)
     if quote is None:
         return None
@@ -174,7 +180,8 @@ def _word(place: Place) -> Span:
     while end > begin and place.text[end - 1] in _PUNCTUATION:
         end -= 1
     value = place.text[begin:end]
-    is_sentence = place.is_written_out and place.last in _PROSE and not NO_WORD.match(value)
+    is_prose = place.last in _PROSE or place.last.startswith("secret")
+    is_sentence = place.is_written_out and is_prose and not NO_WORD.match(value)
     is_mount = place.name.startswith("-") and _MOUNT.match(value)  # --secret id=…,src=…
     return _NONE if is_sentence or is_mount else (begin, end)
 

@@ -26,7 +26,8 @@ class Sample:
 
 def samples(seed: int = 1) -> list[Sample]:
     """Return all of them."""
-    return [*bare(seed), *of_later_issuers(seed), *in_context(seed), *typed(seed), *written(seed), *of_services(seed)]
+    alone = (*bare(seed), *of_later_issuers(seed))
+    return [*alone, *in_context(seed), *typed(seed), *written(seed), *as_others_print(seed), *of_services(seed)]
 
 
 class _Draw:
@@ -398,3 +399,40 @@ def of_services(seed: int) -> Iterator[Sample]:
         for service in ("datadog", "jfrog"):
             secret = d(32, LOWER)
             yield Sample(f"{service}, {context!r}", secret, context.format(i=service, s=secret))
+
+
+def as_others_print(seed: int) -> Iterator[Sample]:
+    """Yield what connections, other notations of quotes, hashes and pipes hold."""
+    d = _Draw(seed + 6)
+    word, token = "qT7" + d(12), d(20, "abcdef") + d(20, string.digits)
+    for line in (
+        "Server=db;UID=sa;PWD={s};",
+        "ARG GH_PAT={s}",
+        "langfuse_secret_key1 = {s}",
+        "curl -sSfu deploy:{s} https://n.example.com/x",
+        "bundle config set gems.example.com ci:{s}",
+        "mc alias set minio http://m:9000 admin {s}",
+        "rabbitmqctl add_user ci {s}",
+        "https -a ci:{s} n.example.com",
+        "lftp -u ci,{s} ftp.example.com",
+        "influx -username ci -password {s}",
+        "plink -pw {s} ci@h",
+        "kubectl create secret generic x --from-literal=any={s}",
+        "gh secret set X --body {s}",
+        "echo {s} | sudo -S apt-get update",
+        "printf '%s' {s} | docker secret create x -",
+        "{{\\u0022password\\u0022:\\u0022{s}\\u0022}}",
+        "{{&quot;password&quot;:&quot;{s}&quot;}}",
+    ):
+        yield Sample(line, word, f"{line.format(s=word)}\n")
+    for line in ("Using Key={s} of it", 'acmeKey := "{s}"', "Your ACME key is {s}, keep it"):
+        yield Sample(line, token, f"{line.format(s=token)}\n")
+    for name, value in {
+        "razorpay": "rzp_live_" + d(14),
+        "langfuse": "sk-lf-" + "-".join(d(length, HEX) for length in (8, 4, 4, 4, 12)),
+        "shadow": f"$6${d(12)}${d(86)}",
+        "bcrypt": f"$2y$10${d(53)}",
+        "argon2": f"$argon2id$v=19$m=65536,t=3,p=4${d(22)}${d(43)}",
+        "slapd": "{SSHA}" + d(32),
+    }.items():
+        yield Sample(name, value, f"root:{value}:19700:0\n")

@@ -68,6 +68,10 @@ def test_real_logs_stay() -> None:
         "to set credentials for remote sources",
         "secrets: {}",
         "  tokens: [ ]",
+        "2 links for project 'secretstorage': discarding no candidates",
+        "initdb --auth-local peer --auth-host scram-sha-256",
+        "FILE_PAT=*.txt cacheKey=3e9af2b6504fab2fd028058d30405886 KEY=value1",
+        "cd /x; PWD=/x; echo $1$2; the key is under /etc/keys/2026-11-28/11",
     ],
 )
 def test_the_rest_stays(text: str) -> None:
