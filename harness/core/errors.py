@@ -15,6 +15,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
+from harness.core.senses import SENSES
+
 _LOG_LINES: Final = 5
 
 
@@ -175,6 +177,8 @@ def _end_of(log: Path | None) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return ``; did you mean 'x'?`` for the known name closest to `name`, or nothing."""
-    close = get_close_matches(name, list(known), n=1)
+    """Return ``; did you mean 'x'?`` for the known name that means `name`, else is most like it, or nothing."""
+    there = list(known)
+    close = [each for each in SENSES.get(name.lower().replace("-", "_"), ()) if each in there]
+    close += get_close_matches(name, there, n=1)
     return f"; did you mean {close[0]!r}?" if close else ""

@@ -7,9 +7,9 @@ from typing import Final
 from harness.actors.base import Actor
 from harness.analysis.leak import AUDITS_NEEDED
 from harness.core.errors import StoreError
-from harness.core.outcome import Outcome
+from harness.core.outcome import Outcome, Symptom
 from harness.core.records import Summary
-from harness.core.units import format_duration, format_size
+from harness.core.units import format_duration, format_size, ordinal
 from harness.host.hostinfo import DISK_FLOOR
 from harness.scenario import Scenario
 from harness.store.folder import RunFolder
@@ -42,9 +42,7 @@ def in_words(scenario: Scenario, results: Path) -> Iterator[tuple[str, str]]:
         yield name, f"{kind}, {whose}, of toolchain {spec.toolchain}{f'; {limits}' if limits else ''}{renewed}"
     for actor in _actors(scenario):
         yield actor.name, f"{actor.in_words}{f'; {_when(actor)}' if actor.when else ''}"
-    detect = scenario.detect
-    hang = f"a build that has exported, and whose client is still there {format_duration(detect.export_hang)} later"
-    yield "finds", f"a hang: {hang}; a stall: no word for {format_duration(detect.stall)}"
+    yield "finds", "; ".join(_finds(scenario))
     yield "ends", " or ".join(_ends(scenario))
     if taken := sum(each.disk for actor in _actors(scenario) for each in actor.burdens(scenario.daemon)):
         yield (
@@ -54,6 +52,30 @@ def in_words(scenario: Scenario, results: Path) -> Iterator[tuple[str, str]]:
     if earlier := _earlier(scenario, results):
         run, summary = earlier
         yield "pace", f"{_pace(scenario, summary)}, as run {run.name} had it"
+
+
+def _finds(scenario: Scenario) -> Iterator[str]:
+    """Yield what is a finding, but for what always is one, as a daemon's death."""
+    detect, hunted = scenario.detect, scenario.stop.hunted
+    hang = f"a build that has exported, and whose client is still there {format_duration(detect.export_hang)} later"
+    yield f"a hang: {hang}"
+    yield f"a stall: no word for {format_duration(detect.stall)}"
+    if detect.failures:
+        yield f"a failure with {' or '.join(map(repr, detect.failures))}"
+    elif Symptom.FAILURE in hunted:
+        yield "any failure of a build"
+    if Symptom.ACT in hunted:
+        yield f"an act without an answer for {format_duration(detect.act)}"
+    if scenario.audit:
+        yield f"growth, at audits after every {ordinal(scenario.audit.every)} build"
+    if scenario.looks_at_graph:
+        yield "a cache graph that contradicts itself"
+    if scenario.looks_at_misses:
+        yield "a step that runs again for no reason"
+    if scenario.slow_times:
+        yield f"a client that returns {scenario.slow_times:g} times later than others"
+    if any(getattr(actor, "verify", False) for actor in scenario.actors):
+        yield "a result that does not hold what was asked for"
 
 
 def doubts(scenario: Scenario) -> Iterator[tuple[str, str]]:
@@ -69,6 +91,11 @@ def doubts(scenario: Scenario) -> Iterator[tuple[str, str]]:
                 f"finds nothing: the run ends after {format_duration(stop.time)}, before {format_duration(after)} pass"
             )
             yield f"detect.{hunted}", why
+    if detect.failures and Symptom.FAILURE not in stop.hunted:
+        why = (
+            "is told and captured, and neither ends the run nor decides its verdict: for that say `stop.on: [failure]`"
+        )
+        yield "detect.failure", why
     limit = stop.iterations
     for name, spec in (scenario.daemons or {"": scenario.daemon}).items():
         where = f"daemons.{name}" if name else "daemon"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
-from pydantic import Field, SerializeAsAny, field_validator, model_validator
+from pydantic import AliasChoices, BeforeValidator, Field, SerializeAsAny, field_validator, model_validator
 
 from harness.core.model import Pattern, StrictModel
 from harness.core.outcome import FAILURES, FindingKind, Outcome, Symptom, finding_kind
@@ -43,6 +43,8 @@ Hunted = Literal[
     "slow",
 ]
 """The kinds of findings that a scenario may hunt."""
+_ALSO_HUNTED: Final[Mapping[str, Hunted]] = {"failed": "failure", "crash": "death", "leak": "growth"}
+"""What reports and summaries call some of them."""
 _SLOW_TIMES: Final = 100.0
 
 
@@ -141,7 +143,7 @@ class Stop(StrictModel):
     hangs: Annotated[int, Field(ge=1)] | None = None
     """How many findings of a kind in `on` end the run: without it the first, or none where `on_hang` renews the daemon.
     """
-    on: tuple[Hunted, ...] = ("hang",)
+    on: tuple[Annotated[Hunted, BeforeValidator(lambda word: _ALSO_HUNTED.get(str(word), word))], ...] = ("hang",)
     """Which findings the scenario hunts: those decide its verdict. `failure`: a build's error that `detect.failure`
     names, or any where that names none. `late_failure`: an error of a client whose export had completed. `death`: the
     daemon ended by itself, or did not start again. `act`: an act, such as a prune, that did not come back.
@@ -182,7 +184,7 @@ class Detect(StrictModel):
     """From the end of a client that was timed out to the end of the daemon's record of its build."""
     act: Duration = 600.0
     """From the beginning of an act that asks the daemon for something, such as a prune, to its answer."""
-    failure: Pattern | tuple[Pattern, ...] = ()
+    failure: Annotated[Pattern | tuple[Pattern, ...], Field(validation_alias=AliasChoices("failure", "failed"))] = ()
     """Regular expressions: a build that fails with an error in which one of them is found is a finding."""
     inconsistency: bool = False
     """Whether a cache graph that contradicts itself is a finding: it is read at each audit, and at each other finding.

@@ -103,6 +103,7 @@ stop: {iterations: 1200, time: 8h}
             "removes nothing",
         ),
         ("stop: {time: 30s}", "detect.export_hang", "before 1m pass"),
+        ("stop: {iterations: 5}\ndetect: {failed: lost}", "detect.failure", "say `stop.on: [failure]`"),
         ("daemon: {renew: {every: 9}}\nstop: {iterations: 5}", "daemon.renew.every", "renews nothing"),
         ("audit: {every: 10}\nstop: {iterations: 50}", "audit.every", "8 looks at one daemon"),
         ("    no_cache: true\n    cache_from: [{type: registry}]\nstop: {time: 1h}", "actors.ci.cache_from", "imports"),

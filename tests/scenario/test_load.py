@@ -111,11 +111,11 @@ BAD: dict[str, tuple[str, int, str, str]] = {
     "text-iterations": (GOOD.replace("5}", "many}"), 5, "stop.iterations", "should be a valid integer"),
     "bare-time": (GOOD.replace("iterations: 5", "time: 90"), 5, "stop.time", "90 is no duration; write it like"),
     "unknown-finding": (
-        GOOD.replace("5}", "5, on: [hang, leak]}"),
+        GOOD.replace("5}", "5, on: [hang, bug]}"),
         5,
         "stop.on.1",
         "should be 'hang', 'stall', 'failure', 'late_failure', 'death', 'act', 'growth', 'inconsistency', "
-        "'content', 'miss' or 'slow', not 'leak'",
+        "'content', 'miss' or 'slow', not 'bug'",
     ),
     "unknown-stop": (
         GOOD.replace("5}", "5, hang: 3}"),
@@ -123,6 +123,19 @@ BAD: dict[str, tuple[str, int, str, str]] = {
         "stop.hang",
         "did you mean 'hangs'?; allowed: hangs, iterations, on, time",
     ),
+    "another-word": (
+        GOOD + "detect: {error: x}\n",
+        6,
+        "detect.error",
+        "unknown key; did you mean 'failure'?; allowed: ",
+    ),
+    "another-kind": (
+        GOOD.replace("stop:", "  - gc: g\n    when: {interval: 1s}\nstop:"),
+        5,
+        "actors.g",
+        "unknown actor 'gc'; did you mean 'prune'?",
+    ),
+    "both-words": (GOOD + "detect: {failed: x, failure: y}\n", 6, "detect.failed", "did you mean 'failure'?"),
     "detect": (GOOD + "detect:\n  stall: soon\n", 7, "detect.stall", "'soon' is no duration"),
     "unknown-daemon": (
         GOOD + "daemon:\n  image_store: containerd\n  kind: dockerdd\n",
@@ -342,6 +355,14 @@ BAD: dict[str, tuple[str, int, str, str]] = {
     ),
     "key-twice-as-number-and-text": (GOOD + "daemon: {config: {1: a, '1': b}}\n", 6, "daemon.config.1", "stands twice"),
 }
+
+
+def test_words_of_reports(read: Read) -> None:
+    """What summaries and reports call a finding is taken, and is kept in the records by our own word."""
+    scenario = read(GOOD.replace("5}", "5, on: [failed, crash, leak]}") + "detect: {failed: [lost, gone]}\n")
+    assert scenario.stop.on == ("failure", "death", "growth")
+    assert scenario.detect.failures == ("lost", "gone")
+    assert scenario.model_dump(mode="json")["detect"]["failure"] == ["lost", "gone"]
 
 
 @pytest.mark.parametrize("name", BAD)
