@@ -90,6 +90,8 @@ class ActorEnv:
     """The builds that run now, by iteration."""
     registry: RunRegistry | None = None
     """The run's own; None where no actor needs one."""
+    caches: Mapping[str, str] = field(default_factory=dict)
+    """What a build's cache is told of the run's own servers for it, by the type of cache."""
     cores: tuple[int, ...] = ()
     """Those that clients run on; without any, on all."""
     exhausted: anyio.Event = field(default_factory=anyio.Event)
@@ -118,6 +120,11 @@ class Actor(ActorSpec):
     def needs_registry(self) -> bool:
         """Whether it pushes to a registry, or pulls from it; the run has one then."""
         return False
+
+    @property
+    def needs_caches(self) -> frozenset[str]:
+        """The types of caches that it keeps on a server (`CACHE_SERVERS`); the run has one of each then."""
+        return frozenset()
 
     @property
     def disturbs_registry(self) -> bool:

@@ -27,6 +27,7 @@ from harness.core.rng import Dice
 from harness.core.trace import environment_of
 from harness.core.units import format_duration, ordinal
 from harness.daemons.base import OF_OURS, BuildRequest, Cache, TellsBuilds
+from harness.daemons.cache_servers import CACHE_SERVERS, NO_CACHES
 from harness.host.proc import child
 from harness.scenario import Scenario, Setting, Violation
 from harness.scenario.environment import Environment
@@ -123,6 +124,11 @@ class Build(Inputs):
         return "push" in self.exports or any(cache.type == "registry" for cache in kept if cache)
 
     @property
+    def needs_caches(self) -> frozenset[str]:
+        """The types of caches that it exports to a server, or imports from one."""
+        return frozenset(cache.type for cache in (self.cache_to, *self.cache_from) if cache) & CACHE_SERVERS.keys()
+
+    @property
     def needs_buildx(self) -> bool:
         """Only bake builds several targets at once."""
         return bool(self.targets)
@@ -191,7 +197,15 @@ class Build(Inputs):
     async def _iterate(self, stage: ActorEnv, iteration: int, line: int, git: str) -> None:
         """Run one client from its start to its outcome."""
         registry = stage.registry.address if stage.registry else ""
-        request = self.request(iteration, line, folder=stage.folder, seed=stage.seed, registry=registry, git=git)
+        request = self.request(
+            iteration,
+            line,
+            folder=stage.folder,
+            seed=stage.seed,
+            registry=registry,
+            git=git,
+            caches=stage.caches,
+        )
         if self.verify:
             request = readable(stage.daemon, request)
         delay = self.kill.delay(iteration, stage.dice(self.name).throw(iteration)) if self.kill else None
@@ -209,7 +223,15 @@ class Build(Inputs):
             await anyio.sleep(_INFRA_PAUSE_SECONDS)
 
     def request(
-        self, iteration: int, line: int = 0, *, folder: Path, seed: int, registry: str, git: str = ""
+        self,
+        iteration: int,
+        line: int = 0,
+        *,
+        folder: Path,
+        seed: int,
+        registry: str,
+        git: str = "",
+        caches: Mapping[str, str] = NO_CACHES,
     ) -> BuildRequest:
         """Return the build that an iteration asks for, every time the same.
 
@@ -220,6 +242,7 @@ class Build(Inputs):
             seed: the run's.
             registry: the address of the run's own registry.
             git: the address of the run's own git server, where it has one.
+            caches: what caches are told of the run's own servers, by their type.
         """
         pushed, index = "push" in self.exports, self.chosen(iteration, seed)
         context = self.context_of(folder, index)
@@ -229,7 +252,10 @@ class Build(Inputs):
         def place(kept: ExternalCache) -> str:
             name = filled(kept.name or self.name, iteration)
             local, remote = folder / f"{name}-{line}.cache", f"{registry}/cache/{name}"
-            return {"inline": image, "local": str(local), "registry": remote}[kept.type]
+            return {"inline": image, "local": str(local), "registry": remote}.get(kept.type, name)
+
+        def cache(kept: ExternalCache, mode: str | None = None, ignore_error: bool = False) -> Cache:
+            return Cache(kept.type, place(kept), mode, ignore_error, server=caches.get(kept.type, ""))
 
         to = self.cache_to
         return BuildRequest(
@@ -242,8 +268,8 @@ class Build(Inputs):
             no_cache=Dice(seed, f"{self.name}/no_cache").throw(iteration).random() < self.no_cache,
             pull=self.pull,
             network=self.network,
-            cache_to=Cache(to.type, place(to), to.mode, to.ignore_error) if to else None,
-            cache_from=tuple(Cache(kept.type, place(kept)) for kept in self.cache_from),
+            cache_to=cache(to, to.mode, ignore_error=to.ignore_error) if to else None,
+            cache_from=tuple(cache(kept) for kept in self.cache_from),
             targets=self.targets,
             definition=self._definition(folder, index) if self.targets else None,
             git=f"{git}/{context.name}" if git else "",

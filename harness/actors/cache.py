@@ -11,7 +11,7 @@ from harness.core.model import StrictModel
 class ExternalCache(StrictModel):
     """A cache outside of the daemon."""
 
-    type: Literal["inline", "local", "registry"]
+    type: Literal["inline", "local", "registry", "s3", "gha"]
     name: Place | None = None
     """Which one; without it, the actor's own. `{iteration % 3}` stands for a number."""
 
@@ -23,7 +23,9 @@ class ExternalCache(StrictModel):
 
 
 class CacheTo(ExternalCache):
-    """Where a build exports its cache to: into the image, a folder of each line's own, or the run's registry."""
+    """Where a build exports its cache to: into the image, a folder of each line's own, the run's registry, or an S3
+    bucket or a cache service as of GitHub Actions (`gha`), which are the run's own too.
+    """
 
     mode: Literal["min", "max"] | None = None
     """`max`: also that of steps which the result does not hold. Without it, `min`."""

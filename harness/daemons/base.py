@@ -31,12 +31,14 @@ class Cache:
     """A cache outside of the daemon, in the words of BuildKit's clients, which are the same for all of them."""
 
     type: str
-    """`inline`, `local` or `registry`."""
+    """`inline`, `local`, `registry`, `s3` or `gha`."""
     place: str
-    """A folder, or an image reference; of an inline one the image."""
+    """A folder, or an image reference; of an inline one the image; on a server for caches a name."""
     mode: str | None = None
     ignore_error: bool = False
     """Whether a build whose cache cannot be exported goes on as if it could."""
+    server: str = ""
+    """What it is told of the server that has it, `s3` and `gha`."""
 
     def exported(self, target: str = "") -> str:
         """Return what the export of a build, or of one target of several, is told."""
@@ -50,8 +52,9 @@ class Cache:
         return self._at("src", target)
 
     def _at(self, folder: str, target: str) -> str:
-        kept = f"type=local,{folder}" if self.type == "local" else "type=registry,ref"
-        return f"{kept}={of_target(self.place, target)}"
+        name = {"local": folder, "s3": "name", "gha": "scope"}.get(self.type, "ref")
+        kind = "registry" if self.type == "inline" else self.type
+        return ",".join((f"type={kind}", *filter(None, [self.server]), f"{name}={of_target(self.place, target)}"))
 
 
 def of_target(name: str, target: str) -> str:

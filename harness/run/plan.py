@@ -43,6 +43,16 @@ class NeedsBuildx(UsageError):
         )
 
 
+class NoSuchCache(UsageError):
+    """A type of cache that dockerd's own builder was built without."""
+
+    def __init__(self, actors: Sequence[str]) -> None:
+        super().__init__(
+            f"the `s3` cache of {', '.join(actors)} needs BuildKit, for dockerd's own builder has none: give --daemon "
+            "a buildkitd, or say --set daemon.driver=docker-container"
+        )
+
+
 class OldBuildx(UsageError):
     """A buildx too old to print progress that a program can read."""
 
@@ -154,6 +164,8 @@ async def plan_run(name: str, scenario: Scenario, options: RunOptions, doing: Ca
         toolchain.require(wanted)
     elif not toolchain.kinds:
         raise NothingToRun(toolchain)
+    kind = wanted or toolchain.kinds[0]
+    _require_caches(scenario, kind, driver)
     if toolchain.endpoint:
         plan = Plan(name, scenario, toolchain, open_host)
         if driver in DRIVERS:
@@ -162,7 +174,6 @@ async def plan_run(name: str, scenario: Scenario, options: RunOptions, doing: Ca
             raise HostInDanger(plan.disturbing)
         _require_rawjson(toolchain)
         return plan
-    kind = wanted or toolchain.kinds[0]
     baking = [actor.name for actor in _actors(scenario) if actor.needs_buildx]
     if baking and driver == "buildctl":
         raise NeedsBuildx(baking)
@@ -172,6 +183,13 @@ async def plan_run(name: str, scenario: Scenario, options: RunOptions, doing: Ca
     if kind == "dockerd" or driver in DRIVERS:
         _require_rawjson(toolchain)
     return Plan(name, scenario, toolchain, DRIVERS.get(driver or "", DAEMONS[kind]))
+
+
+def _require_caches(scenario: Scenario, kind: str, driver: str | None) -> None:
+    """Make sure that the builder knows the types of caches that builds want."""
+    in_s3 = [actor.name for actor in _actors(scenario) if "s3" in actor.needs_caches]
+    if in_s3 and kind == "dockerd" and driver not in DRIVERS:
+        raise NoSuchCache(in_s3)
 
 
 def _require_rawjson(toolchain: Toolchain) -> None:

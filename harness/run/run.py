@@ -18,6 +18,7 @@ from harness.core.manifest import RunManifest
 from harness.core.outcome import Ending
 from harness.core.records import Action, AftermathAnswer, Audit, Diagnosis, Finding, Iteration, Summary
 from harness.daemons.base import Slot
+from harness.daemons.cache_servers import CACHE_SERVERS
 from harness.daemons.registry import RunRegistry, open_registry, relayed
 from harness.host.cache import cache_folder
 from harness.host.interrupt import Interrupt, first_of
@@ -56,6 +57,7 @@ class Run:
     _daemons: int = 0
     """How many it has had."""
     _own_registry: RunRegistry | None = None
+    _own_caches: Mapping[str, str] = field(default_factory=dict)
     started: bool = False
     """Whether a daemon of it has come up."""
     aftermath: Mapping[str, AftermathAnswer] = field(default_factory=dict)
@@ -110,8 +112,8 @@ class Run:
         with self.folder.database() as database:
             async with self._ledger(self.folder.name + _STAGING) as ledger:
                 staging = ledger.own_folder(cache_folder("staging") / self.folder.name)
-                async with self._registry(ledger) as registry:
-                    self._own_registry = registry
+                async with self._registry(ledger) as registry, self._caches(ledger) as caches:
+                    self._own_registry, self._own_caches = registry, caches
                     self.manifest = replace(self.manifest, registry=registry.address if registry else "")
                     self.conductor = Conductor(self.scenario, self.folder, database, self.audience, self.past)
                     async with anyio.create_task_group() as beside:
@@ -158,7 +160,8 @@ class Run:
                     conductor.begin()
                     since = conductor.since
                 session = Session(conductor, daemon, share, since)
-                await session.perform(self.plan.actors, staging, self.manifest.seed, self._own_registry)
+                servers = (self._own_registry, self._own_caches)
+                await session.perform(self.plan.actors, staging, self.manifest.seed, *servers)
                 await self._probe(session, staging)
                 if self._ending:
                     self.audience.doing("ending the daemon")
@@ -183,8 +186,9 @@ class Run:
         other = staging / "aftermath"
         _OTHER.write(other)
         self.audience.doing("asking the daemon that hung what it still does")
-        seed, registry = self.manifest.seed, self.manifest.registry
-        probes = Probes(build.request(hang.iteration, folder=staging, seed=seed, registry=registry), other)
+        seed, registry, caches = self.manifest.seed, self.manifest.registry, self._own_caches
+        same = build.request(hang.iteration, folder=staging, seed=seed, registry=registry, caches=caches)
+        probes = Probes(same, other)
         self.aftermath = await examine(session.daemon, probes, self.scenario.detect)
 
     @asynccontextmanager
@@ -199,6 +203,17 @@ class Run:
         async with open_registry(ledger, self.folder.path) as registry, AsyncExitStack() as stack:
             faulty = any(actor.disturbs_registry for actor in self.plan.actors)
             yield await stack.enter_async_context(relayed(registry)) if faulty else registry
+
+    @asynccontextmanager
+    async def _caches(self, ledger: Ledger) -> AsyncIterator[Mapping[str, str]]:
+        """Have a server for the whole run for each type of cache that needs one; yield what caches are told of them."""
+        types = sorted({kind for actor in self.plan.actors for kind in actor.needs_caches})
+        async with AsyncExitStack() as stack:
+            told = {}
+            for kind in types:
+                self.audience.doing(f"starting a server for {kind} caches")
+                told[kind] = await stack.enter_async_context(CACHE_SERVERS[kind](ledger, self.folder.path))
+            yield told
 
     @asynccontextmanager
     async def _ledger(self, name: str) -> AsyncIterator[Ledger]:

@@ -1,7 +1,7 @@
 """One daemon of a run, with the builds that are on it: the `Coordinator` of its actors' stage."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
@@ -23,6 +23,7 @@ from harness.core.errors import DaemonDied, SubjectError
 from harness.core.outcome import Ending, Outcome, Phase, Symptom
 from harness.core.records import Action, Begun, Birth, Iteration
 from harness.daemons.base import Daemon
+from harness.daemons.cache_servers import NO_CACHES
 from harness.daemons.registry import RunRegistry
 from harness.host.interrupt import first_of
 from harness.host.log_rotation import rotate
@@ -96,7 +97,12 @@ class Session:
         self._severing = ""
 
     async def perform(
-        self, actors: Sequence[Actor], staging: Path, seed: int, registry: RunRegistry | None = None
+        self,
+        actors: Sequence[Actor],
+        staging: Path,
+        seed: int,
+        registry: RunRegistry | None = None,
+        caches: Mapping[str, str] = NO_CACHES,
     ) -> None:
         """Let every actor act on the daemon, until the run ends or the daemon is to be renewed.
 
@@ -105,6 +111,7 @@ class Session:
             staging: the folder that they were prepared in.
             seed: the source of all chance.
             registry: the run's own, where an actor needs one.
+            caches: what caches are told of the run's own servers, by their type.
         """
         facts, conductor = self.daemon.facts, self._conductor
         birth = Birth(self.generation, self.share.shard, self._now(), facts.pid, self.share.cores)
@@ -120,6 +127,7 @@ class Session:
             board=self,
             inflight=self._inflight,
             registry=registry,
+            caches=caches,
             cores=self.share.cores,
             exhausted=self.exhausted,
             patience=conductor.scenario.detect.act,

@@ -15,7 +15,7 @@ from harness.actors.cache import CacheFrom, CacheTo
         (CacheFrom, {"type": "inline", "name": "main"}, "in the image itself, and has no name"),
         (CacheTo, {"type": "inline", "mode": "max"}, "which is `mode: min`"),
         (CacheFrom, {"type": "registry", "mode": "max"}, "Extra inputs"),
-        (CacheTo, {"type": "gha"}, "'inline', 'local' or 'registry'"),
+        (CacheTo, {"type": "azblob"}, "'inline', 'local', 'registry', 's3' or 'gha'"),
     ],
 )
 def test_what_makes_no_sense(kind: type[CacheTo | CacheFrom], written: dict[str, Any], why: str) -> None:

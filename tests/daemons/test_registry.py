@@ -8,7 +8,8 @@ import httpx
 import psutil
 import pytest
 
-from harness.daemons.registry import NoRegistry, open_registry, registry_program
+from harness.daemons.loopback import NoServer
+from harness.daemons.registry import open_registry, registry_program
 from harness.host.ledger import Ledger
 
 pytestmark = pytest.mark.anyio
@@ -49,7 +50,7 @@ async def test_then_the_cache(cache: Path, tmp_path: Path, monkeypatch: pytest.M
 async def test_none_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where none can be had the error says why, and what to install."""
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(NoRegistry, match=r"PATH has no docker-registry, and no apt-get .*; install it"):
+    with pytest.raises(NoServer, match=r"PATH has no docker-registry, and no apt-get .*; install it"):
         await registry_program()
 
 
@@ -57,7 +58,7 @@ async def test_one_that_ends(program: Callable[[str], Path], tmp_path: Path) -> 
     """A registry that does not come up is an error of ours with its own words, and leaves nothing behind."""
     program("echo configuration error: no such driver; exit 3")
     ledger = Ledger.open("x")
-    with pytest.raises(NoRegistry, match=r"ended with status 3: configuration error: no such driver"):
+    with pytest.raises(NoServer, match=r"ended with status 3: configuration error: no such driver"):
         async with open_registry(ledger, tmp_path):
             raise AssertionError
     assert await ledger.reclaim() == []
@@ -68,10 +69,10 @@ async def test_one_that_never_answers(
     program: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A registry that runs and does not listen is given up, and ended."""
-    monkeypatch.setattr("harness.daemons.registry._READY_SECONDS", 0.3)
+    monkeypatch.setattr("harness.daemons.loopback._READY_SECONDS", 0.3)
     program("exec sleep 60")
     ledger = Ledger.open("x")
-    with pytest.raises(NoRegistry, match=r"did not answer within 0\.3 s"):
+    with pytest.raises(NoServer, match=r"did not answer within 0\.3 s"):
         async with open_registry(ledger, tmp_path):
             raise AssertionError
     assert not ledger.processes[0].alive()
@@ -82,7 +83,7 @@ async def test_a_real_one(tmp_path: Path) -> None:
     """It answers on the loopback, takes a blob into its own folder, has a log, and ends on leaving."""
     try:
         await registry_program()
-    except NoRegistry as error:
+    except NoServer as error:
         pytest.skip(str(error))
     ledger = Ledger.open(tmp_path.name)
     try:

@@ -4,7 +4,7 @@ import json
 import re
 import secrets
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from harness.core.errors import CommandError
 from harness.core.outcome import Outcome
 from harness.core.records import Iteration
 from harness.daemons.base import ITERATION_ARG, BuildRequest, Daemon, ListsRecords, PruneRequest, Slot
+from harness.daemons.cache_servers import CACHE_SERVERS, NO_CACHES
 from harness.daemons.control import Controlled
 from harness.daemons.registry import open_registry
 from harness.daemons.table import DAEMONS
@@ -68,12 +69,13 @@ class Workshop:
     daemon: Daemon
     registry: str
     folder: Path
+    ledger: Ledger
 
-    async def request(self, **options: Any) -> BuildRequest:
+    async def request(self, caches: Mapping[str, str] = NO_CACHES, **options: Any) -> BuildRequest:
         """Return what an actor with a name of its own asks for first, its context prepared."""
         actor = Build.model_validate({"name": f"ci-{secrets.token_hex(3)}", "args": {"N": "{iteration}"}, **options})
         await actor.placed(SETTING).prepare(self.folder)
-        return actor.request(1, folder=self.folder, seed=1, registry=self.registry)
+        return actor.request(1, folder=self.folder, seed=1, registry=self.registry, caches=caches)
 
     async def cached(self, request: BuildRequest) -> set[str]:
         """Build, which has to succeed; return the steps that were had from a cache, without their numbers."""
@@ -110,7 +112,7 @@ async def workshop(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncItera
             open_registry(ledger, tmp_path) as registry,
             DAEMONS[toolchain.kinds[0]](toolchain, DaemonSpec(), Slot(ledger.name, tmp_path, ledger)) as daemon,
         ):
-            yield Workshop(daemon, registry.address, tmp_path / "contexts")
+            yield Workshop(daemon, registry.address, tmp_path / "contexts", ledger)
     finally:
         assert await ledger.reclaim() == []
 
@@ -143,6 +145,30 @@ async def test_cache_outlives_a_prune(workshop: Workshop) -> None:
         assert LAST_STEP in await workshop.cached(request), kind
         await workshop.prune()
     assert not await workshop.cached(replace(request, cache_from=()))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("workshop", "kind"), [(TOOLCHAINS[0], "gha"), (TOOLCHAINS[1], "gha"), (TOOLCHAINS[1], "s3")], indirect=["workshop"]
+)
+async def test_cache_on_a_server(workshop: Workshop, kind: str, tmp_path: Path) -> None:
+    """So it is with caches on servers of other kinds, and one that has another name is not imported."""
+    async with CACHE_SERVERS[kind](workshop.ledger, tmp_path) as server:
+        to, others = {"type": kind, "mode": "max", "name": "main"}, [{"type": kind, "name": "other"}]
+        request = await workshop.request(
+            {kind: server},
+            dockerfile="diamond",
+            export="image",
+            cache_to=to,
+            cache_from=[{"type": kind, "name": "main"}],
+            files={"big": "6MB"},  # more than S3 takes in one piece
+        )
+        assert not await workshop.cached(request), "there is nothing to import yet"
+        await workshop.prune()
+        assert LAST_STEP in await workshop.cached(request)
+        await workshop.prune()
+        elsewhere = await workshop.request({kind: server}, dockerfile="diamond", cache_from=others)
+        assert not await workshop.cached(elsewhere)
 
 
 @pytest.mark.anyio
@@ -232,6 +258,17 @@ def test_several_targets_at_once(repro: Repro, tmp_path: Path, toolchain: str, w
     with socket.socket() as client:
         assert client.connect_ex((host, int(port))) != 0
     assert not left_of(repro.folder.name)
+
+
+def test_dockerd_has_no_s3(repro: Repro, tmp_path: Path) -> None:
+    """dockerd's own builder knows no S3: the run is refused before it begins, with what to say instead."""
+    file = tmp_path / "s3.yaml"
+    build = {"build": "ci", "dockerfile": "trivial", "cache_to": {"type": "s3"}}
+    file.write_text(yaml.safe_dump({"name": "s3", "actors": [build], "stop": {"iterations": 1}}))
+    code, output = repro("run", str(file), "--daemon", TOOLCHAINS[0])
+    assert code == 129
+    assert "dockerd's own builder has none" in output
+    assert not repro.results.exists()
 
 
 def test_targets_need_buildx(repro: Repro, tmp_path: Path) -> None:
