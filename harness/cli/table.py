@@ -27,6 +27,7 @@ COMMANDS: Final[Mapping[str, CommandEntry]] = {
             "repro run mixed-ci-day --time 8h",
             "repro run my.yaml --set actors.ci.parallel=8 --iterations 500",
             "repro run prune-race --time 1h --junit junit.xml --fail-if 'rate.high95>0.01'",
+            "repro run prune-race --shards 8 --on tcp://10.0.0.1:8786 --insecure --resume last",
         ),
     ),
     "resume": CommandEntry(

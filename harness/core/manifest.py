@@ -123,6 +123,8 @@ class RunManifest:
     resumed: tuple[Resumption, ...] = ()
     merged: Addends | None = None
     """Of a sum of runs only."""
+    part_of: str = ""
+    """The folder of the shards that it is one of, by its name; empty of any other run."""
 
     @property
     def kind(self) -> str | None:

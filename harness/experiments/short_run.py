@@ -99,10 +99,10 @@ async def look(
     summary, folder = await (runner or LocalRunner()).make(bounded, options, audience or NullObserver())
     if summary.ending is Ending.INTERRUPTED and summary.verdict is not Verdict.HANG:
         raise Interrupted
-    return _seen_in(summary, folder)
+    return seen_in(summary, folder)
 
 
-def _seen_in(summary: Summary, folder: RunFolder) -> ShortRun:
+def seen_in(summary: Summary, folder: RunFolder) -> ShortRun:
     """Return what a finished run said."""
     builds = summary.rate.trials
     if summary.verdict is Verdict.HANG:

@@ -226,6 +226,7 @@ def _manifest(name: str, options: RunOptions, toolchain: Toolchain, seed: int) -
         keep=options.keep,
         allow_host_damage=options.allow_host_damage,
         toolchain=Programs(toolchain.spec, toolchain.binaries),
+        part_of=options.part_of,
         host=describe(cache_folder("daemons")),
     )
 

@@ -99,6 +99,8 @@ class RunOptions:
     anyway: bool = False
     """Begin also where the disk will not do to the end."""
     argv: tuple[str, ...] = ()
+    part_of: str = ""
+    """The folder of the shards that it is one of, by its name."""
 
 
 @dataclass(frozen=True)

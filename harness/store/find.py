@@ -1,4 +1,4 @@
-"""Runs by name."""
+"""Runs by name, and those that were made as shards of one."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,3 +35,13 @@ def find_run(run: str, results: Path) -> RunFolder:
     found = the_one(run, "run.json", folders, lambda matching: NoSuchRun(run, results, matching))
     require_no_way_out(found)
     return RunFolder(found)
+
+
+def shards_in(folder: Path) -> list[RunFolder]:
+    """Return the runs beside the folder of some shards that were made as one of them, the earliest first.
+
+    Raises:
+        StoreError: one cannot be read.
+    """
+    runs = (RunFolder(file.parent) for file in sorted(folder.parent.glob("*/run.json")))
+    return [run for run in runs if run.manifest().part_of == folder.name]

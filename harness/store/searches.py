@@ -22,7 +22,7 @@ _BEGUN: Final = (BEGUN, "state.json")
 _RUNS: Final = "runs.jsonl"
 _JOURNALS: Final = ("looks.jsonl", "attempts.jsonl", _RUNS)
 _EXPLORED: Final = "explore.json"
-_ANSWERS: Final = ("compare.json", "verify.json", "result.json", _EXPLORED)
+_ANSWERS: Final = ("compare.json", "verify.json", "result.json", "shards.json", _EXPLORED)
 _STAMP: Final = re.compile(r"(?:(\w+)-)?(\d{8}T\d{6}Z)-[0-9a-f]{4}")
 _MOST_LOOKS: Final = 1000
 
@@ -49,7 +49,7 @@ class ListedSearch:
 
     path: Path
     kind: str
-    """`compare`, `verify`, `bisect`, `minimize` or `explore`."""
+    """`compare`, `verify`, `bisect`, `minimize`, `explore` or `shards`."""
     scenario: str
     started: datetime | None
     is_over: bool | None
@@ -90,7 +90,7 @@ def search_of(path: Path) -> ListedSearch:
         kind=kind,
         scenario=path.parent.name,
         started=started,
-        is_over=bool(said) if kind in {"compare", "verify", "explore"} else None,
+        is_over=bool(said) if kind in {"compare", "verify", "explore", "shards"} else None,
         goes_on=Folder(path).is_locked,
         answer=said,
         because=str(answer.get("because", "")),

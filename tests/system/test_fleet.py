@@ -213,6 +213,34 @@ def test_the_client_is_killed(fleet: Fleet, tmp_path: Path) -> None:
 
 
 @long
+def test_shards_whose_client_is_killed(fleet: Fleet, tmp_path: Path) -> None:
+    """Shards whose client, then whose scheduler, is killed go on: each is there once, and all builds count."""
+    nodes = fleet("one", "two")
+    started = begin(nodes)
+    file, words = scenario(tmp_path, 2), ("--shards", "6", "--iterations", "18", "--seed", "4")
+    client = run(nodes, file, *words)
+    until(lambda: len(runs(nodes)) >= 1, 200)
+    os.killpg(client.pid, signal.SIGKILL)
+    until(lambda: not any(daemons(node) for node in nodes.values()), 120)
+    before = {folder.name for folder in runs(nodes)}
+    second = run(nodes, file, *words, "--resume", "last")
+    until(lambda: len(runs(nodes)) > len(before), 200)
+    os.killpg(started["head"].pid, signal.SIGKILL)
+    assert second.wait(200) == 0, nodes["head"].said()
+    assert "shards were not made" in nodes["head"].said()
+    until(lambda: not any(daemons(node) for node in nodes.values()), 120)
+    nodes["head"].scheduler()
+    for name in ("one", "two"):
+        nodes[name].worker(address(nodes))
+    third = run(nodes, file, *words, "--resume", "last")
+    assert third.wait(300) == 0, nodes["head"].said()
+    back = runs(nodes)
+    assert before < {folder.name for folder in back}
+    assert len(back) == len({folder.manifest().seed for folder in back}) == 6
+    assert events(nodes)[-1]["iterations"] == 18
+
+
+@long
 def test_the_scheduler_is_killed(fleet: Fleet, tmp_path: Path) -> None:
     """Without its scheduler the command ends, says how to go on, and no daemon is left; with one again it goes on."""
     nodes = fleet("one", "two")

@@ -2,7 +2,7 @@
 
 import sys
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Final
 
 import anyio
 import typer
@@ -15,18 +15,33 @@ from harness.cli.commands.report import AtTheEnd, report_at_the_end
 from harness.cli.display.against import AgainstOption, require_rate
 from harness.cli.display.json_lines import machine_line
 from harness.cli.display.run import on_signal, screen
-from harness.cli.display.series import on_interrupt
-from harness.cli.options import RESULTS, SPECS, Insecure, On, Results, ScenarioFile, Seed, Settings, complete_spec, ends
+from harness.cli.display.series import Resume, on_interrupt
+from harness.cli.options import (
+    RESULTS,
+    SPECS,
+    BadOption,
+    Insecure,
+    On,
+    Results,
+    ScenarioFile,
+    Seed,
+    Settings,
+    complete_spec,
+    ends,
+)
 from harness.cli.trust import Trust, load_trusted
+from harness.core.errors import HarnessError
 from harness.core.outcome import gravest
 from harness.core.records import Summary
 from harness.experiments.on import runner_on
-from harness.experiments.shards import run_shards
+from harness.experiments.shards import Shards
 from harness.run.engine import run_scenario
 from harness.run.plan import RunOptions
 from harness.scenario import Scenario
 from harness.store.folder import RunFolder
 from harness.store.merge_inputs import read_members
+
+_GO_ON: Final = "to go on: say the same, and --resume last"
 
 
 def run(
@@ -53,6 +68,7 @@ def run(
     ] = False,
     on: On = None,
     insecure: Insecure = False,
+    earlier: Resume = None,
     against: AgainstOption = None,
     fail_if: FailIf = None,
     junit: JUnit = None,
@@ -63,6 +79,8 @@ def run(
 
     Exits with 0 clean, 1 hang, 125 inconclusive, 129 usage, 130 interrupted, 255 broken.
     """
+    if earlier is not None and on is None:
+        raise BadOption("--resume", "goes on with shards on a cluster (--on); a run on this host: `repro resume RUN`")
     against, thresholds = require_rate(against), thresholds_of(fail_if)
     written = load_trusted(scenario, [*(settings or ()), *ends(iterations, time)], trust=trust, toolchain=daemon)
     options = RunOptions(
@@ -76,7 +94,8 @@ def run(
         argv=tuple(sys.argv),
     )
     if on is not None:
-        made, whole = _on_fleet(written, options, on, insecure=insecure, against=against, as_json=as_json)
+        shards_of = Shards.begin(written, options) if earlier is None else Shards.resume(earlier, written, options)
+        made, whole = _on_fleet(shards_of, on, insecure=insecure, against=against, as_json=as_json)
     else:
         made = _here(written, options, against=against, with_report=with_report, as_json=as_json)
         whole = [summary for summary, _ in made]
@@ -102,10 +121,11 @@ def _here(
 
 
 def _on_fleet(
-    scenario: Scenario, options: RunOptions, on: str, *, insecure: bool, against: str | None, as_json: bool
+    shards: Shards, on: str, *, insecure: bool, against: str | None, as_json: bool
 ) -> tuple[list[tuple[Summary, RunFolder]], list[Summary]]:
     """Run it as shards on a cluster, and tell what they come to together; return the shards, and their sum."""
     console = Console(stderr=True, highlight=False)
+    count = shards.options.shards
 
     def say(line: str) -> None:
         if as_json:
@@ -114,18 +134,33 @@ def _on_fleet(
             console.print(line, markup=False, soft_wrap=True)
 
     async def through() -> list[tuple[Summary, RunFolder]]:
-        async with runner_on(on, search=None, insecure=insecure, say=say, interrupted=on_interrupt(say)) as runner:
-            return await run_shards(scenario, options, runner, audience_of)
+        async with runner_on(
+            on, search=shards.path, insecure=insecure, say=say, interrupted=on_interrupt(say)
+        ) as runner:
+            return await shards.run(
+                runner, audience_of, lambda number, run: say(f"shard {number} came back before: {run.path}")
+            )
 
-    with screen(as_json=as_json, several=True, against=against) as audience_of:
-        made = anyio.run(through)
-        for number in range(1, options.shards + 1):
-            audience_of(str(number)).leave()
+    say(f"{shards.scenario.name}: {count} shards, seed {shards.seed}, {shards.path}")
+    try:
+        with screen(as_json=as_json, several=True, against=against) as audience_of:
+            made = anyio.run(through)
+            for number in range(1, count + 1):
+                audience_of(str(number)).leave()
+    except (HarnessError, KeyboardInterrupt):
+        if shards.came_back():
+            say(_GO_ON)
+        else:
+            shards.forget()
+        raise
     folders = [folder for _, folder in made]
     members = read_members(folders)
     summary = merge([member.part for member in members])
+    shards.conclude(summary, folders)
     if as_json:
         machine_line("summary", **asdict(summary), runs=[str(folder.path) for folder in folders])
     else:
         tell_sum(Console(highlight=False, width=max(Console().width, SUM_WIDTH)), members, summary, against)
+    if len(made) < count:
+        say(f"{count - len(made)} of {count} shards were not made; {_GO_ON}")
     return made, [summary]

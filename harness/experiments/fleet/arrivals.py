@@ -61,7 +61,12 @@ class Arrivals:
             daemon = manifest.daemon and replace(manifest.daemon, toolchain=toolchain.spec)
             came.write_manifest(
                 replace(
-                    manifest, argv=options.argv, toolchain=Programs(toolchain.spec, binaries), daemon=daemon, name=""
+                    manifest,
+                    argv=options.argv,
+                    toolchain=Programs(toolchain.spec, binaries),
+                    daemon=daemon,
+                    name="",
+                    part_of=options.part_of,
                 )
             )
             summary = replace(summary, daemon={**summary.daemon, "toolchain": toolchain.spec})
