@@ -48,7 +48,7 @@ def write_whole(file: Path, content: str | bytes) -> None:
 
 
 def write_json(file: Path, content: object) -> None:
-    """Write a file of JSON whole; dataclasses in it as objects, what JSON does not know as text.
+    """Write a file of JSON whole; dataclasses in it as objects, sets as sorted lists, what JSON does not know as text.
 
     Raises:
         StoreError: see `write_whole`.
@@ -151,4 +151,6 @@ def _plain(value: object) -> Any:
         return asdict(value)  # type: ignore[call-overload]
     if isinstance(value, Mapping):
         return dict(value)
+    if isinstance(value, set | frozenset):
+        return sorted(value)
     return str(value)

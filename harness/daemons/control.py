@@ -65,6 +65,16 @@ class Control:
                 events = [BuildEvent.decoded(data) async for data in messages]
         return [RunningBuild(event.ref, _iteration(event)) for event in events if event.ref and not event.completed]
 
+    async def builds(self) -> Sequence[BuildEvent]:
+        """Return the builds that the daemon has records of, those that run first.
+
+        Raises:
+            ControlError: it did not say.
+        """
+        with _in_time("ListenBuildHistory"):
+            async with self._stream("ListenBuildHistory", history(active=False, follow=False)) as messages:
+                return [BuildEvent.decoded(data) async for data in messages]
+
     @asynccontextmanager
     async def build_events(self) -> AsyncIterator[AsyncIterator[BuildEvent]]:
         """Yield an endless row of events: one for each build that runs, then one as a build begins, ends or is deleted.

@@ -3,7 +3,7 @@
 What the run has made there goes with it (`visit`).
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from harness.daemons.base import BuildRequest, Daemon, PruneRequest, Slot
 from harness.daemons.dockerd import DockerClient
 from harness.daemons.parts import BuildHistory
 from harness.daemons.visit import visit
+from harness.host.cache import cache_folder
 from harness.host.proc import Command
 from harness.scenario import DaemonSpec
 from harness.toolchain import Toolchain
@@ -31,13 +32,13 @@ class HostUnreachable(UsageError):
 class HostDaemon(BuildHistory):
     """The user's own daemon, behind its docker command line."""
 
-    def __init__(self, facts: DaemonFacts, client: DockerClient, named: set[str]) -> None:
+    def __init__(self, facts: DaemonFacts, client: DockerClient, name: Callable[[Iterable[str]], None]) -> None:
         self.facts, self._client, self._history = facts, client, client.buildx
-        self._named = named
+        self._name = name
 
     def build(self, request: BuildRequest) -> Command:
         """Return the command of one build through buildx."""
-        self._named.update(request.images)
+        self._name(request.images)
         return self._client.buildx.build(request)
 
     def prune(self, request: PruneRequest) -> Command:
@@ -67,6 +68,6 @@ async def open_host(toolchain: Toolchain, spec: DaemonSpec, site: Slot) -> Async
         raise HostUnreachable(address)
     version: dict[str, Any] = await client.version()
     facts = DaemonFacts("dockerd", version.get("Version", ""), toolchain.spec, address, private=False)
-    guest = visit(client)
+    guest = visit(client, site.ledger.own_folder(cache_folder("visits") / site.name))
     async with guest.going_on(site.left):
-        yield HostDaemon(facts, client, guest.named)
+        yield HostDaemon(facts, client, guest.name)

@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -43,6 +43,24 @@ _UNSEEN: Final = (
     " run `repro clean` there, or on the host itself"
 )
 _OCTAL: Final = re.compile(rb"\\([0-7]{3})")
+
+
+ELSEWHERE: Final = "elsewhere.json"
+"""A file in a folder of a ledger: what the run has that no folder, mount or process of this host is."""
+
+
+@dataclass(frozen=True)
+class GivenBack:
+    """What came of giving back what lay elsewhere."""
+
+    problems: tuple[str, ...] = ()
+    """Why it is to be tried again, a sentence each."""
+    told: tuple[str, ...] = ()
+    """What stays there for good, a sentence each: it may be another's."""
+
+
+GiveBack = Callable[[Path], Awaitable[GivenBack]]
+"""Gives back what the file of that name says."""
 
 
 class FolderTaken(InfraError):
@@ -91,6 +109,8 @@ class Ledger:
     """What each folder was as it was made: another in its place is not ours."""
     mark: str | None = None
     """What the programs that its harness started carry."""
+    told: list[str] = field(default_factory=list, compare=False)
+    """What stays elsewhere for good, once it is settled."""
     _begun: bool = field(default=False, compare=False, repr=False)
     """Whether it was begun by us, and not read."""
     _lock: FileLock | None = field(default=None, compare=False, repr=False)
@@ -248,10 +268,13 @@ class Ledger:
     def _draft(self) -> Path:
         return self.file.with_name(f"{self.name}.draft")
 
-    async def reclaim(self) -> list[str]:
+    async def reclaim(self, elsewhere: GiveBack | None = None) -> list[str]:
         """End, unmount and remove everything in it; return what could not be, one sentence each.
 
         The ledger itself goes once nothing is left; else it is let go.
+
+        Args:
+            elsewhere: gives back what lies elsewhere; without it, a folder that names such things stays.
 
         Raises:
             LeftAlone: it is another's, or may be.
@@ -259,7 +282,7 @@ class Ledger:
         if self._lock is None and not self._take():
             return []
         try:
-            problems = await self._give_back()
+            problems = await self._give_back(elsewhere)
             if not problems:
                 self.discard()
         finally:
@@ -289,7 +312,7 @@ class Ledger:
         vars(self).update({key: value for key, value in vars(now).items() if key != "_lock"})
         return True
 
-    async def _give_back(self) -> list[str]:
+    async def _give_back(self, elsewhere: GiveBack | None) -> list[str]:
         problems = []
         if self.harness.boot == boot_id():  # of an earlier one only the folders are left
             if self.sees_processes:
@@ -301,7 +324,7 @@ class Ledger:
             if self.processes and not self.sees_processes and not await _ended(self.namespace):
                 return [*problems, _UNSEEN]
         for folder in reversed(self.folders):
-            problems += await self._remove(folder)
+            problems += await self._remove(folder, elsewhere)
         return problems
 
     async def _end(self, process: Identity) -> list[str]:
@@ -312,13 +335,20 @@ class Ledger:
             return [f"process {process.pid} {why}, and was left"]
         return [] if await _end_tree(process) else [f"process {process.pid} did not end, even on SIGKILL"]
 
-    async def _remove(self, folder: Path) -> list[str]:
+    async def _remove(self, folder: Path, elsewhere: GiveBack | None) -> list[str]:
         """Remove a folder; a folder that the ledger does not note as made is removed only if it is empty."""
         if not os.path.lexists(folder):
             return [] if in_place(folder) or self.sees_processes else [f"{folder} cannot be seen from here"]
         made = self.made.get(str(folder))
         if why := no_folder_of_ours(folder, made, this_boot=self.harness.boot == boot_id()):
             return [f"{folder} {why}, and was left"]
+        if (file := folder / ELSEWHERE).exists():
+            if elsewhere is None:
+                return [f"{file} names what is to be given back first: `repro clean` does"]
+            given = await elsewhere(file)
+            self.told += given.told
+            if given.problems:
+                return [*given.problems]
         if made is None and self.mark is not None:
             try:
                 folder.rmdir()

@@ -17,7 +17,7 @@ from harness.core.errors import InfraError
 from harness.host.cache import cache_folder
 from harness.host.proc import STARTED_BY, Identity
 
-_PLACES: Final = ("daemons", "registries", "staging", "builds")
+_PLACES: Final = ("daemons", "visits", "registries", "staging", "builds")
 """The folders of the cache that runs have folders in; below ``builds`` what is hidden, for the others are results."""
 _CGROUP: Final = re.compile(r"repro-[\w.-]+")
 _WRITABLE_BY_OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH

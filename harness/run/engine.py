@@ -186,7 +186,7 @@ async def resume_run(
         )
         async with interruptible(interrupted) as interrupt:
             with interrupt.cancellable():
-                await reclaim(lambda ledger: ledger.is_of(folder.name))
+                stays = await reclaim(lambda ledger: ledger.is_of(folder.name))
                 plan = await plan_run(manifest.name, scenario, options, audience.doing)
             if interrupt.came:
                 raise Interrupted
@@ -200,7 +200,7 @@ async def resume_run(
             (folder.path / "summary.json").unlink(missing_ok=True)
             resumption = Resumption(_now(), argv, past.begun, past.seconds)
             manifest = replace(manifest, kept=None, pid=os.getpid(), resumed=(*manifest.resumed, resumption))
-            return await Run(plan, folder, manifest, audience, past).through(interrupt)
+            return await Run(plan, folder, manifest, audience, past, left_behind=stays).through(interrupt)
 
 
 def _has_more(summary: Summary, scenario: Scenario, past: ResumePoint) -> bool:

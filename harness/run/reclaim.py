@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 
 from harness.core.errors import InfraError
+from harness.daemons.visit import leave
 from harness.host.ledger import Ledger, LeftAlone, ledgers
 
 
@@ -15,8 +16,8 @@ class NotGivenBack(InfraError):
         )
 
 
-async def reclaim(of_ours: Callable[[Ledger], bool]) -> None:
-    """End and remove what stands in ledgers of an earlier harness.
+async def reclaim(of_ours: Callable[[Ledger], bool]) -> list[str]:
+    """End and remove what stands in ledgers of an earlier harness; return what stays elsewhere for good.
 
     Args:
         of_ours: whether a ledger is of what is gone on with.
@@ -24,12 +25,14 @@ async def reclaim(of_ours: Callable[[Ledger], bool]) -> None:
     Raises:
         NotGivenBack: something is left, or is another's.
     """
-    problems = []
+    problems, told = [], list[str]()
     for ledger in [*ledgers()]:
         if of_ours(ledger):
             try:
-                problems += await ledger.reclaim()
+                problems += await ledger.reclaim(leave)
+                told += ledger.told
             except LeftAlone as error:
                 problems.append(str(error))
     if problems:
         raise NotGivenBack(problems)
+    return told

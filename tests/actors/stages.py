@@ -25,7 +25,7 @@ NOBODYS: Any = None
 def stage(cgroup: str | None = None, disk: Path | None = None) -> ActorEnv:
     """Return a stage with a daemon that lives in a cgroup and on a disk, or in none of ours."""
     facts = DaemonFacts("dockerd", "", "host", "", private=cgroup is not None, cgroup=cgroup, disk=disk)
-    daemon = HostDaemon(facts, DockerClient("docker", "", {}), set())
+    daemon = HostDaemon(facts, DockerClient("docker", "", {}), lambda _: None)
     return ActorEnv(daemon, 1, Path(), 0, 0.0, AttendedClock(), NOBODYS, NOBODYS, {})
 
 

@@ -1,8 +1,11 @@
 """On the user's own daemon the run's images and cache go with it, and nothing goes that may be another's."""
 
+import shutil
+import tempfile
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -10,10 +13,12 @@ import anyio.lowlevel
 import pytest
 
 from harness.buildkit.messages import BuildEvent, PruneMessage, UsageRecord
+from harness.core.files import read_json
 from harness.daemons.base import ITERATION_ARG
 from harness.daemons.control import ControlError, NotServed
 from harness.daemons.dockerd import DockerClient, Images, _names_of
-from harness.daemons.visit import Visit, visit
+from harness.daemons.visit import Before, Visit, leave, visit
+from harness.host.ledger import ELSEWHERE, GivenBack
 
 OURS = BuildEvent("started", "a", {f"build-arg:{ITERATION_ARG}": "1"})
 THEIRS = BuildEvent("started", "b", {"build-arg:N": "1"})
@@ -32,6 +37,17 @@ class Engine:
     events: Sequence[BuildEvent] = (OURS,)
     error: ControlError | None = None
     filters: list[str] = field(default_factory=list)
+    history: list[BuildEvent] = field(default_factory=lambda: [BuildEvent("complete", "old", {})])
+    is_up: bool = True
+    address: str = "unix:///run/docker.sock"
+
+    async def answers(self) -> bool:
+        """Whether it answers."""
+        return self.is_up
+
+    async def builds(self) -> list[BuildEvent]:
+        """Return what it remembers."""
+        return [*self.history]
 
     async def images(self) -> Images:
         """Return them."""
@@ -76,21 +92,62 @@ class Engine:
         """Close nothing."""
 
 
+def guest_of(engine: Engine, folder: Path | None = None) -> Visit:
+    """Return a visit to a daemon, in a folder of its own."""
+    return Visit(engine, engine, folder or Path(tempfile.mkdtemp(prefix="repro-visit-")))  # type: ignore[arg-type]
+
+
 def visited(engine: Engine, *named: str) -> list[str]:
     """Have a run build images of these names on a daemon; return what it says is left there."""
     left: list[str] = []
 
     async def run() -> None:
-        guest = Visit(engine, engine)  # type: ignore[arg-type]  # as far as it is asked
+        guest = guest_of(engine)
         async with guest.going_on(left):
-            guest.named.update(named)
-            engine.named |= {*named}
-            engine.nameless |= {"sha256:new", *engine.renamed}
-            engine.cache |= {"new1", "new2"}
+            guest.name(named)
+            build(engine, *named)
             await anyio.sleep(0.01)
 
     anyio.run(run)
     return left
+
+
+def build(engine: Engine, *named: str) -> None:
+    """Have images of these names be made, and what comes with them."""
+    engine.named |= {*named}
+    engine.nameless |= {"sha256:new", *engine.renamed}
+    engine.cache |= {"new1", "new2"}
+    engine.history += [OURS]
+
+
+def killed(engine: Engine, folder: Path, *named: str) -> Before:
+    """Have a run build images of these names, and be killed; return what was noted of the daemon before."""
+
+    async def run() -> None:
+        guest = guest_of(engine, folder)
+        with suppress(anyio.get_cancelled_exc_class()):
+            async with guest.going_on([]):
+                await anyio.sleep(0.01)
+                guest.name(named)
+                (folder / "kept").mkdir()
+                for file in folder.iterdir():
+                    if file.is_file():
+                        shutil.copy2(file, folder / "kept")
+
+    anyio.run(run)
+    for file in (folder / "kept").iterdir():
+        shutil.copy2(file, folder)
+    build(engine, *named)
+    return read_json(folder / ELSEWHERE, Before)
+
+
+def come_back(engine: Engine, folder: Path, before: Before) -> GivenBack:
+    """Give back after a kill."""
+
+    async def run() -> GivenBack:
+        return await guest_of(engine, folder).come_back(before)
+
+    return anyio.run(run)
 
 
 def test_what_was_made_goes() -> None:
@@ -163,7 +220,7 @@ def test_also_where_the_run_breaks() -> None:
     engine, left = Engine(), list[str]()
 
     async def run() -> None:
-        guest = Visit(engine, engine)  # type: ignore[arg-type]  # as far as it is asked
+        guest = guest_of(engine)
         with anyio.move_on_after(0.01):
             async with guest.going_on(left):
                 engine.cache.add("new")
@@ -173,9 +230,9 @@ def test_also_where_the_run_breaks() -> None:
     assert (engine.cache, left) == ({"old1", "old2"}, [])
 
 
-def test_a_daemon_elsewhere() -> None:
+def test_a_daemon_elsewhere(tmp_path: Path) -> None:
     """Over TCP or ssh nobody tells who builds: nothing is taken for ours that has no name of ours."""
-    guest = visit(DockerClient("docker", "tcp://127.0.0.1:1", {}))
+    guest = visit(DockerClient("docker", "tcp://127.0.0.1:1", {}), tmp_path)
     left: list[Any] = []
 
     async def run() -> None:
@@ -184,3 +241,43 @@ def test_a_daemon_elsewhere() -> None:
 
     anyio.run(run)
     assert "not reached by a socket of this host" in left[0]
+
+
+def test_a_killed_run_is_given_back(tmp_path: Path) -> None:
+    """What a killed run made goes as it would have with the run, as long as the daemon knows of no other's builds."""
+    engine = Engine()
+    before = killed(engine, tmp_path, "repro-ci-0:latest")
+    assert come_back(engine, tmp_path, before) == GivenBack()
+    assert (engine.named, engine.nameless, engine.cache) == ({"app:latest"}, {"sha256:old"}, {"old1", "old2"})
+
+
+@pytest.mark.parametrize(
+    ("history", "why"),
+    [([THEIRS, OURS], "others have built there since"), ([], "does not remember the run's builds")],
+    ids=["others", "forgotten"],
+)
+def test_after_a_kill_what_may_be_anothers_stays(tmp_path: Path, history: list[BuildEvent], why: str) -> None:
+    """Where others built after the kill, or the daemon has forgotten, only what has a name of ours goes; told once."""
+    engine = Engine()
+    before = killed(engine, tmp_path, "repro-ci-0:latest", "mine:1")
+    engine.history = history
+    given = come_back(engine, tmp_path, before)
+    assert given.problems == ()
+    assert "another's by now" in given.told[0]
+    assert why in given.told[1]
+    assert engine.named == {"app:latest", "mine:1"}
+    assert engine.cache == {"old1", "old2", "new1", "new2"}
+
+
+def test_a_daemon_that_is_down(tmp_path: Path) -> None:
+    """A daemon that does not answer is asked again by the next `repro clean`."""
+    engine = Engine(is_up=False)
+    before = killed(engine, tmp_path, "repro-ci-0:latest")
+    assert "gives no answer" in come_back(engine, tmp_path, before).problems[0]
+
+
+def test_what_others_may_have_written_is_not_believed(tmp_path: Path) -> None:
+    """A note that another can write to removes nothing from the user's daemon."""
+    (tmp_path / ELSEWHERE).write_text("{}")
+    (tmp_path / ELSEWHERE).chmod(0o666)
+    assert "is not known" in anyio.run(leave, tmp_path / ELSEWHERE).problems[0]

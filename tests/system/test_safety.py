@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from harness.core.errors import HarnessError
 from harness.core.records import Action, Iteration, Sample
 from tests.support.eventually import until
 from tests.system.conftest import SCENARIOS, Repro, left_of
@@ -25,6 +26,14 @@ def building(repro: Repro) -> bool:
         return False
     procs = Path("/sys/fs/cgroup").glob(f"**/repro-{name}/**/cgroup.procs")
     return any(file.parent.name != "daemon" and file.read_text().strip() for file in procs)
+
+
+def recorded(repro: Repro) -> list[Iteration]:
+    """Return the iterations of the newest run; none before there is one."""
+    try:
+        return [*repro.folder.read(Iteration)]
+    except HarnessError:
+        return []
 
 
 def alive_in(name: str) -> list[str]:
@@ -131,6 +140,17 @@ def test_hosts_daemon_is_loaded_and_left_alone(repro: Repro, own_docker: dict[st
         assert on_host.folder.read_json("run.json")["daemon"]["private"] is False
         assert kept_by(own_docker) == before
         assert on_host.summary.left_behind == ()
+        of_killed = own_docker | {"REPRO_CACHE": str(tmp_path / "cache")}  # so that `clean` does not end the dockerd
+        killed = Repro(tmp_path / "killed")
+        until_killed = ("--daemon", "host", "--iterations", "500")
+        process = killed.start("run", str(SCENARIOS / "control-clean.yaml"), *until_killed, env=of_killed)
+        until(lambda: len(recorded(killed)) >= 2)
+        process.kill()
+        process.communicate()
+        assert kept_by(own_docker) != before
+        code, output = killed("clean", env=of_killed)
+        assert code == 0, output
+        assert kept_by(own_docker) == before
         code, output = on_host("run", str(SCENARIOS / "prune-race.yaml"), "--daemon", "host", env=own_docker)
         assert code == 129
         assert "--allow-host-damage" in output

@@ -5,12 +5,14 @@ from rich.console import Console
 
 from harness.core.errors import InfraError
 from harness.core.outcome import ExitCode
+from harness.daemons.visit import leave
 from harness.host.ledger import LeftAlone, disbelieved, ledgers
 
 
 def clean() -> int:
     """End and remove what killed or kept runs left: daemons, mounts, cgroups, folders.
 
+    What a killed run made on the host's own daemon is given back too, as far as it can be nobody else's.
     What runs still, or may run on another host or in another pid namespace, is left alone, and named.
     """
     return anyio.run(_clean)
@@ -25,7 +27,7 @@ async def _clean() -> int:
         console.print(f"{why}; left alone", markup=False)
     for ledger in found:
         try:
-            problems = await ledger.reclaim()
+            problems = await ledger.reclaim(leave)
         except LeftAlone as error:
             console.print(f"{error}; left alone", markup=False)
             continue
@@ -34,6 +36,8 @@ async def _clean() -> int:
         for problem in problems:
             console.print(f"{ledger.name}: {problem}", style="red", markup=False)
             code = ExitCode.BROKEN
+        for left in ledger.told:
+            console.print(f"{ledger.name}: {left}", style="yellow", markup=False)
         if not problems:
             console.print(f"{ledger.name}: ended and removed", markup=False)
     if not found and not refused:

@@ -27,6 +27,7 @@ from distributed import Worker, get_worker
 from harness import __version__
 from harness.core.errors import HarnessError
 from harness.core.outcome import ExitCode
+from harness.daemons.visit import leave
 from harness.experiments.fleet.job import SCENARIO, Delivery, Job, pack, unpack
 from harness.host.cache import cache_folder
 from harness.host.ledger import LeftAlone, ledgers
@@ -139,7 +140,7 @@ async def _reclaim() -> None:
             names = tuple(run.name for run in place.glob(f"{_RESULTS}/*/*"))
             for ledger in [each for each in ledgers() if names and each.name.startswith(names)]:
                 with suppress(LeftAlone):
-                    await ledger.reclaim()
+                    await ledger.reclaim(leave)
             await asyncio.to_thread(shutil.rmtree, place, ignore_errors=True)
 
 
