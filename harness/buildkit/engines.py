@@ -39,6 +39,12 @@ def engine_with(buildkit: str) -> str:
     return next((first for first, inside in ENGINES if Version(inside) >= wanted), "")
 
 
+def released_with(fix: str) -> dict[str, str]:
+    """Return by product the first release with a fix of BuildKit: ``{"BuildKit": "v0.31.0", "Engine": "29.6.0"}``."""
+    engine = engine_with(fix)
+    return {"BuildKit": fix, **({"Engine": engine} if engine else {})}
+
+
 def engines_between(first: str | None, fixed: str | None) -> tuple[str | None, str] | None:
     """Return the first Engine with a bug, and the first without; None where no Engine is known to have had it.
 

@@ -7,10 +7,12 @@ the answer of a server.
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
+from harness.buildkit.engines import released_with
 from harness.core.records import Diagnosis
 
 _LONGEST: Final = 300
@@ -65,14 +67,24 @@ class KnownFailure:
     pattern: "re.Pattern[str]"
     """What its signature has in it."""
     link: str
+    fixed_in: Mapping[str, str]
+    """By product, the first release without it; nothing where that is not known."""
 
 
 _KNOWN: Final = tuple(
-    KnownFailure(name, re.compile(pattern), link)
-    for name, pattern, link in (
-        ("parent-snapshot-missing", r"parent snapshot .* does not exist", "moby/buildkit#6521"),
-        ("inconsistent-graph-state", r"inconsistent graph state", "moby/buildkit#2303"),
-        ("internal-not-found", r"^internal: not found|code = internal .*not found", "moby/buildkit#5784"),
+    KnownFailure(name, re.compile(pattern), link, released_with(fixed) if fixed else {})
+    for name, pattern, link, fixed in (
+        # A COPY that fails, or is cut off, lets go of what it copies to once too often; a prune then removes that from
+        # under the builds that share it. So from v0.8.0 on (commit 7ce58c31b), up to b09b53edc.
+        (
+            "failed-copy-releases",
+            r"failed to prepare <id> as <id>: parent snapshot <id> does not exist",
+            "moby/buildkit#6821",
+            "v0.31.0",
+        ),
+        ("parent-snapshot-missing", r"parent snapshot .* does not exist", "moby/buildkit#6521", ""),
+        ("inconsistent-graph-state", r"inconsistent graph state", "moby/buildkit#2303", ""),
+        ("internal-not-found", r"^internal: not found|code = internal .*not found", "moby/buildkit#5784", ""),
     )
 )
 
@@ -121,7 +133,7 @@ def diagnose_failure(error: str, *, late: bool) -> Diagnosis:
         because=error,
         signature=known.name if known else name_of(signature),
         known=known is not None,
-        fixed_in={},
+        fixed_in=known.fixed_in if known else {},
         link=known.link if known else "",
         sentence=f"{when}{named}: {signature or 'without a word'}",
         goroutines=(),

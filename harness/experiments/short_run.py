@@ -58,6 +58,8 @@ class ShortRun:
     """
     frames: tuple[str, ...] = ()
     """The functions that hang, by the evidence, the innermost first; none where it says none."""
+    kind: str = ""
+    """Of what was found, where that is what the scenario hunts: `hang`, `failure` and so on."""
 
 
 async def look(
@@ -121,6 +123,7 @@ def seen_in(summary: Summary, folder: RunFolder) -> ShortRun:
         daemon=" ".join(str(summary.daemon[key]) for key in ("kind", "version") if summary.daemon.get(key)),
         builds=builds,
         frames=summary.diagnosis.frames if summary.diagnosis else (),
+        kind=summary.first_finding.kind if summary.verdict is Verdict.HANG and summary.first_finding else "",
     )
 
 

@@ -143,6 +143,11 @@ def test_known_ones_are_named() -> None:
     """A reported error has a name and a link; another has a name that is the same in every run."""
     known = diagnose_failure(SAME["extraction"][0], late=False)
     assert (known.signature, known.known, known.link) == ("parent-snapshot-missing", True, "moby/buildkit#6521")
+    gone = "wdvza44cbfylw1vbtusywgpeo"
+    error = f"failed to prepare {gone} as x6wm0wzc2idftae8lzp0tr06s: parent snapshot {gone} does not exist: not found"
+    released = diagnose_failure(f"error: failed to solve: {error}", late=False)
+    assert (released.signature, released.known) == ("failed-copy-releases", True)
+    assert released.fixed_in == {"BuildKit": "v0.31.0", "Engine": "29.6.0"}
     other = diagnose_failure(SAME["full"][0], late=True)
     assert (other.known, other.signature) == (False, name_of(signature_of(SAME["full"][1])))
     assert other.sentence.startswith("failure after the export, not known: write <path>: no space left")

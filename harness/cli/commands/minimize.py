@@ -128,8 +128,8 @@ def _tell(answer: MinimizeAnswer, say: Callable[[str], None]) -> None:
     found = answer.minimized
     say(f"{'MINIMIZED' if found.changes else 'UNCHANGED'}  {found.in_order or 'by leaving out'}")
     facts = {
-        "hang": answer.signature or "no signature",
-        "scenario": f"{found.tally} attempts hang; {found.original} of what it was made from",
+        answer.kind: answer.signature or "no signature",
+        "scenario": f"{found.tally} attempts; {found.original} of what it was made from",
         **{f"script {n}": f"{one.tally} with {one.toolchain}" for n, one in enumerate(answer.measured, 1)},
         "but": answer.because,
         "complete": "yes" if found.whole else "no: the time was over; with more of it, and --resume last, it goes on",

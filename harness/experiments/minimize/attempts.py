@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from harness.core.outcome import Ending
+from harness.core.outcome import Ending, Outcome
 from harness.core.rng import SEED_BITS, Dice
 from harness.experiments.earlier import AskedElse, differing, earlier_folder
 from harness.experiments.journal import entries, line_of
@@ -50,11 +50,16 @@ class Attempts:
     seed: int
     take: Take
     signature: str = ""
-    """The hang that is looked for; the first one's, where it is not said."""
+    """The hang that is looked for, or what else is; the first one's, where it is not said."""
     done: list[Attempt] = field(default_factory=list)
     known: list[Attempt] = field(default_factory=list)
     """What an earlier process saw, and is not asked for yet."""
     told: Callable[[Attempt, bool], None] = lambda attempt, known: None  # noqa: ARG005 — nobody hears
+
+    @property
+    def kind(self) -> str:
+        """What is looked for: a `hang`, a `failure`, and so on."""
+        return next((attempt.look.kind for attempt in self.done if attempt.hung), "") or Outcome.HANG
 
     @property
     def seconds(self) -> float:

@@ -7,7 +7,7 @@ from typing import Final
 
 from harness.actors.context import uses_base
 from harness.core.errors import Interrupted, ScenarioError, UsageError
-from harness.core.outcome import ExitCode
+from harness.core.outcome import ExitCode, Outcome
 from harness.core.records import Action, Finding, Iteration
 from harness.experiments.minimize.attempts import Attempt, Attempts
 from harness.experiments.minimize.case import Case, case_of
@@ -30,11 +30,12 @@ _SHARE_OF_THE_SCRIPT: Final = 0.2
 
 
 class NoEvidence(UsageError):
-    """A run in which nothing hung."""
+    """A run in which nothing was found."""
 
     def __init__(self, folder: RunFolder) -> None:
         super().__init__(
-            f"{folder.path} has no hang with a signature to go by: minimize a run that hung, or its scenario"
+            f"{folder.path} has no hang, and no other finding, with a signature to go by: minimize a run that has one, "
+            "or its scenario"
         )
 
 
@@ -50,7 +51,7 @@ class MinimizeRequest:
     """Of the script, with each toolchain."""
     bounds: Bounds = field(default_factory=Bounds)
     signature: str = ""
-    """Of the hang; empty: the first one's."""
+    """Of the hang, or of what else is hunted; empty: the first one's."""
     run: RunFolder | None = None
     """The run that it was found in."""
 
@@ -62,6 +63,8 @@ class MinimizeAnswer:
     folder: str
     minimized: Minimized
     measured: tuple[Measured, ...]
+    kind: str
+    """What was looked for: a `hang`, a `failure`, and so on."""
     signature: str
     seconds: float
     """Of daemon time, in the search."""
@@ -104,15 +107,19 @@ class Minimization:
     async def _conclude(self, found: Minimized, attempts: Attempts) -> MinimizeAnswer:
         folder, because = self.path / RESULT, ""
         measured: list[Measured] = []
-        about = f"Minimized from {self.asked.scenario.name}; its hang is {attempts.signature or 'of no known kind'}."
-        why = write(folder, found.case, about)
+        kind = attempts.kind
+        about = f"Minimized from {self.asked.scenario.name}; its {kind} is {attempts.signature or 'of no known kind'}."
+        why = write(folder, found.case, about, kind)
         if not why:
             specs = [self.asked.toolchain, *([self.asked.fixed] if self.asked.fixed else [])]
             try:
-                measured = [await measure(folder, spec, self.asked.attempts, self.told) for spec in specs]
+                measured = [await measure(folder, spec, self.asked.attempts, kind, self.told) for spec in specs]
             except ScriptBroke as error:
                 because = str(error)
-        (folder / RATE).write_text(rates(found, why or because, measured, self.asked.bounds, attempts.signature))
+        said = rates(
+            found, why or because, measured, self.asked.bounds, f"{kind}: `{attempts.signature or 'no signature'}`"
+        )
+        (folder / RATE).write_text(said)
         if not because and not found.changes:
             because = "nothing could be left out"
         code = ExitCode.CLEAN if found.changes and not because else ExitCode.INCONCLUSIVE
@@ -120,6 +127,7 @@ class Minimization:
             folder=str(folder),
             minimized=found,
             measured=tuple(measured),
+            kind=kind,
             signature=attempts.signature,
             seconds=attempts.seconds,
             exit_code=code,
@@ -127,10 +135,12 @@ class Minimization:
         )
 
     def _told_attempt(self, attempt: Attempt, known: bool) -> None:
-        said = "HANG" if attempt.hung else attempt.look.said if attempt.look.said != "hang" else "another hang"
-        signature = f" {attempt.look.signature}" if attempt.look.signature else ""
+        look = attempt.look
+        found = look.kind or Outcome.HANG
+        said = found.upper() if attempt.hung else f"another {found}" if look.said == "hang" else look.said
+        signature = f" {look.signature}" if look.signature else ""
         self.told(
-            f"{attempt.seconds:6.0f}s  {said + signature:<24} {attempt.look.seconds:5.0f}s  {attempt.what[:90]}"
+            f"{attempt.seconds:6.0f}s  {said + signature:<24} {look.seconds:5.0f}s  {attempt.what[:90]}"
             f"{'  (known)' if known else ''}"
         )
 
@@ -173,11 +183,12 @@ class Minimization:
 
     def _seen_in(self, folders: Sequence[RunFolder]) -> Iterator[Around]:
         for folder in folders:
-            yield from around(folder.read(Iteration), folder.read(Action))
+            found = {finding.iteration for finding in folder.each(Finding) if finding.hunted}
+            yield from around(folder.read(Iteration), folder.read(Action), found)
 
 
 def signature_in(folder: RunFolder) -> str:
-    """Return the signature of the hang that a run found.
+    """Return the signature of the hang that a run found, or of what else it hunted and found.
 
     Raises:
         NoEvidence: it found none, or its evidence does not say.

@@ -2,13 +2,14 @@
 
 What happens by chance in a mix of many builds, kills and other acts is tried as what it may be made of: a build is held
 in a step, a second one comes to the same step, one of them is ended (or returns, or none does), then the other actor
-acts, and the builds that are left go on. Each act follows from what the one before has reached, not from a time, so a
-slow host keeps the order.
+acts, and the builds that are left go on. Or the second is a build of another line, which comes to its end, or fails,
+while the first is held. Each act follows from what the one before has reached, not from a time, so a slow host keeps
+the order.
 """
 
 import copy
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -17,9 +18,20 @@ from harness.core.records import Action, Iteration
 from harness.experiments.minimize.case import Case, Tree, kind_of, name_of
 from harness.experiments.minimize.changes import Change
 
-Ends = Literal["second killed", "first killed", "first returns", "none"]
+Ends = Literal["second killed", "first killed", "first returns", "second returns", "none"]
 
 _ENDS: Final[tuple[Ends, ...]] = ("second killed", "first killed", "first returns", "none")
+"""Of two builds of one line, that are held in the same step."""
+_ENDS_OF_ANOTHER: Final[tuple[Ends, ...]] = ("second returns",)
+"""Where the second is of another line, and not held."""
+_ORDER: Final = (*_ENDS, *_ENDS_OF_ANOTHER)
+_OF: Final[Mapping[tuple[bool, bool], Ends]] = {
+    (True, True): "second killed",
+    (False, True): "first killed",
+    (False, False): "first returns",
+    (True, False): "second returns",
+}
+"""By whether it began after the one that was found, and whether it was killed."""
 _GAP_SECONDS: Final = 1
 """Between two acts: more than a build of small steps, or a prune, takes on a busy host."""
 _HELD_SECONDS: Final = 8 * _GAP_SECONDS
@@ -37,24 +49,27 @@ class Around:
     """The actor whose act had an effect between that end and the hang."""
 
 
-def around(builds: Sequence[Iteration], acts: Sequence[Action]) -> Iterator[Around]:
-    """Yield every pair of an end beside the first build that hung, and an act after it that it may have to do with."""
-    hung = min((each for each in builds if each.outcome is Outcome.HANG), key=_onset, default=None)
-    if hung is None:
+def around(builds: Sequence[Iteration], acts: Sequence[Action], findings: Collection[int]) -> Iterator[Around]:
+    """Yield every pair of an end beside the first build that was found, and an act after it that it may be due to.
+
+    Args:
+        builds: of one run.
+        acts: of the same.
+        findings: the iterations that hung, or failed, as is looked for.
+    """
+    found = min((each for each in builds if each.number in findings), key=_onset, default=None)
+    if found is None:
         return
-    onset = _onset(hung)
+    onset = _onset(found)
     effective = [act for act in acts if act.acted is not None and act.effect != 0]
     for other in builds:
         end = other.killed if other.outcome is Outcome.TIMED_OUT else other.exited
-        if other is hung or end is None or not hung.started < end < onset or other.started > onset:
+        if other is found or end is None or not found.started < end < onset or other.started > onset:
             continue
         for act in effective:
             if end < (act.acted or 0.0) < onset:
-                later, killed = other.started > hung.started, other.outcome is Outcome.TIMED_OUT
-                if later and not killed:
-                    continue  # the later one that returns first: no order here has that
-                kind: Ends = "second killed" if later else "first killed" if killed else "first returns"
-                yield Around(kind, act.actor)
+                later, killed = other.started > found.started, other.outcome is Outcome.TIMED_OUT
+                yield Around(_OF[later, killed], act.actor)
 
 
 def orders(case: Case, seen: Sequence[Around]) -> Iterator[Change]:
@@ -69,24 +84,25 @@ def orders(case: Case, seen: Sequence[Around]) -> Iterator[Change]:
     acting = [actor for actor in case.actors if kind_of(actor) not in {"build", "kill"}]
     builds = [actor for actor in case.actors if kind_of(actor) == "build"]
     choices = [
-        (build, act, end, depth)
+        (build, other, act, end, depth)
         for build in builds
+        for other in builds
         for act in acting
-        for end in _ENDS
+        for end in (_ENDS if other is build else _ENDS_OF_ANOTHER)
         for depth in range(len(_held(case, build)))
     ]
     choices.sort(
-        key=lambda each: (each[3], -votes[Around(each[2], name_of(each[1]))], -ends[each[2]], _ENDS.index(each[2]))
+        key=lambda each: (each[4], -votes[Around(each[3], name_of(each[2]))], -ends[each[3]], _ORDER.index(each[3]))
     )
-    for build, act, end, depth in choices:
-        yield _order(case, build, act, end, depth)
+    for build, other, act, end, depth in choices:
+        yield _order(case, build, other, act, end, depth)
 
 
 def _held(case: Case, build: Tree) -> list[int]:
     return case.contexts[build["dockerfile"]].read.holdable()
 
 
-def _order(case: Case, build: Tree, act: Tree, end: Ends, depth: int) -> Change:
+def _order(case: Case, build: Tree, other: Tree, act: Tree, end: Ends, depth: int) -> Change:
     """Return one order."""
     seconds = _HELD_SECONDS
     name = build["dockerfile"]
@@ -97,8 +113,8 @@ def _order(case: Case, build: Tree, act: Tree, end: Ends, depth: int) -> Change:
     def reached(by: str) -> Tree:
         return {"step": step, "of": by, "after": f"{_GAP_SECONDS}s"}
 
-    def one(called: str, **more: Any) -> Tree:
-        options = {key: value for key, value in build.items() if key not in {kind_of(build), *_OF_A_MIX}}
+    def one(called: str, of: Tree, **more: Any) -> Tree:
+        options = {key: value for key, value in of.items() if key not in {kind_of(of), *_OF_A_MIX}}
         return {"build": called, **copy.deepcopy(options), **more}
 
     second_killed = {"kill": "end", "signal": "SIGKILL", "when": reached("second")}
@@ -106,6 +122,7 @@ def _order(case: Case, build: Tree, act: Tree, end: Ends, depth: int) -> Change:
     ended: dict[Ends, list[Tree]] = {"second killed": [second_killed], "first killed": [first_killed]}
     when: dict[Ends, Tree] = {
         "first returns": {"phase": "exited", "of": "first"},
+        "second returns": {"phase": "exited", "of": "second", "after": f"{_GAP_SECONDS}s"},
         "none": reached("second"),
     }
     acting = {key: value for key, value in act.items() if key != "when"}
@@ -114,17 +131,19 @@ def _order(case: Case, build: Tree, act: Tree, end: Ends, depth: int) -> Change:
         follows = {**follows, "lasting": lasting}
     tree = case.tree()
     tree["actors"] = [
-        one("first"),
-        one("second", when=reached("first")),
+        one("first", build),
+        one("second", other, when=reached("first")),
         *ended.get(end, ()),
         {**acting, "when": follows},
     ]
     tree["stop"] = {**tree["stop"], "iterations": 2, "time": "2m"}
     tree.get("daemon", {}).pop("renew", None)
     held = dockerfile.instructions[position].text.splitlines()[0]
-    what = f"in order: two builds held at {held!r}, {end}, then {name_of(act)}"
+    held_there = f"two builds held at {held!r}" if other is build else f"{name_of(build)} held at {held!r}"
+    what = f"in order: {held_there}, {end if other is build else f'{name_of(other)} returns'}, then {name_of(act)}"
     return Change(what, case.with_dockerfile(name, dockerfile).with_scenario(tree))
 
 
 def _onset(build: Iteration) -> float:
-    return build.exported if build.exported is not None else build.started
+    """Return when a build had come to what it was found for: its export was done, or it failed."""
+    return next(at for at in (build.exported, build.exited, build.started) if at is not None)

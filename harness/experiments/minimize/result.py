@@ -10,6 +10,7 @@ import anyio
 
 from harness.analysis.watched_rate import watched_rate
 from harness.core.errors import InfraError
+from harness.core.outcome import Outcome
 from harness.experiments.minimize.case import Case, kind_of
 from harness.experiments.minimize.script import NoStraightLine, script_of
 from harness.experiments.minimize.search import Minimized
@@ -23,7 +24,7 @@ _CLEAN_SECONDS: Final = 10.0
 
 
 class ScriptBroke(InfraError):
-    """A script that ended neither with a hang nor without one."""
+    """A script that ended neither with what it is to show nor without."""
 
     def __init__(self, said: str) -> None:
         super().__init__(f"{SCRIPT} broke: {' '.join(said.split())[-400:]}")
@@ -31,7 +32,7 @@ class ScriptBroke(InfraError):
 
 @dataclass(frozen=True)
 class Measured:
-    """How often a script hung with one toolchain."""
+    """How often a script showed what it is to show, with one toolchain."""
 
     toolchain: str
     version: str
@@ -43,13 +44,13 @@ class Measured:
         return f"| {self.toolchain} | {self.version} | {self.tally} | {exact.interval} |"
 
 
-def write(folder: Path, case: Case, about: str) -> str:
+def write(folder: Path, case: Case, about: str, kind: str = Outcome.HANG) -> str:
     """Write the scenario, the contexts and, where the case has that form, the script; return why not, where not."""
     folder.mkdir(parents=True, exist_ok=True)
     told = Case({"name": case.scenario["name"], "about": about, **case.tree()}, case.contexts)
     told.write(folder)
     try:
-        text = script_of(case, about)
+        text = script_of(case, about, kind)
     except NoStraightLine as reason:
         (folder / SCRIPT).unlink(missing_ok=True)
         return str(reason)
@@ -58,8 +59,15 @@ def write(folder: Path, case: Case, about: str) -> str:
     return ""
 
 
-async def measure(folder: Path, spec: str, attempts: int, told: Callable[[str], None]) -> Measured:
+async def measure(folder: Path, spec: str, attempts: int, kind: str, told: Callable[[str], None]) -> Measured:
     """Run the script so often with a toolchain's programs, in an environment that has nothing else.
+
+    Args:
+        folder: the result's.
+        spec: the toolchain.
+        attempts: how often.
+        kind: what it shows: a `hang`, a `failure`.
+        told: hears of each.
 
     Raises:
         UsageError: the toolchain has no buildkitd.
@@ -82,7 +90,7 @@ async def measure(folder: Path, spec: str, attempts: int, told: Callable[[str], 
         if done.returncode not in {0, 1}:
             raise ScriptBroke(done.stdout + done.stderr)
         tally = tally.with_one(hung=done.returncode == 1)
-        told(f"{SCRIPT} {number} of {attempts} with {spec}: {'HANG' if done.returncode else 'no hang'}")
+        told(f"{SCRIPT} {number} of {attempts} with {spec}: {kind.upper() if done.returncode else f'no {kind}'}")
     version = toolchain.binaries["buildkitd"].version
     return Measured(spec, version, tally)
 
@@ -97,16 +105,16 @@ async def _run(command: Command) -> Completed:
                 await script.child.end(_CLEAN_SECONDS)
 
 
-def rates(found: Minimized, why_no_script: str, measured: list[Measured], bounds: Bounds, signature: str) -> str:
-    """Return ``RATE.md``."""
+def rates(found: Minimized, why_no_script: str, measured: list[Measured], bounds: Bounds, looked_for: str) -> str:
+    """Return ``RATE.md``; `looked_for` is the kind of finding and its signature."""
     kinds = [kind_of(actor) for actor in found.case.actors]
     acts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
-    lines = [f"# How often `{found.case.scenario['name']}` hangs", ""]
-    lines += [f"{acts}. The hang: `{signature or 'no signature'}`.", ""]
+    lines = [f"# How often `{found.case.scenario['name']}` shows it", ""]
+    lines += [f"{acts}. The {looked_for}.", ""]
     if measured:
         lines += [f"`{SCRIPT}`, each attempt on a fresh daemon, in an empty environment:", ""]
         lines += [
-            "| daemon | version | hangs | 95 % interval of the rate |",
+            "| daemon | version | seen | 95 % interval of the rate |",
             "|---|---|---|---|",
             *map(str, measured),
             "",

@@ -11,12 +11,19 @@ from importlib.resources import files
 from typing import Any, Final
 
 from harness.actors.template import filled
+from harness.core.outcome import Outcome, Symptom, finding_kind
 from harness.core.units import counted, parse_duration, parse_size
 from harness.experiments.minimize.case import CONTEXTS, Case, Tree, kind_of, name_of
 
 _TEMPLATE: Final = "reproduce.sh"
 _CLIENTS: Final = {"buildctl": "reproduce_buildctl.sh", "docker": "reproduce_docker.sh"}
 """What differs in the template from client to client, part by part."""
+_SIGNS: Final = {
+    Outcome.HANG: "reproduce_hang.sh",
+    Symptom.FAILURE: "reproduce_failure.sh",
+    Outcome.LATE_FAILURE: "reproduce_failure.sh",
+}
+"""What differs from one kind of finding to the other."""
 _DRIVERS: Final = {"docker": "docker", "docker-container": "docker", "remote": "docker", "buildctl": "buildctl"}
 """The client that builds go through, by a daemon's driver."""
 _DAEMON_OPTIONS: Final = {"kind", "renew", "driver", "image", "image_store"}
@@ -119,16 +126,20 @@ class _Script:
         return [*([awaited] if awaited else []), f"sleep {pause:g}; {act}" if pause else act]
 
 
-def script_of(case: Case, about: str) -> str:
+def script_of(case: Case, about: str, kind: str = Outcome.HANG) -> str:
     """Return ``reproduce.sh``.
 
     Args:
         case: the smallest.
-        about: what it is known of the hang, in a line.
+        about: what is known of what it shows, in a line.
+        kind: what that is: a `hang`, or a `failure` by the patterns of `detect.failure`.
 
     Raises:
         NoStraightLine: the case has no such form; says why.
     """
+    sign = _SIGNS.get(finding_kind(kind))
+    if sign is None:
+        raise NoStraightLine(f"the script tells a hang or a failure, not: {kind}")
     daemon = case.scenario.get("daemon", {})
     if odd := set(daemon) - _DAEMON_OPTIONS:
         raise NoStraightLine(f"its daemon is not a plain one: {', '.join(sorted(odd))}")
@@ -146,7 +157,8 @@ def script_of(case: Case, about: str) -> str:
     kinds = [kind_of(actor) for actor in case.actors]
     said = ", ".join(counted(kinds.count(kind), kind) for kind in dict.fromkeys(kinds))
     text = (files(__package__) / _TEMPLATE).read_text()
-    marks = {**_parts(client), "ABOUT": about, "SAID": said, "ACTS": "\n".join([*made, *script.lines])}
+    told = {"FAILURE": shlex.quote(_failures(case)), "ABOUT": about, "SAID": said}
+    marks = {**_parts(_CLIENTS[client]), **_parts(sign), **told, "ACTS": "\n".join([*made, *script.lines])}
     for mark, content in marks.items():
         text = text.replace(f"@{mark}@", content)
     if len(text.splitlines()) > MOST_LINES:
@@ -154,10 +166,17 @@ def script_of(case: Case, about: str) -> str:
     return text
 
 
-def _parts(client: str) -> Mapping[str, str]:
-    """Return what the template has of a client's own, by its marks."""
+def _failures(case: Case) -> str:
+    """Return the pattern of the errors that are looked for; empty where any is."""
+    written = case.scenario.get("detect", {}).get("failure", [])
+    patterns = [written] if isinstance(written, str) else written
+    return patterns[0] if len(patterns) == 1 else "|".join(f"(?:{pattern})" for pattern in patterns)
+
+
+def _parts(file: str) -> Mapping[str, str]:
+    """Return what the template has of a client's own, or of a kind of finding, by its marks."""
     parts: dict[str, list[str]] = {}
-    for line in (files(__package__) / _CLIENTS[client]).read_text().splitlines():
+    for line in (files(__package__) / file).read_text().splitlines():
         if (mark := line.removeprefix("# ")).isupper() and mark.isalpha():
             parts[mark] = []
         else:

@@ -16,6 +16,7 @@ from math import ceil
 from typing import Final
 
 from harness.core.errors import UsageError
+from harness.core.outcome import Outcome
 from harness.core.units import format_duration, parse_duration
 from harness.experiments.minimize.attempts import Attempts
 from harness.experiments.minimize.case import Case
@@ -41,10 +42,10 @@ _PATIENCE: Final = 20
 class NeverHangs(UsageError):
     """A case that does not hang, so that nothing can be made of it."""
 
-    def __init__(self, name: str, tally: Tally, seconds: float, last: str) -> None:
+    def __init__(self, name: str, wanted: str, tally: Tally, seconds: float, last: str) -> None:
         super().__init__(
-            f"{name} did not hang in {tally.trials} attempts ({format_duration(round(seconds))} of daemon time; the "
-            f"last one: {last}): there is nothing to minimize; find a daemon or a scenario that hangs first "
+            f"{name} showed no {wanted} in {tally.trials} attempts ({format_duration(round(seconds))} of daemon time; "
+            f"the last one: {last}): there is nothing to minimize; find a daemon or a scenario that does first "
             "(`repro run`)"
         )
 
@@ -130,11 +131,12 @@ class MinimizeSearch:
             late = self.attempts.seconds >= self.limits.seconds / 3
             if not tally.hangs and (tally.trials >= _PATIENCE or (late and tally.trials)):
                 last = self.attempts.done[-1].look.because
-                raise NeverHangs(case.scenario["name"], tally, self.attempts.seconds, last)
+                wanted = " or ".join(case.scenario["stop"].get("on", [Outcome.HANG]))
+                raise NeverHangs(case.scenario["name"], wanted, tally, self.attempts.seconds, last)
             if late:
                 break
             await self.attempts.attempt(case, "as it is")
-        self.told(f"it hangs: {tally} attempts, {self.attempts.signature or 'no signature'}")
+        self.told(f"{self.attempts.kind}: {tally} attempts, {self.attempts.signature or 'no signature'}")
         return tally
 
     async def _in_order(self, case: Case) -> Change | None:

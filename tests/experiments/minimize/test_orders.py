@@ -1,8 +1,10 @@
 """Orders of acts: which are tried first, by what was recorded around hangs."""
 
+from dataclasses import replace
+
 from harness.core.outcome import Outcome
 from harness.core.records import Action, Iteration
-from harness.experiments.minimize.case import kind_of
+from harness.experiments.minimize.case import Case, Context, kind_of
 from harness.experiments.minimize.orders import Around, around, orders
 from tests.experiments.minimize.worlds import mix
 
@@ -25,11 +27,13 @@ def prune(acted: float, effect: int | None = 1) -> Action:
 def test_what_was_around_a_hang() -> None:
     """A build that ended beside the one that hung counts, with an act after it that changed something."""
     hung, killed = build(2, 1.0, 5.0, Outcome.HANG), build(3, 2.0, 3.0, Outcome.TIMED_OUT)
-    assert [*around([hung, killed], [prune(4.0)])] == [Around("second killed", "loop")]
-    assert [*around([hung, killed], [prune(4.0, 0), prune(2.5), prune(6.0)])] == []
+    assert [*around([hung, killed], [prune(4.0)], {2})] == [Around("second killed", "loop")]
+    assert [*around([hung, killed], [prune(4.0, 0), prune(2.5), prune(6.0)], {2})] == []
     earlier = build(1, 0.0, 3.0, Outcome.OK)
-    assert [*around([hung, earlier], [prune(4.0)])] == [Around("first returns", "loop")]
-    assert [*around([killed], [prune(4.0)])] == []
+    assert [*around([hung, earlier], [prune(4.0)], {2})] == [Around("first returns", "loop")]
+    assert [*around([killed], [prune(4.0)], ())] == []
+    failed, later = replace(hung, outcome=Outcome.FAILED, exported=None, exited=5.0), build(3, 2.0, 3.0, Outcome.OK)
+    assert [*around([failed, later], [prune(4.0)], {2})] == [Around("second returns", "loop")]
 
 
 def test_orders_begin_with_what_was_seen() -> None:
@@ -44,3 +48,17 @@ def test_orders_begin_with_what_was_seen() -> None:
         assert kinds.count("prune") == 1
         assert change.case.scenario["stop"]["iterations"] == 2
         assert "RUN sleep 8 && " in change.case.contexts["ci"].dockerfile
+
+
+def test_orders_of_two_lines() -> None:
+    """A build of another line comes to its end while one is held; each keeps its own options and its own context."""
+    case = mix()
+    other = {"build": "flawed", "dockerfile": "flawed", "args": {"LAST": "broken"}, "when": {"interval": "1s"}}
+    tree = {**case.tree(), "actors": [*case.actors, other]}
+    both = Case(tree, {**case.contexts, "flawed": Context("FROM scratch\nCOPY busybox /b\n")})
+    first = next(iter(orders(both, [Around("second returns", "more")])))
+    assert first.what == "in order: ci held at 'RUN sleep 8 && echo \"$N\" > /n && true', flawed returns, then more"
+    [held, flawed, act] = first.case.actors
+    assert (held["dockerfile"], flawed["dockerfile"], flawed["args"]) == ("ci", "flawed", {"LAST": "broken"})
+    assert act["when"] == {"phase": "exited", "of": "second", "after": "1s"}
+    assert "sleep" not in first.case.contexts["flawed"].dockerfile

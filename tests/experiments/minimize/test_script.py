@@ -1,7 +1,9 @@
 """A case as a shell script: its acts in their order, and a refusal where there is no such form."""
 
+import os
 import shutil
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -61,6 +63,48 @@ def test_it_is_bash(daemon: dict[str, Any], client: str) -> None:
     for checker in (["/bin/bash", "-n"], *(shellcheck if shutil.which("shellcheck") else [])):
         done = subprocess.run(checker, input=text, text=True, capture_output=True, check=False)
         assert (done.returncode, done.stderr) == (0, ""), done.stdout
+
+
+GONE = "parent snapshot abc does not exist: not found"
+FAILURES: dict[str, tuple[str, str, int, str]] = {
+    "as looked for": (GONE, "", 1, f"FAILURE: build second: error: failed to solve: {GONE}"),
+    "otherwise, beside one that returns": ("mkdir /a: not a directory", "", 0, "build second fails otherwise"),
+    "all otherwise": ("no space left on device", "no space left on device", 2, "broke: no build came through"),
+}
+
+
+@pytest.mark.parametrize(("of_second", "of_first", "code", "told"), FAILURES.values(), ids=[*FAILURES])
+def test_script_of_a_failure(tmp_path: Path, of_second: str, of_first: str, code: int, told: str) -> None:
+    """An error that is looked for is 1, another one beside a build that returns 0, and nothing but others broken."""
+    case = in_order()
+    [first, second, _, prune] = case.actors
+    tree = {**case.tree(), "actors": [first, second, {**prune, "when": {"phase": "exited", "of": "second"}}]}
+    tree["detect"] = {"failure": ["parent snapshot .* does not exist", "no such file"]}
+    script = tmp_path / "reproduce.sh"
+    script.write_text(script_of(case.with_scenario(tree), "A test.", "failure"))
+    assert len(script.read_text().splitlines()) <= MOST_LINES
+
+    def fails(error: str) -> str:
+        return f"echo 'error: failed to solve: {error}'; exit 1" if error else "exit 0"
+
+    of_builds = (
+        f"*name=first*) echo '#1 RUN sleep 8'; sleep 0.4; {fails(of_first)};; *name=second*) {fails(of_second)};;"
+    )
+    for name, text in {"buildkitd": "exec sleep 60", "buildctl": f'case "$*" in {of_builds} esac'}.items():
+        (tmp_path / name).write_text(f'#!/bin/sh\n[ "$1" = --version ] || {{ {text}\n}}\n')
+        (tmp_path / name).chmod(0o755)
+    done = subprocess.run(
+        ["/bin/bash", str(script)], env={**os.environ, "BUILDKIT_BIN": str(tmp_path)}, capture_output=True, text=True,
+        check=False, timeout=30,
+    )  # fmt: skip
+    assert done.returncode == code, done.stdout + done.stderr
+    assert told in done.stdout
+
+
+def test_script_of_another_finding() -> None:
+    """What plain progress does not show has no script."""
+    with pytest.raises(NoStraightLine, match="a hang or a failure, not: growth"):
+        script_of(in_order(), "x", "growth")
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def test_an_order_that_has_not_failed_is_taken_when_its_time_is_over(tmp_path: P
 def test_a_case_that_never_hangs(tmp_path: Path) -> None:
     """It is told in one sentence, after a bounded number of attempts, all of which are kept."""
     world = World(1, 0.0)
-    with pytest.raises(NeverHangs, match=r"mix did not hang in 20 attempts .* nothing to minimize"):
+    with pytest.raises(NeverHangs, match=r"mix showed no hang in 20 attempts .* nothing to minimize"):
         searched(tmp_path, world)
     assert len((tmp_path / "attempts.jsonl").read_text().splitlines()) == 20
 
