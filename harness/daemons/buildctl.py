@@ -21,15 +21,6 @@ class Buildctl:
     address: str
     environment: Mapping[str, str] = field(default_factory=dict)
 
-    async def answers(self) -> bool:
-        """Whether the daemon lists its workers."""
-        command = self.command("debug", "workers")
-        try:
-            await run(command.argv, deadline=_ANSWER_SECONDS, env=command.env)
-        except (CommandError, CommandTimeout):
-            return False
-        return True
-
     async def build_records(self) -> BuildRecords:
         """Return the records of its builds (``buildctl debug histories``).
 

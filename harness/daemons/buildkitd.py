@@ -15,7 +15,7 @@ from harness.daemons.control import Control
 from harness.daemons.gc import for_buildkitd
 from harness.daemons.parts import ControlledHistory, DebugPages, OwnProcess, PrivateDaemon, Records
 from harness.daemons.pprof import Pprof
-from harness.daemons.private import DaemonDirs, before, running, settle_in
+from harness.daemons.private import DEBUG_SOCKET, DaemonDirs, before, running, settle_in
 from harness.host.proc import Command
 from harness.scenario import DaemonSpec
 from harness.toolchain import Toolchain
@@ -76,7 +76,7 @@ class Buildkitd(OwnProcess, DebugPages, ControlledHistory, Records):
 
     async def answers(self) -> bool:
         """Whether it lists its workers."""
-        return await _answers(self.home)
+        return await self.control.answers()
 
     def _command(self, *words: str) -> Command:
         return self._client.command(*words)
@@ -98,10 +98,6 @@ def _client(home: DaemonDirs, address: str = "") -> Buildctl:
     return Buildctl(str(home.bin / "buildctl"), address or f"unix://{home.run}/buildkitd.sock", home.environment)
 
 
-async def _answers(home: DaemonDirs) -> bool:
-    return (home.run / "buildkitd.sock").exists() and await _client(home).answers()
-
-
 @asynccontextmanager
 async def open_buildkitd(toolchain: Toolchain, spec: DaemonSpec, site: Slot) -> AsyncIterator[Buildkitd]:
     """Start a private buildkitd; see `OpenDaemon`."""
@@ -109,12 +105,10 @@ async def open_buildkitd(toolchain: Toolchain, spec: DaemonSpec, site: Slot) -> 
     configuration = home.records / "buildkitd.toml"
     configuration.write_text(_toml(_configuration(home, spec)))
     command = Command((str(home.bin / "buildkitd"), "--config", str(configuration)), {**home.environment, **spec.env})
-
-    async def ready() -> bool:
-        return await _answers(home)
-
-    async with running(home, site, command, ready) as service, before(home.run / "buildkitd.sock", site) as relay:
-        pprof, control = Pprof(home.run / "debug.sock"), Control(home.run / "buildkitd.sock")
+    socket = home.run / "buildkitd.sock"
+    control = Control(socket)
+    async with running(home, site, command, control.answers) as service, before(socket, site) as relay:
+        pprof = Pprof(home.run / DEBUG_SOCKET)
         try:
             facts = DaemonFacts(
                 kind="buildkitd",
@@ -127,7 +121,7 @@ async def open_buildkitd(toolchain: Toolchain, spec: DaemonSpec, site: Slot) -> 
                 cgroup=service.cgroup,
                 disk=home.disk,
                 root=home.root,
-                details={"debug_socket": str(home.run / "debug.sock")},
+                details={"debug_socket": str(home.run / DEBUG_SOCKET)},
             )
             yield Buildkitd(
                 PrivateDaemon(facts=facts, service=service, home=home, pprof=pprof, control=control, relay=relay)
@@ -149,7 +143,7 @@ def _configuration(home: DaemonDirs, spec: DaemonSpec) -> dict[str, Any]:
         "root": str(home.root),
         "debug": True,
         "insecure-entitlements": ["network.host"],
-        "grpc": {"address": [f"unix://{home.run}/buildkitd.sock"], "debugAddress": f"unix://{home.run}/debug.sock"},
+        "grpc": {"address": [f"unix://{home.run}/buildkitd.sock"], "debugAddress": f"unix://{home.run}/{DEBUG_SOCKET}"},
         "worker": {
             "oci": {"enabled": True, "networkMode": "host", "defaultCgroupParent": home.cgroup.name},
             "containerd": {"enabled": False},

@@ -54,6 +54,17 @@ class Control:
         self._path, self._engine = path, engine
         self._channel: Channel | None = None
 
+    async def answers(self) -> bool:
+        """Whether the daemon lists its workers. No client is asked: where the daemon hands traces on, each of those
+        waits for the collector too (moby/buildkit#6747).
+        """
+        try:
+            with _in_time("ListWorkers"), _errors_of("ListWorkers"):
+                await UnaryUnaryMethod(self._connection(), f"/{SERVICE}/ListWorkers", bytes, bytes)(b"")
+        except ControlError:
+            return False
+        return True
+
     async def running_builds(self) -> Sequence[RunningBuild]:
         """Return the builds that the daemon holds to be running, with their iterations.
 

@@ -23,6 +23,8 @@ from harness.toolchain import Toolchain
 
 _READY_SECONDS: Final = 60.0
 _MOUNT_SECONDS: Final = 60.0
+DEBUG_SOCKET: Final = "debug.sock"
+"""Where a daemon serves Go's pprof, in the folder of its sockets."""
 
 
 @dataclass(frozen=True)
@@ -138,10 +140,16 @@ class Service:
         try:
             await retrying(self._ready_or_dead)
         except RetryError as error:
-            raise DaemonStartError(self.kind, f"not ready after {_READY_SECONDS:g} s", log) from error
+            raise DaemonStartError(self.kind, f"not ready after {_READY_SECONDS:g} s: {self._waits}", log) from error
         if process.returncode is not None:
             raise DaemonStartError(self.kind, f"it ended with status {process.returncode}", log)
         self._runs.set()
+
+    @property
+    def _waits(self) -> str:
+        """How far a daemon has come that is not ready."""
+        listens = any(path.is_socket() and path.name != DEBUG_SOCKET for path in self._home.run.iterdir())
+        return "it listens, and answers no request" if listens else "it has not begun to listen"
 
     def _confine(self, pid: int) -> None:
         """Put the daemon into its cgroup; on a host without cgroups, fail only if the scenario sets limits."""

@@ -123,6 +123,25 @@ async def test_silence_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
             await control.running_builds()
 
 
+async def test_whether_it_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A daemon answers that lists its workers; one that is silent, or not there, does not."""
+    monkeypatch.setattr("harness.daemons.control._ANSWER_SECONDS", 0.1)
+    assert not await Control(tmp_path / "s").answers()
+
+    async def answer(stream: Stream[bytes, bytes]) -> None:
+        await stream.recv_message()
+        await stream.send_message(b"")
+
+    async with served(tmp_path, "ListWorkers", answer) as control:
+        assert await control.answers()
+
+    async def silent(_: Stream[bytes, bytes]) -> None:
+        await anyio.sleep_forever()
+
+    async with served(tmp_path, "ListWorkers", silent) as control:
+        assert not await control.answers()
+
+
 async def test_no_daemon(tmp_path: Path) -> None:
     """Evidence that could not be had, as with a client."""
     with pytest.raises(CaptureError, match=r"ListenBuildHistory: .*No such file"):
