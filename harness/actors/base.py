@@ -20,6 +20,7 @@ from harness.daemons.registry import RunRegistry
 from harness.host.attended_clock import AttendedClock
 from harness.host.cgroup import CgroupError
 from harness.host.hostinfo import ResourceDemand
+from harness.host.relay import Relay
 from harness.scenario import ActorSpec, DaemonSpec, Scenario, Setting, Violation
 from harness.scenario.triggers import Firing, Signals, When
 from harness.scenario.triggers.base import Acted, Reached
@@ -92,6 +93,8 @@ class ActorEnv:
     """The run's own; None where no actor needs one."""
     caches: Mapping[str, str] = field(default_factory=dict)
     """What a build's cache is told of the run's own servers for it, by the type of cache."""
+    collector: Relay | None = None
+    """What stands before the run's own collector of traces; None where no actor needs one."""
     cores: tuple[int, ...] = ()
     """Those that clients run on; without any, on all."""
     exhausted: anyio.Event = field(default_factory=anyio.Event)
@@ -125,6 +128,11 @@ class Actor(ActorSpec):
     def needs_caches(self) -> frozenset[str]:
         """The types of caches that it keeps on a server (`CACHE_SERVERS`); the run has one of each then."""
         return frozenset()
+
+    @property
+    def needs_collector(self) -> bool:
+        """Whether the daemon and its clients are to hand their traces to a collector; the run has one then."""
+        return False
 
     @property
     def disturbs_registry(self) -> bool:

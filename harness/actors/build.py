@@ -28,6 +28,7 @@ from harness.core.trace import environment_of
 from harness.core.units import format_duration, ordinal
 from harness.daemons.base import OF_OURS, BuildRequest, Cache, TellsBuilds
 from harness.daemons.cache_servers import CACHE_SERVERS, NO_CACHES
+from harness.daemons.collector import traced_to
 from harness.host.proc import child
 from harness.scenario import Scenario, Setting, Violation
 from harness.scenario.environment import Environment
@@ -210,7 +211,8 @@ class Build(Inputs):
             request = readable(stage.daemon, request)
         delay = self.kill.delay(iteration, stage.dice(self.name).throw(iteration)) if self.kill else None
         command = stage.daemon.build(request)
-        environment = {**command.env, **self.env, **environment_of(self.name, iteration)}
+        traced = traced_to(stage.collector.address) if stage.collector else {}
+        environment = {**command.env, **traced, **self.env, **environment_of(self.name, iteration)}
         async with child(replace(command, env=environment, cores=stage.cores)) as client:
             watch = Watch(self.name, request, client, stage.attention)
             try:

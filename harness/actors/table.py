@@ -5,6 +5,7 @@ from typing import Final
 
 from harness.actors.base import Actor
 from harness.actors.build import Build
+from harness.actors.collector import Collector
 from harness.actors.cpu import Cpu
 from harness.actors.disk import Disk
 from harness.actors.du import Du
@@ -21,6 +22,7 @@ from harness.actors.restart import Restart
 
 _KINDS: Final[Sequence[type[Actor]]] = (
     Build,
+    Collector,
     Cpu,
     Disk,
     Du,

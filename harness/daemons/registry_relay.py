@@ -1,4 +1,7 @@
-"""A relay in front of the run's registry, which knows requests: it can answer them itself, as a registry in trouble."""
+"""A relay in front of the run's registry, which knows requests: it can answer them itself, as a registry in trouble.
+
+It serves before any server that speaks HTTP: the run's collector of traces has one too.
+"""
 
 import re
 from dataclasses import dataclass

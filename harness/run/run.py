@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -18,8 +18,6 @@ from harness.core.manifest import RunManifest
 from harness.core.outcome import Ending
 from harness.core.records import Action, AftermathAnswer, Audit, Diagnosis, Finding, Iteration, Summary
 from harness.daemons.base import Slot
-from harness.daemons.cache_servers import CACHE_SERVERS
-from harness.daemons.registry import RunRegistry, open_registry, relayed
 from harness.host.cache import cache_folder
 from harness.host.interrupt import Interrupt, first_of
 from harness.host.ledger import Ledger
@@ -29,6 +27,7 @@ from harness.run.conductor import Conductor
 from harness.run.graph_state import state_of
 from harness.run.observer import Reporter
 from harness.run.plan import Plan
+from harness.run.servers import NO_SERVERS, RunServers, open_servers
 from harness.run.session import Session
 from harness.scenario import Scenario, dump
 from harness.store.dockerfiles import keep_dockerfiles
@@ -56,8 +55,7 @@ class Run:
     """The daemons that are left to the user."""
     _daemons: int = 0
     """How many it has had."""
-    _own_registry: RunRegistry | None = None
-    _own_caches: Mapping[str, str] = field(default_factory=dict)
+    _servers: RunServers = NO_SERVERS
     started: bool = False
     """Whether a daemon of it has come up."""
     aftermath: Mapping[str, AftermathAnswer] = field(default_factory=dict)
@@ -112,9 +110,9 @@ class Run:
         with self.folder.database() as database:
             async with self._ledger(self.folder.name + _STAGING) as ledger:
                 staging = ledger.own_folder(cache_folder("staging") / self.folder.name)
-                async with self._registry(ledger) as registry, self._caches(ledger) as caches:
-                    self._own_registry, self._own_caches = registry, caches
-                    self.manifest = replace(self.manifest, registry=registry.address if registry else "")
+                records = self.folder.path
+                async with open_servers(self.plan.actors, ledger, records, self.audience.doing) as self._servers:
+                    self.manifest = replace(self.manifest, registry=self._servers.registry_address)
                     self.conductor = Conductor(self.scenario, self.folder, database, self.audience, self.past)
                     async with anyio.create_task_group() as beside:
                         beside.start_soon(self.conductor.watch_over)
@@ -142,7 +140,7 @@ class Run:
         self._daemons += 1
         name = self.folder.name if first else f"{self.folder.name}-{secrets.token_hex(2)}"
         records = self.folder.path.absolute() / "daemon"
-        spec = self.scenario.daemon_as_opened
+        spec = self._servers.known_to(self.scenario.daemon_as_opened)
         if share is not ALL:
             records /= str(share.shard)
             records.mkdir(exist_ok=True)
@@ -160,8 +158,7 @@ class Run:
                     conductor.begin()
                     since = conductor.since
                 session = Session(conductor, daemon, share, since)
-                servers = (self._own_registry, self._own_caches)
-                await session.perform(self.plan.actors, staging, self.manifest.seed, *servers)
+                await session.perform(self.plan.actors, staging, self.manifest.seed, self._servers)
                 await self._probe(session, staging)
                 if self._ending:
                     self.audience.doing("ending the daemon")
@@ -186,34 +183,10 @@ class Run:
         other = staging / "aftermath"
         _OTHER.write(other)
         self.audience.doing("asking the daemon that hung what it still does")
-        seed, registry, caches = self.manifest.seed, self.manifest.registry, self._own_caches
+        seed, registry, caches = self.manifest.seed, self._servers.registry_address, self._servers.caches
         same = build.request(hang.iteration, folder=staging, seed=seed, registry=registry, caches=caches)
         probes = Probes(same, other)
         self.aftermath = await examine(session.daemon, probes, self.scenario.detect)
-
-    @asynccontextmanager
-    async def _registry(self, ledger: Ledger) -> AsyncIterator[RunRegistry | None]:
-        """Have a registry for the whole run, with a relay in front where an actor makes faults; None where none is
-        needed.
-        """
-        if not any(actor.needs_registry for actor in self.plan.actors):
-            yield None
-            return
-        self.audience.doing("starting a registry")
-        async with open_registry(ledger, self.folder.path) as registry, AsyncExitStack() as stack:
-            faulty = any(actor.disturbs_registry for actor in self.plan.actors)
-            yield await stack.enter_async_context(relayed(registry)) if faulty else registry
-
-    @asynccontextmanager
-    async def _caches(self, ledger: Ledger) -> AsyncIterator[Mapping[str, str]]:
-        """Have a server for the whole run for each type of cache that needs one; yield what caches are told of them."""
-        types = sorted({kind for actor in self.plan.actors for kind in actor.needs_caches})
-        async with AsyncExitStack() as stack:
-            told = {}
-            for kind in types:
-                self.audience.doing(f"starting a server for {kind} caches")
-                told[kind] = await stack.enter_async_context(CACHE_SERVERS[kind](ledger, self.folder.path))
-            yield told
 
     @asynccontextmanager
     async def _ledger(self, name: str) -> AsyncIterator[Ledger]:

@@ -1,7 +1,7 @@
 """One daemon of a run, with the builds that are on it: the `Coordinator` of its actors' stage."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
@@ -23,8 +23,6 @@ from harness.core.errors import DaemonDied, SubjectError
 from harness.core.outcome import Ending, Outcome, Phase, Symptom
 from harness.core.records import Action, Begun, Birth, Iteration
 from harness.daemons.base import Daemon
-from harness.daemons.cache_servers import NO_CACHES
-from harness.daemons.registry import RunRegistry
 from harness.host.interrupt import first_of
 from harness.host.log_rotation import rotate
 from harness.host.partition import Allocation
@@ -34,6 +32,7 @@ from harness.run.finding_recorder import FindingRecorder
 from harness.run.growth_watch import GrowthWatch
 from harness.run.orphans import Orphan, Orphans
 from harness.run.sampler import Sampler, family
+from harness.run.servers import NO_SERVERS, RunServers
 from harness.run.signal_bus import SignalBus
 from harness.run.suspicion import Suspicions
 
@@ -97,12 +96,7 @@ class Session:
         self._severing = ""
 
     async def perform(
-        self,
-        actors: Sequence[Actor],
-        staging: Path,
-        seed: int,
-        registry: RunRegistry | None = None,
-        caches: Mapping[str, str] = NO_CACHES,
+        self, actors: Sequence[Actor], staging: Path, seed: int, servers: RunServers = NO_SERVERS
     ) -> None:
         """Let every actor act on the daemon, until the run ends or the daemon is to be renewed.
 
@@ -110,8 +104,7 @@ class Session:
             actors: the scenario's, prepared.
             staging: the folder that they were prepared in.
             seed: the source of all chance.
-            registry: the run's own, where an actor needs one.
-            caches: what caches are told of the run's own servers, by their type.
+            servers: the run's own.
         """
         facts, conductor = self.daemon.facts, self._conductor
         birth = Birth(self.generation, self.share.shard, self._now(), facts.pid, self.share.cores)
@@ -126,8 +119,9 @@ class Session:
             signals=self._signals,
             board=self,
             inflight=self._inflight,
-            registry=registry,
-            caches=caches,
+            registry=servers.registry,
+            caches=servers.caches,
+            collector=servers.collector,
             cores=self.share.cores,
             exhausted=self.exhausted,
             patience=conductor.scenario.detect.act,

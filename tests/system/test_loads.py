@@ -59,6 +59,20 @@ def test_registry_faults(repro: Repro, scenario: Callable[..., str], kind: str) 
     assert not left_of(repro.folder.name)
 
 
+def test_slow_collector(repro: Repro, scenario: Callable[..., str]) -> None:
+    """A client whose daemon hands its traces to a collector that is slow waits for that after its export."""
+    slow = {"collector": "slow", "delay": "1s", "when": {"phase": "solving", "of": "ci", "lasting": "4s"}}
+    written = scenario(slow, stop={"iterations": 1})
+    code, output = repro("run", written, "--daemon", folder_from("REPRO_FIXED"))
+    assert code == 0, output
+    assert met(repro), output
+    [build] = repro.folder.read(Iteration)
+    assert build.exited is not None
+    assert build.exported is not None
+    assert build.exited - build.exported > 1, "a healthy one takes some milliseconds"
+    assert not left_of(repro.folder.name)
+
+
 @pytest.mark.parametrize(("fault", "outcome"), [({"reset": "0B"}, "cut_off"), ({"cut": "half_open"}, "stall")])
 def test_network_faults(repro: Repro, scenario: Callable[..., str], fault: Mapping[str, Any], outcome: str) -> None:
     """A build whose connection is reset is cut off; one whose connection is half-open waits in vain, and is found."""
