@@ -2,10 +2,12 @@
 
 A leak goes on: what it has brought has no bound, comes as fast late as early, and is not given back. Other growth is
 bounded. So a leak is told only where the growth is more than what else may have brought it: pools and caches that fill,
-a few steps, a cycle of taking and giving back, noise that resembles its neighbours.
+a few steps, a cycle of taking and giving back, noise that resembles its neighbours. Where audits kept the ids of
+goroutines, it is known which ones stayed (`stayers`); of a count alone that has to be made out from its shape.
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,7 +15,8 @@ from itertools import pairwise
 from statistics import fmean, median
 from typing import Final
 
-from harness.analysis.rates import Growth, growth
+from harness.analysis.rates import Growth, growth, poisson_upper
+from harness.analysis.stayers import Stayers, stayers
 from harness.core.records import Audit, Leak
 
 AUDITS_NEEDED: Final = 8
@@ -28,11 +31,15 @@ _STEPS: Final = 3
 """So many rises between two audits may be steps that stay, however high."""
 _ENDS: Final = 3
 """Audits at each end of a series that its rise is the difference of."""
+_LATEST: Final = 6
+"""One in so many audits, the latest: what they saw first may be one that soon goes, beside steps that stay."""
 _STEADY: Final = 0.5
 """A leak goes on: the later half of a series rises at least so fast, by the whole."""
 _MOST_MORE: Final = 10**9
 """Iterations: more than anybody would wait for."""
 _QUANTILE: Final = 1.96
+_NORMAL: Final = 1.4826
+"""A standard deviation of the normal distribution, in its median deviation."""
 _NOISE_FALLS: Final = 4
 """Standard deviations by which independent noise falls at most, of some twenty counts."""
 _WANDERS_FROM: Final = 2
@@ -57,11 +64,12 @@ class _Rise:
 def leak_of(audits: Iterable[Audit]) -> Leak | None:
     """Return what audits come to; None where they are too few.
 
-    Counted are goroutines that last: a daemon that has just built has many others.
-    It is a leak (``yes``) if the whole interval lies above nothing. Its lower limit is the least of what is left where
-    pools have brought `_POOLS`, or what was once given back has come back; where the `_STEPS` greatest rises were
-    steps; and where only what came in the later half goes on. It is none (``no``) if the whole interval lies below
-    what matters. Else it is unclear, and `Leak.more` iterations like these would tell.
+    Counted are goroutines that last: a daemon that has just built has many others; and of them those that stay, by
+    their ids, unless the audits have none. It is a leak (``yes``) if the whole interval lies above nothing. Its lower
+    limit is the least of what is left where pools have brought `_POOLS`; where as much as was once given back has come
+    back; where the `_STEPS` greatest rises were steps; and where only what came in the later half goes on. It is none
+    (``no``) if the whole interval lies below what matters. Else it is unclear, and `Leak.more` iterations like these
+    would tell.
     """
     by_process: dict[int, list[Audit]] = {}
     for audit in audits:
@@ -71,7 +79,12 @@ def leak_of(audits: Iterable[Audit]) -> Leak | None:
     found = judged(_points(series, lambda audit: audit.lasting or 0), matters=_MATTERS, pools=_POOLS)
     if found is None:
         return None
-    return replace(found, bucket=_fastest(series) if found.verdict != "no" else None)
+    stayed = [each for of_one in series if (each := stayers(of_one))]
+    if len(stayed) < len(series):
+        return replace(found, bucket=_fastest(series) if found.verdict != "no" else None)
+    found = _of_those_that_stay(stayed, found.high95)
+    [(maker, _)] = sum((each.makers for each in stayed), Counter[str]()).most_common(1) or [("", 0)]
+    return replace(found, bucket=maker if maker and found.verdict != "no" else None)
 
 
 def judged(points: Sequence[Sequence[tuple[float, float]]], *, matters: float, pools: float) -> Leak | None:
@@ -90,11 +103,59 @@ def judged(points: Sequence[Sequence[tuple[float, float]]], *, matters: float, p
     left = min(found.low95, _surely(points, whole, span, pools))
     low = min(found.low95, max(left, 0.0))  # nothing else may have brought more than what there is
     high = cautious.high95 + _wanders(settled, found.slope) / span
+    return _told(found.slope, low, left, high, span, matters)
+
+
+def _told(slope: float, low: float, left: float, high: float, span: float, matters: float) -> Leak:
+    """Return the verdict: what is left beside other growth may be below nothing, and the lower limit is not."""
     if low > 0:
-        return Leak("yes", found.slope, low, high, None)
+        return Leak("yes", slope, low, high, None)
     if high < matters:
-        return Leak("no", found.slope, low, high, None)
-    return Leak("unclear", found.slope, low, high, None, _more(found.slope, left, high, span, matters))
+        return Leak("no", slope, low, high, None)
+    return Leak("unclear", slope, low, high, None, _more(slope, left, high, span, matters))
+
+
+def _of_those_that_stay(stayed: Sequence[Stayers], high: float) -> Leak:
+    """Return what those goroutines say that came while they were watched, and stayed; see `leak_of`.
+
+    Args:
+        stayed: of each process.
+        high: the upper limit by their number alone.
+    """
+    count, span = sum(each.count for each in stayed), sum(each.span for each in stayed)
+    clumps = _clumps([each for of_one in stayed for each in of_one.came])
+    most_steps = max(_STEPS, len(stayed))
+    for_good = sum(sum(each.for_good) for each in stayed)
+    not_latest = sorted(count for each in stayed for count in each.for_good[: -max(1, len(each.came) // _LATEST)])
+    beside = [
+        count - sum(each.passing for each in stayed),
+        for_good - _POOLS * len(stayed),
+        sum(not_latest[:-most_steps]),
+        _later(stayed, most_steps) * span,
+    ]
+    left = min(least - _QUANTILE * math.sqrt(clumps * max(least, 0)) for least in beside) / span
+    most, most_for_good = (clumps * poisson_upper(each / clumps) / span for each in (count, for_good))
+    low, high = max(left, 0.0), min(most, max(most_for_good, high))
+    return replace(_told(max(for_good / span, low), low, left, high, span, _MATTERS), stayed=count)
+
+
+def _clumps(came: Sequence[int]) -> float:
+    """Return how many come at once, where that is more than one: variance by mean, and a few steps do not change it."""
+    usual = median(came)
+    return max(1.0, (_NORMAL * median(abs(count - usual) for count in came)) ** 2 / usual) if usual else 1.0
+
+
+def _later(stayed: Sequence[Stayers], most_steps: int) -> float:
+    """Return how fast they came in the later half; 0 where that is much slower than before: it does not go on.
+
+    What may be a step counts for no more than the greatest that is none.
+    """
+    came = sorted(count for each in stayed for count in each.came)
+    most = came[-most_steps - 1] if len(came) > most_steps else 0
+    whole = sum(min(count, most) for count in came) / sum(each.span for each in stayed)
+    part = [each.later for each in stayed]
+    later = sum(min(count, most) for each in part for count in each.came) / sum(each.span for each in part)
+    return later if later >= _STEADY * whole else 0.0
 
 
 def _surely(points: Sequence[Sequence[tuple[float, float]]], whole: Growth, span: float, pools: float) -> float:
@@ -131,7 +192,7 @@ def _noise(points: Iterable[Sequence[tuple[float, float]]]) -> float:
     """Return the standard deviation of a count about what it is, by the median: a few steps do not change it."""
     rises = [after - before for of_one in points for (_, before), (_, after) in pairwise(of_one)]
     usual = median(rises)
-    return 1.4826 * median(abs(rise - usual) for rise in rises) / math.sqrt(2)  # of the normal distribution
+    return _NORMAL * median(abs(rise - usual) for rise in rises) / math.sqrt(2)
 
 
 def _wanders(points: Sequence[Sequence[tuple[float, float]]], slope: float) -> float:

@@ -35,6 +35,13 @@ def beta_quantile(a: float, b: float, share: float) -> float:
     return float(betaincinv(a, b, share))
 
 
+def poisson_upper(count: float) -> float:
+    """Return the upper limit, at 97.5 %, of what a count is expected to be."""
+    from scipy.special import gammaincinv  # noqa: PLC0415 — as above
+
+    return float(gammaincinv(count + 1, 0.975))
+
+
 def excluded_rate(trials: int, doubt: float = 0.05, unsettled: int = 0) -> float:
     """Return the hang rate that `trials` without a hang exclude, one-sided: 1 - doubt ** (1/n); at 95 % about 3/n.
 

@@ -220,6 +220,16 @@ class GoroutineGroup:
 
 
 @dataclass(frozen=True)
+class Arrivals:
+    """Goroutines that were made at one place, and last since this audit."""
+
+    creator: str
+    """As of `GoroutineGroup`."""
+    ids: tuple[int, ...]
+    """Go gives none twice."""
+
+
+@dataclass(frozen=True)
 class Audit:
     """What a daemon held while no build of ours was in it."""
 
@@ -260,6 +270,10 @@ class Audit:
     """The median of the builds that succeeded since the audit before."""
     idle_cores: float | None = None
     """Cores that its processes used while nobody asked it anything (`audit.cpu`)."""
+    came: tuple[Arrivals, ...] = ()
+    """Those that last now, and did not at the audit before; of the first that could tell, all that last."""
+    gone: tuple[int, ...] = ()
+    """The ids of those that lasted at the audit before, and are not there any more."""
 
 
 @dataclass(frozen=True)
@@ -286,9 +300,11 @@ class Leak:
     low95: float
     high95: float
     bucket: str | None
-    """The function that makes those that grow most; None where nothing grows."""
+    """The function that makes most of those that stay, or grow; None where nothing does."""
     more: int | None = None
     """About how many more iterations would tell, where it is unclear."""
+    stayed: int | None = None
+    """Goroutines, told apart by their ids, that came while they were watched and stayed to the last audit."""
 
 
 @dataclass(frozen=True)

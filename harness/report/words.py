@@ -152,6 +152,8 @@ def leak_line(leak: Leak) -> str:
     """Return whether goroutines leak, and how many."""
     grown = f"{leak.per_iteration:.2g} goroutines an iteration, 95 % interval {leak.low95:.2g} to {leak.high95:.2g}"
     made = f", most of them made by {leak.bucket}" if leak.bucket else ""
+    if leak.stayed and leak.verdict != "no":
+        made = f"; of those that came while it was watched, {leak.stayed:,} stayed to the end{made}"
     more = f"; about {leak.more:,} more iterations would tell" if leak.more else ""
     return f"{leak.verdict}: {grown}{made}{more}"
 

@@ -17,7 +17,7 @@ from harness.buildkit.cache_db import read_graph
 from harness.buildkit.goroutines.model import Goroutine
 from harness.buildkit.goroutines.parse import goroutines
 from harness.core.errors import CaptureError, CommandError, CommandTimeout
-from harness.core.records import Audit, GoroutineGroup
+from harness.core.records import Arrivals, Audit, GoroutineGroup
 from harness.daemons.base import Daemon, ListsRecords, Profiled, PruneRequest, ServesPages, TellsBuilds
 from harness.evidence.database import find_database
 from harness.host.proc import run
@@ -61,6 +61,8 @@ class Auditor:
         self._pids: Sequence[int] | None = None
         self._seen: deque[tuple[float, frozenset[int]]] = deque()
         """The goroutine ids seen at each time in this series; of the distant past only the latest."""
+        self._last: frozenset[int] = frozenset()
+        """The ids of those that lasted at the audit before."""
         self._counted = -math.inf
         """When the records of the cache were last counted."""
 
@@ -89,6 +91,7 @@ class Auditor:
         if pids != self._pids:
             self._series, self._pids = self._next_series(), pids
             self._seen.clear()
+            self._last = frozenset()
         spec = self._spec
         disk, kept = await _pruned(daemon) if spec and spec.disk else (None, None)
         quiet = isinstance(daemon, Profiled) and await _come_to_rest(daemon)
@@ -107,6 +110,7 @@ class Auditor:
             goroutines=None if found is None else len(found),
             lasting=None if lasting is None else len(lasting),
             groups=grouped(lasting or ()),
+            **self._changed(lasting),
             open_files=files if processes else None,
             rss=rss if processes else None,
             running=running,
@@ -134,6 +138,21 @@ class Auditor:
             self._seen.popleft()
         then, ids = self._seen[0]
         return [each for each in found if each.id in ids] if then <= at - _LASTING_SECONDS else None
+
+    def _changed(self, lasting: Sequence[Goroutine] | None) -> dict[str, Any]:
+        """Return which goroutines have come to last since the audit before, by what made them, and which are gone."""
+        if lasting is None:
+            return {}
+        came: dict[str, list[int]] = {}
+        for each in lasting:
+            if each.id not in self._last:
+                came.setdefault(each.creator.function if each.creator else "", []).append(each.id)
+        now = frozenset(each.id for each in lasting)
+        gone, self._last = self._last - now, now
+        return {
+            "came": tuple(Arrivals(creator, tuple(sorted(ids))) for creator, ids in sorted(came.items())),
+            "gone": tuple(sorted(gone)),
+        }
 
 
 async def _graph(daemon: Daemon) -> dict[str, Any]:

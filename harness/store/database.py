@@ -174,4 +174,8 @@ def _read(parts: tuple[Any, ...], value: Any) -> Any:
     if not isinstance(read, list):
         return read
     kind = typing.get_args(main)[0]
-    return tuple(kind(*each) if isinstance(each, list) else each for each in read)
+    return tuple(kind(*map(_frozen, each)) if isinstance(each, list) else each for each in read)
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

@@ -136,10 +136,23 @@ def test_what_only_looks_like_a_leak_is_none(shape: str, count: int) -> None:
     assert one.covered >= 0.88, "95 %, less three standard deviations of so few"
 
 
-@pytest.mark.parametrize(("slope", "count"), [(0.3, 20), (0.06, 200)])
-def test_a_slow_leak_is_found(slope: float, count: int) -> None:
-    """One goroutine in three builds is found in 95 % of twenty audits, one in sixteen of two hundred."""
-    assert answers("level", slope, count=count, every=15, noise=2.0, seeds=range(60)).share("yes") >= 0.95
+@pytest.mark.parametrize("shape", [shape for shape in SHAPES if not shape.startswith("busy")])
+def test_numbers_alone_do_not_accuse_either(shape: str) -> None:
+    """Where the ids of goroutines were not kept, what only looks like a leak by their number is called none either."""
+    assert answers(shape, 0.0, count=20, every=15, noise=2.0, seeds=range(100), ids=False).share("yes") <= 0.05
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_leak_is_found_beside_all_else(shape: str) -> None:
+    """One goroutine in three builds is found in twenty audits, whatever else the daemon takes and gives back."""
+    one = answers(shape, 0.3, count=20, every=15, noise=2.0, seeds=range(60))
+    assert one.share("yes") >= 0.88, "95 %, less three standard deviations of so few"
+    assert one.covered >= 0.88
+
+
+def test_a_slow_leak_is_found() -> None:
+    """One goroutine in sixteen builds is found in two hundred audits."""
+    assert answers("level", 0.06, count=200, every=15, noise=2.0, seeds=range(30)).share("yes") >= 0.95
 
 
 def test_how_many_more_would_tell() -> None:

@@ -129,6 +129,8 @@ async def test_what_lasts_is_what_an_earlier_audit_saw(monkeypatch: pytest.Monke
     assert first.rss is not None
     fourth, fifth = [await look(auditor, daemon, pids=(2,), iteration=number) for number in (20, 25)]
     assert [(each.series, each.lasting) for each in (fourth, fifth)] == [(2, None), (2, 1)]
+    changes = [([each.ids for each in audit.came], audit.gone) for audit in (first, second, third, fourth, fifth)]
+    assert changes == [([], ()), ([(2, 3)], ()), ([(4, 5)], (3,)), ([], ()), ([(2,)], ())], "by each audit, by its ids"
 
 
 def test_what_an_audit_saw_a_moment_ago_does_not_last() -> None:

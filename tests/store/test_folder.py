@@ -24,6 +24,7 @@ from harness.core.outcome import Ending, ExitCode, Outcome, Phase, Verdict
 from harness.core.records import (
     FORMAT,
     Action,
+    Arrivals,
     Audit,
     Begun,
     Finding,
@@ -138,6 +139,8 @@ AUDITS = st.builds(
     goroutines=st.none() | numbers,
     lasting=st.none() | numbers,
     groups=st.lists(st.builds(GoroutineGroup, texts, texts, texts, numbers), max_size=3).map(tuple),
+    came=st.lists(st.builds(Arrivals, texts, st.lists(numbers, max_size=3).map(tuple)), max_size=3).map(tuple),
+    gone=st.lists(numbers, max_size=3).map(tuple),
     open_files=st.none() | numbers,
     rss=st.none() | numbers,
     running=st.none() | numbers,
