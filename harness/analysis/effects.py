@@ -33,6 +33,8 @@ class _Tally:
     done: int = 0
     effective: int = 0
     effect: int | None = None
+    untold: int = 0
+    """Acts of which nobody said what they changed: all of a kind that cannot tell, or one cut off as the run ended."""
     reasons: Counter[str] = field(default_factory=Counter)
 
     def add(self, act: Action) -> None:
@@ -41,14 +43,17 @@ class _Tally:
             self.reasons[act.detail] += 1
             return
         self.done += 1
-        self.effective += act.effect != 0
-        if act.effect is not None:
+        if act.effect is None:
+            self.untold += 1
+        else:
+            self.effective += act.effect != 0
             self.effect = (self.effect or 0) + act.effect
 
     def totals(self) -> ActorTotals:
         reason = next((text for text, _ in self.reasons.most_common(1)), "")
+        effective = self.untold if self.effect is None else self.effective
         return ActorTotals(
-            kind=self.kind, acts=self.acts, done=self.done, effective=self.effective, effect=self.effect, reason=reason
+            kind=self.kind, acts=self.acts, done=self.done, effective=effective, effect=self.effect, reason=reason
         )
 
 

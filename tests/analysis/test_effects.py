@@ -45,6 +45,7 @@ def verdict(actions: list[Action], builds: list[Iteration] | None = None) -> Sum
 NEVER = {
     "failed": ([act(succeeded=False, detail="invalid filter 'typ'")] * 28, "invalid filter 'typ'"),
     "removed-nothing": ([act(effect=0)] * 28, "prune loop never took effect: 28 acts changed nothing"),
+    "cut-off-at-the-end": ([*[act(effect=0)] * 17, act()], "prune loop never took effect: 18 acts changed nothing"),
     "one-of-two": ([act(effect=5), act("other", effect=0)], "prune other never took effect"),
     "both": ([act(effect=0), act(succeeded=False, detail="no")], "and 1 more could not be done"),
 }
