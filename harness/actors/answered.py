@@ -116,8 +116,8 @@ class Request(Disturbance):
                 done.detail = f"its client was killed after {format_duration(round(kill_after or 0.0, 3))}"
                 return
             if completed.returncode:
-                said = " ".join((completed.stdout + completed.stderr).split())[-200:]
-                raise CouldNot(said or f"its client ended with status {completed.returncode}")
+                output = " ".join((completed.stdout + completed.stderr).split())[-200:]
+                raise CouldNot(output or f"its client ended with status {completed.returncode}")
             done.detail = " ".join((completed.stdout.strip().splitlines() or [""])[-1].split())[-200:]
             done.effect = effect(completed.stdout)
 

@@ -276,7 +276,7 @@ def _moments(
         acted: when it took effect (monotonic).
     """
     if (reached := firing.build) is not None:
-        point = reached.what.told if isinstance(reached.what, Step) else str(reached.what)
+        point = reached.what.text if isinstance(reached.what, Step) else str(reached.what)
         return (BuildMoment(reached.iteration, point, acted - reached.at, followed=True),)
     if deed.iteration is not None and deed.iteration in before:
         point, at = before[deed.iteration]

@@ -56,6 +56,6 @@ class Disk(Disturbance):
             level = self.fill.of(disk.total)
             if level <= disk.used:
                 raise CouldNot(f"{format_size(disk.used)} are in use already")
-            told = f"filled to {format_size(level)} of {format_size(disk.total)}"
-            async with pressing(told, "disk", folder / "full", level) as deed:
+            text = f"filled to {format_size(level)} of {format_size(disk.total)}"
+            async with pressing(text, "disk", folder / "full", level) as deed:
                 yield deed

@@ -30,8 +30,8 @@ class Io(Disturbance):
         total = self.threads * self.size
         for limits in setting.limits:
             if limits.disk is not None and total >= limits.disk:
-                told = f"comes to {format_size(total)}, and daemon.limits.disk is {format_size(limits.disk)}"
-                yield Violation(("size",), told)
+                text = f"comes to {format_size(total)}, and daemon.limits.disk is {format_size(limits.disk)}"
+                yield Violation(("size",), text)
 
     def burdens(self, daemon: DaemonSpec) -> Iterator[ResourceDemand]:
         """Yield its files, unless they are on a disk of the daemon's own."""
@@ -50,7 +50,7 @@ class Io(Disturbance):
         Raises:
             CouldNot: there is no room for it, or the daemon is not ours.
         """
-        told = f"wrote {self.threads} x {format_size(self.size)} over and over"
+        text = f"wrote {self.threads} x {format_size(self.size)} over and over"
         with room(stage, self.name) as folder:
-            async with pressing(told, "io", folder, self.threads, self.size) as deed:
+            async with pressing(text, "io", folder, self.threads, self.size) as deed:
                 yield deed

@@ -37,16 +37,16 @@ async def pressing(deed: str, *words: object, cgroup: Cgroup | None = None) -> A
         CgroupError: the cgroup does not take it in.
     """
     join = ":".join(str(file) for file in cgroup.leaf("pressure")) if cgroup else ""
-    said = b""
+    printed = b""
     async with child(Command((sys.executable, "-I", burden.__file__, join, *map(str, words)))) as presser:
         with anyio.move_on_after(_READY_SECONDS) as patience:
             async for chunk in presser.output():
-                said += chunk
-                if said.endswith(f"{burden.READY}\n".encode()):
+                printed += chunk
+                if printed.endswith(f"{burden.READY}\n".encode()):
                     patience.cancel()
             await presser.wait()
-        if not said.endswith(f"{burden.READY}\n".encode()):
-            raise CouldNot(_became(presser.returncode, said))
+        if not printed.endswith(f"{burden.READY}\n".encode()):
+            raise CouldNot(_became(presser.returncode, printed))
         taken = _TAKEN[str(words[0])]
         done = Effect(deed, effect=taken(presser.pid))
         try:
@@ -95,9 +95,9 @@ def _asked(what: Callable[[psutil.Process], int], pid: int) -> Iterator[int]:
                 yield what(process)
 
 
-def _became(status: int | None, said: bytes) -> str:
+def _became(status: int | None, printed: bytes) -> str:
     """Say what became of a burden that does not press."""
-    last = (said.decode(errors="replace").strip().splitlines() or [""])[-1]
+    last = (printed.decode(errors="replace").strip().splitlines() or [""])[-1]
     if status is None:
         return f"it did not get that far in {_READY_SECONDS:g} s: {last}"
     if status == -signal.SIGKILL:

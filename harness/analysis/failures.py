@@ -47,7 +47,7 @@ class Failures:
 
     def counts(self) -> tuple[FailureCount, ...]:
         """Return the commonest kinds, the commonest first."""
-        told = sorted(self._kinds.items(), key=lambda item: -item[1].count)[:_KINDS_TOLD]
+        commonest = sorted(self._kinds.items(), key=lambda item: -item[1].count)[:_KINDS_TOLD]
         return tuple(
             FailureCount(
                 text=text,
@@ -57,7 +57,7 @@ class Failures:
                 example=kind.example,
                 rate=watched_rate(kind.count, self.ended),
             )
-            for (text, outcome), kind in told
+            for (text, outcome), kind in commonest
         )
 
 

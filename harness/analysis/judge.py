@@ -78,17 +78,17 @@ def judge(
     hunted = [finding for finding in found if finding.hunted]
     others = [finding for finding in found if finding.kind is not Symptom.GROWTH]
     looked = [audit for audit in audits if not others or audit.at < others[0].at]
-    lived = daemons.told()
+    lived = daemons.lives()
     hangs = watched_rate(*(sum(getattr(life, what) for life in lived) for what in ("hung", "trials", "unsettled")))
     if hunted:
-        verdict, because = Verdict.HANG, _told(hunted[0]) + _after(lived)
+        verdict, because = Verdict.HANG, _finding_text(hunted[0]) + _after(lived)
     elif ending in _CUT_SHORT:
         because = f"{_CUT_SHORT[ending]}{f': {detail}' if detail else ''}"
         verdict = Verdict.INCONCLUSIVE
         if found:
-            because += f"; {_told(found[0])}, which this scenario does not hunt"
+            because += f"; {_finding_text(found[0])}, which this scenario does not hunt"
     elif found:
-        verdict, because = Verdict.INCONCLUSIVE, f"{_told(found[0])}, which this scenario does not hunt"
+        verdict, because = Verdict.INCONCLUSIVE, f"{_finding_text(found[0])}, which this scenario does not hunt"
     elif not hangs.trials:
         why = f"; the first error: {error}" if error else ""
         what = "was left alone for long enough to be seen to hang" if tails else "came to the end of its export"
@@ -140,11 +140,11 @@ def without_a_hang(rate: Rate) -> str:
     """Return what a run without a hang excludes, to a person: as one in so many builds."""
     excluded = excluded_rate(rate.trials, unsettled=rate.unsettled)
     builds = counted(rate.trials, "build")
-    told = f"no hang in {builds}; {one_in(excluded)} builds or more often is ruled out (95 % sure)"
+    text = f"no hang in {builds}; {one_in(excluded)} builds or more often is ruled out (95 % sure)"
     if rate.unsettled:
         what = "build was" if rate.unsettled == 1 else "builds were"
-        told += f", for {rate.unsettled} {what} cut off while waiting after the export, and may have hung"
-    return told
+        text += f", for {rate.unsettled} {what} cut off while waiting after the export, and may have hung"
+    return text
 
 
 def _after(lived: Sequence[Life]) -> str:
@@ -191,7 +191,7 @@ def _commonest(failures: Failures) -> str:
     return f"most often, {most.count} times: {most.example or 'without a word'}"
 
 
-def _told(finding: Finding) -> str:
+def _finding_text(finding: Finding) -> str:
     what = {
         Outcome.HANG: "export hang",
         Outcome.STALL: "stall before the export",

@@ -113,7 +113,7 @@ class Lives:
         if daemon.hangs:
             builds.exported.append(exported)
 
-    def told(self) -> list[Life]:
+    def lives(self) -> list[Life]:
         """Return one each, in the order in which they lived."""
         return [self._life(generation, daemon) for generation, daemon in sorted(self._daemons.items())]
 

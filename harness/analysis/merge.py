@@ -88,9 +88,9 @@ def _judged(parts: Sequence[RunSegment]) -> tuple[Summary, Verdict, str]:
     clean = [part.summary for part in parts if part.summary.verdict is Verdict.CLEAN]
     if clean and not spoilt:
         return clean[0], Verdict.CLEAN, ""
-    told = spoilt or open_
-    why = "; ".join(f"{part.run}: {part.summary.because}" for part in told)
-    return told[0].summary, Verdict.INCONCLUSIVE, why
+    named = spoilt or open_
+    why = "; ".join(f"{part.run}: {part.summary.because}" for part in named)
+    return named[0].summary, Verdict.INCONCLUSIVE, why
 
 
 def _says_something(summary: Summary) -> bool:
@@ -110,13 +110,13 @@ def _added_up(summaries: Sequence[Summary]) -> dict[str, ActorTotals]:
 
 
 def _sum(totals: Sequence[ActorTotals]) -> ActorTotals:
-    told = [each.effect for each in totals if each.effect is not None]
+    named = [each.effect for each in totals if each.effect is not None]
     return replace(
         totals[0],
         acts=sum(each.acts for each in totals),
         done=sum(each.done for each in totals),
         effective=sum(each.effective for each in totals),
-        effect=sum(told) if told else None,
+        effect=sum(named) if named else None,
         reason=next((each.reason for each in totals if each.reason), ""),
     )
 

@@ -92,7 +92,7 @@ class Threshold:
         held: bool | None = _value(self.tree, summary)
         return held
 
-    def told(self, summary: Summary) -> str:
+    def format(self, summary: Summary) -> str:
         """Return it with what its names came to: ``rate.high95 > 0.01 (rate.high95 is 0.026)``."""
         names = dict.fromkeys(_names(self.tree))
         return f"{self.text} ({', '.join(f'{name} is {_shown(value_of(name, summary))}' for name in names)})"

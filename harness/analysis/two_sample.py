@@ -114,7 +114,9 @@ def contrast(
             (ratio.value or math.inf) > 1 if len(strata) > 1 and (ratio.value or rates[1].hangs) else _higher(*rates)
         )
         verdict, worse = "different", "b" if higher else "a"
-        because = f"{worse.upper()} hangs more: {_told(rates[0])} on A, {_told(rates[1])} on B{told_ratio(ratio)}"
+        because = (
+            f"{worse.upper()} hangs more: {_rate_text(rates[0])} on A, {_rate_text(rates[1])} on B{format_ratio(ratio)}"
+        )
     elif not all(each.trials for each in rates):
         silent = " and ".join(name for name, each in zip("AB", rates, strict=True) if not each.trials)
         because = f"no build on {silent} came to the end of its export"
@@ -127,7 +129,7 @@ def contrast(
         verdict, because = "no difference", f"no difference larger than a factor of {bound:.2g}, at 95 %"
     else:
         more = _more(*rates, factor, margin)
-        because = f"{_told(rates[0])} on A, {_told(rates[1])} on B{told_ratio(ratio)}: not enough yet"
+        because = f"{_rate_text(rates[0])} on A, {_rate_text(rates[1])} on B{format_ratio(ratio)}: not enough yet"
         if p_rates <= alpha and not can_differ(len(a), len(b), alpha):
             missing = next(each for each in range(1, _FEW) if can_differ(each, each, alpha))
             because += f", for where daemons are not alike it takes {missing} looks a side to tell them apart"
@@ -289,11 +291,11 @@ def _more(a: Rate, b: Rate, factor: float, margin: float | None) -> int:
     return max(math.ceil((times - 1) * mean), math.ceil(mean / 10))
 
 
-def _told(one: Rate) -> str:
+def _rate_text(one: Rate) -> str:
     return f"{one.hangs} in {one.trials} builds"
 
 
-def told_ratio(ratio: Ratio) -> str:
+def format_ratio(ratio: Ratio) -> str:
     """Return the ratio to a person, B's rate by A's."""
     if ratio.high95 is None:
         return f", B's rate at least {ratio.low95:.2g} times A's" if ratio.low95 else ""

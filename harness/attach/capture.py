@@ -38,7 +38,7 @@ class Captured:
     seconds: float
 
     @property
-    def had(self) -> int:
+    def captured_kinds(self) -> int:
         """How many kinds were had."""
         return sum(result == "captured" for result in self.results.values())
 
@@ -87,16 +87,16 @@ def diagnose_capture(folder: Path) -> Diagnosis | None:
 
 async def _programs(place: Endpoint, version: str) -> dict[str, Binary]:
     """Return what the daemon's own program is, which is not started for it, and what its client is."""
-    told: dict[str, Binary] = {}
+    versions: dict[str, Binary] = {}
     for name, path in place.programs.items():
         try:
-            told[name] = Binary(path.resolve(), version, await sha256_of(path))
+            versions[name] = Binary(path.resolve(), version, await sha256_of(path))
         except OSError as error:
-            told[name] = Binary(path, version, f"not to be read: {error.strerror}")
+            versions[name] = Binary(path, version, f"not to be read: {error.strerror}")
     client = client_of(place)
     if client:
         try:
-            told[client.name] = await inspect(client.name, client)
+            versions[client.name] = await inspect(client.name, client)
         except (SubjectError, InfraError, OSError) as error:
-            told[client.name] = Binary(client, str(error), "")
-    return told
+            versions[client.name] = Binary(client, str(error), "")
+    return versions

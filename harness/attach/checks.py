@@ -13,7 +13,7 @@ from statistics import median
 from typing import Final, Protocol
 
 from harness.analysis.rates import growth, without_greatest_rise
-from harness.buildkit.progress import Progress, said_in
+from harness.buildkit.progress import Progress, items_in
 from harness.core.errors import CaptureError, CommandMissing, InfraError, UsageError
 from harness.core.units import format_duration
 from harness.daemons.base import Informs, Profiled, TellsBuilds
@@ -107,7 +107,7 @@ class HealthChecks:
     attention: AttendedClock
     _running: dict[str, _Running] = field(default_factory=dict)
     _unanswered: float | None = None
-    _told: set[CheckKind] = field(default_factory=set)
+    _reported: set[CheckKind] = field(default_factory=set)
     """What is told once only; of silence, once until it has answered."""
     _quiet: deque[_Quiet] = field(default_factory=deque)
     _looks: int = 0
@@ -129,7 +129,7 @@ class HealthChecks:
         except CaptureError as error:
             return self._unanswered_for(now, str(error))
         self._unanswered = None
-        self._told.discard(CheckKind.SILENT)
+        self._reported.discard(CheckKind.SILENT)
         self._running = {ref: self._running.get(ref) or _Running(now, now) for ref in refs}
         sightings = [found for ref in self._due(now) if (found := await self._weigh(ref))]
         empty = all(build.found for build in self._running.values())  # one that hangs stays for good
@@ -157,7 +157,7 @@ class HealthChecks:
             log = await self.daemon.progress(ref)
         except InfraError:
             return None  # it has ended meanwhile, or the daemon is silent, which is seen elsewhere
-        said = said_in(log)
+        said = items_in(log)
         if said != build.said:
             build.since, build.said = now, said
             return None
@@ -169,7 +169,7 @@ class HealthChecks:
             return None
         build.found = True
         what = "has nothing left to do, and has not returned" if kind is CheckKind.HANG else "has made no progress"
-        return Sighting(kind, f"build {ref} {what} for {_told(waited)}", log)
+        return Sighting(kind, f"build {ref} {what} for {_reported(waited)}", log)
 
     def _unanswered_for(self, now: float, error: str) -> list[Sighting]:
         """Return the silence once it is too long."""
@@ -179,7 +179,7 @@ class HealthChecks:
         if waited < self.patience.export_hang:
             return []
         return self._once(
-            CheckKind.SILENT, f"the daemon has not answered for {_told(waited)}: {' '.join(error.split())}"
+            CheckKind.SILENT, f"the daemon has not answered for {_reported(waited)}: {' '.join(error.split())}"
         )
 
     async def _weigh_quiet(self) -> list[Sighting]:
@@ -188,7 +188,7 @@ class HealthChecks:
         They must grow from look to look also without the greatest rise, for what comes at once, and stays, is no leak.
         """
         quiet = await self._counted()
-        if quiet is None or CheckKind.LEAK in self._told:
+        if quiet is None or CheckKind.LEAK in self._reported:
             return []
         self._quiet.append(quiet)
         while len(self._quiet) > self.patience.quiet_looks:
@@ -212,9 +212,9 @@ class HealthChecks:
         return None if count is None else _Quiet(self._looks, count, info.get("ContainersRunning", 0))
 
     def _once(self, kind: CheckKind, because: str) -> list[Sighting]:
-        if kind in self._told:
+        if kind in self._reported:
             return []
-        self._told.add(kind)
+        self._reported.add(kind)
         return [Sighting(kind, because)]
 
 
@@ -226,5 +226,5 @@ def _series(quiet: Iterable[_Quiet]) -> Iterator[list[tuple[float, float]]]:
         yield [(median(each.look for each in block), median(each.goroutines for each in block)) for block in blocks]
 
 
-def _told(seconds: float) -> str:
+def _reported(seconds: float) -> str:
     return format_duration(round(seconds))

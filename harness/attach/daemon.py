@@ -153,9 +153,9 @@ def _of_process(spec: str, pid: int) -> Endpoint:
         raise NoSuchDaemon(spec, "this process is neither a dockerd nor a buildkitd")
     process = DaemonProcess.of(pid, kind)
     sockets = process.listening()
-    unix = [each.removeprefix("unix://") for each in _told_addresses(process) if each.startswith("unix://")]
-    told = {os.path.realpath(process.reached(path)) for path in unix}
-    ranked = sorted(sockets, key=lambda path: (os.path.realpath(path) not in told, path.name != _USUAL[kind]))
+    unix = [each.removeprefix("unix://") for each in _configured_addresses(process) if each.startswith("unix://")]
+    reported = {os.path.realpath(process.reached(path)) for path in unix}
+    ranked = sorted(sockets, key=lambda path: (os.path.realpath(path) not in reported, path.name != _USUAL[kind]))
     if ranked:
         return Endpoint(kind, f"unix://{ranked[0]}", process)
     if ports := process.listening_ports():
@@ -163,7 +163,7 @@ def _of_process(spec: str, pid: int) -> Endpoint:
     raise NoSuchDaemon(spec, f"we see no socket that this {kind} listens on (that takes root, or its owner)")
 
 
-def _told_addresses(process: DaemonProcess) -> list[str]:
+def _configured_addresses(process: DaemonProcess) -> list[str]:
     """Return where it was told to serve its API."""
     if process.kind == "dockerd":
         return [*process.options("H", "host"), *process.configuration.get("hosts", ())]
@@ -222,7 +222,7 @@ async def open_found(place: Endpoint) -> AsyncIterator[FoundDaemon]:
                 yield FoundDockerd(place, facts, client, Buildx((program,), of_engine), pages)
             else:
                 buildctl = Buildctl(program, place.address, environment)
-                facts = _facts(place, await _version_of_program(place) or await _version_told(buildctl), {})
+                facts = _facts(place, await _version_of_program(place) or await _reported_version(buildctl), {})
                 yield FoundBuildkitd(place, facts, buildctl, pages)
         finally:
             await pages.close()
@@ -236,14 +236,14 @@ def _debug_pages(place: Endpoint) -> Pages:
     process = place.process
     if process is None:
         return NoPages()
-    told = [*process.options("debugaddr"), process.configuration.get("grpc", {}).get("debugAddress") or ""]
-    unix = [process.reached(address.removeprefix("unix://")) for address in told if address.startswith("unix://")]
+    reported = [*process.options("debugaddr"), process.configuration.get("grpc", {}).get("debugAddress") or ""]
+    unix = [process.reached(address.removeprefix("unix://")) for address in reported if address.startswith("unix://")]
     unix += [path for path in process.listening() if "debug" in path.name and str(path) != api]
     if unix:
         return Pprof(unix[0])
-    apis = {_port(address) for address in _told_addresses(process)}
+    apis = {_port(address) for address in _configured_addresses(process)}
     ports = [address for address in process.listening_ports() if _port(address) not in apis]
-    ports.sort(key=lambda address: _port(address) not in map(_port, told))
+    ports.sort(key=lambda address: _port(address) not in map(_port, reported))
     return Pprof(ports[0]) if ports else NoPages()
 
 
@@ -256,10 +256,10 @@ async def _journal(place: Endpoint, lines: int) -> str:
     if place.process is None or not place.process.prints_to_socket():
         raise CaptureError("where the daemon writes its log is not known: it prints to no file, and to no journal")
     words = ("--no-pager", "--output", "short-iso-precise", "--lines", str(lines), f"_PID={place.process.pid}")
-    told = (await run(("journalctl", *words), deadline=_TELL_SECONDS)).stdout
-    if not told.strip() or told.startswith("-- No entries --"):
+    reported = (await run(("journalctl", *words), deadline=_TELL_SECONDS)).stdout
+    if not reported.strip() or reported.startswith("-- No entries --"):
         raise CaptureError("the journal has nothing of this process")
-    return told
+    return reported
 
 
 def _facts(place: Endpoint, version: str, details: Mapping[str, Any]) -> DaemonFacts:
@@ -283,20 +283,20 @@ async def _version_of_program(place: Endpoint) -> str:
     if place.process is None or place.process.apart:
         return ""
     try:
-        told = await version_of(place.kind, place.programs[place.kind])
+        reported = await version_of(place.kind, place.programs[place.kind])
     except SubjectError:
         return ""
-    match = re.search(r"version ([^\s,]+)", told) if place.kind == "dockerd" else None
-    return match[1] if match else version_in(told)
+    match = re.search(r"version ([^\s,]+)", reported) if place.kind == "dockerd" else None
+    return match[1] if match else version_in(reported)
 
 
-async def _version_told(buildctl: Buildctl) -> str:
+async def _reported_version(buildctl: Buildctl) -> str:
     """Return what the daemon answers; nothing from one that does not."""
     try:
-        told = await buildctl.told("debug", "info")
+        reported = await buildctl.output("debug", "info")
     except InfraError:
         return ""
-    return version_in(told)
+    return version_in(reported)
 
 
 def client_of(place: Endpoint) -> Path | None:

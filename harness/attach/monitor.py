@@ -108,7 +108,7 @@ class Monitor:
             write_whole(folder / "progress.jsonl", sighting.log)
         captured = await capture_daemon(daemon, place, folder, f"{sighting.kind}: {sighting.because}")
         sentence = captured.diagnosis.sentence if captured.diagnosis else "no goroutine dump was had"
-        kinds = f"{captured.had} of {len(captured.results)} kinds captured in {captured.seconds:.1f} s"
+        kinds = f"{captured.captured_kinds} of {len(captured.results)} kinds captured in {captured.seconds:.1f} s"
         self.tell(Event("captured", f"{kinds}, {folder}: {sentence}", captured))
 
 

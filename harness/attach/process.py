@@ -91,8 +91,11 @@ class DaemonProcess:
             if match := _DATABASES[self.kind].fullmatch(path):
                 return self.reached(match[1])
         names = ("data-root", "g", "graph") if self.kind == "dockerd" else ("root",)
-        told = [*self.options(*names), *(str(self.configuration[name]) for name in names if name in self.configuration)]
-        return self.reached(next(iter(told), _DEFAULT_ROOTS[self.kind]))
+        roots = [
+            *self.options(*names),
+            *(str(self.configuration[name]) for name in names if name in self.configuration),
+        ]
+        return self.reached(next(iter(roots), _DEFAULT_ROOTS[self.kind]))
 
     def log(self) -> Path | None:
         """Return the file that it prints to; None where that is a terminal, a pipe, or the journal."""

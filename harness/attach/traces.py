@@ -60,8 +60,8 @@ async def look_for_traces(daemon: FoundDaemon) -> Traces:
     unanswered: dict[str, str] = {}
     with tempfile.TemporaryDirectory(prefix="repro-traces-") as name:
         folder = Path(name)
-        had = await capture_all(daemon, folder, [[Processes(over=2.0), GoroutineDumps(apart=1.5, deadline=15.0)]])
-        unanswered |= {what: why for what, why in had.items() if why != "captured"}
+        results = await capture_all(daemon, folder, [[Processes(over=2.0), GoroutineDumps(apart=1.5, deadline=15.0)]])
+        unanswered |= {what: why for what, why in results.items() if why != "captured"}
         process: dict[str, Any] = {}
         if (folder / "process.json").exists():
             process = json.loads((folder / "process.json").read_text())

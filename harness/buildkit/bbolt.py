@@ -168,9 +168,9 @@ class BoltDatabase:
         if len(data) < _PAGE.size:
             self.note(f"the file ends within page {number}")
             return None
-        said, flags, count, overflow = _PAGE.unpack_from(data)
-        if said != number or flags not in kinds:
-            self.note(f"page {number} is not what it should be: its header says page {said}, kind {flags:#x}")
+        number_in_page, flags, count, overflow = _PAGE.unpack_from(data)
+        if number_in_page != number or flags not in kinds:
+            self.note(f"page {number} is not what it should be: its header says page {number_in_page}, kind {flags:#x}")
             return None
         if number + overflow >= most:
             self.note(f"page {number} is said to go on for {overflow} pages, beyond the end of the file")
@@ -336,8 +336,8 @@ def _meta(fd: int, offset: int) -> Meta | None:
     data = os.pread(fd, _META.size, offset + _PAGE.size)
     if len(data) < _META.size:
         return None
-    magic, version, page_size, _, root, _, free_list, pages, transaction, told = _META.unpack(data)
-    valid = magic == _MAGIC and version == _VERSION and told == fnv64a(data[:-_SUM_BYTES])
+    magic, version, page_size, _, root, _, free_list, pages, transaction, checksum = _META.unpack(data)
+    valid = magic == _MAGIC and version == _VERSION and checksum == fnv64a(data[:-_SUM_BYTES])
     fitting = offset in {0, page_size} and page_size >= _LEAST_PAGE_BYTES
     return Meta(page_size, pages, transaction, root, free_list) if valid and fitting else None
 

@@ -101,8 +101,8 @@ class Pair:
     def name_of(self, key: str) -> str:
         """Return what a person calls a cache key: its results' descriptions, or where it comes from."""
         refs = [result.rpartition("::")[2] for result in self.graph.results.get(key, ())]
-        said = [(self.records or {})[ref].description for ref in refs if ref in (self.records or {})]
-        if named := [each for each in dict.fromkeys(said) if each]:
+        descriptions = [(self.records or {})[ref].description for ref in refs if ref in (self.records or {})]
+        if named := [each for each in dict.fromkeys(descriptions) if each]:
             return "; ".join(named)
         return "a client's own files" if key.startswith("random:") else ""
 

@@ -244,11 +244,11 @@ def diagnose_finding(folder: Path, daemon: Mapping[str, Any]) -> Diagnosis | Non
         folder: `findings/<iteration>` of a run.
         daemon: its `kind` and `version`.
     """
-    told = _ProcessFigures()
+    figures = _ProcessFigures()
     with suppress(StoreError):  # empty or damaged, as after a power cut: the dumps say what they say
-        told = read_json(folder / "process.json", _ProcessFigures)
+        figures = read_json(folder / "process.json", _ProcessFigures)
     dumps = [*_readable(sorted(folder.glob("goroutines-*.txt")))]
-    process = _facts(told)
+    process = _facts(figures)
     if not dumps and not process.stopped:
         return None
     return diagnose(dumps, daemon=daemon, process=process, own=users_files())
@@ -280,20 +280,20 @@ def _readable(files: Iterable[Path]) -> Iterator[Dump]:
                 yield dump
 
 
-def _facts(told: _ProcessFigures) -> ProcessFacts:
+def _facts(figures: _ProcessFigures) -> ProcessFacts:
     """Return what `process.json` says.
 
     A thread in state R runs, or waits for a core: with half a core or less over the seconds of the look, it wanted
     more than it got, so that the number says nothing.
     """
-    cores = told.cores
-    wanting = any(thread.state == "R" for thread in told.threads)
+    cores = figures.cores
+    wanting = any(thread.state == "R" for thread in figures.threads)
     starved = cores is not None and wanting and cores < _STARVED_CORES
     return ProcessFacts(
         cores=None if starved else cores,
-        stopped=told.stopped,
-        step_lives=told.step_lives,
-        moved=told.moved,
+        stopped=figures.stopped,
+        step_lives=figures.step_lives,
+        moved=figures.moved,
     )
 
 
@@ -331,17 +331,17 @@ def _suspects(dump: Dump, own: Sequence[Path]) -> str:
         for each in among([dump], *own)
         if not each.suspect and each.consistent_with(dump) and not (slept and each.kind is Kind.LOST_WAKE_UP)
     ]
-    said = "".join(
+    extra = "".join(
         f"; consistent with {each.name} ({each.place}: {each.means.strip()}; known, {_fate(each, '', '')}), "
         "not confirmed by one dump"
         for each in named
     )
-    said += "".join(f"; {count} wait for {waits}, which may be slow and no fault" for waits, count in outer.items())
+    extra += "".join(f"; {count} wait for {waits}, which may be slow and no fault" for waits, count in outer.items())
     held = [each for each in dump if each.minutes and is_held(each)]
     if held:
         longest = max(held, key=lambda each: each.minutes)
-        said += f"; {len(held)} wait, up to {longest.minutes} min, the longest in {place(longest).rpartition('/')[2]}"
-    return said
+        extra += f"; {len(held)} wait, up to {longest.minutes} min, the longest in {place(longest).rpartition('/')[2]}"
+    return extra
 
 
 def _fitting(dumps: Sequence[Dump], reading: Reading, own: Sequence[Path]) -> list[Signature]:
@@ -366,9 +366,9 @@ def _suspicion(fitting: Sequence[Signature]) -> str:
 
 def _product(daemon: Mapping[str, Any]) -> tuple[str, str]:
     """Return what signatures go by: BuildKit where its version is told, else Docker's Engine."""
-    told = str(daemon.get("version") or "")
-    match = re.search(r"BuildKit (v\S+)", told)
-    return ("BuildKit", match[1]) if match else (_PRODUCTS.get(str(daemon.get("kind")), ""), told)
+    figures = str(daemon.get("version") or "")
+    match = re.search(r"BuildKit (v\S+)", figures)
+    return ("BuildKit", match[1]) if match else (_PRODUCTS.get(str(daemon.get("kind")), ""), figures)
 
 
 def _own_signature(reading: Reading, users: Sequence[str]) -> str:

@@ -98,16 +98,16 @@ def signature_of(error: str) -> str:
     """
     text = " ".join(_ANSI.sub("", error[:_READ]).split())
     text = _WRAPPERS.sub("", text)
-    kept: list[str] = []
+    words: list[str] = []
 
     def keep(match: "re.Match[str]") -> str:
-        kept.append(match[0])
-        return f"\x00{chr(0xE000 + len(kept) - 1)}\x00"
+        words.append(match[0])
+        return f"\x00{chr(0xE000 + len(words) - 1)}\x00"
 
     text = _KEPT.sub(keep, text)
     for pattern, what in _RULES:
         text = pattern.sub(what, text)
-    text = re.sub("\x00(.)\x00", lambda match: kept[ord(match[1]) - 0xE000], text)
+    text = re.sub("\x00(.)\x00", lambda match: words[ord(match[1]) - 0xE000], text)
     return text[:_LONGEST].rstrip()
 
 

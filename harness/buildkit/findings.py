@@ -47,7 +47,7 @@ def _of_act(what: str, found: Diagnosis | None) -> Diagnosis:
 def _diagnose_graph(faults: Sequence[str]) -> Diagnosis:
     """Return what a cache graph that contradicts itself comes to: how many faults of which kind."""
     kinds = Counter(fault.partition(": ")[0] for fault in faults)
-    told = ", ".join(f"{count} × {kind}" for kind, count in sorted(kinds.items()))
+    text = ", ".join(f"{count} × {kind}" for kind, count in sorted(kinds.items()))
     return Diagnosis(
         kind="inconsistent",
         because="; ".join(faults),
@@ -55,7 +55,7 @@ def _diagnose_graph(faults: Sequence[str]) -> Diagnosis:
         known=False,
         fixed_in={},
         link="",
-        sentence=f"inconsistent cache graph, not known: {told}",
+        sentence=f"inconsistent cache graph, not known: {text}",
         goroutines=(),
         frames=(),
     )

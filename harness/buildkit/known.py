@@ -40,12 +40,12 @@ class DaemonRelease:
     @classmethod
     def of(cls, daemon: Mapping[str, Any]) -> "DaemonRelease":
         """Return it by a daemon's `kind` and `version`, as `summary.json` has them."""
-        told = str(daemon.get("version") or "")
-        found = _NUMBER.search(told.rpartition("BuildKit v")[2])
+        reported = str(daemon.get("version") or "")
+        found = _NUMBER.search(reported.rpartition("BuildKit v")[2])
         number = found[0] if found and parsed(found[0]) is not None else _NOBODYS
         if number.startswith(_NOBODYS):
             return cls("", "")
-        if daemon.get("kind") == "buildkitd" or "BuildKit v" in told:
+        if daemon.get("kind") == "buildkitd" or "BuildKit v" in reported:
             return cls(f"v{number}", "")
         return cls(buildkit_in(number), number)
 
@@ -63,9 +63,9 @@ class DaemonRelease:
 
     def has(self, signature: Signature) -> bool:
         """Whether a known bug is in it, as far as versions say."""
-        told = signature.affects("Engine", str(parsed(self.engine))) if self.engine else None
+        reported = signature.affects("Engine", str(parsed(self.engine))) if self.engine else None
         inside = str(parsed(self.buildkit)) if self.buildkit else ""
-        return bool(signature.affects("BuildKit", inside) if told is None and inside else told)
+        return bool(signature.affects("BuildKit", inside) if reported is None and inside else reported)
 
 
 def known_in(release: DaemonRelease) -> tuple[Signature, ...]:
@@ -81,13 +81,13 @@ def shows(signature: Signature) -> str:
 
 def range_of(signature: Signature) -> str:
     """Return which versions have a bug, as far as that is known: ``BuildKit v0.23.0 up to v0.25.0``."""
-    told = []
+    reported = []
     for product, (first, fixed) in signature.ranges.items():
         if fixed is None:
-            told.append(f"{product}, all releases so far")
+            reported.append(f"{product}, all releases so far")
         else:
-            told.append(f"{product} {first or '(since when is not known)'} up to {fixed}")
-    return " / ".join(told)
+            reported.append(f"{product} {first or '(since when is not known)'} up to {fixed}")
+    return " / ".join(reported)
 
 
 def cure(found: Iterable[Signature], release: DaemonRelease) -> str:

@@ -44,7 +44,7 @@ def most_alike(one: Iterable[Sequence[str]], other: Iterable[Sequence[str]]) -> 
     return max((likeness(a, b) for a in first for b in second), default=None)
 
 
-def told_likeness(value: float | None) -> str:
+def format_likeness(value: float | None) -> str:
     """Return it to a person, in brackets after a hang's name; nothing where it is not known."""
     return "" if value is None else f" ({value:.0%} of the functions are the same)"
 

@@ -39,7 +39,7 @@ class Step:
     state: StepState
 
     @property
-    def told(self) -> str:
+    def text(self) -> str:
         """What a build has come to with it, in few words; all that comes before its own steps is one."""
         name = "loading" if self.name.startswith(_INTERNAL) else self.name
         return name if self.state is StepState.STARTED else f"{name}, {self.state}"
@@ -153,7 +153,7 @@ class Progress:
                 steps += self._take(item)
         for step in steps:
             if step.state in {StepState.STARTED, StepState.MERGED}:
-                self.point, self.point_at = step.told, now
+                self.point, self.point_at = step.text, now
         after = self.phase
         if after is before:
             return News(steps=tuple(steps))
@@ -254,7 +254,7 @@ def _decoded(text: str) -> dict[str, Any] | str:
     return item if isinstance(item, dict) else text
 
 
-def told(item: str) -> list[str]:
+def plain_lines(item: str) -> list[str]:
     """Return what one object of a stream says, as a client's plain output would: ``exporting to image DONE``."""
     status = _decoded(item)
     if isinstance(status, str):
@@ -270,7 +270,7 @@ def told(item: str) -> list[str]:
     return lines
 
 
-def said_in(log: bytes) -> frozenset[str]:
+def items_in(log: bytes) -> frozenset[str]:
     """Return what a log says, however it was cut into lines: a daemon lists steps in another order each time."""
     items = set()
     for line in log.splitlines():

@@ -54,7 +54,7 @@ class Judged:
     def __str__(self) -> str:
         """Return it as a person reads it."""
         said = {True: "holds, so it fails", False: "does not hold", None: "cannot be told"}[self.holds]
-        return f"--fail-if {self.threshold.told(self.summary)}: {said}"
+        return f"--fail-if {self.threshold.format(self.summary)}: {said}"
 
 
 def thresholds_of(texts: Sequence[str] | None) -> tuple[Threshold, ...]:
@@ -92,8 +92,8 @@ def hand_to_ci(
             write_junit(junit, runs, [*_cases(judged)])
         if summarize:
             for folder, summary in runs:
-                told = [str(each) for each in judged if each.summary is summary]
-                write_job_summary(folder, summary, told)
+                texts = [str(each) for each in judged if each.summary is summary]
+                write_job_summary(folder, summary, texts)
     except (HarnessError, OSError) as error:
         print(f"repro: not all was written for CI: {error}", file=sys.stderr)  # noqa: T201 — the user's screen
 

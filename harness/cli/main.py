@@ -15,7 +15,7 @@ from typer.exceptions import TyperException
 from typer.main import get_command
 
 from harness import __version__
-from harness.cli.output import install, leave, unless_something_is_said
+from harness.cli.output import install, leave, print_unless_output
 from harness.cli.table import ABOUT, COMMANDS, WORKING, epilog
 from harness.core.errors import HarnessError, HostGaveOut, Interrupted, SubjectError, UsageError
 from harness.core.outcome import ExitCode
@@ -80,7 +80,7 @@ def main() -> None:
     is_working = sys.argv[1:2] != [] and sys.argv[1] in WORKING
     install(beside=is_working)
     if is_working and sys.stderr.isatty():
-        unless_something_is_said(f"repro: loading `repro {sys.argv[1]}`")
+        print_unless_output(f"repro: loading `repro {sys.argv[1]}`")
     leave(_exit_code(sys.argv[1:]) if sys.argv[1:] else max(_exit_code(["--help"]), ExitCode.USAGE))
 
 
@@ -100,17 +100,17 @@ def _exit_code(words: list[str]) -> int:
     try:
         code = _app()(words, prog_name="repro", standalone_mode=False)
     except TyperException as error:
-        return _told(UsageError(f"{error.format_message()} (`repro --help` lists what there is)"))
+        return _print_error(UsageError(f"{error.format_message()} (`repro --help` lists what there is)"))
     except (typer.Abort, KeyboardInterrupt):
         return ExitCode.INTERRUPTED
     except BaseExceptionGroup as group:
-        return _told(first_of(group))
+        return _print_error(first_of(group))
     except Exception as error:
-        return _told(error)
+        return _print_error(error)
     return code if isinstance(code, int) else ExitCode.CLEAN
 
 
-def _told(error: BaseException) -> ExitCode:
+def _print_error(error: BaseException) -> ExitCode:
     """Print an error for the user, and return its exit code."""
     match error:
         case Interrupted() | KeyboardInterrupt():

@@ -39,7 +39,7 @@ class LossyOutput(io.TextIOBase):
         self._bytes = 0
         self._changed = threading.Condition()
         self._lost = False
-        self.has_said = False
+        self.has_output = False
         """Whether anything was written."""
         self._thread: threading.Thread | None = None
         if beside:
@@ -74,7 +74,7 @@ class LossyOutput(io.TextIOBase):
     def write(self, text: str) -> int:
         """Write, now or soon; what cannot be written is lost."""
         data = text.encode(self._encoding, "backslashreplace")
-        self.has_said = self.has_said or bool(data)
+        self.has_output = self.has_output or bool(data)
         if self._thread is None:
             self._put(data)
         else:
@@ -127,11 +127,11 @@ def install(*, beside: bool) -> None:
     sys.stdout, sys.stderr = _STREAMS
 
 
-def unless_something_is_said(line: str) -> None:
+def print_unless_output(line: str) -> None:
     """Say a line on standard error soon, unless this process has said anything by then: nobody waits in the dark."""
 
     def say() -> None:
-        if not any(stream.has_said for stream in _STREAMS):
+        if not any(stream.has_output for stream in _STREAMS):
             _STREAMS[1].write(f"{line}\n")
 
     timer = threading.Timer(_DARK_SECONDS, say)

@@ -158,8 +158,8 @@ class Watch:
             findings = [found for detector in self.of_success if (found := detector.weigh(success))]
             self.found = findings[0] if findings else None
             return
-        told = "\n".join(dict.fromkeys((verdict.error, *self.progress.messages)))
-        if kind := self.failure_kind(verdict.outcome, told):
+        text = "\n".join(dict.fromkeys((verdict.error, *self.progress.messages)))
+        if kind := self.failure_kind(verdict.outcome, text):
             self.found = Detection(kind, error=verdict.error)
 
     def _success(self) -> Success:
@@ -220,8 +220,8 @@ def _judge_failure(progress: Progress, returncode: int, *, daemon_died: bool) ->
     """Tell a build that failed from a client that never got to build."""
     if returncode < 0:
         return ClientVerdict(Outcome.INFRA, f"the client was ended by signal {-returncode}, which we did not send")
-    told = [line for line in progress.messages if "error" in line.lower()] or [*progress.messages]
-    error = told[-1] if told else progress.vertex_error or f"the client ended with status {returncode}, and no word"
+    text = [line for line in progress.messages if "error" in line.lower()] or [*progress.messages]
+    error = text[-1] if text else progress.vertex_error or f"the client ended with status {returncode}, and no word"
     built = Phase.SOLVING in progress.reached and not daemon_is_gone(error) and not daemon_died
     failed = Outcome.LATE_FAILURE if progress.came_to is Phase.EXPORTED else Outcome.FAILED
     return ClientVerdict(failed if built else Outcome.INFRA, error)

@@ -53,7 +53,7 @@ class Problem:
     option: str = ""
     """What on the command line brought it, as it was written: `--time soon`; empty where the file did."""
 
-    def told(self, file: Path) -> str:
+    def line_in(self, file: Path) -> str:
         """Return it as a line: where, what, and what is allowed."""
         place = f"{file}:{self.line}" if self.line else str(file)
         return ": ".join(part for part in (self.option or place, self.path, self.message) if part)
@@ -65,7 +65,7 @@ class ScenarioError(UsageError):
     def __init__(self, file: Path, problems: Sequence[Problem]) -> None:
         self.file = file
         self.problems = tuple(sorted(problems))
-        super().__init__("\n".join(problem.told(file) for problem in self.problems))
+        super().__init__("\n".join(problem.line_in(file) for problem in self.problems))
 
 
 class SubjectError(HarnessError):
@@ -151,8 +151,8 @@ class CommandTimeout(InfraError):
 
     def __init__(self, argv: Sequence[str], seconds: float, output: str = "") -> None:
         self.argv, self.seconds, self.output = tuple(argv), seconds, output
-        told = f":\n{output.strip()}" if output.strip() else ""
-        super().__init__(f"`{' '.join(argv)}` did not end within {seconds:g} s and was killed{told}")
+        line_in = f":\n{output.strip()}" if output.strip() else ""
+        super().__init__(f"`{' '.join(argv)}` did not end within {seconds:g} s and was killed{line_in}")
 
 
 class CaptureError(InfraError):

@@ -95,7 +95,7 @@ class BuildRequest:
     platforms: tuple[str, ...] = ()
 
     @property
-    def told_args(self) -> Mapping[str, str]:
+    def client_args(self) -> Mapping[str, str]:
         """The arguments as a client is told them: the scenario's, and the one that says which iteration it is."""
         return {**self.args, ITERATION_ARG: str(self.iteration)}
 

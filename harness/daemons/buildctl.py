@@ -27,7 +27,7 @@ class Buildctl:
         Raises:
             CaptureError: it did not say.
         """
-        text = await self.told("debug", "histories")
+        text = await self.output("debug", "histories")
         return BuildRecords(text, tuple(line for line in text.splitlines() if line.startswith("STARTED")))
 
     async def builds(self) -> Sequence[RunningBuild]:
@@ -36,7 +36,7 @@ class Buildctl:
         Raises:
             CaptureError: it did not say.
         """
-        return running_in_buildctl(await self.told("debug", "histories", "--format", "json"))
+        return running_in_buildctl(await self.output("debug", "histories", "--format", "json"))
 
     async def iteration_of(self, ref: str) -> int | None:
         """Return which iteration a running build is: the list says it."""
@@ -56,14 +56,14 @@ class Buildctl:
         Raises:
             CaptureError: it did not say.
         """
-        return await self.told("du", "--verbose")
+        return await self.output("du", "--verbose")
 
     def listing(self, what: Listable) -> Command:
         """Return the command that lists records."""
         words = {"cache": ("du",), "builds": ("debug", "histories"), "workers": ("debug", "workers")}
         return self.command(*words[what])
 
-    async def told(self, *words: str) -> str:
+    async def output(self, *words: str) -> str:
         """Return what a command that lists something prints.
 
         Raises:

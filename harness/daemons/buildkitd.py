@@ -39,7 +39,7 @@ class Buildkitd(OwnProcess, DebugPages, ControlledHistory, Records):
 
     def build(self, request: BuildRequest) -> Command:
         """Return the command of one build through buildctl."""
-        options = {f"build-arg:{key}": value for key, value in request.told_args.items()}
+        options = {f"build-arg:{key}": value for key, value in request.client_args.items()}
         options["force-network-mode"] = request.network
         if request.pull:
             options["image-resolve-mode"] = "pull"

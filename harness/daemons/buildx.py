@@ -59,7 +59,7 @@ class Buildx:
             )
         return self.command(
             *("build", *common, "--network", request.network),
-            *(part for key, value in request.told_args.items() for part in ("--build-arg", f"{key}={value}")),
+            *(part for key, value in request.client_args.items() for part in ("--build-arg", f"{key}={value}")),
             *(["--cache-to", request.cache_to.exported()] if request.cache_to else []),
             *(part for cache in request.cache_from for part in ("--cache-from", cache.imported())),
             *(["--platform", ",".join(request.platforms)] if request.platforms else []),
@@ -98,7 +98,7 @@ class Buildx:
         Raises:
             CaptureError: it did not say.
         """
-        return running_in_buildx(await self._told("history", "ls", "--no-trunc", "--format", "json"))
+        return running_in_buildx(await self._output("history", "ls", "--no-trunc", "--format", "json"))
 
     async def iteration_of(self, ref: str) -> int | None:
         """Return which iteration a running build is (``buildx history inspect``).
@@ -106,7 +106,7 @@ class Buildx:
         Raises:
             CaptureError: it did not say, or the record has gone.
         """
-        return iteration_in_buildx(await self._told("history", "inspect", "--format", "json", ref))
+        return iteration_in_buildx(await self._output("history", "inspect", "--format", "json", ref))
 
     async def progress(self, ref: str) -> bytes:
         """Return what has become of a build so far (``buildx history logs``).
@@ -122,7 +122,7 @@ class Buildx:
         Raises:
             CaptureError: it did not say.
         """
-        text = await self._told("history", "ls", "--no-trunc", "--format", "json")
+        text = await self._output("history", "ls", "--no-trunc", "--format", "json")
         return BuildRecords(text, tuple(line for line in text.splitlines() if _RUNNING.search(line)))
 
     async def cache_records(self) -> str:
@@ -131,13 +131,13 @@ class Buildx:
         Raises:
             CaptureError: it did not say.
         """
-        return await self._told("du", "--verbose")
+        return await self._output("du", "--verbose")
 
     def listing(self, what: Listable) -> Command:
         """Return the command that lists records."""
         return self.command(*{"cache": ("du",), "builds": ("history", "ls"), "workers": ("inspect",)}[what])
 
-    async def _told(self, *words: str) -> str:
+    async def _output(self, *words: str) -> str:
         command = self.command(*words)
         try:
             return (await run(command.argv, deadline=_LIST_SECONDS, env=command.env)).stdout
@@ -169,7 +169,7 @@ def client_environment(home: DaemonDirs) -> dict[str, str]:
 
 def _settings(request: BuildRequest) -> Iterator[str]:
     """Yield what ``bake --set`` lays over the definition: for one target, or with a star for all."""
-    yield from (f"*.args.{key}={value}" for key, value in request.told_args.items())
+    yield from (f"*.args.{key}={value}" for key, value in request.client_args.items())
     for target in request.targets:
         yield f"{target}.tags={of_target(request.tag, target)}"
         if request.cache_to:

@@ -226,5 +226,5 @@ def _errors_of(method: str) -> Iterator[None]:
 
 
 def _iteration(event: BuildEvent) -> int | None:
-    told = event.attributes.get(_ATTRIBUTE, "")
-    return int(told) if told.isdecimal() else None
+    version = event.attributes.get(_ATTRIBUTE, "")
+    return int(version) if version.isdecimal() else None

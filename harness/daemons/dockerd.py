@@ -91,8 +91,8 @@ class DockerClient:
     async def images(self) -> Images:
         """Return the images that the engine keeps; none where it gives no answer."""
         silent: list[dict[str, Any]] = []
-        told = await self._asked(lambda engine: engine.api.images(), silent=silent)
-        names = {each["Id"]: [*_names_of(each)] for each in told}
+        listed = await self._asked(lambda engine: engine.api.images(), silent=silent)
+        names = {each["Id"]: [*_names_of(each)] for each in listed}
         named = frozenset(name for tags in names.values() for name in tags)
         return Images(named, frozenset(image for image, tags in names.items() if not tags), frozenset(names))
 

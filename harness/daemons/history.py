@@ -50,15 +50,15 @@ async def tee(command: Command) -> bytes:
     Raises:
         CaptureError: it printed no progress: the build is gone, or the daemon does not answer.
     """
-    told = bytearray()
+    received = bytearray()
     async with child(command) as client:
         with anyio.move_on_after(_FOLLOW_SECONDS):
             async for chunk in client.output():
-                told += chunk
-    if not any(line.startswith(b"{") for line in told.splitlines()):
-        said = " ".join(told.decode(errors="replace").split())
+                received += chunk
+    if not any(line.startswith(b"{") for line in received.splitlines()):
+        said = " ".join(received.decode(errors="replace").split())
         raise CaptureError(f"no progress within {_FOLLOW_SECONDS:g} s: {said or 'not a word'}")
-    return bytes(told)
+    return bytes(received)
 
 
 def _objects(text: str) -> Iterator[Mapping[str, Any]]:

@@ -71,12 +71,12 @@ class Processes:
         before, began = await _look(pids), anyio.current_time()
         await anyio.sleep(self.over)
         after, seconds = await _look(pids), anyio.current_time() - began
-        told = [_told(process, before.get(pid), seconds) for pid, process in after.items()]
-        told.sort(key=lambda process: process["name"] != "buildkitd")  # in a container it is below its docker-init
-        if not told:
+        figures = [_figures(process, before.get(pid), seconds) for pid, process in after.items()]
+        figures.sort(key=lambda process: process["name"] != "buildkitd")  # in a container it is below its docker-init
+        if not figures:
             raise CaptureError("the daemon's process is not known, or has ended")
-        told[0]["step_lives"] = any(_is_step(process, after) for process in after.values())
-        write_json(folder / "process.json", {**told[0], "others": told[1:]})
+        figures[0]["step_lives"] = any(_is_step(process, after) for process in after.values())
+        write_json(folder / "process.json", {**figures[0], "others": figures[1:]})
 
 
 async def _look(pids: Sequence[int]) -> dict[int, Process]:
@@ -135,7 +135,7 @@ def _kinds(folder: Path) -> Iterator[str]:
             yield kind[1] if kind else "deleted file" if target.endswith(" (deleted)") else "file"
 
 
-def _told(process: Process, before: Process | None, seconds: float) -> dict[str, Any]:
+def _figures(process: Process, before: Process | None, seconds: float) -> dict[str, Any]:
     known = before.threads if before else {}
     return {
         "pid": process.whole.id,

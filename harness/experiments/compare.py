@@ -17,7 +17,7 @@ from typing import Final
 from harness.analysis.leak import leak_of
 from harness.analysis.rates import quantile
 from harness.analysis.two_sample import ALPHA, FINAL_ALPHA, HALFWAY_ALPHA, Said, TwoSampleTest, can_differ, contrast
-from harness.buildkit.likeness import most_alike, told_likeness
+from harness.buildkit.likeness import format_likeness, most_alike
 from harness.core.errors import Interrupted, UsageError
 from harness.core.outcome import ExitCode, Outcome
 from harness.core.records import Audit, Finding, Iteration, Leak
@@ -109,7 +109,7 @@ async def compare(
     *,
     factor: float,
     margin: float | None,
-    told: Callable[[SeenRun], None],
+    report: Callable[[SeenRun], None],
     also: Collection[str] = (),
 ) -> Comparison:
     """Compare two sides; see the steps above.
@@ -137,7 +137,7 @@ async def compare(
         while spent < 1.0 and result is None:
             ahead = budget.ahead(pairs, series.runner.slots)
             for side in (a, b) if pairs % 2 == 0 else (b, a):
-                told(await series.look(side, budget.iterations, ahead))
+                report(await series.look(side, budget.iterations, ahead))
             pairs += 1
             spent = budget.spent(pairs, series.seconds)
             if _silent(series):
@@ -197,11 +197,11 @@ def _names(series: Series, also: Collection[str]) -> str:
     names = {name: {look.signature for look in looks} - {""} for name, looks in of.items()}
     if not names["A"] or not names["B"] or names["A"] & names["B"] or {*also} & (names["A"] | names["B"]):
         return ""
-    alike = told_likeness(most_alike(*([look.frames for look in looks] for looks in of.values())))
-    told = [" and ".join(sorted(each)) for each in names.values()]
+    alike = format_likeness(most_alike(*([look.frames for look in looks] for looks in of.values())))
+    names_of = [" and ".join(sorted(each)) for each in names.values()]
     return (
-        f"A hangs as {told[0]}, B as {told[1]}{alike}, and all of these count: if it is one hang, renamed, the rates "
-        f"are of one thing (--also {told[1]} says so); if not, one hang has gone and another has come"
+        f"A hangs as {names_of[0]}, B as {names_of[1]}{alike}, and all of these count: if it is one hang, renamed, "
+        f"the rates are of one thing (--also {names_of[1]} says so); if not, one hang has gone and another has come"
     )
 
 

@@ -19,8 +19,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Final, Literal
 
 from harness.analysis.rates import excluded_rate, rate
-from harness.analysis.two_sample import chance_of_silence, clean_needed, ratio_excluded, ratio_of, told_ratio
-from harness.buildkit.likeness import most_alike, told_likeness
+from harness.analysis.two_sample import chance_of_silence, clean_needed, format_ratio, ratio_excluded, ratio_of
+from harness.buildkit.likeness import format_likeness, most_alike
 from harness.core.errors import Interrupted
 from harness.core.outcome import ExitCode
 from harness.core.records import Rate
@@ -105,7 +105,7 @@ class Verification:
 
 
 async def verify(
-    series: Series, broken: Side, fixed: Side, demand: VerifyOptions, told: Callable[[SeenRun], None]
+    series: Series, broken: Side, fixed: Side, demand: VerifyOptions, report: Callable[[SeenRun], None]
 ) -> Verification:
     """Verify that B is free of A's hang; see the steps above.
 
@@ -124,12 +124,12 @@ async def verify(
         UsageError, InfraError, SubjectError: a look could not be begun.
     """
     await series.require(broken, fixed)
-    of = _Verifying(series, broken, fixed, demand, told)
+    of = _Verifying(series, broken, fixed, demand, report)
     try:
         verdict, because = await of.through()
         code = _EXIT_CODES.get(verdict, ExitCode.INCONCLUSIVE)
     except Interrupted:
-        so_far = f": {of.told_missing()}" if of.looks_at_b else ""
+        so_far = f": {of.explain_missing()}" if of.looks_at_b else ""
         verdict, because, code = "not enough", f"interrupted{so_far}", ExitCode.INTERRUPTED
     found = of.concluded(verdict, because, code)
     series.conclude("verify.json", asdict(found))
@@ -142,7 +142,7 @@ class _Verifying:
     broken: Side
     fixed: Side
     demand: VerifyOptions
-    told: Callable[[SeenRun], None]
+    report: Callable[[SeenRun], None]
     known: list[SeenRun] = field(default_factory=list)
     """The looks at A by which its rate is known."""
 
@@ -152,7 +152,7 @@ class _Verifying:
             await self.power()
             or await self.silence()
             or await self.host()
-            or (("another hang", self.told_other()) if self.other else ("fixed", self.told_fixed()))
+            or (("another hang", self.explain_other()) if self.other else ("fixed", self.explain_fixed()))
         )
 
     @property
@@ -239,7 +239,7 @@ class _Verifying:
         others = self.series.runner.slots - 1
         others = others if ahead is None else min(others, ahead)
         seen = await self.series.look(side, max(min(iterations, self.longest), least), others)
-        self.told(seen)
+        self.report(seen)
         return seen
 
     async def power(self) -> tuple[Said, str] | None:
@@ -266,17 +266,17 @@ class _Verifying:
         while self.builds_of_b < needed or len(self._speaking()) < daemons or self.age < (self.demand.age or 0):
             if self.looks_at_b and self.late:
                 said: Said = "better" if (self.excluded_ratio or math.inf) < 1 else "not enough"
-                return said, f"the time is over: {self.told_missing()}"
+                return said, f"the time is over: {self.explain_missing()}"
             old_enough = math.ceil((self.demand.age or 0) / self.share_counted)
             missing = max(daemons - len(self._speaking()), 1)
             seen = await self.look(self.fixed, max(shortest, self.share_of_a_look(daemons)), old_enough, missing - 1)
             if _hung(seen) and self.name(seen) in self.of_a:
-                return "not fixed", self.told_not_fixed(seen)
+                return "not fixed", self.explain_not_fixed(seen)
             mute = mute + 1 if seen.look.said == "nothing" else 0
             if mute >= _PATIENCE:
                 return "not enough", f"B says nothing, {mute} looks in a row: {seen.look.because}"
             if self.other.total() >= _PATIENCE:
-                return "another hang", self.told_other()
+                return "another hang", self.explain_other()
         return None
 
     async def host(self) -> tuple[Said, str] | None:
@@ -314,7 +314,7 @@ class _Verifying:
         """Builds without a hang that are missing."""
         return max((self.needed or 0) - self.builds_of_b, 0)
 
-    def told_missing(self) -> str:
+    def explain_missing(self) -> str:
         """Return what was shown, and what is missing for more."""
         at_most = f", so at most {self.excluded_ratio:.2g} times A's rate" if self.excluded_ratio else ""
         seconds = sum(seen.look.seconds for seen in self.looks_at_b) / (self.builds_of_b or 1) * self.more
@@ -326,15 +326,15 @@ class _Verifying:
             f"{format_duration(round(seconds))}"
         )
 
-    def told_not_fixed(self, seen: SeenRun) -> str:
+    def explain_not_fixed(self, seen: SeenRun) -> str:
         of = "a hang that A has too" if self.name(seen) == _SIGNATURE else self.name(seen)
         return (
             f"B hangs too: {of}, within {seen.exposure.builds} builds of its daemon {seen.number}, after "
             f"{self.builds_of_b} in all; A hung {self.a.hangs} times in {self.a.trials}"
-            f"{told_ratio(ratio_of(self.a, self.b))}"
+            f"{format_ratio(ratio_of(self.a, self.b))}"
         )
 
-    def told_fixed(self) -> str:
+    def explain_fixed(self) -> str:
         """Return what was shown, and for which builds."""
         chance, at_most = self.chance or 0.0, self.excluded_ratio or 0.0
         bad = "as bad as A" if self.demand.ratio == 1 else f"{self.demand.ratio:g} times as bad as A"
@@ -345,10 +345,10 @@ class _Verifying:
             f"{at_most:.2g} times A's, in the first {self.age:,} builds of a daemon; of later ones nothing is known"
         )
 
-    def told_other(self) -> str:
+    def explain_other(self) -> str:
         """Return B's hangs that A has not, how like A's they are, and what the user can say of them."""
         likeness = self.other_likeness
-        other = ", ".join(f"{name} {count}{told_likeness(likeness[name])}" for name, count in self.other.items())
+        other = ", ".join(f"{name} {count}{format_likeness(likeness[name])}" for name, count in self.other.items())
         same = " ".join(f"--also {name}" for name in self.other)
         silent = f"B has not shown A's hang ({self.signature}) in {self.builds_of_b} builds"
         return (

@@ -41,8 +41,8 @@ def cache_top() -> Path:
     Raises:
         CacheMisnamed: its path has what would divide it.
     """
-    told = os.environ.get("REPRO_CACHE")
-    folder = Path(told).absolute() if told else user_cache_path("repro")
+    configured = os.environ.get("REPRO_CACHE")
+    folder = Path(configured).absolute() if configured else user_cache_path("repro")
     name = str(folder)
     if found := [what for letter, what in _APART.items() if letter in name]:
         raise CacheMisnamed(folder, found[0])

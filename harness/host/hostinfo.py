@@ -41,8 +41,8 @@ def as_root() -> str:
         [sys.executable, "-m", "harness"] if Path(program).name == "__main__.py" else [str(Path(program).absolute())]
     )
     read = sorted(name for name in os.environ if name.startswith("REPRO_") or name.lower() in _PROXIES)
-    kept = [f"--preserve-env={','.join(read)}"] if read else []
-    return shlex.join(["sudo", *kept, *called, *words])
+    options = [f"--preserve-env={','.join(read)}"] if read else []
+    return shlex.join(["sudo", *options, *called, *words])
 
 
 class NotRoot(UsageError):
@@ -102,10 +102,10 @@ class Unbearable(UsageError):
     """More than this host has."""
 
     def __init__(self, burdens: Sequence[tuple[str, int]], of: str, free: int, floor: int) -> None:
-        told = ", ".join(f"{what} {format_size(count)}" for what, count in burdens)
+        text = ", ".join(f"{what} {format_size(count)}" for what, count in burdens)
         total = sum(count for _, count in burdens)
         super().__init__(
-            f"the scenario would take {format_size(total)} of {of} ({told}); {format_size(free)} are free, and "
+            f"the scenario would take {format_size(total)} of {of} ({text}); {format_size(free)} are free, and "
             f"{format_size(floor)} of them must stay so: make it less"
         )
 

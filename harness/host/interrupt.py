@@ -18,9 +18,9 @@ def unheard(times: int) -> None:
 class Interrupt:
     """Whether a signal came, and the scopes that it cancels."""
 
-    def __init__(self, told: Callable[[int], None] = unheard) -> None:
+    def __init__(self, notify: Callable[[int], None] = unheard) -> None:
         self.came = False
-        self._times, self._told = 0, told
+        self._times, self._notify = 0, notify
         self._scopes: list[anyio.CancelScope] = []
 
     @contextmanager
@@ -39,22 +39,22 @@ class Interrupt:
         """Cancel what heeds it. A second signal cancels nothing more, for the end is under way; who hears of it may."""
         self.came = True
         self._times += 1
-        self._told(self._times)
+        self._notify(self._times)
         for scope in self._scopes:
             scope.cancel()
 
 
 @asynccontextmanager
-async def interruptible(told: Callable[[int], None] = unheard) -> AsyncIterator[Interrupt]:
+async def interruptible(notify: Callable[[int], None] = unheard) -> AsyncIterator[Interrupt]:
     """Take over SIGINT, SIGTERM and SIGHUP until left; `told` hears of each, and which one it is, from 1.
 
     SIGHUP, which comes as an ssh connection drops, is left ignored where `nohup` has it ignored: the run is to go on.
     """
-    interrupt = Interrupt(told)
+    interrupt = Interrupt(notify)
     before = {number: signal.getsignal(number) for number in _ENDS}
 
     async def listen(*, task_status: TaskStatus[None]) -> None:
-        with anyio.open_signal_receiver(*_heeded()) as signals:
+        with anyio.open_signal_receiver(*_ending_signals()) as signals:
             task_status.started()
             async for _ in signals:
                 interrupt.come()
@@ -76,7 +76,7 @@ def heed_signals() -> None:
 
     They are passed on as a SIGINT, for asyncio makes of that one an end in order.
     """
-    for number in _heeded():
+    for number in _ending_signals():
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else _as_ctrl_c)
 
 
@@ -84,7 +84,7 @@ def _as_ctrl_c(_: int, __: object) -> None:
     signal.raise_signal(signal.SIGINT)
 
 
-def _heeded() -> list[signal.Signals]:
+def _ending_signals() -> list[signal.Signals]:
     return [number for number in _ENDS if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN]
 
 

@@ -12,7 +12,7 @@ from harness.analysis.survival import Survival, kaplan_meier
 from harness.buildkit.diagnosis import read_dump
 from harness.buildkit.goroutines.buckets import buckets, buckets_of
 from harness.buildkit.goroutines.model import Bucket, Goroutine
-from harness.buildkit.progress import told
+from harness.buildkit.progress import plain_lines
 from harness.core.errors import StoreError
 from harness.core.manifest import RunManifest
 from harness.core.records import Diagnosis, Finding, Summary
@@ -163,13 +163,13 @@ def evidence_of(
         iteration=finding.iteration,
         line=clean(finding_line(finding)),
         kind=str(finding.kind),
-        steps=[clean(line) for item in finding.last_progress for line in told(item)][-_LAST_STEPS:],
+        steps=[clean(line) for item in finding.last_progress for line in plain_lines(item)][-_LAST_STEPS:],
         captured=[name for name, result in captured.items() if result == CAPTURED],
         missing={name: clean(str(result)) for name, result in captured.items() if result != CAPTURED},
         files=[(str(file.relative_to(folder.path)), file.stat().st_size) for file in files],
         buckets=[(bucket.count, bucket.state, _place(bucket)) for bucket in fullest[:_BUCKETS]],
         goroutines=sum(bucket.count for bucket in fullest),
-        why=[clean(line) for line in explanation.told[1:]] if explanation else (),
+        why=[clean(line) for line in explanation.text[1:]] if explanation else (),
         timeline=[clean(line) for line in lanes(explanation.timeline)] if explanation else (),
         diagnosis=redactor.tree(diagnosis),
         waits=_figure(diagnosis, dump, clean),

@@ -100,7 +100,7 @@ def bundle(run: RunFolder, target: Path, *, databases: bool = False, hidden: Col
     findings = salvage(lambda: run.read(Finding), [])
     places = [run.path / findings[0].place] if findings else [each.path for each in run.evidences()]
     evidence = places[0] if places else None
-    why = salvage(lambda: explain(run).told[1:], []) if findings else []
+    why = salvage(lambda: explain(run).text[1:], []) if findings else []
     captured = salvage(lambda: _captured(evidence), {})
     text = issue(
         summary,
@@ -281,10 +281,10 @@ def _read_at_once(evidence: Path | None) -> dict[str, str]:
         return {}
     found = buckets_of(dumps[-1])
     head = f"{sum(bucket.count for bucket in found)} goroutines in {len(found)} buckets, of {dumps[-1].name}\n"
-    return {"goroutines.txt": "\n".join([head, *(_told(bucket) for bucket in found)])}
+    return {"goroutines.txt": "\n".join([head, *(_bucket_lines(bucket) for bucket in found)])}
 
 
-def _told(bucket: Bucket) -> str:
+def _bucket_lines(bucket: Bucket) -> str:
     waited = f", {bucket.least_minutes} to {bucket.most_minutes} minutes" if bucket.most_minutes else ""
     ids = ", ".join(str(each) for each in bucket.ids[:20]) + (", …" if len(bucket.ids) > 20 else "")
     lines = [f"{bucket.count}: {bucket.state}{waited}  [{ids}]"]

@@ -35,7 +35,7 @@ def hazard_figure(maps: Sequence[HazardMap], clean: Callable[[str], str]) -> Mar
             clean=clean,
             columns=columns,
             shade=_shade,
-            told=_told,
+            cell_caption=_cell_caption,
         )
     )
 
@@ -77,5 +77,5 @@ def _percent(cell: Rate) -> str:
     return f"95 %: {100 * cell.low95:.0f} % to {100 * cell.high95:.0f} %"
 
 
-def _told(cell: Rate) -> str:
+def _cell_caption(cell: Rate) -> str:
     return f"a hang after {cell.hangs} of {cell.trials} acts; {_percent(cell)}"

@@ -28,8 +28,8 @@ def job_summary(folder: RunFolder, summary: Summary, thresholds: Sequence[str] =
     lines += [f"- {each}" for each in thresholds]
     if summary.diagnosis:
         lines += ["", f"**{summary.diagnosis.sentence}**"]
-    told = facts(folder, summary, folder.manifest())
-    lines += ["", "| | |", "|---|---|", *(f"| {key} | {_cell(value)} |" for key, value in told.items()), ""]
+    lines_of = facts(folder, summary, folder.manifest())
+    lines += ["", "| | |", "|---|---|", *(f"| {key} | {_cell(value)} |" for key, value in lines_of.items()), ""]
     return redactor_of(folder.path).clean("\n".join(lines))[:_LONGEST] + "\n"
 
 

@@ -100,8 +100,8 @@ def _suite(number: int, folder: RunFolder, summary: Summary, cases: Sequence[Jun
         time=f"{summary.seconds:.3f}",
     )
     properties = ElementTree.SubElement(suite, "properties")
-    told = facts(folder, summary, manifest)
-    for key, value in told.items():
+    lines_of = facts(folder, summary, manifest)
+    for key, value in lines_of.items():
         ElementTree.SubElement(properties, "property", name=clean(key), value=clean(value))
     for case in cases:
         element = ElementTree.SubElement(
@@ -111,7 +111,7 @@ def _suite(number: int, folder: RunFolder, summary: Summary, cases: Sequence[Jun
             problem = ElementTree.SubElement(element, case.state, type=clean(case.kind), message=clean(case.message))
             problem.text = clean(case.text or case.message)
     ElementTree.SubElement(suite, "system-out").text = clean(
-        "\n".join(f"{key}: {value}" for key, value in told.items())
+        "\n".join(f"{key}: {value}" for key, value in lines_of.items())
     )
     ElementTree.SubElement(suite, "system-err").text = ""
     return suite

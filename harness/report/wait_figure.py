@@ -106,7 +106,7 @@ def _box(place: tuple[int, int], node: Node) -> Markup:
     return Markup(
         '<g class="{}"><title>{}</title><rect x="{}" y="{}" width="{}" height="{}" rx="6"/>'
         '<text x="{}" y="{}">{}</text><text class="note" x="{}" y="{}">{}</text></g>'
-    ).format(kind + named, _full(node), x, y, _WIDE, _HIGH, x + 8, y + 19, name, x + 8, y + 36, told(node))
+    ).format(kind + named, _full(node), x, y, _WIDE, _HIGH, x + 8, y + 19, name, x + 8, y + 36, caption(node))
 
 
 def _arrow(start: tuple[int, int], end: tuple[int, int], count: int, tip: str, *, held: bool) -> Markup:
@@ -124,7 +124,7 @@ def _arrow(start: tuple[int, int], end: tuple[int, int], count: int, tip: str, *
     )
 
 
-def told(node: Node) -> str:
+def caption(node: Node) -> str:
     """Return what a node is, in words: ``12 × select, 3 to 5 min``."""
     if not node.is_goroutines:
         return "waited for"
@@ -135,4 +135,4 @@ def told(node: Node) -> str:
 
 def _full(node: Node) -> Markup:
     ids = ", ".join(map(str, node.ids[:20]))
-    return escape(f"{node.name}: {told(node)}{f'; goroutines {ids}' if ids else ''}")
+    return escape(f"{node.name}: {caption(node)}{f'; goroutines {ids}' if ids else ''}")

@@ -47,7 +47,7 @@ def facts(folder: RunFolder, summary: Summary, manifest: RunManifest | None) -> 
     minute = f"{summary.iterations_per_minute:.0f} a minute"
     named = f"{daemon['name']}: " if daemon.get("name") else ""
     started = f", started {moment(moment_of(manifest.started))}" if manifest else ""
-    told = {
+    described = {
         "scenario": f"{summary.scenario}, seed {summary.seed}{started}",
         "daemon": f"{named}{daemon['kind'] or 'none'} {daemon['version'] or ''}, {daemon['toolchain']}",
         "iterations": f"{summary.iterations} in {format_duration(round(summary.seconds, 1))}, {minute}",
@@ -55,20 +55,20 @@ def facts(folder: RunFolder, summary: Summary, manifest: RunManifest | None) -> 
         "hang rate": rate_line(rate),
         "tail": "  ".join(f"{name} {shown_seconds(value)}" for name, value in summary.tail_seconds.items()),
     }
-    told |= _measured(folder)
+    described |= _measured(folder)
     if summary.graph:
-        told["cache graph"] = graph_line(summary.graph)
+        described["cache graph"] = graph_line(summary.graph)
     if summary.leak:
-        told["leak"] = leak_line(summary.leak)
+        described["leak"] = leak_line(summary.leak)
     for growing in summary.growths:
-        told[growing.what] = growing_line(growing)
+        described[growing.what] = growing_line(growing)
     if weak := little_effect(summary):
-        told["little effect"] = weak
+        described["little effect"] = weak
     if summary.unattended_seconds >= 1:
-        told["unattended"] = (
+        described["unattended"] = (
             f"{format_duration(round(summary.unattended_seconds, 1))} did not count: the host was held up"
         )
-    return told | {"folder": str(folder.path)}
+    return described | {"folder": str(folder.path)}
 
 
 def facts_so_far(
@@ -77,31 +77,31 @@ def facts_so_far(
     """Return a line by name for what a run without a verdict has recorded; `tails` spares reading them again."""
     counts, tails = aggregate.outcomes(folder), tails or aggregate.tails(folder)
     came = ", ".join(f"{outcome} {count}" for outcome, count in counts.counts.items())
-    told = {
+    described = {
         "scenario": f"{folder.path.parent.name}, seed {manifest.seed}, started {moment(moment_of(manifest.started))}",
         "daemon": f"{manifest.kind or 'none'} {manifest.version or ''}, {manifest.toolchain.spec}",
         "iterations": str(counts.total),
         "outcomes": came or "none",
         "tail": f"p50 {shown_seconds(tails.p50)}  p99 {shown_seconds(tails.p99)}  max {shown_seconds(tails.longest)}",
     }
-    return told | _measured(folder) | {"folder": str(folder.path)}
+    return described | _measured(folder) | {"folder": str(folder.path)}
 
 
 def _measured(folder: RunFolder) -> dict[str, str]:
-    told = {}
+    described = {}
     acts, ends = aggregate.acts(folder), aggregate.ends(folder)
     if acts:
-        told["actions"] = "; ".join(_acts_line(of_one) for of_one in acts)
+        described["actions"] = "; ".join(_acts_line(of_one) for of_one in acts)
     builds, steps = aggregate.merged(folder)
     if builds:
-        told["merged"] = merged_line(builds, steps)
+        described["merged"] = merged_line(builds, steps)
     if kinds := aggregate.failures(folder):
-        told["failures"] = failures_line(kinds)
+        described["failures"] = failures_line(kinds)
     if ends.goroutines:
-        told["goroutines"] = "{} at first, {} at last".format(*ends.goroutines)
+        described["goroutines"] = "{} at first, {} at last".format(*ends.goroutines)
     if ends.rss:
-        told["daemon memory"] = "{} at first, {} at last".format(*map(format_size, ends.rss))
-    return told
+        described["daemon memory"] = "{} at first, {} at last".format(*map(format_size, ends.rss))
+    return described
 
 
 def merged_line(builds: int, steps: Sequence[str]) -> str:
@@ -117,9 +117,9 @@ def merged_at(steps: Sequence[str]) -> str:
 
 def failures_line(kinds: Sequence[tuple[str, int]]) -> str:
     """Return the commonest kinds of errors, with how often each came."""
-    told = [f"{count} × {text or 'without a word'}" for text, count in kinds[:_KINDS_TOLD]]
+    described = [f"{count} × {text or 'without a word'}" for text, count in kinds[:_KINDS_TOLD]]
     more = f"and {len(kinds) - _KINDS_TOLD} more kinds" if len(kinds) > _KINDS_TOLD else ""
-    return "; ".join([*told, *([more] if more else [])])
+    return "; ".join([*described, *([more] if more else [])])
 
 
 def _acts_line(acts: aggregate.ActorActs) -> str:
@@ -143,8 +143,8 @@ def _is_weak(totals: ActorTotals) -> bool:
 def graph_line(graph: GraphState) -> str:
     """Return whether the cache graph was consistent."""
     if graph.inconsistent:
-        told = "; ".join(graph.faults[:_FAULTS_TOLD])
-        return f"not consistent in {graph.inconsistent} of {graph.reads} reads: {told}"
+        described = "; ".join(graph.faults[:_FAULTS_TOLD])
+        return f"not consistent in {graph.inconsistent} of {graph.reads} reads: {described}"
     return f"consistent, {graph.reads} {'time' if graph.reads == 1 else 'times'} read"
 
 

@@ -21,7 +21,7 @@ from harness.core.records import Arrivals, Audit, GoroutineGroup
 from harness.daemons.base import Daemon, ListsRecords, Profiled, PruneRequest, ServesPages, TellsBuilds
 from harness.evidence.database import find_database
 from harness.host.proc import run
-from harness.run.graph_state import told_faults
+from harness.run.graph_state import fault_lines
 from harness.scenario.model import AuditSpec
 
 _QUIET_SECONDS: Final = 2.0
@@ -165,7 +165,7 @@ async def _graph(daemon: Daemon) -> dict[str, Any]:
 def _graph_read(daemon: Daemon) -> dict[str, Any]:
     with suppress(CaptureError, OSError):
         graph = read_graph(find_database(daemon.facts, "cache.db"))
-        return {"graph_keys": len(graph.keys), "graph_faults": told_faults(graph)}
+        return {"graph_keys": len(graph.keys), "graph_faults": fault_lines(graph)}
     return {}
 
 

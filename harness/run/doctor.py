@@ -52,7 +52,7 @@ async def examine(preparing: Callable[[str], None]) -> AsyncIterator[Check]:
         preparing(f"toolchain {spec}")
         daemons.append(await _tried(kind, _daemon(kind, spec), "limited"))
     if all(check.state == "limited" for check in daemons):
-        daemons = [Check(check.name, "missing", check.told) for check in daemons]
+        daemons = [Check(check.name, "missing", check.detail) for check in daemons]
     for check in daemons:
         yield check
     preparing("what drivers and registries need")

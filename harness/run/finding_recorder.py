@@ -37,7 +37,7 @@ from harness.evidence.table import (
     of_orphan,
 )
 from harness.run.conductor import Conductor
-from harness.run.graph_state import DATABASES, account_of_faults, told_faults
+from harness.run.graph_state import DATABASES, account_of_faults, fault_lines
 from harness.run.notify import notify
 from harness.run.orphans import Orphan
 from harness.run.webhook import post
@@ -85,13 +85,13 @@ class FindingRecorder:
             completed_steps=watch.progress.completed_vertexes,
             last_progress=tuple(watch.progress.last),
         )
-        said = "\n".join([*watch.progress.last, *watch.progress.messages]) + "\n"
+        output = "\n".join([*watch.progress.last, *watch.progress.messages]) + "\n"
 
         def evidence() -> Stages:
             others = [other for other in self._inflight.values() if other is not watch]
             return of_failure(others) if found.error else of_build(watch, others, self._steps())
 
-        await self._record(finding, said.encode(), evidence, found.dumps)
+        await self._record(finding, output.encode(), evidence, found.dumps)
 
     async def orphan(self, orphan: Orphan) -> None:
         """Record that the daemon still holds a build whose client is gone."""
@@ -112,9 +112,9 @@ class FindingRecorder:
         finding = self._finding(Symptom.ACT, self._conductor.begun, act.actor, waited=act.waited, detail=act.what)
         await self._record(finding, b"", lambda: of_orphan([*self._inflight.values()], self._steps()))
 
-    async def growth(self, what: str, told: str) -> None:
+    async def growth(self, what: str, text: str) -> None:
         """Record that something grows without bound."""
-        finding = self._finding(Symptom.GROWTH, self._conductor.begun, what, detail=f"{what}: {told}")
+        finding = self._finding(Symptom.GROWTH, self._conductor.begun, what, detail=f"{what}: {text}")
         await self._record(finding, b"", lambda: of_growth([*self._inflight.values()], self._steps()))
 
     async def death(self, how: str) -> bool:
@@ -149,7 +149,7 @@ class FindingRecorder:
         self._contradicted = True
         write_whole(folder.path / "inconsistency.txt", account_of_faults(folder.path, lasting).encode())
         finding = replace(finding, detail="\n".join(lasting))
-        await self._record(finding, b"", of_graph, had=captured)
+        await self._record(finding, b"", of_graph, results=captured)
 
     def _finding(
         self, kind: Outcome | Symptom, iteration: int, actor: str, *, waited: float = 0.0, detail: str = ""
@@ -176,19 +176,19 @@ class FindingRecorder:
         began_at = time.time() - (anyio.current_time() - began)
         builds = [*self._recent, *(BuildSteps.of(watch, began) for watch in self._inflight.values())]
         if orphan:
-            told = orphan.progress.vertexes.values()
+            text = orphan.progress.vertexes.values()
             builds = [
-                build.with_steps(told) if build.iteration == orphan.iteration.number else build for build in builds
+                build.with_steps(text) if build.iteration == orphan.iteration.number else build for build in builds
             ]
         return Steps(builds, began_at)
 
     async def _record(
         self,
         finding: Finding,
-        said: bytes,
+        output: bytes,
         evidence: Callable[[], Stages],
         dumps: Path | None = None,
-        had: Mapping[str, str] = _NOTHING,
+        results: Mapping[str, str] = _NOTHING,
     ) -> None:
         """Record a finding, then capture what there is to see of it.
 
@@ -206,21 +206,21 @@ class FindingRecorder:
             self.hang = finding
         folder = conductor.folder.evidence(finding)
         folder.path.mkdir(exist_ok=True)
-        if said:
-            write_whole(folder.path / "progress.jsonl", said)
+        if output:
+            write_whole(folder.path / "progress.jsonl", output)
         if dumps:
             for dump in dumps.glob("goroutines-*.txt"):
                 dump.rename(folder.path / dump.name)
             shutil.rmtree(dumps, ignore_errors=True)
         async with conductor.capturing:  # one at a time; who comes second may find that the run has what it needs
             if not self.hung and conductor.may_capture(finding.kind):
-                await self._capture(finding, evidence(), had)
+                await self._capture(finding, evidence(), results)
             if finding.hunted and not self.hung:
                 self.hung = True
                 conductor.hunted()
         await self.inconsistency()
 
-    async def _capture(self, finding: Finding, stages: Stages, had: Mapping[str, str]) -> None:
+    async def _capture(self, finding: Finding, stages: Stages, results: Mapping[str, str]) -> None:
         """Capture the evidence of a finding, diagnose it, and run the user's command for it."""
         conductor, scenario, facts = self._conductor, self._scenario, self._daemon.facts
         folder = conductor.folder.evidence(finding)
@@ -229,7 +229,7 @@ class FindingRecorder:
             conductor.observer.doing(f"capturing the evidence of iteration {finding.iteration}, step {number} of {of}")
 
         wanted = DUMPS_ALONE if scenario.on_hang.capture == "dumps" else stages
-        captured = {**had, **await capture_all(self._daemon, folder.path, wanted, tell)}
+        captured = {**results, **await capture_all(self._daemon, folder.path, wanted, tell)}
         subject = {"kind": facts.kind, "version": facts.version}
         diagnosis = await anyio.to_thread.run_sync(folder.write_diagnosis, subject, finding)
         if command := scenario.on_finding:
@@ -248,5 +248,5 @@ def _faults_of(daemon: Daemon) -> tuple[str, ...]:
 
 def _faults_in(file: Path) -> tuple[str, ...]:
     with suppress(CaptureError, OSError):
-        return told_faults(read_graph(file))
+        return fault_lines(read_graph(file))
     return ()

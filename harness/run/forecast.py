@@ -29,13 +29,13 @@ def in_words(scenario: Scenario, results: Path) -> Iterator[tuple[str, str]]:
         kind = spec.wanted_kind or "dockerd or buildkitd"
         host = spec.toolchain == "host"
         limits = ", ".join(
-            f"{what} at most {told}"
-            for what, told in (
+            f"{what} at most {known}"
+            for what, known in (
                 ("memory", spec.limits.memory and format_size(spec.limits.memory)),
                 ("disk", spec.limits.disk and format_size(spec.limits.disk)),
                 ("cpus", spec.limits.cpus and f"{spec.limits.cpus:g}"),
             )
-            if told
+            if known
         )
         whose = "the host's own" if host else "a private one, gone afterwards"
         renewed = f"; a fresh one every {spec.renew.every:,} builds" if spec.renew else ""
@@ -85,8 +85,8 @@ def doubts(scenario: Scenario) -> Iterator[tuple[str, str]]:
         for doubt in actor.doubts(scenario):
             yield ".".join(("actors", actor.name, *map(str, doubt.path))), doubt.message
     for hunted, after in (("export_hang", detect.export_hang), ("stall", detect.stall)):
-        told = Outcome.STALL if hunted == "stall" else Outcome.HANG
-        if stop.time is not None and after >= stop.time and told in stop.hunted:
+        known = Outcome.STALL if hunted == "stall" else Outcome.HANG
+        if stop.time is not None and after >= stop.time and known in stop.hunted:
             why = (
                 f"finds nothing: the run ends after {format_duration(stop.time)}, before {format_duration(after)} pass"
             )

@@ -16,12 +16,12 @@ _DRAWN: Final = 5
 _DEPTH: Final = 2
 
 
-def told_faults(graph: CacheGraph) -> tuple[str, ...]:
+def fault_lines(graph: CacheGraph) -> tuple[str, ...]:
     """Return what of a graph contradicts itself, or is damaged, in sentences; the first few."""
     return (*graph.damage, *map(str, faults(Pair(graph))))[:_TOLD]
 
 
-def account_of_faults(folder: Path, told: Sequence[str]) -> str:
+def account_of_faults(folder: Path, lines: Sequence[str]) -> str:
     """Return what contradicts itself, and the part of the graph around it, as text.
 
     Args:
@@ -29,8 +29,8 @@ def account_of_faults(folder: Path, told: Sequence[str]) -> str:
         told: what was told of it.
     """
     pair = read_pair(folder / "cache.db")
-    found = [fault for fault in faults(pair) if str(fault) in told]
-    parts = ["\n".join(told)]
+    found = [fault for fault in faults(pair) if str(fault) in lines]
+    parts = ["\n".join(lines)]
     for fault in found[:_DRAWN]:
         links = around(pair.graph, fault.key, _DEPTH)
         parts.append("\n".join([f"{fault}", "", *drawn(pair, links, fault.key, _DEPTH)]))
@@ -47,6 +47,6 @@ def state_of(audits: Iterable[Audit], findings: Path) -> GraphState | None:
     reads = [audit.graph_faults for audit in audits if audit.graph_keys is not None]
     for copy in sorted(findings.glob("*/cache.db"), key=lambda file: int(file.parent.name.partition("-")[0])):
         with suppress(CaptureError):
-            reads.append(told_faults(read_graph(copy)))
-    told = dict.fromkeys(fault for each in reads for fault in each)
-    return GraphState(len(reads), sum(bool(each) for each in reads), tuple(told)[:_TOLD]) if reads else None
+            reads.append(fault_lines(read_graph(copy)))
+    lines = dict.fromkeys(fault for each in reads for fault in each)
+    return GraphState(len(reads), sum(bool(each) for each in reads), tuple(lines)[:_TOLD]) if reads else None

@@ -40,7 +40,7 @@ class GrowthWatch:
         self._due *= 1 + is_due
         return is_due
 
-    def told(self) -> list[tuple[str, str]]:
+    def growing(self) -> list[tuple[str, str]]:
         """Return what grows without bound, by its name, with what there is to say of it."""
         leak = leak_of(self._audits)
         lines = [("goroutines", leak_line(leak))] if leak and leak.verdict == "yes" else []

@@ -21,13 +21,13 @@ async def notify(command: str, folder: RunFolder, scenario: str, finding: Findin
     folder), `finding`, and `diagnosis` where there is one. What it prints is kept beside that. It gets 30 s.
     """
     evidence = (folder.path / finding.place).absolute()
-    told = {
+    payload = {
         "scenario": scenario,
         "run": str(folder.path.absolute()),
         "finding": asdict(finding),
         "diagnosis": asdict(diagnosis) if diagnosis else None,
     }
-    folder.write_json(f"{finding.place}/finding.json", redactor_of(folder.path).tree(told))
+    folder.write_json(f"{finding.place}/finding.json", redactor_of(folder.path).tree(payload))
     file = evidence / "finding.json"
     try:
         done = await run(

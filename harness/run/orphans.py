@@ -11,7 +11,7 @@ from typing import Final
 
 import anyio
 
-from harness.buildkit.progress import Progress, said_in
+from harness.buildkit.progress import Progress, items_in
 from harness.core.errors import CaptureError
 from harness.core.outcome import Outcome
 from harness.core.records import Iteration
@@ -50,7 +50,7 @@ class _Awaited:
     """In attended time."""
     missed: bool = False
     """Whether it was not among the records that we knew, at a look at which there were some that we did not."""
-    said: frozenset[str] | None = None
+    printed: frozenset[str] | None = None
 
 
 class Orphans:
@@ -109,7 +109,7 @@ class Orphans:
 
     def _until_next(self) -> float:
         """Return the seconds to the next look: the usual pause, or less where a build is soon held for too long."""
-        due = [self._threshold - self._waited(awaited) for awaited in self._awaited.values() if awaited.said]
+        due = [self._threshold - self._waited(awaited) for awaited in self._awaited.values() if awaited.printed]
         return max(_SOON_SECONDS, min([self._pause, *due]))
 
     async def drain(self, given_up: Callable[[], bool]) -> None:
@@ -168,11 +168,11 @@ class Orphans:
             log = await daemon.progress(ref)
         except CaptureError:
             return
-        number, said = awaited.iteration.number, said_in(log)
+        number, printed = awaited.iteration.number, items_in(log)
         if self._awaited.get(number) is not awaited:
             return
-        before, awaited.said = awaited.said, said
-        if before is not None and said != before:  # only progress starts its time again
+        before, awaited.printed = awaited.printed, printed
+        if before is not None and printed != before:  # only progress starts its time again
             awaited.since = self._attention.attended
         elif before is not None and (waited := self._waited(awaited)) >= self._threshold:
             del self._awaited[number]

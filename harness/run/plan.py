@@ -201,9 +201,9 @@ def _require_rawjson(toolchain: Toolchain) -> None:
         OldBuildx: it does not.
     """
     buildx = toolchain.binaries.get("docker-buildx")
-    said = _VERSION.search(buildx.version) if buildx else None
-    if buildx and said and tuple(map(int, said.groups())) < _RAWJSON:
-        raise OldBuildx(said[0], str(buildx.path))
+    numbers = _VERSION.search(buildx.version) if buildx else None
+    if buildx and numbers and tuple(map(int, numbers.groups())) < _RAWJSON:
+        raise OldBuildx(numbers[0], str(buildx.path))
 
 
 def _actors(scenario: Scenario) -> list[Actor]:

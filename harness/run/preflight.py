@@ -32,7 +32,7 @@ class Check:
     name: str
     state: State
     """`limited`: a run goes without it, and loses what the sentence says; `missing`: a run cannot be."""
-    told: str
+    detail: str
     """What was found; of what is not there, why, and what to do."""
 
 
@@ -40,7 +40,7 @@ class HostUnfit(InfraError):
     """A host on which no run can be."""
 
     def __init__(self, checks: list[Check]) -> None:
-        super().__init__("\n".join(check.told for check in checks))
+        super().__init__("\n".join(check.detail for check in checks))
 
 
 def look_around(resumed: str = "") -> Iterator[Check]:
@@ -96,16 +96,16 @@ def _required(name: str, require: Callable[[], None], fine: str) -> Check:
 def _programs() -> Check:
     check = _required("programs", require_programs, "setpriv is there, and what limits and shards need")
     if check.state == "ok" and (without := lacking()):
-        told = f"without {', '.join(without)} there are no disks of a size of their own, or no shards: install them"
-        return Check("programs", "limited", told)
+        detail = f"without {', '.join(without)} there are no disks of a size of their own, or no shards: install them"
+        return Check("programs", "limited", detail)
     return check
 
 
 def _cache() -> Check:
     check = _required("cache", lambda: require_writable_cache("ledgers", "daemons", "staging"), str(cache_top()))
     if check.state == "ok" and (user := stranger()):
-        told = f"{cache_top()} is of user {user}, who can change what is run from it: set REPRO_CACHE to one of yours"
-        return Check("cache", "limited", told)
+        detail = f"{cache_top()} is of user {user}, who can change what is run from it: set REPRO_CACHE to one of yours"
+        return Check("cache", "limited", detail)
     return check
 
 
@@ -113,27 +113,27 @@ def _host() -> Check:
     facts = describe(cache_folder("daemons"))
     system = facts.system or "Linux"
     cores = facts.cores or 1
-    told = f"{system}, kernel {facts.kernel}, {facts.architecture}, {cores} cores, cgroup v{version()}"
+    detail = f"{system}, kernel {facts.kernel}, {facts.architecture}, {cores} cores, cgroup v{version()}"
     if cores == 1:
-        return Check("host", "limited", f"{told}: on a single core what runs side by side takes turns")
-    return Check("host", "ok", told)
+        return Check("host", "limited", f"{detail}: on a single core what runs side by side takes turns")
+    return Check("host", "ok", detail)
 
 
 def _memory() -> Check:
     free = psutil.virtual_memory().available
-    told = f"{format_size(free)} of memory free"
+    detail = f"{format_size(free)} of memory free"
     if free < MEMORY_FLOOR:
-        return Check("memory", "missing", f"{told}, and the harness leaves {format_size(MEMORY_FLOOR)} to the host")
+        return Check("memory", "missing", f"{detail}, and the harness leaves {format_size(MEMORY_FLOOR)} to the host")
     if free < _SHORT_MEMORY:
-        return Check("memory", "limited", f"{told}: few builds side by side, and no pressure on memory")
-    return Check("memory", "ok", told)
+        return Check("memory", "limited", f"{detail}: few builds side by side, and no pressure on memory")
+    return Check("memory", "ok", detail)
 
 
 def _stalls() -> Check:
     if Path("/proc/pressure/memory").exists():
         return Check("attention", "ok", "the kernel tells when the whole host waits for memory (PSI)")
-    told = "no PSI (boot with psi=1): a host that is out of memory may be taken for a daemon that hangs"
-    return Check("attention", "limited", told)
+    detail = "no PSI (boot with psi=1): a host that is out of memory may be taken for a daemon that hangs"
+    return Check("attention", "limited", detail)
 
 
 def _left_behind(resumed: str) -> Check:
@@ -147,6 +147,6 @@ def _left_behind(resumed: str) -> Check:
     if others:
         return Check("other runs", "limited", f"{', '.join(others)} may run elsewhere: `repro clean` says where")
     if running:
-        told = f"{', '.join(running)} still running: what is beside it changes its timing"
-        return Check("other runs", "limited", told)
+        detail = f"{', '.join(running)} still running: what is beside it changes its timing"
+        return Check("other runs", "limited", detail)
     return Check("other runs", "ok", "none, and nothing is left of any")

@@ -240,7 +240,7 @@ class Session:
         """Record what grows without bound by the audits so far, where the scenario hunts growth."""
         if Symptom.GROWTH not in self._scenario.stop.hunted or self.recorder.hung:
             return
-        for what, line in self._growth.told():
+        for what, line in self._growth.growing():
             await self.recorder.growth(what, line)
         self._end_if_hung()
 

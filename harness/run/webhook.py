@@ -42,7 +42,7 @@ async def post(webhook: str, folder: RunFolder, scenario: str, finding: Finding,
         return f"{webhook} is not set, so nobody was told"
     short = asdict(finding) | {"detail": shorten(finding.detail, _LONGEST)}
     del short["last_progress"]
-    told = {
+    payload = {
         "text": f"{scenario}: {finding_line(finding)}" + (f"; {diagnosis.sentence}" if diagnosis else ""),
         "scenario": scenario,
         "run": folder.name,
@@ -52,7 +52,7 @@ async def post(webhook: str, folder: RunFolder, scenario: str, finding: Finding,
     redactor = redactor_of(folder.path)
     try:
         with anyio.fail_after(_SECONDS):
-            await _sent(address, redactor.tree(told))
+            await _sent(address, redactor.tree(payload))
     except TimeoutError:
         return f"no answer within {_SECONDS:g} s"
     except httpx.HTTPStatusError as error:
@@ -69,9 +69,9 @@ async def post(webhook: str, folder: RunFolder, scenario: str, finding: Finding,
     sleep=anyio.sleep,
     reraise=True,
 )
-async def _sent(address: str, told: dict[str, Any]) -> None:
+async def _sent(address: str, payload: dict[str, Any]) -> None:
     async with httpx.AsyncClient(timeout=_ANSWER_SECONDS) as client:
-        answer = await client.post(address, json=told)
+        answer = await client.post(address, json=payload)
         answer.raise_for_status()
 
 

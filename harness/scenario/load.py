@@ -316,8 +316,8 @@ def _message(detail: ErrorDetails, model: type[BaseModel], renamed: dict[str, st
     given = detail.get("input")
     if kind == "union_tag_invalid":
         return f"should be a mapping, not {given!r}; allowed: {', '.join(sorted(_allowed(model, detail['loc'])))}"
-    told = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    return told if kind == "value_error" or isinstance(given, dict | list) else f"{told}, not {given!r}"
+    problem_text = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    return problem_text if kind == "value_error" or isinstance(given, dict | list) else f"{problem_text}, not {given!r}"
 
 
 def _allowed(model: type[BaseModel], loc: tuple[str | int, ...]) -> set[str]:

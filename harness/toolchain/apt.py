@@ -133,8 +133,8 @@ def debian_mirror(etc: Path = Path("/etc/apt")) -> str:
     Raises:
         MirrorUnknown: there is none.
     """
-    if told := os.environ.get("REPRO_DEBIAN_MIRROR"):
-        return told.rstrip("/")
+    if configured := os.environ.get("REPRO_DEBIAN_MIRROR"):
+        return configured.rstrip("/")
     for options in _sources(etc):
         signed_by = options.get("signed-by", "debian-archive")
         if "main" in options.get("components", "").split() and "debian-archive" in signed_by:
@@ -220,8 +220,8 @@ class _Archive:
 
     async def having(self, packages: Iterable[str]) -> set[str]:
         """Return those packages that the suite has."""
-        told = await self._apt("apt-cache", "madison", *packages, deadline=_LOCAL_SECONDS)
-        return {line.split("|")[0].strip() for line in told.stdout.splitlines() if "|" in line}
+        configured = await self._apt("apt-cache", "madison", *packages, deadline=_LOCAL_SECONDS)
+        return {line.split("|")[0].strip() for line in configured.stdout.splitlines() if "|" in line}
 
     async def download(self, packages: Iterable[str]) -> None:
         """Fetch and verify packages."""

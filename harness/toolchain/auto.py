@@ -23,8 +23,10 @@ class NothingServes(InfraError):
     """No toolchain for a kind of daemon; says why each that was tried did not serve."""
 
     def __init__(self, kind: str, reasons: Mapping[str, str]) -> None:
-        told = "".join(f"\n    {tried}: {why}" for tried, why in reasons.items())
-        super().__init__(f"no toolchain that runs {kind} is available here; name one, as in path:DIR. Tried:{told}")
+        reasons_text = "".join(f"\n    {tried}: {why}" for tried, why in reasons.items())
+        super().__init__(
+            f"no toolchain that runs {kind} is available here; name one, as in path:DIR. Tried:{reasons_text}"
+        )
 
 
 @dataclass(frozen=True)

@@ -141,18 +141,18 @@ async def version_of(name: str, path: Path) -> str:
     """
     try:
         argv: list[str | Path] = [path, _VERSION_ARGUMENT.get(name, "--version")]
-        told = await run(argv, deadline=_START_SECONDS, dies_with_us=False)
+        completed = await run(argv, deadline=_START_SECONDS, dies_with_us=False)
     except CommandMissing as error:
-        raise BinaryBroken(path, _kernel_said(error)) from error
+        raise BinaryBroken(path, _kernel_error(error)) from error
     except CommandError as error:
         raise BinaryBroken(path, error.output.strip() or f"exit {error.returncode}") from error
     except CommandTimeout as error:
         raise BinaryBroken(path, f"it did not tell its version within {error.seconds:g} s") from error
-    lines = (" ".join(line.split()) for line in told.stdout.splitlines())
+    lines = (" ".join(line.split()) for line in completed.stdout.splitlines())
     return next((line for line in lines if line and not line.endswith(":")), "unknown")
 
 
-def _kernel_said(error: CommandMissing) -> str:
+def _kernel_error(error: CommandMissing) -> str:
     if isinstance(error.__cause__, FileNotFoundError):
         return "the loader that it names is not there; it is built for another system"
     return error.__cause__.strerror or str(error) if isinstance(error.__cause__, OSError) else str(error)

@@ -75,7 +75,7 @@ class _Record(BaseModel):
     programs: dict[str, _Program]
 
 
-async def kept(spec: str, gather: Callable[[Path], Awaitable[Gathered]]) -> Toolchain:
+async def from_cache(spec: str, gather: Callable[[Path], Awaitable[Gathered]]) -> Toolchain:
     """Return the toolchain that the cache has under `spec`; where it has none, fill it.
 
     Args:

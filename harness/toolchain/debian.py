@@ -6,7 +6,7 @@ from typing import Final
 
 from harness.toolchain.apt import SUITE_NAME, fetch_packages
 from harness.toolchain.base import BadSpec, Toolchain
-from harness.toolchain.cached import Gathered, kept
+from harness.toolchain.cached import Gathered, from_cache
 from harness.toolchain.programs import complete, programs_below
 
 _PACKAGES: Final = ("docker.io", "containerd", "runc")
@@ -21,7 +21,7 @@ class Debian:
         spec = f"debian:{argument}"
         if not SUITE_NAME.fullmatch(argument):
             raise BadSpec(spec, "name a suite, as in debian:trixie")
-        return await kept(spec, partial(_gather, argument))
+        return await from_cache(spec, partial(_gather, argument))
 
 
 async def _gather(suite: str, work: Path) -> Gathered:

@@ -40,11 +40,11 @@ async def context_endpoint(docker: Path) -> str:
         NoHostDocker: it does not say.
     """
     try:
-        told = await run(
+        completed = await run(
             [docker, "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"], deadline=_CLIENT_SECONDS
         )
     except CommandError as error:
         raise NoHostDocker(error.output.strip()) from error
-    if not told.stdout.strip():
+    if not completed.stdout.strip():
         raise NoHostDocker("its context names no endpoint")
-    return told.stdout.strip()
+    return completed.stdout.strip()

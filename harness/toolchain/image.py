@@ -20,7 +20,7 @@ import httpx
 
 from harness.core.errors import InfraError
 from harness.toolchain.base import PROGRAMS, BadSpec, Toolchain, sha256_of
-from harness.toolchain.cached import Gathered, kept
+from harness.toolchain.cached import Gathered, from_cache
 from harness.toolchain.http import asked_by, client, download, get
 from harness.toolchain.programs import OTHER_NAMES, PROGRAM_FOLDERS, complete, programs_below
 
@@ -62,7 +62,7 @@ class Image:
         match = _REFERENCE.fullmatch(argument)
         if match is None:
             raise BadSpec(spec, "name a repository and a tag, as in image:moby/buildkit:v0.25.1")
-        return await kept(
+        return await from_cache(
             spec, partial(_gather, spec, _Repository.of(match["host"], match["repository"]), match["tag"])
         )
 
@@ -121,11 +121,11 @@ async def _introduce(asking: httpx.AsyncClient, repository: _Repository, url: st
     challenge = answer.headers.get("WWW-Authenticate", "")
     if answer.status_code != httpx.codes.UNAUTHORIZED:
         return
-    told = dict(re.findall(r'(\w+)="([^"]*)"', challenge))
-    if not challenge.startswith("Bearer ") or "realm" not in told:
+    fields = dict(re.findall(r'(\w+)="([^"]*)"', challenge))
+    if not challenge.startswith("Bearer ") or "realm" not in fields:
         raise ImageUnavailable(url, "its registry wants a login")
-    question = {"service": told.get("service", ""), "scope": f"repository:{repository.name}:pull"}
-    token = (await get(asking, str(httpx.URL(told["realm"], params=question)))).json()
+    question = {"service": fields.get("service", ""), "scope": f"repository:{repository.name}:pull"}
+    token = (await get(asking, str(httpx.URL(fields["realm"], params=question)))).json()
     asking.headers["Authorization"] = f"Bearer {token.get('token') or token['access_token']}"
 
 

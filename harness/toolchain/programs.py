@@ -11,7 +11,7 @@ from typing import Final
 from harness.core.errors import InfraError
 from harness.toolchain.apt import PackageMissing, UnknownSuite, fetch_packages, suites_to_try
 from harness.toolchain.base import DRIVER_NEEDS, NEEDS, PROGRAMS, BinaryBroken, Toolchain, inspect, version_of
-from harness.toolchain.cached import Gathered, kept
+from harness.toolchain.cached import Gathered, from_cache
 
 PLUGIN_FOLDERS: Final = (
     Path("/usr/local/lib/docker/cli-plugins"),
@@ -33,8 +33,8 @@ class ProgramUnavailable(InfraError):
     """A program that a toolchain lacks and that nothing here can complete."""
 
     def __init__(self, name: str, reasons: Mapping[str, str]) -> None:
-        told = "".join(f"\n    {where}: {why}" for where, why in reasons.items())
-        super().__init__(f"no {name} that starts on this host; put one on PATH. Tried:{told}")
+        reasons_text = "".join(f"\n    {where}: {why}" for where, why in reasons.items())
+        super().__init__(f"no {name} that starts on this host; put one on PATH. Tried:{reasons_text}")
 
 
 def programs_in(*folders: Path) -> dict[str, Path]:
@@ -110,7 +110,7 @@ async def _from_debian(name: str) -> Path:
     for suite in suites_to_try():
         spec = f"debian:{suite}/{name}"
         try:
-            return (await kept(spec, partial(_gather, suite, name))).binaries[name].path
+            return (await from_cache(spec, partial(_gather, suite, name))).binaries[name].path
         except (UnknownSuite, PackageMissing, BinaryBroken) as error:
             reasons[spec] = str(error)
     raise ProgramUnavailable(name, reasons)

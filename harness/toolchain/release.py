@@ -17,7 +17,7 @@ import httpx
 
 from harness.core.errors import InfraError
 from harness.toolchain.base import BadSpec, Toolchain, sha256_of
-from harness.toolchain.cached import Gathered, kept
+from harness.toolchain.cached import Gathered, from_cache
 from harness.toolchain.http import asked_by, client, download
 from harness.toolchain.programs import complete, programs_below
 from harness.toolchain.published import ChecksumDiffers, Published, of_github, of_provenance
@@ -61,7 +61,7 @@ class UpstreamReleases:
         if not re.fullmatch(r"\d[\w.~-]*", version):
             raise BadSpec(f"{self.kind}:{argument}", f"name a version, as in {self.kind}:{self.example}")
         spec = f"{self.kind}:{version}"
-        return await kept(spec, partial(self._gather, spec, version))
+        return await from_cache(spec, partial(self._gather, spec, version))
 
     async def _gather(self, spec: str, version: str, work: Path) -> Gathered:
         machine = platform.machine()

@@ -50,7 +50,7 @@ class StartedRun:
         return self.process.poll()
 
     @property
-    def said(self) -> str:
+    def last_output(self) -> str:
         """The end of what it printed."""
         try:
             return self.log.read_bytes()[-_TAIL:].decode(errors="replace")

@@ -97,13 +97,13 @@ class _Answers:
     async def index(self, request: Request) -> Response:
         """All runs: what was found, what goes on, each in a row."""
         may_act = request.state.may_act
-        overview, _ = await self._front[may_act].told(self._actor)
+        overview, _ = await self._front[may_act].overview_page(self._actor)
         page = self._pages.index(overview, may_act=may_act)
         return HTMLResponse(page, headers={"Cache-Control": "no-store"})
 
     async def overview(self, request: Request) -> Response:
         """What of that page changes; nothing where the asker has it already."""
-        overview, etag = await self._front[request.state.may_act].told(self._actor)
+        overview, etag = await self._front[request.state.may_act].overview_page(self._actor)
         headers = {"ETag": etag, "Cache-Control": "no-cache"}
         if etag.strip('"') in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=headers)

@@ -16,9 +16,9 @@ class FindingView:
     """The findings of one run; dumps of tens of megabytes are not read at every look."""
 
     def __init__(self) -> None:
-        self._told: dict[str, tuple[object, str]] = {}
+        self._rendered: dict[str, tuple[object, str]] = {}
 
-    def told(
+    def html(
         self,
         folder: RunFolder,
         finding: Finding,
@@ -31,12 +31,12 @@ class FindingView:
         """Return a finding as HTML; `above` is the diagnosis that the page has told already."""
         captured = folder.path / finding.place / "captured.json"
         seen = captured.stat().st_mtime_ns if captured.is_file() else None, above, goes_on
-        known, told = self._told.get(finding.place, (None, ""))
+        known, html = self._rendered.get(finding.place, (None, ""))
         if seen != known:
             salvage = Salvage()
             evidence = evidence_of(folder, finding, redactor, salvage, daemon)
             damaged = {"damaged": redactor.clean("; ".join(salvage.problems))} if salvage.problems else {}
             whole = replace(evidence, missing={**evidence.missing, **damaged})
-            told = finding_html(whole, "", above=above, goes_on=goes_on)
-            self._told[finding.place] = seen, told
-        return told
+            html = finding_html(whole, "", above=above, goes_on=goes_on)
+            self._rendered[finding.place] = seen, html
+        return html

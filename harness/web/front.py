@@ -26,12 +26,12 @@ class Front:
         self._examples: dict[str, tuple[object, Markup]] = {}
         self._lock = Lock()
 
-    async def told(self, actor: RunControls) -> tuple[Markup, str]:
+    async def overview_page(self, actor: RunControls) -> tuple[Markup, str]:
         """Return it, with its tag."""
         return await self._kept.get(CacheSource(traces=lambda: self._traces(actor), make=self._make))
 
     def _traces(self, actor: RunControls) -> object:
-        started = [(each.code, each.said) for each in actor.started] if self._buttons else []
+        started = [(each.code, each.last_output) for each in actor.started] if self._buttons else []
         return self._runs.traces(), started
 
     def _make(self) -> tuple[Markup, str]:

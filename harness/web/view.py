@@ -73,26 +73,26 @@ def _view(folder: RunFolder, found: FindingView) -> View:
 def view_of(folder: RunFolder, found: FindingView) -> dict[str, Any]:
     """Return a run's data; of one that is damaged, what is wrong with it."""
     stands = standing(folder)
-    told = _told(stands.verdict, stands.because, stands.state or "damaged")
-    told["report"] = (folder.path / "report.html").is_file()
+    data = _damaged(stands.verdict, stands.because, stands.state or "damaged")
+    data["report"] = (folder.path / "report.html").is_file()
     try:
         redactor = Salvage()(lambda: redactor_for(folder), Redactor())
         if stands.summary and stands.summary.diagnosis:  # without secrets already, as the whole summary
-            told["diagnosis"] = diagnosis_html(stands.summary.diagnosis)
+            data["diagnosis"] = diagnosis_html(stands.summary.diagnosis)
         if stands.state != "ended" and (progress := progress_of(folder)):
-            told["so_far"] = progress.parts
+            data["so_far"] = progress.parts
         if (folder.path / "run.db").exists():
-            told |= _recorded(folder, stands, found, redactor)
+            data |= _recorded(folder, stands, found, redactor)
         elif stands.state == "goes on":
-            told["problem"] = "Nothing is recorded yet: the daemon is being prepared."
+            data["problem"] = "Nothing is recorded yet: the daemon is being prepared."
         else:
-            told["problem"] = "The run died before its first iteration."
+            data["problem"] = "The run died before its first iteration."
     except StoreError as error:
-        told["problem"] = redact(str(error))
-    return told
+        data["problem"] = redact(str(error))
+    return data
 
 
-def _told(verdict: str, because: str, state: str) -> dict[str, Any]:
+def _damaged(verdict: str, because: str, state: str) -> dict[str, Any]:
     """Return the data of a run whose records are not known."""
     return {
         "verdict": verdict,
@@ -134,7 +134,7 @@ def _recorded(folder: RunFolder, stands: Standing, found: FindingView, redactor:
         "shades": shades(columns["acts"]),
         "hazard": hazard_figure(hazard_maps(hazards(folder)), clean),
         "findings": [
-            found.told(
+            found.html(
                 folder,
                 finding,
                 manifest.subject if manifest else {},

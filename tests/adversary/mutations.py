@@ -15,7 +15,7 @@ from typing import Final
 from harness.buildkit.cache_db import read_pair
 from harness.buildkit.daemon_log import read_log
 from harness.buildkit.diagnosis import read_dump, read_file
-from harness.buildkit.progress import Progress, said_in
+from harness.buildkit.progress import Progress, items_in
 from harness.cli.commands.signatures import own_files
 from harness.cli.kinds import VOCABULARY
 from harness.core.errors import HarnessError
@@ -198,7 +198,7 @@ def _progress(file: Path) -> object:
     progress = Progress(0.0)
     for number in range(0, len(content), 4096):
         progress.feed(content[number : number + 4096], float(number))
-    return said_in(content)
+    return items_in(content)
 
 
 def _diagnosis() -> str:

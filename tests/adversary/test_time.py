@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from harness.buildkit.goroutines.parse import counted, goroutines
-from harness.buildkit.progress import Progress, said_in
+from harness.buildkit.progress import Progress, items_in
 from harness.scenario.places import parse
 from tests.support.growth import LINEAR, growth
 
@@ -29,7 +29,7 @@ READERS = {
         20_000,
     ),
     "brackets": (lambda n: [b"goroutine 1 " + b"[" * n, b"(" * n + b")"] * 20, lambda x: [*goroutines(x)], 20_000),
-    "a log": (lambda n: b'{"vertexes":[{"digest":"a"}]}\n' * n, said_in, 800),
+    "a log": (lambda n: b'{"vertexes":[{"digest":"a"}]}\n' * n, items_in, 800),
     "keys": (lambda n: "a:\n" + "".join(f"  k{i}: 1\n" for i in range(n)), parse, 120),
 }
 
@@ -51,7 +51,7 @@ def test_what_never_ends_is_let_go() -> None:
 
 def test_a_log_of_something_else() -> None:
     """A log whose objects are of other shapes says nothing, and is no error."""
-    assert said_in(b'{"a":5}\n[1]\n{"a":{"b":1}}\n{"a":null}\n\xff\n' + b"[" * 10_000) == frozenset()
+    assert items_in(b'{"a":5}\n[1]\n{"a":{"b":1}}\n{"a":null}\n\xff\n' + b"[" * 10_000) == frozenset()
 
 
 @pytest.mark.parametrize(

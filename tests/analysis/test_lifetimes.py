@@ -23,7 +23,7 @@ def lives(iterations: Iterable[Iteration], findings: Iterable[Finding], threshol
     found = Lives(findings, threshold)
     for iteration in iterations:
         found.add(iteration)
-    return found.told()
+    return found.lives()
 
 
 def hang(at: float, *, generation: int = 1, iteration: int = 3, seen_by: str = "client") -> Finding:

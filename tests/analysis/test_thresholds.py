@@ -87,5 +87,5 @@ def test_every_name_is_of_a_summary(name: str) -> None:
 
 def test_it_is_told_with_its_figures() -> None:
     """Who reads that a build failed reads why: every name with what it came to."""
-    told = Threshold.parse("rate.high95 > 0.01 and tail_seconds.p99 < 1 and rate.high95 < 1").told(SUMMARY)
+    told = Threshold.parse("rate.high95 > 0.01 and tail_seconds.p99 < 1 and rate.high95 < 1").format(SUMMARY)
     assert told.endswith("(rate.high95 is 0.05446, tail_seconds.p99 is not known)")

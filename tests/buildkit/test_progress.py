@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.buildkit.progress import Progress, Vertex, told
+from harness.buildkit.progress import Progress, Vertex, plain_lines
 from harness.core.outcome import Phase
 
 DATA = Path(__file__).parents[1] / "data" / "progress"
@@ -218,7 +218,7 @@ def test_objects_of_another_shape(item: str, phase: Phase) -> None:
     """JSON that is not what BuildKit sends tells what can be read of it, to a person too, and is no exception."""
     progress = fed(item.encode() + b"\n")
     assert progress.phase is phase
-    assert all(isinstance(text, str) for text in told(item))
+    assert all(isinstance(text, str) for text in plain_lines(item))
     assert bool(progress.feed(line(vertex("exporting to oci image format")), 2.0).phases) is (
         phase is not Phase.EXPORTING
     )
@@ -262,7 +262,7 @@ def test_real_streams(file: Path, steps: int, export: str) -> None:
     assert progress.completed_vertexes == steps
     assert not progress.messages
     assert not progress.vertex_error
-    assert f"{export} DONE" in told(progress.last[-1])
+    assert f"{export} DONE" in plain_lines(progress.last[-1])
 
 
 @given(st.sampled_from([HANG, INDENTED]), st.data())
@@ -338,7 +338,7 @@ def test_both_forms_say_the_same(parts: list[bytes]) -> None:
 )
 def test_told_to_a_person(item: bytes, lines: list[str]) -> None:
     """An object is told as a client's plain output would tell it."""
-    assert told(item.decode().strip()) == lines
+    assert plain_lines(item.decode().strip()) == lines
 
 
 def test_steps_are_told_once() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli.main import _told
+from harness.cli.main import _print_error
 from harness.core.errors import DaemonStartError, Interrupted, StoreError, UsageError
 from harness.core.outcome import ExitCode
 from tests.support.stub_runs import run, write_scenario
@@ -197,13 +197,13 @@ def test_clean_refuses_what_a_forged_ledger_names(tmp_path: Path, cache: Path) -
 )
 def test_errors_have_their_exit_codes(error: BaseException, code: ExitCode, capsys: pytest.CaptureFixture[str]) -> None:
     """Each kind of error has an exit code that ``git bisect run`` reads as it is meant."""
-    assert _told(error) is code
+    assert _print_error(error) is code
     assert capsys.readouterr().err.startswith("repro: ")
 
 
 def test_bug_of_ours_is_no_bad_commit(capsys: pytest.CaptureFixture[str]) -> None:
     """An exception that nobody foresaw exits with 255 and asks to be reported, instead of Python's 1."""
-    assert _told(ZeroDivisionError("oops")) is ExitCode.BROKEN
+    assert _print_error(ZeroDivisionError("oops")) is ExitCode.BROKEN
     told = capsys.readouterr().err
     assert "ZeroDivisionError" in told
     assert "please report it" in told

@@ -50,7 +50,7 @@ def simulated(
     """Return what a comparison of pretended daemons comes to."""
     series = Pretended(tmp_path, tmp_path, seed)
     series.pretend(seed, {"A": a, "B": b}, {"A": "x", "B": of_b}, nothing={"A": 0.01, "B": 0.01}, lines=lines)
-    call = partial(compare_sides, factor=3.0, margin=None, told=lambda _: None, also=also)
+    call = partial(compare_sides, factor=3.0, margin=None, report=lambda _: None, also=also)
     return anyio.run(call, series, side, replace(side, name="B"), RunBudget(200, 6, None))
 
 

@@ -57,7 +57,7 @@ def test_a_host_that_lacks_nothing() -> None:
     """All is there, and each daemon's version is told."""
     checks = examined()
     assert {checks[name].state for name in ("private daemons", "base image", "dockerd", "buildkitd")} == {"ok"}
-    assert checks["dockerd"].told == "path:/dockerd: dockerd 1.2"
+    assert checks["dockerd"].detail == "path:/dockerd: dockerd 1.2"
     assert command() == 0
 
 
@@ -68,7 +68,7 @@ def test_without_root(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
     assert command(as_json=True) == 255
     told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     [check] = [line for line in told if line["state"] == "missing"]
-    assert (check["name"], "run `sudo " in check["told"]) == ("private daemons", True)
+    assert (check["name"], "run `sudo " in check["detail"]) == ("private daemons", True)
     assert "dockerd" not in {line["name"] for line in told}
 
 
@@ -83,7 +83,7 @@ def test_without_cgroups(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     """Where no cgroup can be made there are no limits, and nothing is left of the attempt."""
     monkeypatch.setattr("harness.host.cgroup.ROOT", tmp_path / "nowhere")
     check = examined()["limits"]
-    assert (check.state, "limits need a writable cgroup" in check.told) == ("limited", True)
+    assert (check.state, "limits need a writable cgroup" in check.detail) == ("limited", True)
     assert not [*tmp_path.glob("cache/ledgers/*")]
 
 
@@ -92,7 +92,7 @@ def test_without_disks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "setpriv").symlink_to(str(shutil.which("setpriv")))
     monkeypatch.setenv("PATH", str(tmp_path))
     check = examined()["disk"]
-    assert (check.state, "mkfs.ext4" in check.told) == ("limited", True)
+    assert (check.state, "mkfs.ext4" in check.detail) == ("limited", True)
     assert not [*tmp_path.glob("cache/ledgers/*"), *tmp_path.glob("cache/daemons/*")]
 
 
@@ -129,15 +129,15 @@ def test_no_base_image(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
 def test_what_others_left() -> None:
     """A run that goes on, and one that left something, are told with what to do."""
     mine = Ledger.open("going-on")
-    assert examined()["other runs"].told.startswith("going-on still running")
+    assert examined()["other runs"].detail.startswith("going-on still running")
     Ledger("dead", Identity(2**22 + 1, 0, "an earlier boot"), host=host()).write()
     check = examined()["other runs"]
-    assert (check.state, check.told) == ("limited", "dead left something behind: `repro clean` removes it")
+    assert (check.state, check.detail) == ("limited", "dead left something behind: `repro clean` removes it")
     Ledger("dead-staging", Identity(2**22 + 1, 0, "an earlier boot"), host=host()).write()
     assert examined()["other runs"] == check  # a part of it is not told beside it
     resumed = {each.name: each for each in look_around(resumed="dead")}
-    assert resumed["other runs"].told.startswith("going-on still running")  # a resumed run gives back what it left
+    assert resumed["other runs"].detail.startswith("going-on still running")  # a resumed run gives back what it left
     Ledger("dead-staging", Identity(2**22 + 1, 0, "an earlier boot"), host=host()).discard()
     mine.discard()
     Ledger("dead", Identity(2**22 + 1, 0, "an earlier boot"), host="another").write()
-    assert examined()["other runs"].told == "dead may run elsewhere: `repro clean` says where"
+    assert examined()["other runs"].detail == "dead may run elsewhere: `repro clean` says where"

@@ -159,7 +159,7 @@ def test_a_cache_of_another_user(cache: Path, monkeypatch: pytest.MonkeyPatch) -
     os.chown(cache, 4242, 4242)
     os.chown(cache / "ledgers", 4242, 4242)
     [check] = [check for check in look_around() if check.name == "cache"]
-    assert (check.state, "of user 4242, who can change" in check.told) == ("limited", True)
+    assert (check.state, "of user 4242, who can change" in check.detail) == ("limited", True)
     with monkeypatch.context() as patched:
         patched.setattr("os.access", lambda *_: False)
         with pytest.raises(HostUnfit, match=r"denied \(.* is of user 4242\); set REPRO_CACHE"):

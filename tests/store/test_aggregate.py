@@ -206,9 +206,9 @@ def test_daemons_live_until_their_first_hang(made: Made, seed: int) -> None:
     lived = Lives(drawn, threshold=3.0)
     for each in iterations:
         lived.add(each)
-    assert found.trials == tuple(life.trials for life in lived.told())
-    assert found.hung == tuple(life.hung for life in lived.told())
-    assert found.seconds == pytest.approx([life.seconds for life in lived.told()])
+    assert found.trials == tuple(life.trials for life in lived.lives())
+    assert found.hung == tuple(life.hung for life in lived.lives())
+    assert found.seconds == pytest.approx([life.seconds for life in lived.lives()])
 
 
 def test_nothing_recorded(made: Made) -> None:

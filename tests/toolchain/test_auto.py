@@ -9,7 +9,7 @@ import pytest
 from harness.core.errors import UnknownKind
 from harness.toolchain import resolve
 from harness.toolchain.auto import FETCHED, NothingServes
-from harness.toolchain.cached import Gathered, kept
+from harness.toolchain.cached import Gathered, from_cache
 from harness.toolchain.table import PRIVATE
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("host_bin")]
@@ -24,7 +24,7 @@ def keep(cache: Path, fake_kind: Callable[..., None]) -> Callable[..., Awaitable
             fake_kind(work, kind, spec, without=without)
             return Gathered({path.name: path for path in work.iterdir()}, {})
 
-        await kept(spec, gather)
+        await from_cache(spec, gather)
         os.utime(cache / spec.replace(":", "-"), (made, made))
 
     return keep

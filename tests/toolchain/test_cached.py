@@ -9,7 +9,7 @@ import pytest
 from harness.core.errors import UnknownKind
 from harness.toolchain import Toolchain, cached_toolchains, remove
 from harness.toolchain.base import BinaryBroken
-from harness.toolchain.cached import Gathered, ToolchainDamaged, kept
+from harness.toolchain.cached import Gathered, ToolchainDamaged, from_cache
 
 pytestmark = pytest.mark.anyio
 
@@ -25,7 +25,7 @@ def keep(cache: Path, fake: Callable[..., Path]) -> Callable[..., Awaitable[Tool
         return Gathered({"runc": fake(work / "usr/bin", "runc")}, {"runc": "1.0-1"})
 
     async def keep(spec: str = SPEC) -> Toolchain:
-        return await kept(spec, gather)
+        return await from_cache(spec, gather)
 
     return keep
 
@@ -38,7 +38,7 @@ async def never(work: Path) -> Gathered:
 async def test_what_is_kept_is_used_again(keep: Callable[..., Awaitable[Toolchain]], cache: Path) -> None:
     """The second use gathers nothing and is the same toolchain, run from the cache."""
     first = await keep()
-    assert await kept(SPEC, never) == first
+    assert await from_cache(SPEC, never) == first
     assert first.binaries["runc"].path == cache / "debian-trixie/bin/runc"
 
 
@@ -86,7 +86,7 @@ async def test_an_interrupted_fetch_leaves_nothing(cache: Path) -> None:
         raise AssertionError
 
     with anyio.move_on_after(0.01):
-        await kept(SPEC, gather)
+        await from_cache(SPEC, gather)
     assert list(cache.iterdir()) == []
 
 
@@ -98,7 +98,7 @@ async def test_what_does_not_start_is_not_kept(cache: Path, fake: Callable[..., 
 
     for _ in range(2):
         with pytest.raises(BinaryBroken, match="dockerd does not start"):
-            await kept(SPEC, gather)
+            await from_cache(SPEC, gather)
     assert list(cache.iterdir()) == []
 
 
@@ -116,7 +116,7 @@ async def test_two_at_once_end_with_one(cache: Path, fake: Callable[..., Path]) 
 
     async with anyio.create_task_group() as tasks:
         for _ in range(2):
-            tasks.start_soon(kept, SPEC, gather)
+            tasks.start_soon(from_cache, SPEC, gather)
     assert [folder.name for folder in cache.iterdir()] == ["debian-trixie"]
 
 

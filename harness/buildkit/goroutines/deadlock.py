@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from harness.buildkit.goroutines.model import Goroutine
-from harness.buildkit.goroutines.reading import REQUEST, Dump, Kind, Reading, Tracks, is_grown, is_still, told
+from harness.buildkit.goroutines.reading import REQUEST, Dump, Kind, Reading, Tracks, format_count, is_grown, is_still
 from harness.buildkit.goroutines.wait_graph import Knot, WaitGraph, package_of, plain
 from harness.buildkit.goroutines.waits import (
     ON_CORE,
@@ -150,7 +150,7 @@ def _reading(parts: Sequence[_Stuck], others: int, graph: WaitGraph, tracks: Tra
     asked = sorted({name for each in last if (name := request(each))})
     beside = _moving_builds(tracks, dumps)
     because = (
-        f"{told(len(held))} held up for longer each time, up to {minutes} min: {places}"
+        f"{format_count(len(held))} held up for longer each time, up to {minutes} min: {places}"
         f"{'; asked for by ' + ', '.join(asked) if asked else ''}{_how(parts[0], graph)}"
         f"{f'; {others} more such beside it' if others else ''}"
         f"{f'; builds beside it that do not wait for long: {beside}' if beside else ''}"

@@ -19,9 +19,9 @@ from harness.buildkit.goroutines.reading import (
     ProcessFacts,
     Reading,
     Tracks,
+    format_count,
     is_grown,
     is_still,
-    told,
 )
 from harness.buildkit.goroutines.waits import (
     ON_CORE,
@@ -201,7 +201,7 @@ def _turning(tracks: Tracks, dumps: Sequence[Dump], process: ProcessFacts) -> Re
     if not calls:
         return None
     (known, call), members = max(calls.items(), key=lambda item: (item[0][0], len(item[1])))
-    because = f"{told(len(members))} busy in all {len(dumps)} dumps, each time inside {call}"
+    because = f"{format_count(len(members))} busy in all {len(dumps)} dumps, each time inside {call}"
     if not known and len(dumps) < _TURNS:
         return Reading(Kind.UNKNOWN, f"{because}, which may be work: make another dump", tuple(members))
     return Reading(Kind.LIVELOCK, because, tuple(members), common(members.values()) or next(iter(members.values())))
@@ -254,7 +254,7 @@ def _working(tracks: Tracks) -> Reading | None:
     if not members:
         return None
     where = place(next(iter(members.values()))[-1])
-    because = f"{told(len(members))} at work on data (it compresses, copies or checks it) in {where}: not hung"
+    because = f"{format_count(len(members))} at work on data (it compresses, copies or checks it) in {where}: not hung"
     return Reading(Kind.SLOW, because, tuple(members), common([each.frames for t in members.values() for each in t]))
 
 
@@ -269,9 +269,8 @@ def _outside(tracks: Tracks, process: ProcessFacts) -> Reading | None:
         return None
     what, members = max(found.items(), key=lambda item: (item[0] not in _OF_CLIENT, len(item[1])))
     minutes = max(track[-1].minutes for track in members.values())
-    because = (
-        f"{told(len(members))} waiting for {what}{f', for {minutes} min' if minutes else ''}{behind(members, tracks)}"
-    )
+    since = f", for {minutes} min" if minutes else ""
+    because = f"{format_count(len(members))} waiting for {what}{since}{behind(members, tracks)}"
     frames = common([track[0].frames for track in members.values()])
     if what is Outside.PROCESS and all(is_grown(track) for track in members.values()):
         copying = {
@@ -294,7 +293,7 @@ def _asking(tracks: Tracks, builds: Tracks) -> Reading | None:
     if not members or not any(is_grown(track) for track in builds.values()):
         return None
     call = next(frame.function for frame in next(iter(members.values()))[0].frames if frame.function in _ASKS_AGAIN)
-    because = f"{told(len(members))} asking again and again in {call}, and nothing else goes on"
+    because = f"{format_count(len(members))} asking again and again in {call}, and nothing else goes on"
     return Reading(
         Kind.LIVELOCK, because, tuple(members), common([each.frames for t in members.values() for each in t])
     )
@@ -317,7 +316,7 @@ def _asleep(tracks: Tracks, dumps: Sequence[Dump]) -> Reading | None:
     if not asleep or not waiting or len(waiting) < len(builders) or working:
         return None
     because = (
-        f"{told(len(waiting))} waiting in {_SCHEDULER}.build, no step runs, and the scheduler's loop sleeps: "
+        f"{format_count(len(waiting))} waiting in {_SCHEDULER}.build, no step runs, and the scheduler's loop sleeps: "
         "nobody is left to wake it"
     )
     ids = tuple(sorted((*waiting, *asleep)))
@@ -341,7 +340,9 @@ def _stuck(tracks: Tracks, builds: Tracks, lasting: set[int], dumps: Sequence[Du
     if grown and not moving and process.step_lives:
         return Reading(Kind.WAITS, "builds wait, and the process of a step lives: the daemon is not hung", tuple(still))
     if grown and not moving:
-        because = f"{told(len(still))} at the same places in all dumps, {len(grown)} of them for longer each time"
+        because = (
+            f"{format_count(len(still))} at the same places in all dumps, {len(grown)} of them for longer each time"
+        )
         places = names_of([track[-1] for track in still.values() if is_grown(track)])
         return Reading(Kind.DEADLOCK, because, tuple(still), frames, places)
     if moving:

@@ -91,9 +91,9 @@ def lines_of(stream: Text) -> Iterator[bytes]:
             continue
         for line in io.BytesIO(rest + text):
             end = len(line) if line.endswith(b"\n") else _end(line)
-            yield from _said(line[:end])
+            yield from _lines_in(line[:end])
             rest = line[end:]
-    yield from _said(rest)
+    yield from _lines_in(rest)
 
 
 def decoded(stream: Text) -> Iterator[bytes]:
@@ -173,7 +173,7 @@ def _end(text: bytes) -> int:
     return found if found > 0 or len(text) < 2 * _LONGEST else len(text)
 
 
-def _said(text: bytes) -> Iterator[bytes]:
+def _lines_in(text: bytes) -> Iterator[bytes]:
     """Yield the lines in one line of a log: those that are escaped in it, and what it has in quotes."""
     if b"\\" in text and not _DRIVE.search(text):
         for old, new in _ANGLES.items():

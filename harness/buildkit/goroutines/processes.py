@@ -56,8 +56,8 @@ def _may_be(one: Goroutine, other: Goroutine) -> bool:
 def _have_other_objects(shared: Sequence[tuple[Goroutine, Goroutine]]) -> bool:
     """Whether goroutines that stand in the same calls stand there with other objects, every one of them."""
     pairs = [(_objects(one), _objects(other)) for one, other in shared if one.frames == other.frames]
-    told = [(one, other) for one, other in pairs if one and other]
-    return len(told) >= _FEW and not any(one == other for one, other in told)
+    read_twice = [(one, other) for one, other in pairs if one and other]
+    return len(read_twice) >= _FEW and not any(one == other for one, other in read_twice)
 
 
 def _objects(each: Goroutine) -> Mapping[int, bytes]:

@@ -86,6 +86,6 @@ def is_grown(track: Sequence[Goroutine]) -> bool:
     return is_still(track) and track[-1].minutes > track[0].minutes
 
 
-def told(count: int) -> str:
+def format_count(count: int) -> str:
     """Return how many goroutines were, as a sentence begins."""
     return "one goroutine was" if count == 1 else f"{count} goroutines were"

@@ -41,7 +41,7 @@ class Signature(StrictModel):
     link: str
 
     @model_validator(mode="after")
-    def _can_be_told(self) -> "Signature":
+    def _is_usable(self) -> "Signature":
         """Refuse a signature that no dump can match, or with a version that is none."""
         if not self.stacks and self.creator is None:
             raise ValueError("needs `stacks` or a `creator`: nothing tells it from another")
@@ -192,14 +192,14 @@ def signatures_in(file: Path) -> tuple[Signature, ...]:
     except yaml.YAMLError as error:
         raise ValueError(str(error)) from error
     except ValidationError as error:
-        raise ValueError("; ".join(_told(problem, written) for problem in error.errors())) from error
+        raise ValueError("; ".join(_problem_line(problem, written) for problem in error.errors())) from error
     twice = sorted(name for name, count in Counter(each.name for each in found).items() if count > 1)
     if twice:
         raise ValueError(f"two signatures have one name: {', '.join(twice)}")
     return found
 
 
-def _told(problem: ErrorDetails, written: object) -> str:
+def _problem_line(problem: ErrorDetails, written: object) -> str:
     """Return what is wrong with a file, and where: ``2 (my-deadlock), link: Field required``."""
     number, *keys = problem["loc"] or ("",)
     entry = written[number] if isinstance(written, list) and isinstance(number, int) else None

@@ -301,5 +301,5 @@ class WaitGraph:
             near = [lock - word for lock in sought.locks for word in words if 0 < lock - word < reach]
             if near:
                 return min(near)
-        is_told = self._objects(each.arguments[at].partition(b",")[0]) if words else []
-        return _BY_TYPE if is_method and not is_told else None
+        is_argument = self._objects(each.arguments[at].partition(b",")[0]) if words else []
+        return _BY_TYPE if is_method and not is_argument else None

@@ -246,8 +246,10 @@ def _search(folder: Path, *, as_json: bool, trust: bool, on: str | None, insecur
         candidates = await resolve_range(state.asked.range, _options(state.asked))
         if [each.name for each in candidates.candidates] != [known.name for known in state.candidates]:
             raise RangeMoved(state.asked.range)
-        told = on_interrupt(screen.preparing)
-        async with runner_on(on, search=folder, insecure=insecure, say=screen.preparing, interrupted=told) as runner:
+        announce = on_interrupt(screen.preparing)
+        async with runner_on(
+            on, search=folder, insecure=insecure, say=screen.preparing, interrupted=announce
+        ) as runner:
             return await BisectSearch(folder, state, candidates, scenarios, screen, runner=runner).run()
 
     try:

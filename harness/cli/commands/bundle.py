@@ -44,14 +44,14 @@ def bundle_(
         folder = find_run(run, results)
         target = output or Path(f"{folder.path.parent.name}-{folder.name}.tgz")
         packed = bundle(folder, target, databases=with_databases, hidden=hide)
-    for line in _told(packed, target):
+    for line in _result_lines(packed, target):
         Console(highlight=False).print(line, soft_wrap=True, markup=False)
     for problem in packed.damaged:
         print(f"repro: {problem}; what stood there is missing", file=sys.stderr)  # noqa: T201 — the user's screen
     return ExitCode.BROKEN if packed.damaged else ExitCode.CLEAN
 
 
-def _told(packed: Bundle, target: Path) -> Iterator[str]:
+def _result_lines(packed: Bundle, target: Path) -> Iterator[str]:
     """Yield what there is to know before the archive is sent."""
     if packed.advice:
         yield packed.advice

@@ -166,11 +166,11 @@ def headline(pair: Pair, found: Sequence[Inconsistency]) -> str:
     if pair.graph.damage:
         return f"damaged: {pair.graph.damage[0]}; what could be read follows"
     counts = Counter(fault.kind for fault in found)
-    said = "; ".join(f"{count} of: {kind}" for kind, count in counts.items() if kind not in PASSING)
+    counted_faults = "; ".join(f"{count} of: {kind}" for kind, count in counts.items() if kind not in PASSING)
     passing = "; ".join(
         f"{count} of: {kind}, as is normal for a while" for kind, count in counts.items() if kind in PASSING
     )
-    state = f"not consistent: {said}" if said else "consistent"
+    state = f"not consistent: {counted_faults}" if counted_faults else "consistent"
     return f"{state}{f' ({passing})' if passing else ''}"
 
 

@@ -84,5 +84,5 @@ def tell(console: Console, captured: Captured) -> None:
     for name, result in captured.results.items():
         if result != "captured":
             say(f"no {name}: {result}")
-    had, kinds = captured.had, len(captured.results)
-    say(f"{had} of {kinds} kinds captured in {captured.seconds:.1f} s; {captured.folder}")
+    count, kinds = captured.captured_kinds, len(captured.results)
+    say(f"{count} of {kinds} kinds captured in {captured.seconds:.1f} s; {captured.folder}")

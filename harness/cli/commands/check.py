@@ -46,22 +46,22 @@ def check(
     can, and a part of one will never have an effect.
     """
     overrides = [*(settings or ()), *ends(iterations, time)]
-    console, told, code = Console(highlight=False), {}, ExitCode.CLEAN
+    console, checked, code = Console(highlight=False), {}, ExitCode.CLEAN
     for file in files:
         try:
             left_open = left_open_in(find_scenario(file), overrides)
             scenario = load(find_scenario(file), VOCABULARY, overrides, first_of_each(left_open))
         except ScenarioError as error:
             code = ExitCode.USAGE
-            told[str(file)] = {"problems": [each.told(error.file) for each in error.problems]}
+            checked[str(file)] = {"problems": [each.line_in(error.file) for each in error.problems]}
         else:
-            told[str(file)] = _of(scenario, results) | {"open": {each.name: each.in_words for each in left_open}}
-            if strict and told[str(file)]["warnings"] and code is ExitCode.CLEAN:
+            checked[str(file)] = _of(scenario, results) | {"open": {each.name: each.in_words for each in left_open}}
+            if strict and checked[str(file)]["warnings"] and code is ExitCode.CLEAN:
                 code = ExitCode.INCONCLUSIVE
         if not as_json:
-            _tell(console, str(file), told[str(file)])
+            _tell(console, str(file), checked[str(file)])
     if as_json:
-        print(json.dumps(told, indent=1))  # noqa: T201 — for machines
+        print(json.dumps(checked, indent=1))  # noqa: T201 — for machines
     return code
 
 
@@ -74,17 +74,17 @@ def _of(scenario: Scenario, results: Path) -> dict[str, Any]:
     }
 
 
-def _tell(console: Console, name: str, told: dict[str, Any]) -> None:
-    problems: Sequence[str] = told["problems"]
+def _tell(console: Console, name: str, checked: dict[str, Any]) -> None:
+    problems: Sequence[str] = checked["problems"]
     if problems:
         console.print(Text(f"{name} cannot be run:", "bold red"), soft_wrap=True)
         for line in problems:
             console.print(f"  {line}", markup=False, soft_wrap=True)
         return
-    if told["open"]:
+    if checked["open"]:
         head = (f"{name} can be explored", "bold green")
         console.print(Text.assemble(head, f" (`repro explore {name}`), and leaves open:"), soft_wrap=True)
-        for key, between in told["open"].items():
+        for key, between in checked["open"].items():
             console.print(f"  {key}: {between}", markup=False, soft_wrap=True)
         console.print("  with the first of each, it will:", soft_wrap=True)
     else:
@@ -92,10 +92,10 @@ def _tell(console: Console, name: str, told: dict[str, Any]) -> None:
     table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
-    for part, does in told["does"].items():
+    for part, does in checked["does"].items():
         table.add_row(Text(f"  {part}"), Text(does))
     console.print(table)
-    for line in told["executes"]:
+    for line in checked["executes"]:
         console.print(f"  executes on this host: {line}", markup=False, soft_wrap=True, style="yellow")
-    for line in told["warnings"]:
+    for line in checked["warnings"]:
         console.print(f"  warning: {line}", markup=False, soft_wrap=True, style="yellow")

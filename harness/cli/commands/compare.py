@@ -120,9 +120,9 @@ def _recorded(a: Path, b: Path, factor: float, margin: float | None, *, only_wor
     if only_worse and result.worse == "a":
         code = ExitCode.CLEAN
     with teller(as_json=as_json) as tell:
-        told = {name: asdict(side) | {"place": str(side.place)} for name, side in sides.items()}
+        by_name = {name: asdict(side) | {"place": str(side.place)} for name, side in sides.items()}
         tell.event(
-            "compared", {"sides": told, "verdict": result.verdict, "contrast": asdict(result), "exit_code": code}
+            "compared", {"sides": by_name, "verdict": result.verdict, "contrast": asdict(result), "exit_code": code}
         )
         for name, side in sides.items():
             tell.say(
@@ -164,12 +164,12 @@ async def _compare(
         f"{sides[0].scenario.name}: looks of {budget.iterations} iterations, at most {' or '.join(bounds)}, "
         f"seed {series.seed}, {series.path}"
     )
-    told = on_interrupt(tell.fleet)
+    announce = on_interrupt(tell.fleet)
     async with (
-        runner_on(on, search=series.path, insecure=insecure, say=tell.fleet, interrupted=told) as series.runner,
+        runner_on(on, search=series.path, insecure=insecure, say=tell.fleet, interrupted=announce) as series.runner,
         series.working(),
     ):
-        return await compare(series, *sides, budget, factor=factor, margin=margin, told=tell.told, also=also)
+        return await compare(series, *sides, budget, factor=factor, margin=margin, report=tell.short_run, also=also)
 
 
 def _tell(tell: SeriesPrinter, comparison: Comparison) -> None:

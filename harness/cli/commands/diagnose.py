@@ -74,17 +74,17 @@ def diagnose_(
     with ExitStack() as kept:
         files = [kept.enter_context(rereadable(Path("/dev/stdin" if each == "-" else each))) for each in what]
         if len(files) == 1 and (files[0] / "captured.json").is_file():
-            told = _of_evidence(files[0])
+            diagnosed = _of_evidence(files[0])
         elif len(files) == 1 and (files[0].is_dir() or not files[0].exists()):
-            told = _of_run(find_run(what[0], results))
+            diagnosed = _of_run(find_run(what[0], results))
         else:
-            told = _of_files(files, version, own)
+            diagnosed = _of_files(files, version, own)
     if page:
-        page.write_text(dumps_page(told.found, told.last, told.top))
+        page.write_text(dumps_page(diagnosed.found, diagnosed.last, diagnosed.top))
     if as_json:
-        print(json.dumps(asdict(told.found), indent=1))  # noqa: T201
+        print(json.dumps(asdict(diagnosed.found), indent=1))  # noqa: T201
     else:
-        _tell(Console(highlight=False), told)
+        _tell(Console(highlight=False), diagnosed)
     return ExitCode.CLEAN
 
 
@@ -129,21 +129,21 @@ def _of_run(folder: RunFolder, place: str = "") -> _Told:
     summary, manifest = salvage(folder.summary, None), salvage(folder.manifest, None)
     daemon: Mapping[str, Any] = summary.daemon if summary else manifest.subject if manifest else {}
     findings = [each for each in salvage(lambda: folder.read(Finding), []) if not place or each.place.endswith(place)]
-    told: dict[str, tuple[Diagnosis, Finding]] = {}
+    diagnosed: dict[str, tuple[Diagnosis, Finding]] = {}
     count = Counter[str]()
     for finding in sorted(findings, key=lambda each: (not each.hunted, each.at)):
         found = diagnosis_of(finding, folder.evidence(finding).path, daemon)
         if found:
-            told.setdefault(key := found.signature or found.kind, (found, finding))
+            diagnosed.setdefault(key := found.signature or found.kind, (found, finding))
             count[key] += 1
-    if not told and salvage.problems:  # without its records, a hang's dumps still say what they say
+    if not diagnosed and salvage.problems:  # without its records, a hang's dumps still say what they say
         for evidence in folder.evidences():
             if found := diagnose_finding(evidence.path, daemon):
                 return _with_last(found, evidence.path)
-    if not told:
+    if not diagnosed:
         raise NothingFound(folder.path, len(findings))
-    said = {key: finding_line(finding) + _more(count[key] - 1) for key, (_, finding) in told.items()}
-    (first, (found, finding)), *others = told.items()
+    said = {key: finding_line(finding) + _more(count[key] - 1) for key, (_, finding) in diagnosed.items()}
+    (first, (found, finding)), *others = diagnosed.items()
     lines = tuple(f"{said[key]}: {also.sentence}" for key, (also, _) in others)
     return _with_last(found, folder.evidence(finding).path, said[first], lines)
 
@@ -176,8 +176,8 @@ def _of_files(files: list[Path], version: str | None, own: Path | None) -> _Told
     return _Told(found, last, buckets(last))
 
 
-def _tell(console: Console, told: _Told) -> None:
-    found, top = told.found, told.top
+def _tell(console: Console, diagnosed: _Told) -> None:
+    found, top = diagnosed.found, diagnosed.top
 
     def say(line: str, style: str = "") -> None:
         console.print(line, style=style, markup=False, soft_wrap=True)
@@ -185,8 +185,8 @@ def _tell(console: Console, told: _Told) -> None:
     say(found.sentence, "bold")
     if found.known:
         say(f"    {found.because}")
-    if told.finding:
-        say(f"finding        {told.finding}")
+    if diagnosed.finding:
+        say(f"finding        {diagnosed.finding}")
     if found.goroutines:
         say(f"goroutines     {', '.join(str(each) for each in found.goroutines)}")
     if found.signature:
@@ -195,7 +195,7 @@ def _tell(console: Console, told: _Told) -> None:
         say(f"    {function}")
     if len(found.frames) > _FRAMES_TOLD:
         say(f"    and {len(found.frames) - _FRAMES_TOLD} more")
-    for other in told.others:
+    for other in diagnosed.others:
         say(f"also           {other}")
     if not top:
         return

@@ -41,7 +41,7 @@ async def _doctor(as_json: bool) -> list[Check]:
         if as_json:
             machine_line("check", **asdict(check))
             continue
-        first, *more = check.told.splitlines()
+        first, *more = check.detail.splitlines()
         line = Text.assemble(
             f"{check.name:<{_NAME}} ", (f"{check.state:<{_STATE}}", _STYLES[check.state]), f"  {first}"
         )

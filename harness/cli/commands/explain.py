@@ -28,7 +28,7 @@ def explain_(
         print(json.dumps(as_object(found), indent=1))  # noqa: T201 — for machines
         return ExitCode.CLEAN
     console = Console(highlight=False)
-    for index, line in enumerate(found.told):
+    for index, line in enumerate(found.text):
         style = "yellow" if index >= len(found.lines) else "" if index else "bold"
         console.print(line, style=style, markup=False, soft_wrap=True)
     console.print()

@@ -121,7 +121,7 @@ def explore(
                 slots=lambda: runner.slots,
                 take=take,
                 counts=lambda seen: seen.said == "hang" and signature in {"", seen.signature},
-                told=lambda tried: say(_line(tried, left_open)),
+                report=lambda tried: say(_line(tried, left_open)),
                 dropped=lambda why: say(f"says nothing: {why[:_SHOWN]}"),
             )
             return await search.run()
@@ -139,7 +139,7 @@ def explore(
             (path / "result" / "scenario.yaml").write_text(dump(load(file, VOCABULARY, settings or (), named)))
     if as_json:
         machine_line("explored", **asdict(found), folder=str(path))
-    for line in () if as_json else _told(found, path):
+    for line in () if as_json else _result_lines(found, path):
         say(line)
     return ExitCode.HANG if found.mix else ExitCode.CLEAN
 
@@ -168,7 +168,7 @@ def _line(tried: Tried, left_open: list[Varied]) -> str:
     )
 
 
-def _told(found: Explored, path: Path) -> list[str]:
+def _result_lines(found: Explored, path: Path) -> list[str]:
     """Return what came of it, first, then what it rests on."""
     if not found.mix:
         return [

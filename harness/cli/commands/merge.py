@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from harness.analysis.merge import merge
-from harness.cli.display.against import AgainstOption, hold_against, require_rate, told_against
+from harness.cli.display.against import AgainstOption, format_against, hold_against, require_rate
 from harness.cli.options import RESULTS, Results
 from harness.core.errors import StoreError, UsageError
 from harness.core.manifest import Addends
@@ -114,6 +114,6 @@ def tell_sum(console: Console, members: Sequence[Member], summary: Summary, agai
         "hang rate": rate_line(rate),
     }
     if against:
-        facts["against"] = told_against(summary, against)
+        facts["against"] = format_against(summary, against)
     for name, value in facts.items():
         console.print(f"{name:<14} {value}", soft_wrap=True, markup=False)

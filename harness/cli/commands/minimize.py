@@ -101,7 +101,7 @@ def minimize_(
         asked=asked,
         path=path,
         load=lambda file: load(file, VOCABULARY),
-        told=say,
+        report=say,
         seed=number,
         known=known,
         argv=tuple(sys.argv),
@@ -118,8 +118,10 @@ def minimize_(
 
 
 async def _minimize(search: Minimization, on: str | None, insecure: bool) -> MinimizeAnswer:
-    told = on_interrupt(search.told)
-    async with runner_on(on, search=search.path, insecure=insecure, say=search.told, interrupted=told) as search.runner:
+    announce = on_interrupt(search.report)
+    async with runner_on(
+        on, search=search.path, insecure=insecure, say=search.report, interrupted=announce
+    ) as search.runner:
         return await search.run()
 
 

@@ -79,7 +79,7 @@ def explain(name: Annotated[str, typer.Argument(metavar="NAME", help="As `repro 
 
     say(f"{one.name}: {one.kind or 'leak'} in {one.place}", "bold")
     say(f"    {' '.join(one.means.split())}")
-    say(f"told by        {_told_by(one)}")
+    say(f"told by        {_recognized_by(one)}")
     for stack in one.stacks:
         say(f"    {', called by '.join(stack)}")
     for product, (first, fixed) in one.ranges.items():
@@ -88,7 +88,7 @@ def explain(name: Annotated[str, typer.Argument(metavar="NAME", help="As `repro 
     say(f"link           {one.link}")
 
 
-def _told_by(one: Signature) -> str:
+def _recognized_by(one: Signature) -> str:
     if one.creator:
         return f"at least {one.least} goroutines more than its builds have, made by {one.creator}"
     state = f", in state {one.state}" if one.state else ""

@@ -128,12 +128,12 @@ async def _verify(
     for side, word in zip(pair, ("broken", "fixed"), strict=True):
         tell.say(f"{side.name} = {' '.join((side.toolchain, *side.settings))}, said to be {word}")
     tell.say(f"{pair[0].scenario.name}: seed {series.seed}, {series.path}")
-    told = on_interrupt(tell.fleet)
+    announce = on_interrupt(tell.fleet)
     async with (
-        runner_on(on, search=series.path, insecure=insecure, say=tell.fleet, interrupted=told) as series.runner,
+        runner_on(on, search=series.path, insecure=insecure, say=tell.fleet, interrupted=announce) as series.runner,
         series.working(),
     ):
-        return await verify(series, *pair, demand, tell.told)
+        return await verify(series, *pair, demand, tell.short_run)
 
 
 def _tell(tell: SeriesPrinter, found: Verification) -> None:

@@ -76,7 +76,7 @@ def hold_against(summary: Summary, text: str) -> Against:
     )
 
 
-def told_against(summary: Summary, text: str) -> str:
+def format_against(summary: Summary, text: str) -> str:
     """Return the same to a person, in one line."""
     held = hold_against(summary, text)
     if held.excluded_with is None or held.more95 is None or held.more99 is None:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from harness.buildkit.likeness import told_likeness
+from harness.buildkit.likeness import format_likeness
 from harness.cli.display.json_lines import machine_line
 from harness.cli.output import keep_telling
 from harness.core.units import format_duration
@@ -140,7 +140,7 @@ class PlainSearch:
 
     def answered(self, state: State, answer: SearchAnswer, folder: Path) -> None:
         """Tell the answer first, then what it rests on."""
-        headline, said = _told(state, answer)
+        headline, said = _answer_text(state, answer)
         style = "bold green" if answer.kind == "found" else "yellow"
         self._say(Text(f"{headline}  ", style) + said)
         if answer.kind == "found":
@@ -230,7 +230,7 @@ def so_far(state: State) -> SearchAnswer:
     return answer or SearchAnswer("not ended", state.belief.groups[0])
 
 
-def _told(state: State, answer: SearchAnswer) -> tuple[str, str]:
+def _answer_text(state: State, answer: SearchAnswer) -> tuple[str, str]:
     """Return the headline of an answer, and the sentence after it."""
     verb, chance = _VERBS[state.asked.find], f"{answer.group.mass:.1%}"
     members = [state.candidates[member] for member in answer.group.members]
@@ -254,17 +254,17 @@ def _told(state: State, answer: SearchAnswer) -> tuple[str, str]:
         "not yet": ("NOT YET", f"time is up; likeliest so far, with {chance}: {_belief_line(state)}"),
         "no more to learn": ("NOT FOUND", f"no look is worth its time any more; {_belief_line(state)}"),
     }[answer.kind]
-    return headline, sentence + "".join(_other_told(state, other) for other in state.other_hangs)
+    return headline, sentence + "".join(_other_hang_text(state, other) for other in state.other_hangs)
 
 
-def _other_told(state: State, other: OtherHang) -> str:
+def _other_hang_text(state: State, other: OtherHang) -> str:
     """Return hangs of another name: where they were, how like the other they are, and what the user can say of them."""
     hangs = "1 hang" if len(other.candidates) == 1 else f"{len(other.candidates)} hangs"
     names = ", ".join(state.candidates[each].name for each in sorted({*other.candidates}))
     told = f"; left out, with {hangs} as {other.name or 'nothing known'}: {names}"
     if other.name in state.asked.apart:
         return f"{told}, another hang as you say"
-    told += told_likeness(other.likeness)
+    told += format_likeness(other.likeness)
     if other.name and other.name not in state.in_question:
         return f"{told}, so another hang; if it is the same, `repro bisect resume --also {other.name}`"
     if not other.name:

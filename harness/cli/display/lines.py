@@ -36,10 +36,10 @@ class PlainLines:
     def __init__(self, console: Console, name: str, against: str | None = None) -> None:
         self._console, self._totals, self._against = console, Totals(), against
         self._before = f"[{name}] " if name else ""
-        self._said = 0.0
+        self._printed_at = 0.0
         self._scenario: Scenario | None = None
         self._over = threading.Event()
-        self._told: Counter[str] = Counter()
+        self._counts: Counter[str] = Counter()
         self._grouped = _ON_GITHUB and not name
 
     def doing(self, what: str) -> None:
@@ -54,7 +54,7 @@ class PlainLines:
     def started(self, scenario: Scenario, folder: RunFolder, facts: DaemonFacts, seed: int, past: ResumePoint) -> None:
         """Say what runs, and where its records are."""
         self._scenario, self._totals = scenario, Totals(past)
-        self._said = past.seconds
+        self._printed_at = past.seconds
         if self._grouped:
             self._say(f"::group::{scenario.name}")
         self._say(f"{scenario.name}: {facts.kind} {facts.version} ({facts.toolchain}), seed {seed}, {folder.path}")
@@ -110,9 +110,9 @@ class PlainLines:
 
     def _sum_up(self) -> None:
         totals, scenario = self._totals, self._scenario
-        if scenario is None or totals.seconds - self._said < _LINE_SECONDS:
+        if scenario is None or totals.seconds - self._printed_at < _LINE_SECONDS:
             return
-        self._said = totals.seconds
+        self._printed_at = totals.seconds
         left = "" if totals.hangs else f"left {time_left(scenario, totals)}"
         merged = f"merged {totals.merged}" if totals.merged else ""
         parts = [
@@ -123,13 +123,13 @@ class PlainLines:
             f"acts {totals.act_line()}",
             totals.daemon_line(),
         ]
-        self._say(f"{format_duration(round(self._said)):>7}  {'; '.join(part for part in parts if part)}")
+        self._say(f"{format_duration(round(self._printed_at)):>7}  {'; '.join(part for part in parts if part)}")
 
     def _say_some(self, kind: str, line: str) -> None:
         """Say a line of a kind the first few times; how often it came is in every summing up."""
-        self._told[kind] += 1
-        if self._told[kind] <= _OF_A_KIND:
-            self._say(line + (" (more of these are only counted)" if self._told[kind] == _OF_A_KIND else ""))
+        self._counts[kind] += 1
+        if self._counts[kind] <= _OF_A_KIND:
+            self._say(line + (" (more of these are only counted)" if self._counts[kind] == _OF_A_KIND else ""))
 
     def _say(self, line: str) -> None:
         self._console.print(f"{self._before}{line}" if line else "", highlight=False, markup=False, soft_wrap=True)

@@ -25,4 +25,6 @@ def tell_limits(console: Console, *, as_json: bool, resumed: str = "") -> None:
         if as_json:
             machine_line("check", **asdict(check))
         else:
-            console.print(f"{check.name}: {check.told}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+            console.print(
+                f"{check.name}: {check.detail}", style="yellow", markup=False, highlight=False, soft_wrap=True
+            )

@@ -96,7 +96,7 @@ class SeriesPrinter:
         self.event("fleet", {"what": line})
         self.say(line, "dim")
 
-    def told(self, seen: SeenRun) -> None:
+    def short_run(self, seen: SeenRun) -> None:
         """Tell a look."""
         self.event("look", asdict(seen))
         self.say(look_line(seen))
@@ -155,7 +155,7 @@ def tell_how_to_go_on(tell: SeriesPrinter, code: ExitCode) -> None:
 def on_interrupt(say: Callable[[str], None]) -> Callable[[int], None]:
     """Return what tells of Ctrl-C while runs are made, and of the second one, which does not wait for their end."""
 
-    def told(times: int) -> None:
+    def short_run(times: int) -> None:
         if times == 1:
             say("interrupted: ending what runs; what came back is kept, to be resumed; Ctrl-C again ends at once")
             keep_telling(say, "ending", _SILENT_SECONDS, threading.Event())
@@ -163,7 +163,7 @@ def on_interrupt(say: Callable[[str], None]) -> Callable[[int], None]:
             left = "a fleet's hosts end what they run, `repro clean` removes what is left on this one"
             at_once(ExitCode.INTERRUPTED, f"repro: ended at once; what came back is kept; {left}")
 
-    return told
+    return short_run
 
 
 def time_of(option: str, text: str | None) -> float | None:

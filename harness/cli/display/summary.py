@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.text import Text
 
 from harness.buildkit.known import HUNTED, DaemonRelease, advice_on, has_fix, known_in, place_of
-from harness.buildkit.progress import told
-from harness.cli.display.against import told_against
+from harness.buildkit.progress import plain_lines
+from harness.cli.display.against import format_against
 from harness.cli.display.kept import kept_lines
 from harness.core.outcome import Ending, Outcome, Verdict
 from harness.core.records import Diagnosis, Finding, Summary
@@ -98,7 +98,7 @@ def _block(folder: RunFolder, summary: Summary, against: str | None) -> Iterator
     if summary.verdict is not Verdict.CLEAN:
         yield "rate", rate_line(summary.rate)
     if against:
-        yield "against", told_against(summary, against)
+        yield "against", format_against(summary, against)
     if where := place_of(DaemonRelease.of(summary.daemon)):
         yield "known", where
     if weak := little_effect(summary):
@@ -171,7 +171,7 @@ def _more_of(summary: Summary) -> str:
 
 def _tell_finding(console: Console, folder: RunFolder, finding: Finding, salvage: Salvage) -> None:
     _say(console, finding_line(finding), "red")
-    said = [line for item in finding.last_progress for line in told(item)]
+    said = [line for item in finding.last_progress for line in plain_lines(item)]
     for line in said[-_LAST_STEPS:]:
         _say(console, f"    {line}")
     if finding.kind is Outcome.HANG:

@@ -99,11 +99,11 @@ class Totals:
 
     def act_line(self) -> str:
         """Return how often each actor acted, and how often without effect."""
-        told = (
+        parts = (
             f"{name} {count}" + (f" ({self.idle[name]} without effect)" if self.idle[name] else "")
             for name, count in self.acts.items()
         )
-        return "  ".join(told) or "–"
+        return "  ".join(parts) or "–"
 
     def rate_line(self) -> str:
         """Return how many builds hung so far; as long as none did, what that rules out."""

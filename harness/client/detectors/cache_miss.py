@@ -54,5 +54,5 @@ class CacheMisses:
         if not again:
             return None
         more = f", and {len(again) - 1} more" if len(again) > 1 else ""
-        told = f"ran again, though nothing had changed and nothing had been removed: {again[0]}{more}"
-        return Detection(Symptom.MISS, error=told)
+        text = f"ran again, though nothing had changed and nothing had been removed: {again[0]}{more}"
+        return Detection(Symptom.MISS, error=text)

@@ -26,5 +26,5 @@ class Slow:
         if build.tail is None or usual is None or build.tail < max(_LEAST_SECONDS, self.times * usual):
             return None
         took, median = format_duration(round(build.tail, 1)), f"{1000 * usual:.1f} ms"
-        told = f"the client returned {took} after its export, where half of those before it took less than {median}"
-        return Detection(Symptom.SLOW, build.tail, told)
+        text = f"the client returned {took} after its export, where half of those before it took less than {median}"
+        return Detection(Symptom.SLOW, build.tail, text)

@@ -59,17 +59,17 @@ def next_look(belief: Belief, costs: Costs) -> Acquisition | None:
     if not len(open_):
         return None
     trials = _lengths(belief, costs)
-    clean, told, made = _foresight(belief, likely, open_, trials)
+    clean, bits, made = _foresight(belief, likely, open_, trials)
     have = np.asarray(costs.have, dtype=np.float64)[open_]
     works = np.where(have > 0, chance_to_work(belief, open_), 1.0)[:, None]
     seconds = costs.start + costs.trial * made + costs.hang * (1 - clean)
-    worth = works * told / (have[:, None] + works * seconds)
-    if (works * told).max() <= _LEAST_BITS:
+    worth = works * bits / (have[:, None] + works * seconds)
+    if (works * bits).max() <= _LEAST_BITS:
         return None
     row = int(np.argmax(worth.max(axis=1) >= _SAME * worth.max()))
     column = int(np.argmax(worth[row]))
     expected = float(have[row] + seconds[row, column])
-    return Acquisition(int(open_[row]), int(trials[column]), float(told[row, column]), expected)
+    return Acquisition(int(open_[row]), int(trials[column]), float(bits[row, column]), expected)
 
 
 def next_looks(belief: Belief, costs: Costs, places: int) -> list[Acquisition]:
@@ -103,7 +103,7 @@ def _lengths(belief: Belief, costs: Costs) -> Ints:
 def _foresight(belief: Belief, likely: Bools, open_: Ints, trials: Ints) -> tuple[Floats, Floats, Floats]:
     """Return the chance of no hang, the bits told, and the trials made: of each candidate and number of trials."""
     shape = len(open_), len(trials)
-    clean, told, made = np.empty(shape), np.empty(shape), np.empty(shape)
+    clean, bits, made = np.empty(shape), np.empty(shape), np.empty(shape)
     seen = [(belief.seen.get(int(candidate), ()), belief.bad_at_random(int(candidate))) for candidate in open_]
     chance = belief.mass[likely][:, None, None]
     for looks, at_random in set(seen):
@@ -123,9 +123,9 @@ def _foresight(belief: Belief, likely: Bools, open_: Ints, trials: Ints) -> tupl
         uncertain = (chance * _coin(quiet / chance)).reshape(-1, len(trials))
         uncertain_at_random = belief.no_order * _coin(no_order_quiet / max(belief.no_order, 1e-300))
         clean[these] = share @ quiet.reshape(-1, len(trials)) + no_order_quiet
-        told[these] = _coin(clean[these]) - share @ uncertain - uncertain_at_random
+        bits[these] = _coin(clean[these]) - share @ uncertain - uncertain_at_random
         made[these] = share @ until.reshape(-1, len(trials)) + no_order_until
-    return clean, told, made
+    return clean, bits, made
 
 
 def _coin(chance: Floats) -> Floats:

@@ -370,16 +370,16 @@ class BisectSearch:
         per_build = sum(each.look.seconds for each in clean) / sum(each.look.builds for each in clean)
         start = sum(max(each.wall - each.look.seconds, 0.0) for each in seen) / len(seen)
         hung = [max(each.look.seconds - per_build * each.look.builds, 0.0) for each in seen if each.look.said == "hang"]
-        told = sum(hung) / len(hung)
+        estimate = sum(hung) / len(hung)
         have = [self._seconds_to_have(candidate) for candidate in range(len(self.state.candidates))]
-        return Costs(have=have, start=start, trial=per_build, hang=told)
+        return Costs(have=have, start=start, trial=per_build, hang=estimate)
 
     def _seconds_to_have(self, candidate: int) -> float:
         """Return what it will take to have a candidate: what it told, or else the median of what others took."""
         if candidate in self.state.had:
             return 0.0
-        told = self._range.seconds(candidate) if isinstance(self._range, TellsCost) else None
-        return median(had.seconds for had in self.state.had.values()) if told is None else told
+        estimate = self._range.seconds(candidate) if isinstance(self._range, TellsCost) else None
+        return median(had.seconds for had in self.state.had.values()) if estimate is None else estimate
 
     def _skip(self, candidate: int, why: str) -> None:
         self._keep(skipped={**self.state.skipped, candidate: why})

@@ -117,7 +117,7 @@ class Exploration:
     take: Take
     counts: Callable[[ShortRun], bool]
     """Whether a run is a hang that is looked for."""
-    told: Callable[[Tried], None] = lambda tried: None  # noqa: ARG005 — nobody hears
+    report: Callable[[Tried], None] = lambda tried: None  # noqa: ARG005 — nobody hears
     dropped: Callable[[str], None] = lambda why: None  # noqa: ARG005 — nobody hears
     """Is told of a run that says nothing."""
     tried: list[Tried] = field(default_factory=list)
@@ -234,7 +234,7 @@ class Exploration:
             file.write(line_of(tried))
         if trial:
             self._study.tell(trial, tried.score)
-        self.told(tried)
+        self.report(tried)
 
     def _drop(self, trial: optuna.Trial | None, why: str) -> None:
         self.dropped(why)

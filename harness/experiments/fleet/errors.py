@@ -10,10 +10,10 @@ class NoWorkers(InfraError):
     """A cluster without a worker for us."""
 
     def __init__(self, address: str, seconds: float, whys: Mapping[str, str]) -> None:
-        told = "".join(f"; {host}: {why}" for host, why in whys.items())
+        reasons = "".join(f"; {host}: {why}" for host, why in whys.items())
         super().__init__(
-            f"{address} has no worker that makes runs, for {seconds:g} s{told}; start one, as root, with `dask worker "
-            f"{address} --resources repro=1` where repro-harness[fleet] {__version__} is installed"
+            f"{address} has no worker that makes runs, for {seconds:g} s{reasons}; start one, as root, with `dask "
+            f"worker {address} --resources repro=1` where repro-harness[fleet] {__version__} is installed"
         )
 
 

@@ -42,7 +42,7 @@ def replay(line: Line, reporter: Reporter, scenario: Scenario, folder: RunFolder
             facts, past = _FACTS.validate_python(line["daemon"]), _PAST.validate_python(line["past"])
             reporter.started(scenario, folder, facts, int(line["seed"]), past)
         elif event in _RECORDS:
-            adapter, told = _RECORDS[event]
-            told(reporter)(adapter.validate_python({key: each for key, each in line.items() if key != "event"}))
+            adapter, handler = _RECORDS[event]
+            handler(reporter)(adapter.validate_python({key: each for key, each in line.items() if key != "event"}))
     except (ValidationError, LookupError, TypeError, ValueError):
         return

@@ -77,7 +77,7 @@ class _Attempt:
     """A run on its way."""
 
     worker: Worker
-    told: Callable[[Mapping[str, Any]], None]
+    deliver: Callable[[Mapping[str, Any]], None]
     heard: float = field(default_factory=monotonic)
     lost: anyio.Event = field(default_factory=anyio.Event)
     why: str = ""
@@ -153,10 +153,10 @@ class FleetRunner:
         while moves <= MOST_MOVES:
             worker = await self._free(whys)
             folder = RunFolder(place_of(options.results / scenario.name, worker.host))
-            told = partial(replay, reporter=reporter, scenario=scenario, folder=folder, host=worker.host)
+            deliver = partial(replay, reporter=reporter, scenario=scenario, folder=folder, host=worker.host)
             try:
                 try:
-                    delivery = await self._on(worker, job, toolchain, told)
+                    delivery = await self._on(worker, job, toolchain, deliver)
                 finally:  # the next run begins while this one is laid out
                     self.hosts.give_back(worker)
                     self._news()
@@ -336,7 +336,7 @@ class FleetRunner:
                     raise NotMade(f"{path.name} came with another SHA-256 than it left with")
 
     async def _on(
-        self, worker: Worker, job: Job, toolchain: Toolchain, told: Callable[[Mapping[str, Any]], None]
+        self, worker: Worker, job: Job, toolchain: Toolchain, deliver: Callable[[Mapping[str, Any]], None]
     ) -> Delivery:
         """Have a worker make a run.
 
@@ -349,7 +349,7 @@ class FleetRunner:
         if not self._connected:
             raise CutOff
         key = f"{self.topic}-{secrets.token_hex(8)}"
-        attempt = self._attempts[key] = _Attempt(worker, told)
+        attempt = self._attempts[key] = _Attempt(worker, deliver)
         future: Future | None = None
         try:
             future = self.client.submit(
@@ -416,7 +416,7 @@ class FleetRunner:
             attempt.heard = monotonic()
             attempt.ended = attempt.ended or bool(message.get("ended"))
             for line in message.get("lines", ()):
-                attempt.told(line)
+                attempt.deliver(line)
 
 
 @asynccontextmanager

@@ -54,7 +54,7 @@ class Attempts:
     done: list[Attempt] = field(default_factory=list)
     known: list[Attempt] = field(default_factory=list)
     """What an earlier process saw, and is not asked for yet."""
-    told: Callable[[Attempt, bool], None] = lambda attempt, known: None  # noqa: ARG005 — nobody hears
+    report: Callable[[Attempt, bool], None] = lambda attempt, known: None  # noqa: ARG005 — nobody hears
 
     @property
     def kind(self) -> str:
@@ -105,7 +105,7 @@ class Attempts:
         if attempt.hung:
             self.signature = self.signature or attempt.look.signature
         self.done.append(attempt)
-        self.told(attempt, known)
+        self.report(attempt, known)
         return attempt
 
 

@@ -98,13 +98,13 @@ def _options(case: Case, node: Any, path: KeyPath) -> Iterator[RemovablePart]:
         for key, value in node.items():
             first = len(path) == 2 and path[0] == "actors" and key == next(iter(node))
             if key not in _KEPT and not first:
-                yield RemovablePart(_told(case, (*path, key)), (*path, key))
+                yield RemovablePart(_option_path(case, (*path, key)), (*path, key))
             if key not in {"detect", "stop"} and not first:
                 yield from _options(case, value, (*path, key))
     elif isinstance(node, list):
         for index, value in enumerate(node):
             if len(path) > 1:
-                yield RemovablePart(_told(case, (*path, index)), (*path, index))
+                yield RemovablePart(_option_path(case, (*path, index)), (*path, index))
             yield from _options(case, value, (*path, index))
 
 
@@ -131,17 +131,18 @@ def _fixed(case: Case) -> Iterator[Change]:
             low, high = map(parse_duration, node["uniform"])
             for seconds in ((low + high) / 2, high):
                 time = format_duration(seconds)
-                yield Change(f"{_told(case, path)}: always {time}", case.with_scenario(_set(case, path, time)))
+                yield Change(f"{_option_path(case, path)}: always {time}", case.with_scenario(_set(case, path, time)))
         elif isinstance(node, dict) and set(node) == {"exponential"}:
             yield Change(
-                f"{_told(case, path)}: always the mean", case.with_scenario(_set(case, path, node["exponential"]))
+                f"{_option_path(case, path)}: always the mean",
+                case.with_scenario(_set(case, path, node["exponential"])),
             )
         elif path[-1:] == ("chance",) and len(path) > 1 and path[-2] == "kill":
             tree = case.tree()
             rule = _at(tree, path[:-1])
             del rule["chance"]
             rule["every"] = max(2, round(1 / float(node)))
-            yield Change(f"{_told(case, path[:-1])}: every {rule['every']}th", case.with_scenario(tree))
+            yield Change(f"{_option_path(case, path[:-1])}: every {rule['every']}th", case.with_scenario(tree))
 
 
 def _shorter(case: Case) -> Iterator[Change]:
@@ -203,7 +204,7 @@ def _order(path: KeyPath) -> tuple[tuple[int, str], ...]:
     return tuple((key, "") if isinstance(key, int) else (-1, key) for key in path)
 
 
-def _told(case: Case, path: KeyPath) -> str:
+def _option_path(case: Case, path: KeyPath) -> str:
     """Return a path as ``--set`` takes it: actors by name."""
     if len(path) > 1 and isinstance(path[1], int):
         path = (path[0], name_of(case.actors[path[1]]), *path[2:])

@@ -80,7 +80,7 @@ class Minimization:
     path: Path
     load: Callable[[Path], Scenario]
     """Reads a scenario's file."""
-    told: Callable[[str], None]
+    report: Callable[[str], None]
     seed: int
     known: list[Attempt] = field(default_factory=list)
     argv: tuple[str, ...] = ()
@@ -97,10 +97,10 @@ class Minimization:
             Interrupted: by the user; all attempts are saved.
         """
         attempts = Attempts(
-            self.path, self.seed, self._take, self.asked.signature, known=self.known, told=self._told_attempt
+            self.path, self.seed, self._take, self.asked.signature, known=self.known, report=self._report_attempt
         )
         limits = SearchLimits(self.asked.seconds * (1 - _SHARE_OF_THE_SCRIPT), self.asked.bounds)
-        search = MinimizeSearch(attempts, limits, self._valid, self._around, self.told)
+        search = MinimizeSearch(attempts, limits, self._valid, self._around, self.report)
         found = await search.run(await case_of(self.asked.scenario, self.path / "contexts"))
         return await self._conclude(found, attempts)
 
@@ -113,7 +113,7 @@ class Minimization:
         if not why:
             specs = [self.asked.toolchain, *([self.asked.fixed] if self.asked.fixed else [])]
             try:
-                measured = [await measure(folder, spec, self.asked.attempts, kind, self.told) for spec in specs]
+                measured = [await measure(folder, spec, self.asked.attempts, kind, self.report) for spec in specs]
             except ScriptBroke as error:
                 because = str(error)
         said = rates(
@@ -134,12 +134,12 @@ class Minimization:
             because=because or why,
         )
 
-    def _told_attempt(self, attempt: Attempt, known: bool) -> None:
+    def _report_attempt(self, attempt: Attempt, known: bool) -> None:
         look = attempt.look
         found = look.kind or Outcome.HANG
         said = found.upper() if attempt.hung else f"another {found}" if look.said == "hang" else look.said
         signature = f" {look.signature}" if look.signature else ""
-        self.told(
+        self.report(
             f"{attempt.seconds:6.0f}s  {said + signature:<24} {look.seconds:5.0f}s  {attempt.what[:90]}"
             f"{'  (known)' if known else ''}"
         )

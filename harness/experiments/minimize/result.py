@@ -26,8 +26,8 @@ _CLEAN_SECONDS: Final = 10.0
 class ScriptBroke(InfraError):
     """A script that ended neither with what it is to show nor without."""
 
-    def __init__(self, said: str) -> None:
-        super().__init__(f"{SCRIPT} broke: {' '.join(said.split())[-400:]}")
+    def __init__(self, output: str) -> None:
+        super().__init__(f"{SCRIPT} broke: {' '.join(output.split())[-400:]}")
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,8 @@ class Measured:
 def write(folder: Path, case: Case, about: str, kind: str = Outcome.HANG) -> str:
     """Write the scenario, the contexts and, where the case has that form, the script; return why not, where not."""
     folder.mkdir(parents=True, exist_ok=True)
-    told = Case({"name": case.scenario["name"], "about": about, **case.tree()}, case.contexts)
-    told.write(folder)
+    reduced = Case({"name": case.scenario["name"], "about": about, **case.tree()}, case.contexts)
+    reduced.write(folder)
     try:
         text = script_of(case, about, kind)
     except NoStraightLine as reason:
@@ -59,7 +59,7 @@ def write(folder: Path, case: Case, about: str, kind: str = Outcome.HANG) -> str
     return ""
 
 
-async def measure(folder: Path, spec: str, attempts: int, kind: str, told: Callable[[str], None]) -> Measured:
+async def measure(folder: Path, spec: str, attempts: int, kind: str, report: Callable[[str], None]) -> Measured:
     """Run the script so often with a toolchain's programs, in an environment that has nothing else.
 
     Args:
@@ -90,7 +90,7 @@ async def measure(folder: Path, spec: str, attempts: int, kind: str, told: Calla
         if done.returncode not in {0, 1}:
             raise ScriptBroke(done.stdout + done.stderr)
         tally = tally.with_one(hung=done.returncode == 1)
-        told(f"{SCRIPT} {number} of {attempts} with {spec}: {kind.upper() if done.returncode else f'no {kind}'}")
+        report(f"{SCRIPT} {number} of {attempts} with {spec}: {kind.upper() if done.returncode else f'no {kind}'}")
     version = toolchain.binaries["buildkitd"].version
     return Measured(spec, version, tally)
 

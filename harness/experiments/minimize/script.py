@@ -155,10 +155,10 @@ def script_of(case: Case, about: str, kind: str = Outcome.HANG) -> str:
         left.remove(able[0])
     made = dict.fromkeys(line for actor in case.actors for line in _files(actor))
     kinds = [kind_of(actor) for actor in case.actors]
-    said = ", ".join(counted(kinds.count(kind), kind) for kind in dict.fromkeys(kinds))
+    summary = ", ".join(counted(kinds.count(kind), kind) for kind in dict.fromkeys(kinds))
     text = (files(__package__) / _TEMPLATE).read_text()
-    told = {"FAILURE": shlex.quote(_failures(case)), "ABOUT": about, "SAID": said}
-    marks = {**_parts(_CLIENTS[client]), **_parts(sign), **told, "ACTS": "\n".join([*made, *script.lines])}
+    texts = {"FAILURE": shlex.quote(_failures(case)), "ABOUT": about, "SAID": summary}
+    marks = {**_parts(_CLIENTS[client]), **_parts(sign), **texts, "ACTS": "\n".join([*made, *script.lines])}
     for mark, content in marks.items():
         text = text.replace(f"@{mark}@", content)
     if len(text.splitlines()) > MOST_LINES:

@@ -84,7 +84,7 @@ class MinimizeSearch:
     """Whether a case is a scenario at all."""
     recorded: Callable[[Attempts, Case], Sequence[Around]] = lambda attempts, case: ()  # noqa: ARG005 — nothing is
     """What was on around the hangs of a case."""
-    told: Callable[[str], None] = lambda line: None  # noqa: ARG005 — nobody hears
+    report: Callable[[str], None] = lambda line: None  # noqa: ARG005 — nobody hears
     changes: list[str] = field(default_factory=list)
     _dropped: set[str] = field(default_factory=set)
     """The keys of cases that are not tried again."""
@@ -136,7 +136,7 @@ class MinimizeSearch:
             if late:
                 break
             await self.attempts.attempt(case, "as it is")
-        self.told(f"{self.attempts.kind}: {tally} attempts, {self.attempts.signature or 'no signature'}")
+        self.report(f"{self.attempts.kind}: {tally} attempts, {self.attempts.signature or 'no signature'}")
         return tally
 
     async def _in_order(self, case: Case) -> Change | None:
@@ -151,11 +151,11 @@ class MinimizeSearch:
                 decision = "drop" if not tally.hangs else comes_every_time(tally)
             tally = self.attempts.of(change.case)
             if decision == "keep" or (decision is None and tally.hangs == tally.trials >= _HANGS):
-                self.told(f"kept: {change.what} ({tally})")
+                self.report(f"kept: {change.what} ({tally})")
                 return change
             if decision is None:
                 return None  # the time is over
-            self.told(f"dropped: {change.what} ({tally})")
+            self.report(f"dropped: {change.what} ({tally})")
         return None
 
     def _bounded(self, case: Case) -> Case:
@@ -215,7 +215,7 @@ class MinimizeSearch:
                 try:
                     seen = await self.attempts.attempt(case, change.what)
                 except UsageError as refusal:
-                    self.told(f"dropped: {change.what} ({refusal})")
+                    self.report(f"dropped: {change.what} ({refusal})")
                     self._dropped.add(case.key)
                     return False
                 if not seen.hung and not seen.look.builds and not self.attempts.of(case).hangs:
@@ -224,7 +224,7 @@ class MinimizeSearch:
             decision = decision or decide(self._reference, tally, self.limits.bounds)
         if decision is None:
             return False
-        self.told(f"{'kept' if decision == 'keep' else 'dropped'}: {change.what} ({tally})")
+        self.report(f"{'kept' if decision == 'keep' else 'dropped'}: {change.what} ({tally})")
         if decision == "keep":
             self.changes.append(change.what)
             return True

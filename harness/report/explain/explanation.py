@@ -36,7 +36,7 @@ class Explanation:
     timeline: tuple[Moment, ...]
 
     @property
-    def told(self) -> list[str]:
+    def text(self) -> list[str]:
         """All of it in lines: what is known, then what is not."""
         return [*self.lines, *(f"not known: {gap}" for gap in self.unknown)]
 

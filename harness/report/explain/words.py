@@ -125,8 +125,8 @@ def _removal(seen: RecordedFinding, cause: Cause, removal: Removal | LocalFiles)
             f"result with the next release{first}"
         )
     if isinstance(who, Action):
-        told = f" ({who.detail})" if who.detail else ""
-        return f"{_act(who)}, removed its snapshot {snapshot}{told}"
+        detail_text = f" ({who.detail})" if who.detail else ""
+        return f"{_act(who)}, removed its snapshot {snapshot}{detail_text}"
     whom = "a client that is not ours" if removal.trace else "no client"
     return f"{when} its snapshot {snapshot} was removed, for {whom}"
 
@@ -155,8 +155,8 @@ def _end_of(seen: RecordedFinding, owners: Sequence[int]) -> str:
     build = seen.builds[owners[0]]
     record = seen.iterations.get(build.iteration)
     if build.killed is not None:
-        told = f"iteration {build.iteration}"
-        act = next((act for act in seen.actions if act.kind == "kill" and act.detail == told), None)
+        detail_text = f"iteration {build.iteration}"
+        act = next((act for act in seen.actions if act.kind == "kill" and act.detail == detail_text), None)
         how = f"by {named(act)}" if act else f"by the `kill` of {build.actor}"
         return f", whose client was killed at {build.killed:.2f} s, {how}"
     if build.exited is not None:
@@ -189,10 +189,10 @@ def between(seen: RecordedFinding, event: Event, cause: Cause) -> tuple[float, f
     The step was done before it could be merged away, or its files be taken. What a prune removed was not removed before
     the prune began, nor after it was done.
     """
-    told = seen.at(event.at)
+    detail_text = seen.at(event.at)
     if event.at % 1:  # a log that has more than whole seconds
-        return told, told
-    lows, highs = [told], [told + _LOG_SECONDS]
+        return detail_text, detail_text
+    lows, highs = [detail_text], [detail_text + _LOG_SECONDS]
     done = step_time(seen, cause.step.completed) if cause.step and len(cause.owners) == 1 else None
     if done is not None:
         lows.append(done)
@@ -200,7 +200,7 @@ def between(seen: RecordedFinding, event: Event, cause: Cause) -> tuple[float, f
         lows.append(cause.remover.started if cause.remover.acted is None else cause.remover.acted)
         highs.append(cause.remover.ended)
     low, high = max(lows), min(highs)
-    return (low, high) if low <= high else (told, told + _LOG_SECONDS)
+    return (low, high) if low <= high else (detail_text, detail_text + _LOG_SECONDS)
 
 
 def step_time(seen: RecordedFinding, text: str) -> float | None:

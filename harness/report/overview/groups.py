@@ -26,7 +26,7 @@ class Cell:
     """Per build; None of what is not counted in builds."""
 
     @property
-    def told(self) -> str:
+    def rate_text(self) -> str:
         """The rate as a person reads it; of what was not found, the one that is ruled out."""
         if self.rate is None or not self.rate.trials:
             return f"{self.findings} times" if self.findings else "not seen"

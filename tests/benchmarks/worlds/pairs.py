@@ -50,7 +50,7 @@ class Unlike(Pretended):
 def verdicts(shape: float, pairs: int, seeds: Sequence[int], *, times: float = 1.0) -> Counter[str]:
     """Return how often each verdict was reached, where A's rate is so many times B's."""
     said: Counter[str] = Counter()
-    call = partial(compare, factor=3.0, margin=None, told=lambda _: None)
+    call = partial(compare, factor=3.0, margin=None, report=lambda _: None)
     with tempfile.TemporaryDirectory() as folder:
         side = Side("A", "stub", load(write_scenario(Path(folder)), VOCABULARY))
         for seed in seeds:

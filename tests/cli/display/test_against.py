@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.analysis.rates import more_needed, rate
-from harness.cli.display.against import told_against
+from harness.cli.display.against import format_against
 from tests.analysis.test_judge import OK, judged
 from tests.support.stub_runs import repro, run, write_scenario
 
@@ -61,7 +61,7 @@ pytestmark = pytest.mark.usefixtures("cache")
 def test_what_is_said(hangs: int, trials: int, seconds: float, said: str) -> None:
     """Each number stands with its n; of a clean run is told what more it takes, of a hang where the rate lies."""
     summary = replace(judged([OK], seconds=seconds), rate=rate(hangs, trials))
-    assert told_against(summary, "1/16141").startswith(said)
+    assert format_against(summary, "1/16141").startswith(said)
 
 
 @pytest.mark.parametrize("sure", [0.95, 0.99])
@@ -69,10 +69,10 @@ def test_what_is_short_of_a_confidence_is_not_called_it(sure: float) -> None:
     """A build short of 95 %, or of 99 %, is told as less than that, however the figure would be rounded."""
     trials = more_needed(0, 1e-6, sure)
     summary = judged([OK], seconds=60)
-    short = told_against(replace(summary, rate=rate(0, trials - 1)), "0.000001")
+    short = format_against(replace(summary, rate=rate(0, trials - 1)), "0.000001")
     assert f"({100 * sure - 0.01:.2f} % sure)" in short
     assert f"for {100 * sure:g} % run 1 more" in short
-    assert f"({100 * sure:g} % sure)" in told_against(replace(summary, rate=rate(0, trials)), "0.000001")
+    assert f"({100 * sure:g} % sure)" in format_against(replace(summary, rate=rate(0, trials)), "0.000001")
 
 
 def test_runs_are_held_against_a_rate(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def test_findings_are_grouped_by_what_they_are(tmp_path: Path) -> None:
     assert (mine.runs, mine.hit, mine.findings) == (3, 2, 2)
     assert mine.rate
     assert (mine.rate.hangs, mine.rate.trials) == (2, 6), "the run that hung otherwise is among what could have"
-    assert (fixed.runs, fixed.hit, fixed.told) == (1, 0, "0 in 100: fewer than one in 34")
+    assert (fixed.runs, fixed.hit, fixed.rate_text) == (1, 0, "0 in 100: fewer than one in 34")
     assert group.first == datetime(2026, 1, 1, 0, 0, 9, 500_000, tzinfo=UTC)
     assert group.days == [(date(2026, 1, 1), 3)]
 

@@ -161,10 +161,10 @@ class Chain:
 
 def chain(names: Sequence[str], titles: Sequence[str] = ()) -> tuple[Candidate, ...]:
     """Return candidates in a chain: each follows the one before."""
-    told = [*titles, *([""] * (len(names) - len(titles)))]
+    padded = [*titles, *([""] * (len(names) - len(titles)))]
     return tuple(
         Candidate(name, title, (index - 1,) if index else ())
-        for index, (name, title) in enumerate(zip(names, told, strict=True))
+        for index, (name, title) in enumerate(zip(names, padded, strict=True))
     )
 
 

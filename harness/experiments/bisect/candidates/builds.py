@@ -268,5 +268,5 @@ def _end_of(log: Path) -> str:
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - _TOLD_BYTES))
         lines = [line.strip() for line in file.read().decode(errors="replace").splitlines()]
-    told = " | ".join([line for line in lines if line][-_TOLD_LINES:])
-    return f": {told}" if told else ", and without a word"
+    tail = " | ".join([line for line in lines if line][-_TOLD_LINES:])
+    return f": {tail}" if tail else ", and without a word"

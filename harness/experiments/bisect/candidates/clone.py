@@ -80,12 +80,12 @@ class Clone:
             raise NoClone(folder, "there is no such folder")
         asked = ("--path-format=absolute", "--git-common-dir", "--is-shallow-repository", "--is-bare-repository")
         try:
-            told = await git(["-C", folder, "rev-parse", *asked])
+            answer = await git(["-C", folder, "rev-parse", *asked])
         except CommandError as error:
             raise NoClone(folder, error.output.strip().removeprefix("fatal: ").partition("\n")[0]) from error
         except CommandMissing as error:
             raise NoClone(folder, "there is no git on PATH to read it with") from error
-        common, shallow, bare = told.stdout.splitlines()
+        common, shallow, bare = answer.stdout.splitlines()
         return cls(folder, Path(common), shallow == "true", bare == "true")
 
     async def _ask(self, *argv: str) -> str:
@@ -98,29 +98,31 @@ class Clone:
             NoSuchCommit: there is none.
         """
         asked = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
-        told = await git(["-C", self.folder, *asked], check=False)
-        if told.returncode != 0:
+        answer = await git(["-C", self.folder, *asked], check=False)
+        if answer.returncode != 0:
             known = (await self._ask("for-each-ref", "--format=%(refname:short)")).splitlines()
             raise NoSuchCommit(self.folder, name, known, shallow=self.shallow)
-        return told.stdout.splitlines()[-1]
+        return answer.stdout.splitlines()[-1]
 
     async def merge_base(self, one: str, other: str) -> str | None:
         """Return the best common ancestor of two commits; None where they have none here."""
-        told = await git(["-C", self.folder, "merge-base", one, other], check=False)
-        return told.stdout.strip() or None
+        answer = await git(["-C", self.folder, "merge-base", one, other], check=False)
+        return answer.stdout.strip() or None
 
     async def uncommitted(self) -> bool:
         """Whether a tracked file was changed and not committed; in a clone that was never checked out none was."""
         index = (await self._ask("rev-parse", "--path-format=absolute", "--git-path", "index")).strip()
         if self.bare or not Path(index).exists():
             return False
-        told = await git(["-C", self.folder, "status", "--porcelain", "--untracked-files=no"], check=False)
-        return bool(told.stdout.strip())
+        answer = await git(["-C", self.folder, "status", "--porcelain", "--untracked-files=no"], check=False)
+        return bool(answer.stdout.strip())
 
     async def lender(self) -> str | None:
         """Return the address that a partial clone has its missing objects from; None where it is whole."""
-        told = await git(["-C", self.folder, "config", "--get-regexp", r"^remote\..*\.promisor$", "true"], check=False)
-        name = told.stdout.partition(".promisor ")[0].removeprefix("remote.")
+        answer = await git(
+            ["-C", self.folder, "config", "--get-regexp", r"^remote\..*\.promisor$", "true"], check=False
+        )
+        name = answer.stdout.partition(".promisor ")[0].removeprefix("remote.")
         return (await self._ask("remote", "get-url", name)).strip() if name else None
 
     async def commits(self, after: str, to: str, *, first_parent: bool) -> list[Commit]:
@@ -128,8 +130,8 @@ class Clone:
         form = f"--format=%H{_FIELD}%P{_FIELD}%s{_FIELD}%b{_END}"
         only = ("--first-parent",) if first_parent else ()
         asked = ("--topo-order", "--reverse", *only, form, "--encoding=UTF-8", "--no-color", "--no-patch", "--no-notes")
-        told = await self._ask("-c", "log.showSignature=false", "log", *asked, f"{after}..{to}", "--")
-        return [_commit(record) for record in told.split(_END) if record.strip()]
+        answer = await self._ask("-c", "log.showSignature=false", "log", *asked, f"{after}..{to}", "--")
+        return [_commit(record) for record in answer.split(_END) if record.strip()]
 
     async def one(self, sha: str) -> Commit:
         """Return a single commit."""

@@ -8,11 +8,11 @@ class EndsCannotBeHad(UsageError):
     """A range of which an end, or both, cannot be tried."""
 
     def __init__(self, refusals: list[CannotBeHad]) -> None:
-        told = "; ".join(str(refusal) for refusal in refusals)
+        reasons = "; ".join(str(refusal) for refusal in refusals)
         if len(refusals) == 1:
-            super().__init__(f"one end of the range cannot be tried, so choose another: {told}")
+            super().__init__(f"one end of the range cannot be tried, so choose another: {reasons}")
         else:
-            super().__init__(f"neither end of the range can be tried, so the candidates are hardly at fault: {told}")
+            super().__init__(f"neither end of the range can be tried, so the candidates are hardly at fault: {reasons}")
 
 
 async def require_ends(candidates: Range) -> tuple[str, str]:
