@@ -12,6 +12,7 @@ from scipy.stats import binom, linregress, nbinom, t
 from harness.analysis.rates import (
     confidence_that_excludes,
     excluded_rate,
+    fewest,
     growth,
     more_needed,
     quantile,
@@ -277,3 +278,9 @@ def test_a_quantile_has_its_share_below(values: list[float], share: float) -> No
     assert found is not None
     assert sum(value <= found for value in values) >= share * len(values)
     assert sum(value < found for value in values) <= share * len(values)
+
+
+@pytest.mark.parametrize("least", [1, 2, 3, 4, 5, 8, 9, 1000])
+def test_fewest_is_the_least_that_is_enough(least: int) -> None:
+    """The search by doubling and halving ends at the first number, one among them."""
+    assert fewest(lambda number: number >= least) == least

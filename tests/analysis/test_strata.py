@@ -83,3 +83,12 @@ def test_hosts_with_too_few_looks_are_one() -> None:
 def test_the_host_of_a_run(name: str, host: str) -> None:
     """It is in the name of the run's folder."""
     assert host_in(name) == host
+
+
+def test_a_host_on_which_both_hang_alike_counts() -> None:
+    """As many hangs on either side say that the two are alike: with such a host, a difference is less sure."""
+    differs = Stratum([Exposure(50, hung=False)] * 8, [Exposure(5, hung=True)] * 8)
+    alike = Stratum([Exposure(5, hung=True)] * 8, [Exposure(5, hung=True)] * 8)
+    assert conditional_p([differs]) < 0.01
+    assert conditional_p([differs, alike]) > 10 * conditional_p([differs])
+    assert conditional_p([alike]) == 1.0

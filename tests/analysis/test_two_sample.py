@@ -1,11 +1,13 @@
 """Two groups of looks held against each other: known values, and by simulation that false differences stay rare."""
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from scipy.stats import CensoredData, binomtest, logrank
+from scipy.integrate import quad
+from scipy.stats import CensoredData, beta, binomtest, logrank
 
 from harness.analysis.exposure import Exposure
 from harness.analysis.two_sample import (
@@ -15,6 +17,7 @@ from harness.analysis.two_sample import (
     chance_of_silence,
     clean_needed,
     contrast,
+    ratio_excluded,
 )
 
 CLEAN = Exposure(200, hung=False)
@@ -178,6 +181,25 @@ def test_clean_needed_is_the_least(hangs: int, trials: int) -> None:
     needed = clean_needed(hangs, trials, 0.95)
     assert chance_of_silence(hangs, trials, needed) <= 1 - 0.95 < chance_of_silence(hangs, trials, needed - 1)
     assert chance_of_silence(hangs, trials, 0) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("ratio", [0.02, 0.1, 0.5, 0.99, 1.0])
+@pytest.mark.parametrize(("hangs", "trials", "clean"), [(1, 40, 60), (5, 40, 200), (2, 3, 4)])
+def test_silence_is_what_the_integral_says(hangs: int, trials: int, clean: int, ratio: float) -> None:
+    """The chance of so many clean trials, over all rates that the one daemon may have: by quadrature."""
+    rates = beta(hangs, trials - hangs + 1)
+    exact, _ = quad(lambda one: (1 - ratio * one) ** clean * rates.pdf(one), 0, 1)
+    assert chance_of_silence(hangs, trials, clean, ratio) == pytest.approx(exact, rel=0.02, abs=1e-4)
+
+
+@pytest.mark.parametrize(("hangs", "trials", "clean"), [(1, 1, 1), (1, 40, 60), (5, 40, 200), (3, 900, 90_000)])
+def test_the_ratio_that_is_excluded_is_the_least(hangs: int, trials: int, clean: int) -> None:
+    """At that ratio the silence is as unlikely as is asked for, and below it is likelier; nothing without a trial."""
+    at_most = ratio_excluded(hangs, trials, clean, 0.95)
+    assert chance_of_silence(hangs, trials, clean, at_most) == pytest.approx(0.05, rel=0.01)
+    assert chance_of_silence(hangs, trials, clean, 0.9 * at_most) > 0.05
+    assert ratio_excluded(hangs, trials, 2 * clean, 0.95) < at_most
+    assert ratio_excluded(hangs, trials, 0, 0.95) == math.inf
 
 
 def _censored(side: Sequence[Exposure]) -> CensoredData:
