@@ -38,14 +38,14 @@ class StrictModel(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _numbers_are_no_text(cls, value: Any, info: ValidationInfo) -> Any:
-        """Refuse `017` and `1_000`: one reader takes them for 17 and 1000, another for 15 and a word."""
+        """Refuse `017` and `1_000`, which one reader takes for 17 and 1000, another for 15 and a word; so `true`."""
         if isinstance(value, int) and abs(value) > _MOST:
             raise ValueError(f"is too large: at most {_MOST:,} is taken")
-        if not isinstance(value, str):
+        if not isinstance(value, str | bool):
             return value
         field = cls.model_fields[info.field_name or ""]
         kinds = set() if _reads_itself(field.metadata) else set(_kinds(field.annotation))
-        if kinds & {int, float} and str not in kinds:
+        if kinds & {int, float} and type(value) not in kinds | ({bool} if str in kinds else set()):
             what = "number" if float in kinds else "integer"
             raise ValueError(f"should be a valid {what}, in plain decimals, not {value!r}")
         return value

@@ -12,7 +12,8 @@ from typing import Final
 
 import anyio.to_thread
 
-from harness.core.errors import CaptureError
+from harness.core.errors import CaptureError, StoreError
+from harness.core.files import read_bytes
 from harness.evidence.base import Subject
 
 _LOAD: Final = re.compile(
@@ -151,7 +152,7 @@ def _bytes(memory: int, address: int, length: int) -> bytes:
 def read_lookups(folder: Path) -> list[Lookup]:
     """Return the lookups in a finding's folder; none where there are none."""
     try:
-        written = json.loads((folder / "lookups.json").read_text())
+        written = json.loads(read_bytes(folder / "lookups.json"))
         return [Lookup(**{**each, "way": tuple(tuple(step) for step in each["way"])}) for each in written]
-    except (OSError, ValueError, TypeError, KeyError):
+    except (StoreError, ValueError, TypeError, KeyError):
         return []

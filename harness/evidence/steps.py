@@ -9,7 +9,8 @@ from typing import Final
 
 from harness.buildkit.progress import Vertex
 from harness.client.watched_build import Watch
-from harness.core.errors import CaptureError
+from harness.core.errors import CaptureError, StoreError
+from harness.core.files import read_bytes
 from harness.core.outcome import Phase
 from harness.evidence.base import Subject
 
@@ -88,7 +89,7 @@ class Steps:
 def read_steps(folder: Path) -> Steps | None:
     """Return the steps in a finding's folder; None where there are none."""
     try:
-        written = json.loads((folder / "steps.json").read_text())
+        written = json.loads(read_bytes(folder / "steps.json"))
         builds = [
             BuildSteps(
                 **{**build, "steps": tuple(Vertex(**{**s, "inputs": tuple(s["inputs"])}) for s in build["steps"])}
@@ -96,5 +97,5 @@ def read_steps(folder: Path) -> Steps | None:
             for build in written["builds"]
         ]
         return Steps(builds, float(written["began"]))
-    except (OSError, ValueError, TypeError, KeyError):
+    except (StoreError, ValueError, TypeError, KeyError):
         return None

@@ -12,6 +12,7 @@ from typing import Any, Final
 import yaml
 
 from harness.core.errors import StoreError
+from harness.core.files import read_text
 from harness.report.redact import Redactor, is_secret
 from harness.report.redact.redactor import secrets_in
 from harness.scenario.load import PROJECT
@@ -22,6 +23,7 @@ from harness.store.salvage import Salvage
 
 LOG_BYTES: Final = 20_000_000
 """Of a longer text, the end."""
+_SCENARIO_BYTES: Final = 4_000_000
 _DOCKERFILE_BYTES: Final = 1_000_000
 _UNPACKED_BYTES: Final = 64_000_000
 _LOOKED_THROUGH: Final = 256_000_000
@@ -94,9 +96,9 @@ def scenario_of(run: Path) -> dict[str, Any]:
     """
     file = run / "scenario.yaml"
     try:
-        written = yaml.safe_load(file.read_text())
-    except FileNotFoundError:
-        return {}
+        if not file.exists():
+            return {}
+        written = yaml.safe_load(read_text(file, _SCENARIO_BYTES))
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise StoreError(file, f"cannot be read: {Redactor().clean(str(error))}") from error
     return written if isinstance(written, dict) else {}
@@ -159,10 +161,11 @@ def content_of(file: Path, redactor: Redactor, *, databases: bool = False) -> by
     if is_telling(file) and not databases:
         return Withheld("it holds the arguments and commands of every build, in forms of which not all are known")
     try:
-        if file.stat().st_size > _LOOKED_THROUGH and file.suffix == ".db":
-            return Withheld(f"it is larger than the {_LOOKED_THROUGH // 10**6} MB that are looked through")
         with file.open("rb") as stream:
             whole = stream.read(LOG_BYTES + 1)
+            is_data = file.suffix == ".db" or b"\0" in whole
+            if is_data and file.stat().st_size > _LOOKED_THROUGH:
+                return Withheld(f"it is larger than the {_LOOKED_THROUGH // 10**6} MB that are looked through")
             if len(whole) > LOG_BYTES and b"\0" not in whole:
                 stream.seek(-LOG_BYTES, os.SEEK_END)
                 whole = stream.read().partition(b"\n")[2]  # not from the middle of a secret on

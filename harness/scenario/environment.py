@@ -1,7 +1,8 @@
 """Variables that a scenario may give to a daemon or its clients: those that tune, and none that would lead elsewhere.
 
-`PATH`, `LD_PRELOAD` or `DOCKER_HOST` would have a scenario run programs of its own, or reach another daemon. So what
-may be given is listed, not what may not.
+`PATH`, `LD_PRELOAD` or `DOCKER_HOST` would have a scenario run programs of its own, or reach another daemon, and with
+`BUILDKIT_SETUP_CGROUPV2_ROOT` buildkitd moves every process of the host's root cgroup. So what may be given is listed,
+not what may not.
 """
 
 import re
@@ -12,7 +13,7 @@ from pydantic import AfterValidator
 _TUNES: Final = (
     r"OTEL_\w+",
     r"GO(DEBUG|GC|MAXPROCS|MEMLIMIT|TRACEBACK)",
-    r"BUILDKIT_(?!HOST$)\w+",
+    r"BUILDKIT_(?!HOST$|SETUP_CGROUPV2_ROOT$|\w+_PATH$)\w+",
     r"BUILDX_(?!CONFIG$|BUILDER$)\w+",
     r"EXPERIMENTAL_BUILDKIT_\w+",
     r"(HTTPS?|NO)_PROXY|(https?|no)_proxy",

@@ -143,6 +143,8 @@ class WrittenFloat(float):
 
 def _scalar(loader: _Loader, node: yaml.Node) -> Any:
     tag = node.tag.rpartition(":")[2]
+    if tag in {"value", "merge"}:  # `=` and `<<`, which are text where nothing is merged
+        return _sayable(node.value, node)
     try:
         value = loader.construct_object(node, deep=True)
     except (ValueError, LookupError, AttributeError, TypeError) as error:  # what PyYAML lets through of a wrong tag
@@ -154,7 +156,7 @@ def _scalar(loader: _Loader, node: yaml.Node) -> Any:
             return WrittenFloat.of(value, node.value)
         case "str":
             return _sayable(value, node)
-        case "bool" | "null" | "value" | "merge":
+        case "bool" | "null":
             return value
     raise yaml.MarkedYAMLError(
         problem=f"is tagged as {tag}, and a scenario has text, numbers, true, false and null",

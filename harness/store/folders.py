@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from stat import S_ISDIR, S_ISLNK, S_ISREG
 from typing import Any, Final
 
 from harness.core.errors import StoreError, UsageError
@@ -127,6 +128,13 @@ class LeadsOut(StoreError):
         super().__init__(link, "is a symbolic link out of its folder, and is not read: remove it, or put a copy there")
 
 
+class NoPlainFile(StoreError):
+    """Something in a folder of ours that is neither a file nor a folder: who reads it may wait for ever."""
+
+    def __init__(self, place: Path) -> None:
+        super().__init__(place, "is a pipe, a socket or a device, which no run's folder has: remove it")
+
+
 def lies_in(folder: Path, file: Path) -> bool:
     """Whether a file, links resolved, lies in a folder or below it."""
     try:
@@ -136,15 +144,22 @@ def lies_in(folder: Path, file: Path) -> bool:
 
 
 def require_no_way_out(folder: Path) -> None:
-    """Make sure that no symbolic link in a folder, or below it, leads out of it.
+    """Make sure that a folder, and those below it, have files and folders alone, and links to what lies in it.
 
     Raises:
-        LeadsOut: one does.
+        LeadsOut: a symbolic link leads out of it.
+        NoPlainFile: a pipe, a socket or a device is in it.
     """
     for place, folders, files in os.walk(folder):
         for each in (Path(place, name) for name in (*folders, *files)):
-            if each.is_symlink() and not lies_in(folder, each):
+            try:
+                kind = each.lstat().st_mode
+            except FileNotFoundError:  # of a run that goes on
+                continue
+            if S_ISLNK(kind) and not lies_in(folder, each):
                 raise LeadsOut(each)
+            if not (S_ISREG(kind) or S_ISDIR(kind) or S_ISLNK(kind)):
+                raise NoPlainFile(each)
 
 
 def named(name: str, folders: Iterable[Path]) -> list[Path]:

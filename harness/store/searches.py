@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from harness.core.errors import StoreError
-from harness.core.files import read_json
+from harness.core.files import read_json, read_text
 from harness.scenario.vary import Varied
 from harness.store.folders import Folder
 from harness.store.minimized import BEGUN
@@ -152,11 +152,7 @@ def _looks(path: Path) -> Iterator[ListedShortRun]:
 
 
 def _lines(journal: Path) -> Iterator[Mapping[str, Any]]:
-    try:
-        text = journal.read_text()
-    except (OSError, ValueError) as error:
-        raise StoreError(journal, f"cannot be read: {error}") from error
-    for line in text.splitlines()[: 4 * _MOST_LOOKS]:
+    for line in read_text(journal).splitlines()[: 4 * _MOST_LOOKS]:
         try:
             yield from _maps([json.loads(line)])
         except ValueError:  # the last one, which a crash cut short

@@ -5,13 +5,17 @@
 
 import io
 import json
+import os
 import random
 import shutil
+import signal
+import socket
+import stat
 import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import redirect_stderr, redirect_stdout, suppress
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -26,6 +30,13 @@ from tests.web.runs import ended
 Damage = Callable[[Path, random.Random], object]
 
 PAGES: Final = ("/", "/metrics", "/runs/{run}/", "/runs/{run}/data.json", "/runs/{run}/report.html")
+
+_SECONDS: Final = 30
+"""What any command may take for a run of this size, on a host with other work."""
+
+
+class Late(BaseException):
+    """A command did not end in time; nothing that handles errors is to handle this."""
 
 
 def _flip(file: Path, rng: random.Random) -> None:
@@ -56,6 +67,31 @@ def _folder(file: Path, _: random.Random) -> None:
 def _circle(file: Path, _: random.Random) -> None:
     file.unlink()
     file.symlink_to(file.name)
+
+
+def _pipe(file: Path, _: random.Random) -> None:
+    file.unlink()
+    os.mkfifo(file)
+
+
+def _socket(file: Path, _: random.Random) -> None:
+    file.unlink()
+    before = Path.cwd()
+    os.chdir(file.parent)  # a socket's path may have 107 bytes
+    try:
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(file.name)
+    finally:
+        os.chdir(before)
+
+
+def _device(file: Path, _: random.Random) -> None:
+    """Put in its place what gives zeros without end; without root, a link to it."""
+    file.unlink()
+    try:
+        os.mknod(file, stat.S_IFCHR | 0o644, os.makedev(1, 5))
+    except PermissionError:
+        file.symlink_to("/dev/zero")
 
 
 def _page(file: Path, rng: random.Random) -> None:
@@ -99,6 +135,10 @@ DAMAGES: Final[dict[str, Damage]] = {
     "empty": lambda file, _: file.write_bytes(b""),
     "folder": _folder,
     "circle": _circle,
+    "pipe": _pipe,
+    "socket": _socket,
+    "device": _device,
+    "sparse": lambda file, _: os.truncate(file, 2**40),
     "truncated": _truncate,
     "flipped": _flip,
     "garbage": _page,
@@ -169,10 +209,11 @@ def _look(results: Path, name: str, whole: Path, place: Path) -> Iterator[tuple[
     page = Client(results)
     for path in PAGES:
         try:
-            answer = page.get(path.format(run=f"s/{name}"))
+            with _in_time():
+                answer = page.get(path.format(run=f"s/{name}"))
             if answer.status_code >= 500:
                 yield path, f"{answer.status_code}"
-        except Exception as error:
+        except (Exception, Late) as error:
             yield path, _end(error)
 
 
@@ -181,6 +222,7 @@ def _broken(words: list[str]) -> str:
     told = io.StringIO()
     stop = UsageError("no daemon is started here")
     with (
+        _in_time(),
         patch.object(sys, "argv", ["repro", *words]),
         patch("harness.run.engine.plan_run", side_effect=stop),
         redirect_stderr(told),
@@ -192,6 +234,22 @@ def _broken(words: list[str]) -> str:
             return _end(error)
     lines = [line for line in told.getvalue().splitlines() if line.strip()]
     return lines[-2] if any(line.lstrip(" |+-").startswith("Traceback") for line in lines) else ""
+
+
+@contextmanager
+def _in_time() -> Iterator[None]:
+    """Give up what waits for a pipe's other end, or reads what has no end."""
+
+    def late(*_: object) -> None:
+        raise Late(f"did not end in {_SECONDS} s")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(_SECONDS)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def _end(error: BaseException) -> str:

@@ -18,7 +18,7 @@ from harness.report import bundle as module
 from harness.report.bundle import Unfinished, bundle
 from harness.store.find import find_run
 from harness.store.folder import RunFolder
-from harness.store.folders import LeadsOut
+from harness.store.folders import LeadsOut, NoPlainFile
 from tests.support.stub_runs import last_run, repro, run, write_scenario
 
 pytestmark = pytest.mark.usefixtures("cache")
@@ -229,6 +229,25 @@ def test_links_out_of_a_run(hung: RunFolder, tmp_path: Path, link: str, target: 
     (hung.path / link).unlink()
     (hung.path / "findings" / "3" / "inside.txt").symlink_to(hung.path / "run.json")
     bundle(hung, tmp_path / "x.tgz")
+
+
+def test_what_is_no_file(hung: RunFolder, tmp_path: Path) -> None:
+    """A pipe in a received run's folder is named, before anybody waits for what comes out of it."""
+    os.mkfifo(hung.path / "findings" / "3" / "goroutines-9.txt")
+    with pytest.raises(NoPlainFile, match=r"goroutines-9.txt: is a pipe, a socket or a device"):
+        bundle(hung, tmp_path / "x.tgz")
+    with pytest.raises(NoPlainFile):
+        find_run(str(hung.path), tmp_path)
+
+
+def test_files_without_an_end(hung: RunFolder, tmp_path: Path) -> None:
+    """Files of a terabyte, of which a disk has nothing, are left out, and named with their sizes' limits."""
+    for name in ("summary.json", "run.json", "scenario.yaml", "findings/3/info.json"):
+        (hung.path / name).touch()
+        os.truncate(hung.path / name, 2**40)
+    packed = bundle(hung, tmp_path / "x.tgz")
+    assert packed.omitted["findings/3/info.json"] == "it is larger than the 256 MB that are looked through"
+    assert any("1,099,511,627,776 bytes" in each for each in packed.damaged)
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,8 @@ def test_what_tunes(name: str) -> None:
         "LD_PRELOAD",
         "DOCKER_HOST",
         "BUILDKIT_HOST",
+        "BUILDKIT_SETUP_CGROUPV2_ROOT",
+        "BUILDKIT_CNI_INIT_LOCK_PATH",
         "BUILDX_CONFIG",
         "BUILDX_BUILDER",
         "HOME",

@@ -31,6 +31,15 @@ OWNED: dict[str, tuple[dict[str, Any], str]] = {
     "the-network": ({"iptables": True}, "iptables"),
     "nested": ({"features": {"data-root": "/var/lib/docker"}}, "features.data-root"),
     "in-a-list": ({"x": [{"y": {"hosts": []}}]}, "x.y.hosts"),
+    "users": ({"userns-remap": "default"}, "userns-remap"),
+    "a-file-system": ({"storage-opts": ["zfs.fsname=tank/home"]}, "storage-opts.zfs.fsname=tank/home"),
+    "a-device": ({"storage-opts": ["dm.thinpooldev=/dev/vg/x"]}, "storage-opts.dm.thinpooldev=/dev/vg/x"),
+    "slices": ({"exec-opts": ["native.cgroupdriver=systemd"]}, "exec-opts.native.cgroupdriver=systemd"),
+    "devices": ({"cdi-spec-dirs": ["/opt/x"]}, "cdi-spec-dirs"),
+    "folded-by-go": ({"ho\u017fts": []}, "ho\u017fts"),
+    "buildkitd-bridge": ({"worker": {"oci": {"networkMode": "bridge"}}}, "worker.oci.networkMode"),
+    "buildkitd-processes": ({"worker": {"oci": {"noProcessSandbox": True}}}, "worker.oci.noProcessSandbox"),
+    "buildkitd-files": ({"provenanceEnvDir": "/etc"}, "provenanceEnvDir"),
     "buildkitd-root": ({"root": "/var/lib/buildkit"}, "root"),
     "buildkitd-socket": ({"grpc": {"address": ["unix:///run/buildkit/buildkitd.sock"]}}, "grpc"),
     "buildkitd-containerd": ({"worker": {"containerd": {"enabled": True}}}, "worker.containerd"),
@@ -67,6 +76,7 @@ def test_what_is_the_scenarios() -> None:
     """What says how a daemon works, and not where, is the scenario's to say."""
     config = {
         "debug": False,
+        "storage-opts": ["overlay2.size=1G"],
         "features": {"containerd-snapshotter": True},
         "registry-mirrors": ["http://127.0.0.1:5000"],
         "builder": {"gc": {"enabled": True, "policy": [{"keepStorage": "1GB", "all": True}]}},

@@ -11,6 +11,7 @@ from harness.scenario import Scenario, dump, load
 TEXTS = [
     *("3.10", "1:30", "017", "1_000", "0x1F", "1e3", "+5", "1.0", "2024-01-01", "-0", "5.", ".5", "0b11", "0o17"),
     *("1.10.0", "190:20:30.15", "yes", "no", "on", "true", "1_0.5", "00", "1.", "12345678901234567890", ".inf", "1E5"),
+    *("=", "<<"),
 ]
 """What stands for a version, a time, a date, a mask; each is a number or a truth to some reader of YAML."""
 
@@ -35,7 +36,7 @@ def test_text_stays_text(tmp_path: Path, text: str) -> None:
         assert load(copy, VOCABULARY) == loaded
 
 
-@pytest.mark.parametrize("number", ["017", "1_000", "0x1F", "0o17", "1:30", "'3'", "1.5", "0b11"])
+@pytest.mark.parametrize("number", ["017", "1_000", "0x1F", "0o17", "1:30", "'3'", "1.5", "0b11", "true"])
 def test_numbers_are_plain(tmp_path: Path, number: str) -> None:
     """Where a number is wanted, one that readers differ about is refused."""
     with pytest.raises(ScenarioError, match=r"stop\.iterations"):

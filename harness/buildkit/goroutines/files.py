@@ -1,8 +1,10 @@
 """The texts in what people send: a file as it stands, what it is the compressed form of, and what an archive has."""
 
 import bz2
+import errno
 import gzip
 import lzma
+import os
 import shutil
 import tarfile
 import zipfile
@@ -26,6 +28,8 @@ _TAR: Final = b"ustar"
 _TAR_AT: Final = 257
 _HEAD: Final = 512
 """Bytes that show what a file is."""
+MOST_BYTES: Final = 2 << 30
+"""Of a file that is read: what may be a hundred times a dump of the largest daemon, and no end in sight is none."""
 _UNPACKED: Final = 256 * 1_048_576
 """Bytes that one file is unpacked to at most: a dump of the largest daemon has a fifth of that."""
 _MEMBERS: Final = 1_000
@@ -90,9 +94,11 @@ def texts_of(path: Path) -> Iterator[Iterator[Text]]:
     What is damaged, or needs a password, has as much text as can be read.
 
     Raises:
-        OSError: the file cannot be read.
+        OSError: the file cannot be read, or is larger than any dump.
     """
     with path.open("rb") as file:
+        if os.fstat(file.fileno()).st_size > MOST_BYTES:
+            raise OSError(errno.EFBIG, f"is larger than the {MOST_BYTES >> 30} GiB that are read of a dump")
         yield _texts(file, _DEEP, None)
 
 

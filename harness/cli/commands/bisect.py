@@ -27,6 +27,7 @@ from harness.cli.options import (
 from harness.cli.table import epilog
 from harness.cli.trust import Trust, load_trusted
 from harness.core.errors import Interrupted, UsageError
+from harness.core.files import read_text
 from harness.core.outcome import ExitCode
 from harness.core.rng import first_seed
 from harness.experiments.bisect.candidates import Options, resolve_range
@@ -187,7 +188,7 @@ def log(search: SearchName = "last", results: Results = RESULTS) -> int:
     """Print a search as text, to read, to edit, and to replay, here or on another host."""
     folder = find_search(search, results)
     state = restore(folder)
-    texts = {name: (folder / f"{name}.yaml").read_text() for name in state.asked.scenarios}
+    texts = {name: read_text(folder / f"{name}.yaml") for name in state.asked.scenarios}
     for line in log_of(state, texts):
         typer.echo(line)
     return ExitCode.CLEAN

@@ -16,6 +16,7 @@ from harness.analysis.merge import merge
 from harness.cli.display.against import AgainstOption, format_against, hold_against, require_rate
 from harness.cli.options import RESULTS, Results
 from harness.core.errors import StoreError, UsageError
+from harness.core.files import read_text
 from harness.core.manifest import Addends
 from harness.core.records import Summary
 from harness.core.units import format_duration
@@ -65,7 +66,7 @@ def write_sum(output: Path, folders: Sequence[RunFolder], members: Sequence[Memb
     """Write a folder that `repro show` reads; the records stay with the runs."""
     try:
         output.mkdir(mode=0o700, parents=True)
-        (output / "scenario.yaml").write_text((folders[0].path / "scenario.yaml").read_text())
+        (output / "scenario.yaml").write_text(read_text(folders[0].path / "scenario.yaml"))
         if (folders[0].path / "dockerfiles").is_dir():
             shutil.copytree(folders[0].path / "dockerfiles", output / "dockerfiles")
     except FileExistsError as error:

@@ -4,6 +4,7 @@ import bz2
 import gzip
 import io
 import lzma
+import os
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -85,3 +86,12 @@ def test_nothing_is_unpacked_for_ever(tmp_path: Path, monkeypatch: pytest.Monkey
         for number in range(5):
             archive.writestr(str(number), ONE * 100)
     assert len(read_file(tmp_path / "bomb.zip").dumps) < 4
+
+
+def test_a_file_without_an_end(tmp_path: Path) -> None:
+    """A file of a terabyte, of which a disk has nothing, is refused and not read for hours."""
+    dump = tmp_path / "dump.txt"
+    dump.touch()
+    os.truncate(dump, 2**40)
+    with pytest.raises(OSError, match="larger than the 2 GiB"), files.texts_of(dump):
+        pass
