@@ -184,7 +184,7 @@ BAD: dict[str, tuple[str, int, str, str]] = {
         GOOD.replace("stop", "  - prun: p\nstop"),
         5,
         "actors.p",
-        "unknown actor 'prun'; did you mean 'prune'?; known: build, cpu, disk, du, freeze",
+        "unknown actor 'prun'; did you mean 'prune'?; known: build, ",
     ),
     "actor-is-text": (GOOD.replace("stop", "  - prune\nstop"), 5, "actors.1", "an actor is a mapping that begins with"),
     "two-actors-in-one": (
