@@ -16,6 +16,7 @@ from harness.actors.io import Io
 from harness.actors.kill import Kill
 from harness.actors.memory import Memory
 from harness.actors.network import Network
+from harness.actors.oom import Oom
 from harness.actors.prune import Prune
 from harness.actors.registry import Registry
 from harness.actors.restart import Restart
@@ -33,6 +34,7 @@ _KINDS: Final[Sequence[type[Actor]]] = (
     Kill,
     Memory,
     Network,
+    Oom,
     Prune,
     Registry,
     Restart,

@@ -14,6 +14,8 @@ from harness.core.records import Diagnosis, Finding
 
 LOG: Final = "daemon.log"
 """The name of the daemon's log among the evidence."""
+_GOES: Final = re.compile(r"(buildkitd|dockerd): |failed to start daemon: ")
+_LONGEST_WORDS: Final = 500
 _SIGNAL: Final = re.compile(rb"^(SIG(?:ABRT|QUIT): \w+)", re.MULTILINE)
 
 
@@ -67,7 +69,16 @@ def _diagnose_death(how: str, log: Path, daemon: Mapping[str, Any]) -> Diagnosis
     crash = posted and (posted.crash or _signal_in(log))
     if posted and crash:
         return diagnose(posted.dumps, daemon=daemon, crash=crash)
+    if said := _last_words(log):
+        return _named("death", f"{how}: {said}")
     return _named("death", how, ", and its log has no panic")
+
+
+def _last_words(log: Path) -> str:
+    """Return why a daemon says that it ends, where that is the last that it has to say."""
+    lines = log.read_bytes().rstrip().splitlines() if log.is_file() else []
+    last = lines[-1].decode(errors="replace") if lines else ""
+    return last[:_LONGEST_WORDS] if _GOES.match(last) else ""
 
 
 def _signal_in(log: Path) -> str:

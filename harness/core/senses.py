@@ -61,7 +61,7 @@ SENSES: Final[Mapping[str, Sequence[str]]] = {
     "gc": ("prune",),
     "heap": ("memory",),
     "netem": ("network",),
-    "oom": ("memory",),
+    "out_of_memory": ("oom", "memory"),
     "pause": ("freeze",),
     "ps": ("history",),
     "reboot": ("restart",),

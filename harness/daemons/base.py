@@ -339,6 +339,10 @@ class Restartable(Protocol):
         """SIGTERM it, and SIGKILL it after `grace` seconds; return whether it ended by itself before that."""
         ...
 
+    async def falls(self, seconds: float) -> int | None:
+        """Wait until somebody else ends it, as was meant; return its status, or None where it outlives that time."""
+        ...
+
     async def start(self) -> None:
         """Start it, and wait until it is ready.
 

@@ -51,6 +51,10 @@ class OwnProcess:
         """SIGTERM it, and SIGKILL it after `grace` seconds; return whether it ended by itself before that."""
         return await self._service.stop(grace)
 
+    async def falls(self, seconds: float) -> int | None:
+        """Wait until somebody else ends it, as was meant; return its status, or None where it outlives that time."""
+        return await self._service.falls(seconds)
+
     async def start(self) -> None:
         """Start it again on the same root, and wait until it is ready.
 

@@ -168,6 +168,22 @@ class Service:
         process, self._process, self._runs = self._process, None, anyio.Event()
         return await process.end(grace) if process else True
 
+    async def falls(self, seconds: float) -> int | None:
+        """Wait until somebody else ends it, as was meant; return its status, or None where it outlives that time."""
+        process, self._process, self._runs = self._process, None, anyio.Event()
+        if process is None:
+            return None
+        try:
+            with anyio.move_on_after(seconds):
+                await process.wait()
+        finally:
+            if process.returncode is None:
+                self._process = process
+                self._runs.set()
+        if process.returncode is not None:
+            await process.finish()
+        return process.returncode
+
     async def ended(self) -> int:
         """Wait until it ends although nobody stopped it, and return its status."""
         while True:

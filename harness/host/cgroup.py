@@ -132,6 +132,16 @@ class Cgroup:
                 int(line.split()[1]) for line in file.read_text().splitlines() if line.startswith("nr_throttled")
             )
 
+    def oom_kills(self) -> int:
+        """Return how many processes of the daemon's leaf the kernel has killed for want of memory.
+
+        Raises:
+            CgroupUnavailable: this host does not say.
+        """
+        file = self.leaf("daemon")[0].with_name("memory.oom_control" if self._v1 else "memory.events")
+        with _reported(file):
+            return sum(int(line.split()[1]) for line in file.read_text().splitlines() if line.startswith("oom_kill "))
+
     @property
     def _v1(self) -> bool:
         return version() == 1

@@ -3,7 +3,7 @@
 ``stressor.py JOIN MODE …``, where JOIN is what its own pid is written to first (``cgroup.procs`` files, with colons
 between them; empty for none), and MODE is one of ``memory BYTES``, ``cpu THREADS``, ``io FOLDER THREADS BYTES`` and
 ``disk FILE BYTES``. It prints ``ready`` once it has what it is to take. Where memory runs out it is the first to be
-killed.
+killed. ``oom PID BYTES`` takes up to twice so much memory, as long as that process lives: to have the kernel kill that.
 """
 
 import ctypes
@@ -19,6 +19,7 @@ from typing import Final, NoReturn
 
 READY: Final = "ready"
 _MIB: Final = 2**20
+_STEP: Final = _MIB
 _TOLD_BYTES: Final = 16 * _MIB
 _BLOCK: Final = 4096
 _REFILL_SECONDS: Final = 0.2
@@ -36,6 +37,24 @@ def memory(size: int) -> NoReturn:
     _say(READY)
     while True:
         signal.pause()
+
+
+def oom(pid: int, size: int) -> None:
+    """Take ever more memory as long as a process lives."""
+    held: list[mmap.mmap] = []
+    while _lives(pid) and len(held) * _STEP < 2 * size:
+        piece = mmap.mmap(-1, _STEP, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        for start in range(0, _STEP, mmap.PAGESIZE):
+            piece[start] = 1
+        held.append(piece)
+
+
+def _lives(pid: int) -> bool:
+    """Whether a process is there, and is no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in {"Z", "X"}
+    except OSError:
+        return False
 
 
 def cpu(threads: int) -> NoReturn:
@@ -107,11 +126,15 @@ def _say(line: str) -> None:
 
 
 def _main(join: str, mode: str, *words: str) -> NoReturn:
-    Path("/proc/self/oom_score_adj").write_text("1000")
+    if mode != "oom":  # the kernel adds the cgroup's whole limit to what such a process holds
+        Path("/proc/self/oom_score_adj").write_text("1000")
     for file in filter(None, join.split(":")):
         Path(file).write_text("0")  # the kernel takes it for who writes it
     if mode == "memory":
         memory(int(words[0]))
+    elif mode == "oom":
+        oom(int(words[0]), int(words[1]))
+        sys.exit()
     elif mode == "cpu":
         cpu(int(words[0]))
     elif mode == "io":

@@ -59,6 +59,23 @@ def test_registry_faults(repro: Repro, scenario: Callable[..., str], kind: str) 
     assert not left_of(repro.folder.name)
 
 
+def test_oom(repro: Repro, scenario: Callable[..., str]) -> None:
+    """The kernel kills the daemon for want of memory; it is started again, and builds; that is no death of its own."""
+    written = scenario(
+        {"oom": "short", "when": {"at": "3s"}},
+        daemon={"limits": {"memory": "256MiB"}},
+        stop={"time": "9s", "on": ["hang", "stall", "death"]},
+    )
+    code, output = repro("run", written, "--daemon", folder_from("REPRO_FIXED"))
+    assert code == 0, output
+    [act] = met(repro)
+    assert act.detail == "the kernel killed 1 at 256.0 MiB; the daemon ended with -9"
+    builds = repro.folder.read(Iteration)
+    assert any(build.outcome is Outcome.OK and build.started > act.ended for build in builds), output
+    assert not repro.summary.outcomes.get("failed"), output
+    assert not left_of(repro.folder.name)
+
+
 def test_slow_collector(repro: Repro, scenario: Callable[..., str]) -> None:
     """A client whose daemon hands its traces to a collector that is slow waits for that after its export."""
     slow = {"collector": "slow", "delay": "1s", "when": {"phase": "solving", "of": "ci", "lasting": "4s"}}

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 
@@ -38,6 +39,14 @@ def succeeded(repro: Repro) -> bool:
         return False
 
 
+def started(repro: Repro) -> bool:
+    """Whether the newest run's daemon has come up."""
+    try:
+        return bool(repro.folder.read_json("run.json")["daemon"])
+    except HarnessError:
+        return False
+
+
 DEATHS = {
     signal.SIGSEGV: ("crashed", "SIGSEGV: segmentation violation"),
     signal.SIGABRT: ("crashed", "SIGABRT: abort"),
@@ -61,6 +70,26 @@ def test_death(repro: Repro, scenario: Callable[..., str], number: signal.Signal
     (finding,) = repro.folder.read(Finding)
     log = (repro.folder.path / finding.place / "daemon.log").read_text()
     assert ("goroutine " in log) == (kind == "crashed")
+    assert not repro.summary.outcomes.get("failed"), "what a daemon's death cuts off has not failed"
+    assert not left_of(repro.folder.name)
+
+
+def test_death_at_a_restart(repro: Repro, scenario: Callable[..., str]) -> None:
+    """A daemon that does not start again, as a database of its root was damaged while it was down, is found."""
+    crash = {"restart": "crash", "gently": False, "when": {"at": "4s", "lasting": "6s"}}
+    written = scenario(crash, stop={"time": "40s", "on": ["death"]})
+    process = repro.start("run", written, "--daemon", folder_from("REPRO_FIXED"))
+    until(lambda: process.poll() is not None or started(repro))
+    daemon = repro.folder.read_json("run.json")["daemon"]
+    until(lambda: process.poll() is not None or not psutil.pid_exists(daemon["pid"]))
+    (Path(daemon["root"]) / "runc-overlayfs" / "containerdmeta.db").write_bytes(b"no database" * 4096)
+    output, _ = process.communicate(timeout=100)
+    assert process.returncode == 1, output
+    (finding,) = repro.folder.read(Finding)
+    assert (finding.kind, finding.hunted) == (Symptom.DEATH, True)
+    assert "did not start" in finding.detail
+    assert repro.summary.diagnosis is not None
+    assert repro.summary.diagnosis.because.endswith("ended with status 1: buildkitd: invalid database")
     assert not repro.summary.outcomes.get("failed"), "what a daemon's death cuts off has not failed"
     assert not left_of(repro.folder.name)
 
