@@ -129,7 +129,7 @@ def _of_those_that_stay(stayed: Sequence[Stayers], high: float) -> Leak:
     not_latest = sorted(count for each in stayed for count in each.for_good[: -max(1, len(each.came) // _LATEST)])
     beside = [
         count - sum(each.passing for each in stayed),
-        for_good - _POOLS * len(stayed),
+        max(for_good, sum(map(_even, stayed))) - _POOLS * len(stayed),
         sum(not_latest[:-most_steps]),
         _later(stayed, most_steps) * span,
     ]
@@ -137,6 +137,13 @@ def _of_those_that_stay(stayed: Sequence[Stayers], high: float) -> Leak:
     most, most_for_good = (clumps * poisson_upper(each / clumps) / span for each in (count, for_good))
     low, high = max(left, 0.0), min(most, max(most_for_good, high))
     return replace(_told(max(for_good / span, low), low, left, high, span, _MATTERS), stayed=count)
+
+
+def _even(stayed: Stayers) -> float:
+    """Return how many stayed if later ones are no more than those of the first half, which had the time to go."""
+    first = stayed.came[: len(stayed.came) // 2]
+    most = fmean(first) + math.sqrt(fmean(first)) if first else 0.0
+    return sum(min(count, most) for count in stayed.came)
 
 
 def _clumps(came: Sequence[int]) -> float:
