@@ -8,6 +8,7 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
+from harness.analysis.effects import without_effect
 from harness.buildkit.known import HUNTED, DaemonRelease, advice_on, has_fix, known_in, place_of
 from harness.buildkit.progress import plain_lines
 from harness.cli.display.against import format_against
@@ -153,6 +154,8 @@ def _next_steps(folder: RunFolder, summary: Summary) -> Iterator[str]:
         yield f"{folder.path / 'daemon'} has the daemon's log, `repro doctor` says what this host lacks"
     elif summary.first_stall:
         yield f"`repro diagnose {run}` says what the daemon waits for, `repro bundle {run}` makes an archive of it"
+    elif summary.outcomes.get(Outcome.FAILED) and not without_effect(summary.actors):
+        yield f"see to what the builds fail of first; `repro show {run}` lists it, with counts"
     else:
         yield f"`repro check {shlex.quote(str(folder.path / 'scenario.yaml'))}` says what of it can have no effect"
 

@@ -70,6 +70,7 @@ CASES = {
     "hang, no diagnosis": replace(HANG, diagnosis=None),
     "interrupted": LOST,
     "daemon died": DIED,
+    "failed": replace(LOST, because="499 builds failed", ending=Ending.ITERATIONS, outcomes={"ok": 1, "failed": 499}),
     "without effect": replace(LOST, because="loop never took effect", ending=Ending.ITERATIONS, actors={"loop": IDLE}),
 }
 
@@ -129,6 +130,7 @@ def test_after_a_hang_nothing_says_otherwise(folder: RunFolder, summary: Summary
         ("hang, unknown", "`repro bundle '{}'`"),
         ("interrupted", "`repro resume '{}'`"),
         ("daemon died", "{}/daemon"),
+        ("failed", "`repro show '{}'`"),
         ("without effect", "`repro check '{}/scenario.yaml'`"),
     ],
 )
