@@ -46,8 +46,6 @@ class Acquisition:
     candidate: int
     trials: int
     """At most: a hang ends it."""
-    gain_bits: float
-    """What it is expected to tell of the culprit."""
     seconds: float
     """What it is expected to take, if the candidate can be had."""
 
@@ -69,7 +67,7 @@ def next_look(belief: Belief, costs: Costs) -> Acquisition | None:
     row = int(np.argmax(worth.max(axis=1) >= _SAME * worth.max()))
     column = int(np.argmax(worth[row]))
     expected = float(have[row] + seconds[row, column])
-    return Acquisition(int(open_[row]), int(trials[column]), float(bits[row, column]), expected)
+    return Acquisition(int(open_[row]), int(trials[column]), expected)
 
 
 def next_looks(belief: Belief, costs: Costs, places: int) -> list[Acquisition]:
