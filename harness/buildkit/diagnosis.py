@@ -20,7 +20,7 @@ from harness.buildkit.goroutines.model import Bucket, Goroutine
 from harness.buildkit.goroutines.parse import Note, by_source, goroutines, read
 from harness.buildkit.goroutines.processes import by_process
 from harness.buildkit.goroutines.reading import NOTHING_KNOWN, Dump, Kind, ProcessFacts, Reading
-from harness.buildkit.goroutines.rewrapped import Way, way_of
+from harness.buildkit.goroutines.rewrapped import Way, reading_of
 from harness.buildkit.goroutines.signatures import Signature, among, signatures, users_files
 from harness.buildkit.goroutines.waits import is_held, outside, place, works_on_data
 from harness.core.errors import StoreError
@@ -45,11 +45,11 @@ class Posted:
     """What somebody posted in one file."""
 
     dumps: tuple[Dump, ...]
-    """In the order in which they stand; those where most goroutines have no frames are left out."""
+    """In the order in which they stand; without those whose goroutines mostly have no frames, or too few calls."""
     crash: str = ""
     """What the process said as it died; empty where it did not."""
     hollow: bool = False
-    """Whether a dump was left out, for want of frames."""
+    """Whether a dump was left out, for want of frames or calls."""
 
 
 def read_dump(file: Path) -> Dump:
@@ -80,7 +80,7 @@ def read_file(path: Path) -> Posted:
         OSError: it cannot be read.
     """
     with rereadable(path) as file:
-        way = _way_of(file)
+        way, is_readable = reading_of(file)
         parts = _parts(file, way)
         sources = list(dict.fromkeys(each.source for part in parts for each in part.goroutines))
         if 1 < len(sources) <= _SOURCES_MOST:
@@ -88,15 +88,10 @@ def read_file(path: Path) -> Posted:
     crash = next((part for number, part in enumerate(parts) if _has_died(part, parts, number)), None)
     whole = [crash] if crash else parts
     found = [part.goroutines for part in whole if part.goroutines]
-    read_well = tuple(dump for dump in found if 2 * sum(bool(each.frames) for each in dump) >= len(dump))
+    read_well = tuple(
+        dump for dump in found if is_readable and 2 * sum(bool(each.frames) for each in dump) >= len(dump)
+    )
     return Posted(read_well, crash.crash if crash else "", len(read_well) < len(found))
-
-
-def _way_of(path: Path) -> Way:
-    """Return how the texts of a file are to be read: as the most of those that do not read well as they stand."""
-    with texts_of(path) as texts:
-        ways = Counter(map(way_of, texts))
-    return max(ways, key=lambda way: (way is not lines_of, ways[way]), default=lines_of)
 
 
 _DUMPS_MOST: Final = 200

@@ -16,6 +16,7 @@ from typing import Final
 from tests.adversary.clocks import clocks
 from tests.adversary.damage import folders
 from tests.adversary.disks import disks
+from tests.adversary.forms import forms
 from tests.adversary.kills import kills
 from tests.adversary.mutations import mutations
 from tests.adversary.pages import pages
@@ -27,6 +28,7 @@ from tests.adversary.world import Attack, Options, Try
 
 ATTACKS: Final[dict[str, tuple[Attack, str]]] = {
     "mutations": (mutations, "each file that is read, changed"),
+    "forms": (forms, "reports in a hundred forms of posting"),
     "shapes": (shapes, "texts of 40 MB, of odd shapes"),
     "folders": (folders, "each file of a run damaged, each command and page asked"),
     "secrets": (secrets, "secrets of all forms, through bundle, report and page"),
@@ -46,7 +48,10 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--mutations", type=int, default=3000, help="for each reader")
     parser.add_argument("--minutes", type=float, default=90.0, help="no try begins later")
-    parser.add_argument("--only", action="append", default=[], metavar="WORD", help="readers, disks, signals named so")
+    parser.add_argument(
+        "--only", action="append", default=[], metavar="WORD", help="readers, disks, signals, shapes, forms named so"
+    )
+    parser.add_argument("--first", metavar="SHAPE", default="", help="of `shapes`: begin with this one")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument(
         "--daemon", default=f"path:{os.environ['REPRO_FIXED']}" if "REPRO_FIXED" in os.environ else "auto:buildkitd"
@@ -64,7 +69,9 @@ def main() -> int:
             place = top / name
             place.mkdir(parents=True)
             os.environ["REPRO_CACHE"] = str(place / "cache")
-            options = Options(place, asked.daemon, asked.kills, asked.mutations, asked.seed, until, (*asked.only,))
+            options = Options(
+                place, asked.daemon, asked.kills, asked.mutations, asked.seed, until, (*asked.only,), asked.first
+            )
             began = time.monotonic()
             tries = [*_told(name, attack(options))]
             wrong = [each for each in tries if each.problem]

@@ -4,10 +4,15 @@ Each is read and diagnosed as `repro diagnose` does, at an eighth of the size an
 held against a plain dump's of the same size: how many times as long, and how much faster than the size they grow.
 """
 
+import base64
+import gzip
+import io
+import json
 import random
+import tarfile
 import time
 from collections.abc import Callable, Iterator
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +25,8 @@ MOST: Final = 4.0
 """Times as long as a plain dump takes: that takes some 2.4 s on an idle host, and 10 s are allowed."""
 GROWS: Final = 2.0
 _EIGHTH: Final = 8
+_LEAST: Final = 0.01
+"""Seconds of CPU from which on a growth is told."""
 _CHANCE: Final = random.Random(1)
 
 _PIECES: Final[tuple[str, ...]] = (
@@ -68,6 +75,21 @@ def lock(number: int) -> str:
 def addresses(number: int) -> str:
     """Return fifty that no other has."""
     return ", ".join(f"0xc{number * 50 + each:09x}" for each in range(50))
+
+
+def in_json(text: str, deep: int) -> str:
+    """Return a text as a string of JSON that is in a string of JSON, and so on."""
+    return text if not deep else in_json(json.dumps(text), deep - 1)
+
+
+def in_turn(*texts: str) -> str:
+    """Return the lines of texts in turn, as a log of several that print at once has them."""
+    return "".join(chain.from_iterable(zip(*(text.splitlines(keepends=True) for text in texts), strict=True)))
+
+
+def prefixed(text: str, *prefixes: str) -> str:
+    """Return a text whose lines have prefixes, each the next."""
+    return "".join(f"{prefixes[number % len(prefixes)]}{line}\n" for number, line in enumerate(text.splitlines()))
 
 
 SHAPES: Final[dict[str, Shape]] = {
@@ -148,6 +170,32 @@ SHAPES: Final[dict[str, Shape]] = {
     "entries of a count": lambda n: "#\t0x1\ta.b+0x1\t/x.go:1\n" if n else "1 @ 0x1\n",
     "noise": lambda _: _CHANCE.randbytes(64).decode("latin-1"),
     "noise of a dump's": lambda _: "".join(_CHANCE.choice(_PIECES) for _ in range(20)),
+    "prefixes in turn": lambda n: prefixed(
+        goroutine(n), "Sep 09 14:03:10 ci-1 dockerd[17]: ", "2026-08-01T10:00:00.1Z stderr F ", "[pod/a/b] ", ""
+    ),
+    "two containers in turn": lambda n: in_turn(
+        prefixed(goroutine(n), "[pod/a/buildkitd] "), prefixed(goroutine(n), "[pod/b/buildkitd] ")
+    ),
+    "two containers without names": lambda n: in_turn(goroutine(2 * n), goroutine(2 * n + 1)),
+    "lines of 300 kB": lambda n: f"goroutine {n} [select]:\nmain.f({'0x1, ' * 60_000}0x1)\n{PLACE}\n",
+    "one goroutine of two million frames": lambda n: ("" if n else "goroutine 1 [select]:\n") + "a.b(0x1)\n\t/x.go:1\n",
+    "tiny dumps": lambda n: f"SIGQUIT: quit\n\ngoroutine {n % 3} [select]:\na.b()\n\t/x.go:1\n\n",
+    "JSON six deep": lambda n: in_json(goroutine(n), 6) + "\n",
+    "ends of all kinds": lambda n: "".join(
+        line + ("\r\n", "\n", "\r", "\r\r\n", "\n\r")[(n + at) % 5] for at, line in enumerate(goroutine(n).split("\n"))
+    ),
+    "calls that do not end": lambda n: "(0x1, {0x2, 0xc000000001" * 8 + "\n" if n else "goroutine 1 [select]:\n",
+    "base64 in pieces": lambda n: base64.encodebytes(goroutine(n).encode()).decode(),
+    "doubled quotes": lambda n: "".join(f'"17","""{line}""","a"\n' for line in goroutine(n).splitlines()),
+    "rows of a table": lambda n: "".join(
+        f"<tr><td>{n}</td><td><code>{line}</code></td></tr>\n" for line in goroutine(n).splitlines()
+    ),
+    "letters of four bytes": lambda _: "\U0001f433",
+    "letters of dumps among others": lambda n: f"\u2502\u00a0{goroutine(n)}\u200b\u00ad\u2192",
+    "mails in mails": lambda n: prefixed(goroutine(n), "> " * (n % 40)),
+    "torn at all widths": lambda n: "".join(
+        f"{line[: n % 70 + 5]}\n{line[n % 70 + 5 :]}\n" for line in goroutine(n).splitlines()
+    ),
 }
 """The first is what all are held against."""
 
@@ -168,6 +216,26 @@ def write(file: Path, shape: Shape, size: int) -> None:
         out.writelines(pieces())
 
 
+def packed(file: Path) -> None:
+    """Write what unpacks to a dump of ten times the size."""
+    with gzip.open(file, "wb", compresslevel=1) as out:
+        for number in range(10 * SIZE // len(goroutine(10**6))):
+            out.write(goroutine(number).encode())
+
+
+def archive(file: Path) -> None:
+    """Write an archive of texts that nobody can read, each of half a sample."""
+    with tarfile.open(file, "w") as out:
+        for number in range(SIZE // 40_000):
+            text = ("goroutine 1 " * 3 + f"{CALL[:-1]} {number} of it\n").encode() * 300
+            each = tarfile.TarInfo(f"{number:04}.txt")
+            each.size = len(text)
+            out.addfile(each, io.BytesIO(text))
+
+
+FILES: Final[dict[str, Callable[[Path], None]]] = {"a dump of 400 MB, packed": packed, "an archive": archive}
+
+
 def seconds(file: Path) -> float:
     """Return the CPU time of reading and diagnosing a file as `repro diagnose` does."""
     began = time.process_time()
@@ -180,18 +248,25 @@ def seconds(file: Path) -> float:
 
 
 def shapes(options: Options) -> Iterator[Try]:
-    """Read a text of each shape; a try each."""
+    """Read a text of each shape, from that on which was asked for; a try each."""
     file = options.place / "dump.txt"
-    usual = 0.0
-    for name, shape in SHAPES.items():
+    write(file, SHAPES["a dump"], SIZE)
+    usual = seconds(file)
+    names = [*SHAPES, *FILES]
+    for name in names[names.index(options.first) if options.first else 0 :]:
         if options.over:
             return
-        write(file, shape, SIZE // _EIGHTH)
-        part = seconds(file)
-        write(file, shape, SIZE)
+        if not options.wants(name):
+            continue
+        part = 0.0
+        if name in SHAPES:
+            write(file, SHAPES[name], SIZE // _EIGHTH)
+            part = seconds(file)
+            write(file, SHAPES[name], SIZE)
+        else:
+            FILES[name](file)
         taken = seconds(file)
-        usual = usual or taken
-        ratio, growth = taken / usual, taken / max(part, 0.01) / _EIGHTH
-        told = f"{name}: {taken:.1f} s of CPU, {ratio:.2f} of a dump's, growth {growth:.2f}"
+        ratio, growth = taken / usual, taken / part / _EIGHTH if part > _LEAST else 0.0
+        told = f"{name}: {taken:.1f} s of CPU, {ratio:.2f} of a dump's {usual:.1f} s, growth {growth:.2f}"
         yield Try(told, "" if ratio <= MOST and (growth <= GROWS or ratio <= 1) else "is slow")
     file.unlink(missing_ok=True)

@@ -46,6 +46,8 @@ class Options:
     """By the monotonic clock: no try begins later."""
     only: tuple[str, ...] = ()
     """Words of which one is in the name of what is tried; all is tried where there are none."""
+    first: str = ""
+    """The shape to begin with; empty for all."""
 
     def wants(self, name: str) -> bool:
         """Whether a try, or a reader, of that name is asked for."""

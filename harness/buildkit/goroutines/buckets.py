@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from harness.buildkit.goroutines.files import texts_of
-from harness.buildkit.goroutines.lines import lines_of
 from harness.buildkit.goroutines.model import Bucket, Frame, Goroutine
 from harness.buildkit.goroutines.parse import counted, goroutines
+from harness.buildkit.goroutines.rewrapped import way_of_file
 
 
 def buckets(of: Iterable[Goroutine]) -> list[Bucket]:
@@ -33,8 +33,9 @@ def buckets_of(dump: Path) -> list[Bucket]:
     Raises:
         OSError: it cannot be read.
     """
+    way = way_of_file(dump)
     with texts_of(dump) as texts:
-        found = buckets(each for text in texts for each in goroutines(lines_of(text)))
+        found = buckets(each for text in texts for each in goroutines(way(text)))
     return found or counted_of(dump)
 
 
@@ -44,5 +45,6 @@ def counted_of(dump: Path) -> list[Bucket]:
     Raises:
         OSError: it cannot be read.
     """
+    way = way_of_file(dump)
     with texts_of(dump) as texts:
-        return sorted((each for text in texts for each in counted(lines_of(text))), key=lambda bucket: -bucket.count)
+        return sorted((each for text in texts for each in counted(way(text))), key=lambda bucket: -bucket.count)

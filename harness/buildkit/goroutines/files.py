@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from io import BufferedIOBase, BufferedReader
+from io import BufferedIOBase, BufferedReader, BytesIO, RawIOBase
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, Final, Protocol, cast
@@ -25,6 +25,20 @@ _COMPRESSED: Final[dict[bytes, Callable[[IO[bytes]], BufferedIOBase]]] = {
 """How a compressed file begins, and what opens it."""
 _ZIP: Final = b"PK\x03\x04"
 _TAR: Final = b"ustar"
+_OTHERS: Final = {
+    b"\x28\xb5\x2f\xfd": "packed by zstd: unpack it",
+    b"\x04\x22\x4d\x18": "packed by lz4: unpack it",
+    b"7z\xbc\xaf\x27\x1c": "packed by 7-Zip: unpack it",
+    b"Rar!": "packed by RAR: unpack it",
+    b"%PDF": "a PDF: copy its text into a file",
+    b"\x89PNG": "a picture: send the text itself",
+    b"\xff\xd8\xff": "a picture: send the text itself",
+    b"GIF8": "a picture: send the text itself",
+    b"\x7fELF": "a program or its memory: ask the process for its goroutines",
+}
+"""How a file begins that is no text, what it is, and what to do."""
+_PROFILE: Final = b"2\x09goroutine2\x05count"
+"""Two of the strings of a profile of goroutines (google/pprof, proto/profile.proto: `string_table` is field 6)."""
 _TAR_AT: Final = 257
 _HEAD: Final = 512
 """Bytes that show what a file is."""
@@ -32,6 +46,8 @@ MOST_BYTES: Final = 2 << 30
 """Of a file that is read: what may be a hundred times a dump of the largest daemon, and no end in sight is none."""
 _UNPACKED: Final = 256 * 1_048_576
 """Bytes that one file is unpacked to at most: a dump of the largest daemon has a fifth of that."""
+_PIECE: Final = 1_048_576
+"""Bytes that are read at once."""
 _MEMBERS: Final = 1_000
 _DEEP: Final = 3
 """``dumps.tar.gz`` that has ``dump.gz`` is opened; what is packed once more is not."""
@@ -100,6 +116,33 @@ def texts_of(path: Path) -> Iterator[Iterator[Text]]:
         if os.fstat(file.fileno()).st_size > MOST_BYTES:
             raise OSError(errno.EFBIG, f"is larger than the {MOST_BYTES >> 30} GiB that are read of a dump")
         yield _texts(file, _DEEP, None)
+
+
+def other_than_text(path: Path) -> str:
+    """Return what a file is that has no text which can be read here, and what to do with it; empty of all others.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    named = next((what for magic, what in _OTHERS.items() if head.startswith(magic)), "")
+    if not named and head.startswith(_ZIP) and int.from_bytes(head[6:8], "little") & 1:
+        named = "an archive with a password: unpack it"
+    if not named:
+        with texts_of(path) as texts:
+            if any(_PROFILE in text.read(_PIECE) for text in texts):
+                named = "a profile for `go tool pprof`, which has no ids and no times: ask for one with `debug=2`"
+    return named
+
+
+def unpacked(data: bytes) -> bytes:
+    """Return the texts in what may be the beginning of a packed file, one after the other; itself where it is none."""
+    file = cast("IO[bytes]", BufferedReader(cast("RawIOBase", BytesIO(data))))
+    return b"".join(
+        b"".join(iter(lambda text=text: text.read(_PIECE), b""))  # type: ignore[misc]
+        for text in _texts(file, _DEEP, _Allowance())
+    )
 
 
 def _texts(file: IO[bytes], deep: int, packed: _Allowance | None) -> Iterator[Text]:

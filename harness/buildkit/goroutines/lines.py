@@ -10,6 +10,7 @@ import io
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import groupby
 from typing import Final
 
 from harness.buildkit.goroutines.files import Text
@@ -27,33 +28,65 @@ _ENCODINGS: Final = (
 """By their marks; that of UTF-32 begins as that of UTF-16 does."""
 _SAMPLE: Final = 512
 
+_SEQUENCE: Final = rb"(?:\[[0-?]{0,20}[@-~]|[\]_P][^\x07\x1b]{0,500}(?:\x07|\x1b\\\\?))"
 _TERMINAL: Final = re.compile(
-    rb"(?:\x1b|\^\[|#033|\\{1,4}(?:x1b|u001b|033))(?:\[[0-?]{0,20}[@-~]|[\]_P][^\x07\x1b]{0,500}(?:\x07|\x1b\\\\?))"
-    rb"|\[[0-9;]{1,12}m|\[0K"
+    b"|".join(escape + _SEQUENCE for escape in (rb"\x1b", rb"\^\[", rb"#033", rb"\\\\{0,3}(?:x1b|u001b|033)"))
+    + rb"|\[[0-9;]{1,12}m|\[0K|ESC\[[0-9;]{0,12}[mK]"
 )
-"""Colours, and what erases a line, also where the escape before it was lost."""
-_BREAKS: Final = re.compile(rb"</?(?:br|p|div|li|tr|td|pre|blockquote|details|summary)\b[^<>]{0,300}>", re.IGNORECASE)
+"""Colours, and what erases a line, also where the escape before it was lost, or is written out as `less` does.
+
+Each of these begins with a letter of its own, by which `re` passes over what cannot be one.
+"""
+_BREAKS: Final = re.compile(
+    rb"</?(?:br|p|div|li|tr|td|pre|blockquote|details|summary|w:p|w:br)\b[^<>]{0,300}>", re.IGNORECASE
+)
 _TAGS: Final = re.compile(
-    rb"</?(?:code|span|b|i|em|strong|font|a|html|body|table|tbody|wbr|mark|tt)\b[^<>]{0,300}>", re.IGNORECASE
+    rb"</?(?:code|span|b|i|em|strong|font|a|html|body|table|tbody|wbr|mark|tt|[a-z]{1,4}:\w{1,20})\b[^<>]{0,300}>",
+    re.IGNORECASE,
 )
+"""With those of office documents, whose names have two parts."""
 _ENTITY: Final = re.compile(rb"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z]{2,10});")
 _LINK: Final = re.compile(rb"\[([^\[\]\s]{1,300})\]\(https?://[^()\s]{1,400}\)")
 """One of Markdown's, which some put where they see an address."""
+_CHAT_LINK: Final = re.compile(rb"<https?://[^|<>\s]{1,400}\|([^|<>\s]{1,400})>")
+"""One of Slack's, which puts it there as well."""
+_SIZED: Final = re.compile(rb"(?<=\nMESSAGE\n)[\s\S]{8}")
+"""What journald exports before an entry of several lines: its size."""
+_STREAMED: Final = re.compile(rb"[\0-\2]\0{5}[\s\S]{2}")
+"""What Docker's API puts before each piece of what a container prints."""
+_HTML: Final = re.compile(rb"</|<(?:br|wbr|pre|code|div|span|p|td|li)\b")
+_ARROW: Final = re.compile(rb">-{1,7}(?=[/\w<])")
+"""A tab as editors show it that were asked to."""
 _PIPED: Final = {b"|n": b"\n", b"|r": b"", b"|'": b"'", b"|[": b"[", b"|]": b"]", b"||": b"|"}
 """What TeamCity escapes."""
 _PIPES: Final = re.compile(rb"\|[nr'\[\]|]")
+_LIGATURES: Final = (b"ff", b"fi", b"fl", b"ffi", b"ffl")
 _OTHERS: Final[Mapping[bytes, bytes]] = {
     **{letter.encode(): b"" for letter in "\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\u202a\u202c\ufeff\u00b6\u21b5"},
     **{letter.encode(): b" " for letter in "\u00a0\u2002\u2003\u2007\u2008\u2009\u202f\u00b7"},
     **{letter.encode(): b'"' for letter in "\u201c\u201d\u201e\u00ab\u00bb"},
     **{letter.encode(): b"'" for letter in "\u2018\u2019"},
     **{letter.encode(): b"|" for letter in "\u2502\u2503\u2551"},
+    **{letter.encode(): b"\n" for letter in "\u2028\u2029"},
     "\u2026".encode(): b"...",
     "\u2192".encode(): b"\t",
+    **{letter.encode(): name for letter, name in zip("\ufb00\ufb01\ufb02\ufb03\ufb04", _LIGATURES, strict=True)},
 }
-"""What editors, browsers and word processors put in place of blanks, quotes, three dots, tabs and bars, or add."""
-_OTHER: Final = re.compile(b"|".join(map(re.escape, _OTHERS)))
-_OFTEN: Final = {"\u00a0".encode(): b" ", "\u2502".encode(): b"|", "\u200b".encode(): b"", "\u2026".encode(): b"..."}
+"""What editors, browsers, word processors and printers put in place of letters, blanks, quotes and bars, or add."""
+_OTHER: Final = re.compile(
+    b"|".join(
+        first + b"(?:" + b"|".join(re.escape(letter[1:]) for letter in letters) + b")"
+        for first, letters in ((first, [*same]) for first, same in groupby(sorted(_OTHERS), key=lambda each: each[:1]))
+    )
+)
+"""By their first bytes, of which there are few: so what cannot begin one is passed over quickly."""
+_OFTEN: Final = {
+    "\u00c2\u00a0".encode(): b" ",
+    "\u00a0".encode(): b" ",
+    "\u2502".encode(): b"|",
+    "\u200b".encode(): b"",
+    "\u2026".encode(): b"...",
+}
 """Those of them that come on each line of a text, and are better replaced all at once."""
 _OF_WINDOWS: Final = {b"\xa0": b" ", b"\x85": b"...", b"\x93": b'"', b"\x94": b'"', b"\x91": b"'", b"\x92": b"'"}
 """The same in Windows-1252, where no letter of UTF-8 is around them."""
@@ -62,10 +95,20 @@ _WINDOWS: Final = re.compile(rb"(?<![\x80-\xff])[\xa0\x85\x91-\x94]+(?![\x80-\xf
 _LINE_END: Final = re.compile(rb"(?<!\\)\\{1,8}(?:r\\{1,8})?n")
 _DRIVE: Final = re.compile(rb"(?<!\w)[A-Za-z]:\\\w")
 """A path of Windows: a backslash in such a line is no escape."""
+_ENDS: Final = (b"\\n", b"\\u000a", b"\\u000A")
 _TAB: Final = re.compile(rb"(?<!\\)\\{1,8}(?:t|u0009)")
 _ESCAPED: Final = re.compile(rb"(?<!\\)\\{1,8}(?=[\"/*_\[\](){}.<>#+-])")
 """What JSON or Markdown escapes."""
-_ANGLES: Final = {b"\\u003c": b"<", b"\\u003e": b">", b"\\u0026": b"&"}
+_NUMBERED: Final = {
+    b"\\u003c": b"<",
+    b"\\u003e": b">",
+    b"\\u0026": b"&",
+    b"\\u000a": b"\n",
+    b"\\u000A": b"\n",
+    b"\\u000d": b"",
+    b"\\u000D": b"",
+}
+"""What JSON may write by its number."""
 _OF_DUMP: Final = re.compile(
     rb"\)$|goroutine .|created by |\.(?:go|[sch]):\d|elided\.\.\.$|panic: |fatal error: |SIGQUIT: |BEGIN g"
     rb"|0x[0-9a-f]{1,16}\t| @ 0x|Killed process"
@@ -132,21 +175,33 @@ def _pieces(blocks: Iterable[bytes]) -> Iterator[bytes]:
 
 def _clean(text: bytes) -> bytes:
     """Return a text without what terminals, browsers and editors put into it."""
+    if b"\0\0\0\0\0" in text:
+        text = _STREAMED.sub(b"", _SIZED.sub(b"", text))
     text = _short(text)
     text = _BROKEN.sub(rb"\1", text)
     if not text.isascii():
         for old, new in _OFTEN.items():
             text = text.replace(old, new)
         text = _OTHER.sub(lambda match: _OTHERS[match[0]], text)
-        text = _WINDOWS.sub(lambda match: b"".join(_OF_WINDOWS[bytes([each])] for each in match[0]), text)
+        if not _is_utf8(text):
+            text = _WINDOWS.sub(lambda match: b"".join(_OF_WINDOWS[bytes([each])] for each in match[0]), text)
     if b"#" in text:
         text = text.replace(b"#011", b"\t")  # rsyslog's
     if b"^" in text:
-        text = text.replace(b"^I", b"\t")  # of `cat -A`
+        text = text.replace(b"^I", b"\t").replace(b"^M", b"")  # of `cat -A`
     if b"[0" in text or b"\x1b" in text or (b"\\" in text and (b"x1b[" in text or b"u001b[" in text)):
         text = _TERMINAL.sub(b"", text)
-    if b"<" in text and (b"</" in text or b"<br" in text or b"<wbr" in text):
-        text = _TAGS.sub(b"", _BREAKS.sub(b"\n", text))
+    return _without_markup(text)
+
+
+def _without_markup(text: bytes) -> bytes:
+    """Return a text without what HTML, Markdown, chats and TeamCity make of it."""
+    if b">-" in text:
+        text = _ARROW.sub(b"\t", text)
+    if b"<http" in text:
+        text = _CHAT_LINK.sub(rb"\1", text)
+    if b"<" in text and _HTML.search(text):
+        text = _TAGS.sub(b"", _BREAKS.sub(b"\n", text.replace(b"<w:tab/>", b"\t")))
     if b"&" in text:
         text = _ENTITY.sub(lambda match: _letter(match[0]), text)
     if b"](http" in text:
@@ -154,6 +209,14 @@ def _clean(text: bytes) -> bytes:
     if b"##teamcity[" in text:
         text = _PIPES.sub(lambda match: _PIPED[match[0]], text)
     return text
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 @lru_cache(maxsize=65_536)
@@ -169,15 +232,18 @@ def _short(text: bytes) -> bytes:
 
 def _end(text: bytes) -> int:
     """Return how far a piece of a long line can be read: up to its last escaped line end, or the end of an entry."""
-    found = max(len(text.rpartition(b"\\n")[0].rstrip(b"\\")), text.rfind(b'",') + 1, text.rfind(b'"]') + 1)
+    found = max(
+        *(len(text.rpartition(end)[0].rstrip(b"\\")) for end in _ENDS), text.rfind(b'",') + 1, text.rfind(b'"]') + 1
+    )
     return found if found > 0 or len(text) < 2 * _LONGEST else len(text)
 
 
 def _lines_in(text: bytes) -> Iterator[bytes]:
     """Yield the lines in one line of a log: those that are escaped in it, and what it has in quotes."""
     if b"\\" in text and not _DRIVE.search(text):
-        for old, new in _ANGLES.items():
-            text = text.replace(old, new)
+        if b"\\u00" in text:
+            for old, new in _NUMBERED.items():
+                text = text.replace(old, new)
         text = _short(_unescaped(text))
     for line in text.splitlines(keepends=True):
         if b'"' in line:

@@ -30,23 +30,31 @@ _MAKER: Final = re.compile(rb"created by (\S+?)(?: in goroutine (\d{1,19}))?$")
 _ELIDED: Final = re.compile(rb"\.\.\.(?:additional|\d+) frames elided\.\.\.$")
 _ARGUMENTS: Final = b"0123456789abcdefx{}, _.?"
 """All that Go prints of a call's arguments."""
+_TORN: Final = re.compile(rb"[^, ] |,[^ ]")
+"""What Go never prints between arguments: a line was put together again at a wrong place, or in a wrong way."""
 _COUNT: Final = re.compile(rb"(?<!\d)(\d{1,19}) @((?: 0x[0-9a-f]+)+)$")
+_ENTRY: Final = re.compile(rb"#\s+0x[0-9a-f]{1,16}\s+\S.{0,400}\+0x[0-9a-f]{1,8}\s+\S{1,400}:\d{1,19}$")
 _OFFSET: Final = re.compile(rb"\+0x[0-9a-f]+$")
 _FRAMES_MOST: Final = 1_000
 """Calls of one goroutine: Go prints a hundred at most, and what has more is no dump."""
 _GOROUTINES_MOST: Final = 250_000
 """Goroutines that are read of one text: the largest dump that was ever posted has an eighth of that."""
+_BUCKETS_MOST: Final = 50_000
+"""Buckets that are read of one: that dump has a few hundred."""
 _SAYS: Final = re.compile(rb"BEGIN g|panic: |error: |SIG[A-Z]{3}|runtime: |Out of mem|oom-kill|OOMKilled")
 """What a line has that says anything, found quickly."""
 _BEGINS: Final = re.compile(rb"BEGIN goroutine stack dump|SIGQUIT: quit|SIGABRT: abort")
 """What a daemon prints before a dump that it was asked for: where a file has several, each begins there."""
 _CRASH: Final = re.compile(
-    rb"(?:^|[\s\"])((?:panic|fatal error|SIG(?:SEGV|BUS|FPE|ILL|TRAP|SYS)): .*|runtime: goroutine stack exceeds .*"
+    rb"(?<![\w.])((?:panic|fatal error|SIG(?:SEGV|BUS|FPE|ILL|TRAP|SYS)): .*|runtime: goroutine stack exceeds .*"
     rb"|Out of memory: Killed process \d+ \((?:buildkitd|dockerd|containerd|buildctl|docker).*"
     rb"|oom-kill.*task=(?:buildkitd|dockerd|containerd|buildctl|docker).*|OOMKilled.*)"
 )
-_OF_COMPILER: Final = re.compile(rb":\d+(?::\d+)?: (?:fatal )?error: ")
-"""How compilers begin what they say of a place in a file."""
+_OF_COMPILER: Final = re.compile(
+    rb":\d+(?::\d+)?: (?:fatal )?error: "
+    rb"(?!concurrent map|all goroutines|stack overflow|unexpected signal|runtime: |sync: )"
+)
+"""How compilers begin what they say of a place in a file; not what Go says that a test has logged there."""
 _RECOVERED: Final = b"[recovered]"
 """What Go writes behind a panic that somebody caught."""
 _MESSAGE: Final = 4_096
@@ -58,7 +66,8 @@ _SEMAPHORES: Final = {
     "sync.(*WaitGroup)": "sync.WaitGroup.Wait",
 }
 _LOCKER: Final = re.compile(rb"(?:internal/)?sync\.\(\*?(?:RW)?Mutex\)\.")
-_PADDING: Final = b" \t\r\n|\"'`,$"
+PADDING: Final = b" \t\r\n|\"'`,$+"
+"""What stands behind a line of a table, of a quote, or of a literal."""
 _BEFORE: Final = re.compile(
     rb"(?:(?:[\w./-]{0,200}-)?\d{1,9}-|[\w./-]{0,200}\.(?:txt|log|out|dump)-|.*[,\"|>;:`{}]|##\[\w+\]|\d\d[OE]\+|[-+]|(?:MESSAGE|message|msg|log)=)+"
 )
@@ -196,7 +205,7 @@ def read(lines: Iterable[bytes]) -> Iterator[Goroutine | Note]:
             yield _goroutine(head, known.wait(head[2]), stack, arguments, creator, maker, elided=elided, lock=lock)
 
     for raw in lines:
-        line = raw.rstrip(_PADDING)
+        line = raw.rstrip(PADDING)
         if call and (frame := known.standing(call, line)):
             frames.append(frame)
             call = b""
@@ -230,12 +239,16 @@ def read(lines: Iterable[bytes]) -> Iterator[Goroutine | Note]:
 
 
 def whole_lines() -> Callable[[bytes], bool]:
-    """Return what tells whether a line is all of what a dump has in one: a head, a call, a place, a maker."""
+    """Return what tells whether a line is all of what a dump has in one: a head, a call, a place, a maker, an entry."""
     known = _Frames()
 
     def is_whole(line: bytes) -> bool:
+        if line.startswith(b"#"):
+            return bool(_ENTRY.match(line))
         is_head = line.endswith(b":") and _HEAD.search(line)
-        return bool(is_head or known.call(line) or _place(line) or _MAKER.search(line) or _ELIDED.search(line))
+        if call := known.call(line):
+            return not _TORN.search(call[1])
+        return bool(is_head or _place(line) or _MAKER.search(line) or _ELIDED.search(line))
 
     return is_whole
 
@@ -261,7 +274,7 @@ def _note(line: bytes) -> Note | None:
         return Note(begins=True)
     line = line[:_MESSAGE]
     if _RECOVERED not in line and not _OF_COMPILER.search(line) and (match := _CRASH.search(line)):
-        return Note(crash=match[1].strip().decode(errors="replace"))
+        return Note(crash=match[1].partition(b"\t")[0].strip().decode(errors="replace"))
     return None
 
 
@@ -273,7 +286,7 @@ def _place(line: bytes) -> bytes:
     if not colon or not number.isdigit():
         return b""
     before, tab, path = file.rpartition(b"\t")
-    if not tab:
+    if not tab or path.startswith((b" ", b"[")):  # a tab of the prefix's
         path = file.split()[-1] if file.split() else b""
     return path + colon + number if (tab and not before) or path.endswith(_SOURCES) else b""
 
@@ -348,13 +361,16 @@ def _state(state: str, frames: tuple[Frame, ...]) -> str:
 def counted(lines: Iterable[bytes]) -> Iterator[Bucket]:
     """Yield the buckets of a dump in the counted form; it knows no states, times or ids."""
     known = _Frames()
-    count = 0
+    count = yielded = 0
     frames: list[Frame] = []
     for raw in lines:
-        line = raw.rstrip(_PADDING)
+        line = raw.rstrip(PADDING)
         if b" @ 0x" in line and (match := _COUNT.search(line)):
             if count:
                 yield Bucket("", known.stack(frames)[0], None, count)
+                yielded += 1
+            if yielded > _BUCKETS_MOST:
+                return
             count, frames = int(match[1]), []
         elif count and b"#" in line:
             address, *words = line.rpartition(b"#")[2].split() or [b""]

@@ -9,15 +9,17 @@ import binascii
 import quopri
 import re
 import urllib.parse
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from io import BytesIO
-from itertools import chain
+from itertools import chain, islice
+from pathlib import Path
 from typing import Final
 
-from harness.buildkit.goroutines.files import Text
+from harness.buildkit.goroutines.files import Text, texts_of, unpacked
 from harness.buildkit.goroutines.lines import decoded, lines_of
-from harness.buildkit.goroutines.parse import goroutines, whole_lines
+from harness.buildkit.goroutines.parse import PADDING, counted, goroutines, whole_lines
 
 Way = Callable[[Text], Iterator[bytes]]
 """Yields the lines of a text, as `parse` takes them."""
@@ -25,15 +27,26 @@ Way = Callable[[Text], Iterator[bytes]]
 _SAMPLE: Final = 65_536
 """Bytes by which the way is chosen."""
 _BEFORE_SAMPLE: Final = 2_048
+_TEXTS: Final = 32
+"""Texts of one file by which its way is chosen: an archive can have a thousand."""
 _SOUGHT: Final = 67_108_864
 """Bytes of a text in which its first goroutine is looked for."""
 _WORD: Final = b"goroutine"
-_PLACED: Final = re.compile(rb"\.(?:go|s):\d")
+_PLACED: Final = re.compile(rb"\.(?:go|s):\d+(?=\s*(?:\n|\Z|\+0x|[\\\"'<|]))")
+"""A place as a dump has it, at the end of what is said; that of a log's caller stands before it."""
 _WELL: Final = 0.97
 """Share of the places in a text that reads well which calls have: a log has others, and what is cut off lacks a few."""
 
+_OFFSET: Final = re.compile(rb"\.(?:go|s):\d+ \+0x[0-9a-f]")
+"""A place that only a dump has: logs name their callers without an offset."""
+_ENOUGH: Final = 2 / 3
+"""Share of these that must be read: where calls are cut off or mixed, what is left of a stack says nothing."""
+
 _CORE: Final = re.compile(
-    rb"goroutine \d{1,19} (?:[^\[\n]{1,100} )?\[[^\]\n]{1,200}\]:"
+    rb"(?<![\w.])(?:panic|fatal error): [^\"]{1,400}"
+    rb"|#\s+0x[0-9a-f]{1,16}\s+[^\s\"]{1,400}\+0x[0-9a-f]{1,8}\s+[^\s\"]{1,400}:\d{1,9}"
+    rb"|(?<!\d)\d{1,19} @(?: 0x[0-9a-f]{1,16}){1,100}"
+    rb"|goroutine \d{1,19} (?:[^\[\n]{1,100} )?\[[^\]\n]{1,200}\]:"
     rb"|created by [^\s\"'|]{1,400}(?: in goroutine \d{1,19})?"
     rb"|\.\.\.(?:additional|\d+) frames elided\.\.\."
     rb"|(?<![\w./~%-])[\w./~%-]++(?:(?:(?<=\.)\(\*?[^()\s]{1,200}\)(?=\.)|\[\.\.\.\])[\w.-]{0,200}+){0,6}+"
@@ -41,10 +54,13 @@ _CORE: Final = re.compile(
     rb"|(?<![\w./~%@+-])(?:[A-Z]:)?[\w./\\~%@+-]{1,400}\.(?:go|s|c|h):\d{1,9}(?!\d)(?: \+0x[0-9a-f]{1,8})?"
 )
 """What a dump has in its lines, whatever stands around it."""
+_CALLER: Final = re.compile(rb"[^\s(]+\.go:\d+")
+"""The place in the code that has logged a line, before what it says."""
 _CONTINUED: Final = re.compile(rb"\\\r?\n[ \t]*")
 """Where YAML, `sed -n l` and editors go on in the next line."""
 _SOFT: Final = re.compile(rb"=(?:09|20|3D|\r?\n)")
-_BASE64: Final = re.compile(rb"(?:[A-Za-z0-9+/]{40,}={0,2}\r?\n?)+")
+_BASE64: Final = re.compile(rb"(?:[A-Za-z0-9+/]{40,}\r?\n?)++(?:[A-Za-z0-9+/]{0,39}={0,2}(?=[\s\"']|\Z))?")
+_NUMBERS: Final = re.compile(rb"\[((?:\s*\d{1,3},){4,}\s*\d{1,3})\s*\]")
 _RTF: Final = re.compile(
     rb"\\(?:par|line)\b ?\r?\n?|\\(tab)\b ?|\\([{}\\])|\\'([0-9a-f]{2})|\\[a-z]{1,32}-?\d{0,10} ?|[{}]"
 )
@@ -55,18 +71,47 @@ _PIECES: Final = 8
 """Lines that one line was torn into, at most."""
 
 
+def way_of_file(path: Path) -> Way:
+    """Return how the texts of a file are to be read: as the most of those that do not read well as they stand.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    return reading_of(path)[0]
+
+
+def reading_of(path: Path) -> tuple[Way, bool]:
+    """Return how the texts of a file are to be read, and whether most of their calls can be.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with texts_of(path) as texts:
+        found = [_best(sample) for sample in map(_sample, islice(texts, _TEXTS))]
+    ways = Counter(way for way, _, _ in found)
+    placed, seen = sum(each[1] for each in found), sum(each[2] for each in found)
+    way = max(ways, key=lambda way: (way is not lines_of, ways[way]), default=lines_of)
+    return way, placed >= _ENOUGH * seen
+
+
 def way_of(text: Text) -> Way:
     """Return the way in which most of a text can be read."""
-    sample = _sample(text)
+    return _best(_sample(text))[0]
+
+
+def _best(sample: bytes) -> tuple[Way, int, int]:
+    """Return the way in which most of a sample can be read, how many places are read so, and how many are seen."""
     best: Way = lines_of
     most = _placed(best, sample)
-    if most and most >= _WELL * len(_PLACED.findall(sample)):
-        return best
+    offsets = len(_OFFSET.findall(sample))
+    seen = max(len(_PLACED.findall(sample)), most + _cut_off(best(BytesIO(sample))))
+    if most and most >= _WELL * seen:
+        return best, most, offsets
     for way in _WAYS if _WORD in sample else _HIDDEN:
         placed = _placed(way, sample)
         if placed > most:
             best, most = way, placed
-    return best
+    return best, most, max(offsets, most + _cut_off(best(BytesIO(sample))))
 
 
 def _sample(text: Text) -> bytes:
@@ -92,15 +137,31 @@ def _sample(text: Text) -> bytes:
 
 def _placed(way: Way, sample: bytes) -> int:
     """Return how many calls of a sample, and makers of goroutines, have a place when it is read in a way."""
-    return sum(
+    lines = [*way(BytesIO(sample))]
+    stacks = sum(
         sum(bool(frame.file) for frame in each.frames) + bool(each.creator and each.creator.file)
-        for each in goroutines(way(BytesIO(sample)))
+        for each in goroutines(lines)
     )
+    return stacks or sum(bool(frame.file) for each in counted(lines) for frame in each.frames)
+
+
+def _cut_off(text: Iterable[bytes]) -> int:
+    """Return how many lines have lost their ends, as a screen cuts them that does not wrap: all of one length."""
+    lines = [line.rstrip(PADDING) for line in text]
+    longest = max(map(len, lines), default=0)
+    is_whole = whole_lines()
+    lost = sum(len(line) == longest and not is_whole(line) for line in lines)
+    return lost if lost > 1 else 0
 
 
 def _cores(text: Text) -> Iterator[bytes]:
-    """Yield what a dump has of each line, without what stands around it."""
-    return (core.lstrip(b"*") for line in lines_of(text) for core in _CORE.findall(line))
+    """Yield what a dump has of each line, without what stands around it; a line as it is that has nothing of one."""
+    return (core.lstrip(b"*") for line in lines_of(text) for core in _cores_of(line) or (line,))
+
+
+def _cores_of(line: bytes) -> list[bytes]:
+    found = _CORE.findall(line)
+    return found[1:] if len(found) > 1 and _CALLER.fullmatch(found[0]) else found
 
 
 def _backwards(text: Text) -> Iterator[bytes]:
@@ -114,12 +175,12 @@ def _turned(encode: Callable[[bytes], bytes]) -> Way:
 
 
 def _from_base64(text: bytes) -> bytes:
-    """Return what the parts of a text say that are in base64, as an attachment is."""
+    """Return what the parts of a text say that are in base64, as an attachment is, packed or not."""
 
     def plain(match: re.Match[bytes]) -> bytes:
         letters = b"".join(match[0].split())
         try:
-            return binascii.a2b_base64(letters[: len(letters) // 4 * 4])
+            return unpacked(binascii.a2b_base64(letters[: len(letters) // 4 * 4]))
         except binascii.Error:
             return match[0]
 
@@ -134,6 +195,11 @@ def _from_url(text: bytes) -> bytes:
     if not _ESCAPED.search(text):
         return b""
     return urllib.parse.unquote_to_bytes(text if b" " in text.strip() else text.replace(b"+", b" "))
+
+
+def _from_numbers(text: bytes) -> bytes:
+    """Return what the lists of bytes in a text say, by which journald gives what has letters of a terminal in it."""
+    return _NUMBERS.sub(lambda match: bytes(int(each) % 256 for each in match[1].split(b",")) + b"\n", text)
 
 
 def _from_rtf(text: bytes) -> bytes:
@@ -179,13 +245,19 @@ def _joined(ahead: list[bytes], between: Iterable[bytes], is_whole: Callable[[by
     for gap in between:
         line = first.rstrip() if gap else first
         for used, piece in enumerate(ahead[1:], 2):
-            is_own, is_part = is_whole(piece.strip()), _is_part(piece)
+            is_own, is_part = is_whole(piece.strip()), _is_part(piece) or _goes_on(first, piece)
             if not piece.strip() or ((is_own or not is_part) if stands_alone else (is_own and not is_part)):
                 break
-            line += gap + (piece.strip() if gap else piece)
+            needs = gap or (b" " if line.endswith(b",") and not piece.startswith(b" ") else b"")
+            line += needs + (piece.strip() if gap else piece)
             if is_whole(line.strip()):
                 return line, used
     return first, 1
+
+
+def _goes_on(first: bytes, piece: bytes) -> bool:
+    """Whether a line may be the end of an entry of the counted form, which has its place in the same line."""
+    return first.startswith(b"#") and not piece.startswith(b"#")
 
 
 def _is_part(piece: bytes) -> bool:
@@ -193,7 +265,7 @@ def _is_part(piece: bytes) -> bool:
     return not piece.startswith((b"\t", b"goroutine ", b"created by ")) and b"/" not in piece.partition(b"(")[0]
 
 
-_HIDDEN: Final[tuple[Way, ...]] = (_turned(_from_base64),)
+_HIDDEN: Final[tuple[Way, ...]] = (_turned(_from_base64), _turned(_from_numbers))
 """Ways of a text in which no goroutine can be seen."""
 _WAYS: Final[tuple[Way, ...]] = (
     _cores,

@@ -15,7 +15,7 @@ from harness.attach.capture import diagnose_capture
 from harness.buildkit.diagnosis import diagnose, diagnose_counted, diagnose_finding, read_dump, read_file
 from harness.buildkit.findings import diagnosis_of
 from harness.buildkit.goroutines.buckets import buckets, counted_of
-from harness.buildkit.goroutines.files import rereadable
+from harness.buildkit.goroutines.files import other_than_text, rereadable
 from harness.buildkit.goroutines.model import Bucket
 from harness.buildkit.goroutines.reading import Dump
 from harness.cli.commands.signatures import own_files
@@ -166,14 +166,20 @@ def _of_files(files: list[Path], version: str | None, own: Path | None) -> _Told
         if posted.hollow:
             raise NoDump(file, "has goroutines whose frames cannot be read, so nothing is to be told from it")
         if not posted.dumps and not posted.crash:
-            raise NoDump(
-                file, "is in the counted form, which has no ids" if counted else "holds no goroutine with a stack"
-            )
+            raise NoDump(file, _why_not(file, counted))
         dumps += posted.dumps
         crash = crash or posted.crash
     found = diagnose(dumps, version=version, crash=crash, own=own_files(own))
     last = dumps[-1] if dumps else []
     return _Told(found, last, buckets(last))
+
+
+def _why_not(file: Path, counted: list[Bucket]) -> str:
+    """Return why nothing is to be told from a file that has no dump with stacks."""
+    if counted:
+        return "is in the counted form, which has no ids"
+    other = other_than_text(file)
+    return f"is {other}" if other else "holds no goroutine with a stack"
 
 
 def _tell(console: Console, diagnosed: _Told) -> None:
