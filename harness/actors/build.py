@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, ClassVar, Final, Literal
 
 import anyio
-from pydantic import Discriminator, Field, Tag, WithJsonSchema
+from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema
 
 from harness.actors.base import ActorEnv
 from harness.actors.cache import CacheFrom, CacheTo, ExternalCache
@@ -74,7 +74,12 @@ class Build(Inputs):
     """Read each result back, and look whether its files hold what was asked for: `{/n: "{iteration}"}`. `true`: each
     file that a step of the last stage writes an argument to (`RUN echo "${N}" > /n`).
     """
-    no_cache: Annotated[float, Field(ge=0, le=1), WithJsonSchema(_BOOLEAN_OR_SHARE)] = 0.0
+    no_cache: Annotated[
+        float,
+        BeforeValidator(lambda value: float(value) if isinstance(value, bool) else value),
+        Field(strict=True, ge=0, le=1),
+        WithJsonSchema(_BOOLEAN_OR_SHARE),
+    ] = 0.0
     """Whether the build uses no cache; or how likely each iteration uses none."""
     pull: bool = False
     """Have images of registries looked up again for each build."""
