@@ -16,6 +16,8 @@ LOG: Final = "daemon.log"
 """The name of the daemon's log among the evidence."""
 _GOES: Final = re.compile(r"(buildkitd|dockerd): |failed to start daemon: ")
 _LONGEST_WORDS: Final = 500
+_LAST_LINES: Final = 5
+"""Of a log: its last words, and the line with which the capture ends it."""
 _SIGNAL: Final = re.compile(rb"^(SIG(?:ABRT|QUIT): \w+)", re.MULTILINE)
 
 
@@ -75,10 +77,9 @@ def _diagnose_death(how: str, log: Path, daemon: Mapping[str, Any]) -> Diagnosis
 
 
 def _last_words(log: Path) -> str:
-    """Return why a daemon says that it ends, where that is the last that it has to say."""
-    lines = log.read_bytes().rstrip().splitlines() if log.is_file() else []
-    last = lines[-1].decode(errors="replace") if lines else ""
-    return last[:_LONGEST_WORDS] if _GOES.match(last) else ""
+    """Return why a daemon says that it ends, where that is among the last that it has to say."""
+    lines = log.read_bytes().decode(errors="replace").splitlines()[-_LAST_LINES:] if log.is_file() else []
+    return next((line[:_LONGEST_WORDS] for line in reversed(lines) if _GOES.match(line)), "")
 
 
 def _signal_in(log: Path) -> str:

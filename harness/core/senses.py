@@ -62,6 +62,8 @@ SENSES: Final[Mapping[str, Sequence[str]]] = {
     "heap": ("memory",),
     "netem": ("network",),
     "out_of_memory": ("oom", "memory"),
+    "otel": ("collector",),
+    "otlp": ("collector",),
     "pause": ("freeze",),
     "ps": ("history",),
     "reboot": ("restart",),

@@ -18,7 +18,7 @@ DEATHS = {
     "abort": (f"SIGABRT: abort\nPC=0x1 m=0 sigcode=0\n\n{STACK}\nrax 0x0\n", ("crashed", "SIGABRT: abort")),
     "asked before": (f"SIGQUIT: quit\n\n{STACK}\nSIGABRT: abort\n\n{STACK}", ("crashed", "SIGABRT: abort")),
     "said why": (
-        'level=info msg="auto snapshotter"\nbuildkitd: invalid database\n',
+        'level=info msg="auto snapshotter"\nbuildkitd: invalid database\n---- repro: captured here\n',
         ("death", f"{HOW}: buildkitd: invalid database"),
     ),
     "killed": ('level=info msg="running server"\n', ("death", HOW)),

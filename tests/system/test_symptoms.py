@@ -185,6 +185,15 @@ LISTENS: Mapping[str, tuple[tuple[str, ...], set[str]]] = {
     "two-platforms": (("--set", "actors.cleanup.when.interval=200ms"), {"cleanup"}),
     "heap": (("--set", "actors.ci.generate.steps=2", "--set", "audit.every=4"), set()),
     "dead-collector": ((), set()),
+    "s3-cache": (("--set", "actors.cleanup.when.interval=200ms"), {"cleanup"}),
+    "slow-collector": (
+        tuple(
+            word
+            for name, seconds in (("slow", "1s"), ("refusing", "2500ms"))
+            for word in ("--set", f"actors.{name}.when={{interval: {seconds}, lasting: 1s}}")
+        ),
+        {"slow", "refusing"},
+    ),
     "control-silent": (
         tuple(word for name in ("df", "builds", "workers") for word in ("--set", f"actors.{name}.when.interval=200ms")),
         {"df", "builds", "workers"},
