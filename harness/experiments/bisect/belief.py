@@ -12,6 +12,7 @@ again; either of them is an answer. And a few have no order at all: candidates h
 looked for comes and goes, or is something else than a change of the source. Of these nobody is to be blamed.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -33,6 +34,8 @@ _KINDS: Final = (0.935, 0.06, 0.005)
 """The chances of one change, of two, and of no order, before anything is seen."""
 _MOST_PARTS: Final = 64
 """A history that looks have cut into more parts than this (one with many branches) is not searched for two changes."""
+_CUT: Final = 0.01
+"""A part of the history with less of a chance, in steps, is not cut."""
 _ENOUGH: Final = 30.0
 """A daemon that may be a dud is quiet for ever: no more clean trials than this, by the rate, make one look good."""
 
@@ -86,8 +89,6 @@ class Parts(NamedTuple):
     """The same of the other one; of one change as `first`."""
     two: Bools
     """Whether there are two changes."""
-    share: Floats
-    """Of (K, 3, candidates): how likely it has a candidate on each level."""
 
 
 class Sides(NamedTuple):
@@ -153,7 +154,6 @@ class Belief:
         of, rows = self._part_of
         each = len(rows)
         single = np.bincount(of, weight, each)
-        share = _shares(of, self.bad, weight, each)
         changes = weight.copy()
         changes[0] = 0.0
         pairs = changes.sum() ** 2 - (changes**2).sum()
@@ -164,17 +164,37 @@ class Belief:
         kept = both > 0
         a, b, both = a[kept], b[kept], both[kept] / pairs if pairs > 0 else both[kept]
         levels = self.bad[rows][:, looked_at].astype(np.int8)
-        f = _shares(of, self.bad, changes, each)
-        of_two = np.stack([(1 - f[a]) * (1 - f[b]), f[a] + f[b] - 2 * f[a] * f[b], f[a] * f[b]], axis=1)
-        of_one = np.stack([1 - share, np.zeros_like(share), share], axis=1)
         return Parts(
             prior=np.concatenate([self.kinds[0] * single, self.kinds[1] * both]),
             levels=np.concatenate([2 * levels, levels[a] + levels[b]]),
             first=np.concatenate([np.arange(each), a]),
             second=np.concatenate([np.arange(each), b]),
             two=np.arange(each + len(a)) >= each,
-            share=np.concatenate([of_one, of_two]),
         )
+
+    def shares(self, candidates: NDArray[np.int64]) -> Floats:
+        """Return, of (K, 3, candidates), how likely each of `parts` has a candidate on each level."""
+        parts, bad = self.parts, self.bad[:, candidates]
+        one, change = (_shares(of, bad, weight) for of, weight in self._weights)
+        f, g = change[parts.first[parts.two]], change[parts.second[parts.two]]
+        of_two = np.stack([(1 - f) * (1 - g), f + g - 2 * f * g, f * g], axis=1)
+        of_one = np.stack([1 - one, np.zeros_like(one), one], axis=1)
+        return np.concatenate([of_one, of_two])
+
+    def of_each_part(self, most: int) -> NDArray[np.int64]:
+        """Return candidates that cut every likely part of the history into steps of one in `most` of all chance.
+
+        A part is cut by the candidates that may have brought it: of each part so many of them, evenly, as it is likely.
+        """
+        of, rows = self._part_of
+        parts, each = self.parts, len(rows)
+        mass = (np.bincount(parts.first, self.mass, each) + np.bincount(parts.second, self.mass, each)) / 2
+        found = []
+        for part in np.flatnonzero(mass * most >= _CUT):
+            members = np.flatnonzero(of == part)
+            steps = min(math.ceil(mass[part] * most) + 1, len(members))
+            found.append(members[np.linspace(0, len(members) - 1, steps).round().astype(np.int64)])
+        return np.concatenate(found)
 
     @cached_property
     def _part_of(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -223,8 +243,11 @@ class Belief:
 
     def bad_at_random(self, candidate: int) -> float:
         """Return the chance that a candidate is bad where there is no order; the ends are what they are said to be."""
-        column = self.bad[:, candidate]
-        return 1.0 if column.all() else 0.5 if column[1:].any() else 0.0
+        return float(self._at_random[candidate])
+
+    @cached_property
+    def _at_random(self) -> Floats:
+        return np.where(self.bad.all(axis=0), 1.0, np.where(self.bad[1:].any(axis=0), 0.5, 0.0))
 
     def rates_at_random(self, sides: Sides, looks: Sequence[Trials], p: float) -> Floats:
         """Return the chances of no order with each rate of a candidate of which that was seen, bad with a chance."""
@@ -291,14 +314,18 @@ class Belief:
     @cached_property
     def groups(self) -> tuple[CulpritGroup, ...]:
         """All hypotheses, the likeliest first, those together that cannot be told apart any more."""
-        can = [candidate for candidate in range(self.bad.shape[1]) if candidate not in self.skipped]
-        _, labels = np.unique(np.packbits(self.bad[:, can], axis=1), axis=0, return_inverse=True)
-        labels = labels.ravel()
-        members: dict[int, list[int]] = {}
-        for number, label in enumerate(labels):
-            members.setdefault(int(label), []).append(number)
-        chances = self._chances(labels)
-        groups = [CulpritGroup(tuple(each), float(chances[label])) for label, each in members.items()]
+        can = np.ones(self.bad.shape[1], dtype=np.bool_)
+        can[list(self.skipped)] = False
+        members: dict[bytes, list[int]] = {}  # by what can be seen of them
+        for number, row in enumerate(np.packbits(self.bad, axis=1) & np.packbits(can)):
+            members.setdefault(row.tobytes(), []).append(number)
+        labels = np.empty(len(self.bad), dtype=np.int64)
+        for label, each in enumerate(members.values()):
+            labels[each] = label
+        groups = [
+            CulpritGroup(tuple(each), float(chance))
+            for each, chance in zip(members.values(), self._chances(labels), strict=True)
+        ]
         return tuple(sorted(groups, key=lambda group: -group.mass))
 
     def answer(self, confidence: float = 0.95) -> CulpritGroup | None:
@@ -331,12 +358,12 @@ class Belief:
         return fewest(enough)
 
 
-def _shares(of: NDArray[np.int64], bad: Bools, weight: Floats, each: int) -> Floats:
+def _shares(of: NDArray[np.int64], bad: Bools, weight: Floats) -> Floats:
     """Return which share of each part (rows) has each candidate (columns) bad."""
-    found = np.zeros((each, bad.shape[1]))
-    np.add.at(found, of, weight[:, None] * bad)
-    total = np.bincount(of, weight, each)[:, None]
-    return np.divide(found, total, out=np.zeros_like(found), where=total > 0)
+    total = np.bincount(of, weight)
+    members = np.split(np.argsort(of, kind="stable"), np.cumsum(np.bincount(of))[:-1])
+    found = np.stack([weight[rows] @ bad[rows] for rows in members])
+    return np.divide(found, total[:, None], out=np.zeros_like(found), where=total[:, None] > 0)
 
 
 def _split(of: NDArray[np.int64], labels: NDArray[np.int64], weight: Floats) -> Floats:

@@ -20,6 +20,12 @@ _NEGLIGIBLE: Final = 1e-9
 """Hypotheses with no more of a chance than this one among so many are left out of the sums."""
 _LEAST_BITS: Final = 1e-5
 """Where no look tells more than this, there is no more to learn."""
+_MANY: Final = 256
+"""Of more candidates than this not all are thought through."""
+_STEPS: Final = 64
+"""So finely is the chance of all cut then: a look at one that is off by half a step tells as good as the same."""
+_AT_ONCE: Final = 0.1
+"""What a look costs of its time that passes anyway: a place that another one could have."""
 _SAME: Final = 0.999
 """Candidates within a thousandth of the best are ties: the oldest is chosen, not rounding's."""
 
@@ -46,14 +52,22 @@ class Acquisition:
     candidate: int
     trials: int
     """At most: a hang ends it."""
+    gain_bits: float
+    """What it is expected to tell of the culprit."""
     seconds: float
     """What it is expected to take, if the candidate can be had."""
 
 
-def next_look(belief: Belief, costs: Costs) -> Acquisition | None:
-    """Return the look with most bits per second; None where nothing that can be tried tells anything."""
+def next_look(belief: Belief, costs: Costs, beside: float = 0.0) -> Acquisition | None:
+    """Return the look with most bits per second; None where nothing that can be tried tells anything.
+
+    Args:
+        belief: what is known.
+        costs: what looks take.
+        beside: seconds that looks in other places take at the same time: of a look they cost little.
+    """
     likely = belief.mass > _NEGLIGIBLE
-    open_ = np.setdiff1d(np.arange(belief.bad.shape[1]), list(belief.skipped)).astype(np.int64)
+    open_ = np.setdiff1d(_worth_a_thought(belief, costs), list(belief.skipped)).astype(np.int64)
     if not len(open_):
         return None
     trials = _lengths(belief, costs)
@@ -61,29 +75,56 @@ def next_look(belief: Belief, costs: Costs) -> Acquisition | None:
     have = np.asarray(costs.have, dtype=np.float64)[open_]
     works = np.where(have > 0, chance_to_work(belief, open_), 1.0)[:, None]
     seconds = costs.start + costs.trial * made + costs.hang * (1 - clean)
-    worth = works * bits / (have[:, None] + works * seconds)
+    passing = np.maximum(seconds - beside, _AT_ONCE * seconds) if beside else seconds
+    worth = works * bits / (have[:, None] + works * passing)
     if (works * bits).max() <= _LEAST_BITS:
         return None
     row = int(np.argmax(worth.max(axis=1) >= _SAME * worth.max()))
     column = int(np.argmax(worth[row]))
     expected = float(have[row] + seconds[row, column])
-    return Acquisition(int(open_[row]), int(trials[column]), expected)
+    return Acquisition(int(open_[row]), int(trials[column]), float(bits[row, column]), expected)
 
 
 def next_looks(belief: Belief, costs: Costs, places: int) -> list[Acquisition]:
     """Return what is looked at next in so many places at once, the most telling first; nothing where nothing is.
 
-    Each is chosen as if those before it had come to what is likelier, so that they do not all ask the same.
+    Candidates are built one after the other, and looked at side by side. Each choice is made as if those before it had
+    come to what is likelier, so that they do not all ask the same. What it tells counts by how likely that is: one
+    is built only if the batch then tells no less in a second. All but the first are chosen by the likeliest way alone
+    in which rates differ, as long as that leaves anything open.
     """
     chosen: list[Acquisition] = []
-    while len(chosen) < places and (choice := next_look(belief, costs)):
+    bits = passed = beside = 0.0
+    likely, plain = 1.0, belief.plain
+    choice = next_look(belief, costs)
+    while choice:
+        build = costs.have[choice.candidate]
+        if likely * choice.gain_bits * passed < bits * build:
+            break
         chosen.append(choice)
-        if len(chosen) < places:
-            hung = _chance_of_silence(belief, choice) < 0.5
-            belief = belief.saw(choice.candidate, choice.trials, hung=hung)
-            have = [0.0 if each == choice.candidate else cost for each, cost in enumerate(costs.have)]
-            costs = replace(costs, have=have)  # another look at it in the same batch needs no second build
+        if len(chosen) == places:
+            break
+        longer = max(choice.seconds - build - beside, 0.0)
+        bits, passed, beside = bits + likely * choice.gain_bits, passed + build + longer, beside + longer
+        quiet = _chance_of_silence(plain, choice)
+        likely *= max(quiet, 1 - quiet)
+        belief, plain = (each.saw(choice.candidate, choice.trials, hung=quiet < 0.5) for each in (belief, plain))
+        have = [0.0 if each == choice.candidate else cost for each, cost in enumerate(costs.have)]
+        costs = replace(costs, have=have)  # another look at it in the same batch needs no second build
+        choice = next_look(plain, costs, beside) or next_look(belief, costs, beside)
     return chosen
+
+
+def _worth_a_thought(belief: Belief, costs: Costs) -> Ints:
+    """Return the candidates among which the best is found: of a few all, of many those that say about as much as any.
+
+    What a look at one tells hardly differs from what one at its neighbour does.
+    """
+    count = belief.bad.shape[1]
+    if count <= _MANY:
+        return np.arange(count)
+    there = np.flatnonzero(np.asarray(costs.have, dtype=np.float64) == 0)
+    return np.unique(np.concatenate([belief.of_each_part(_STEPS), there, [*belief.seen]])).astype(np.int64)
 
 
 def _chance_of_silence(belief: Belief, choice: Acquisition) -> float:
@@ -104,9 +145,10 @@ def _foresight(belief: Belief, likely: Bools, open_: Ints, trials: Ints) -> tupl
     clean, bits, made = np.empty(shape), np.empty(shape), np.empty(shape)
     seen = [(belief.seen.get(int(candidate), ()), belief.bad_at_random(int(candidate))) for candidate in open_]
     chance = belief.mass[likely][:, None, None]
+    shares = belief.shares(open_)[likely]
     for looks, at_random in set(seen):
         these = np.array([one == (looks, at_random) for one in seen])
-        share = belief.parts.share[likely][:, :, open_[these]].reshape(-1, these.sum()).T
+        share = shares[:, :, these].reshape(-1, these.sum()).T
         quiet, until = np.zeros((2, likely.sum(), 3, len(trials)))
         no_order_quiet, no_order_until = np.zeros((2, len(trials)))
         for sides in belief.sides:

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from git_bayesect import Bisector
 
+from harness.experiments.bisect import choice as choice_module
 from harness.experiments.bisect.belief import Belief, hypotheses, line
-from harness.experiments.bisect.choice import Acquisition, Costs, _foresight, next_look
+from harness.experiments.bisect.choice import Acquisition, Costs, next_look, next_looks
 from harness.experiments.bisect.rates import Rates
 from harness.experiments.bisect.spread import Alike, Candidates, Duds, Spread
 from tests.experiments.bisect.priors import beta_rates
@@ -35,12 +36,6 @@ def chosen(belief: Belief, costs: Costs) -> Acquisition:
     return choice
 
 
-def bits(belief: Belief, choice: Acquisition) -> float:
-    """Return what a look is expected to tell of the culprit."""
-    _, told, _ = _foresight(belief, belief.mass > 0, np.array([choice.candidate]), np.array([choice.trials]))
-    return float(told[0, 0])
-
-
 SPREADS = [Alike(), Candidates(4), Duds(0.5)]
 
 
@@ -56,7 +51,7 @@ def test_the_gain_is_what_uncertainty_falls_by(looks: int, spread: Spread) -> No
     quiet = chance_of(belief, clean) / (chance_of(belief, clean) + chance_of(belief, hung))
     after = quiet * entropy(clean) + (1 - quiet) * entropy(hung)
     assert choice.trials == 1
-    assert bits(belief, choice) == pytest.approx(entropy(belief) - after, abs=1e-9)
+    assert choice.gain_bits == pytest.approx(entropy(belief) - after, abs=1e-9)
 
 
 def chance_of(before: Belief, after: Belief) -> float:
@@ -66,7 +61,7 @@ def chance_of(before: Belief, after: Belief) -> float:
     old, new = before.seen.get(candidate, ()), after.seen[candidate]
     more = np.exp(rates.likelihood(sides.spread, new) - rates.likelihood(sides.spread, old))
     more[0] = 0.0 if new[-1].hung else 1.0
-    share = before.parts.share[:, :, candidate]
+    share = before.shares(np.array([candidate]))[:, :, 0]
     return float((share[:, :, None] * sides.rates * more).sum())
 
 
@@ -104,7 +99,7 @@ def test_the_first_look_halves() -> None:
     belief = Belief(hypotheses(line(64)), Rates.known(0.99), kinds=(1.0, 0.0, 0.0))
     choice = chosen(belief, Costs([60.0] * 64, start=5, trial=0.5))
     assert abs(choice.candidate - 31.5) < 2
-    assert bits(belief, choice) > 0.99
+    assert choice.gain_bits > 0.99
 
 
 def test_dear_starts_make_long_looks() -> None:
@@ -160,3 +155,23 @@ def test_a_history_with_forks() -> None:
     side = {1, 2, 3} if choice.candidate in {1, 2, 3} else {4, 5, 6}
     assert choice.candidate in {2, 3, 5, 6}
     assert after.posterior[[0, *side]].sum() == pytest.approx(1.0)
+
+
+def test_places_cost_no_builds_that_do_not_pay() -> None:
+    """In many places no second candidate is built for the case that the first look comes to what is likelier."""
+    belief = calibrated(64, 4)
+    to_build = next_looks(belief, Costs([60.0] * 64, start=5, trial=0.5), 8)
+    there = next_looks(belief, Costs([0.0] * 64, start=5, trial=0.5), 8)
+    assert len({choice.candidate for choice in to_build}) == 1
+    assert len(there) == 8
+    assert len({choice.candidate for choice in there}) > 1
+
+
+def test_what_is_chosen_among_many_tells_as_much_as_the_best(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not all of many candidates are thought through, and nothing is lost by that."""
+    belief = calibrated(400, 4).saw(200, 30, hung=False).saw(300, 2, hung=True)
+    costs = Costs([60.0] * 400, start=5, trial=0.5)
+    quick = chosen(belief, costs)
+    monkeypatch.setattr(choice_module, "_MANY", 1000)
+    best = chosen(belief, costs)
+    assert quick.gain_bits / quick.seconds > 0.99 * best.gain_bits / best.seconds
