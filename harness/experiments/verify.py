@@ -15,11 +15,13 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Final, Literal
 
+from harness.analysis.exposure import Exposure
 from harness.analysis.rates import excluded_rate, rate
-from harness.analysis.two_sample import chance_of_silence, clean_needed, format_ratio, ratio_excluded, ratio_of
+from harness.analysis.silence import Silence
+from harness.analysis.two_sample import clean_needed, format_ratio, ratio_of
 from harness.buildkit.likeness import format_likeness, most_alike
 from harness.core.errors import Interrupted
 from harness.core.outcome import ExitCode
@@ -84,13 +86,15 @@ class Verification:
     b: Rate
     """Of that hang, on B."""
     needed: int | None
-    """Trials without a hang on B that say `fixed`."""
+    """Trials without a hang on B that say `fixed`; of several hosts, if they go on as they did."""
     chance: float | None
     """How likely a B that bad is silent for as long as B was."""
     excluded: float
     """The rate per build that B's builds exclude at `confidence`."""
     excluded_ratio: float | None
     """The same, as a multiple of A's rate, which itself is not known exactly."""
+    hosts: int
+    """On which both were looked at; B's builds count as far as these share them as A's."""
     age: int
     """Builds of a daemon up to which what is said of B holds; 0 where too few daemons said anything."""
     more: int
@@ -209,14 +213,28 @@ class _Verifying:
 
     @property
     def needed(self) -> int | None:
-        """Trials without a hang on B that are enough."""
-        hangs, trials = self.a.hangs, self.a.trials
-        return clean_needed(hangs, trials, self.demand.confidence, self.demand.ratio) if hangs else None
+        """Trials without a hang on B that are enough; of several hosts, if they go on as they did."""
+        return self.silent_builds.needed(self.demand.confidence, self.demand.ratio) if self.a.hangs else None
+
+    @property
+    def silent_builds(self) -> Silence:
+        """What B's builds without a hang say, host by host."""
+        return Silence.of(self._of_a(), [seen.exposure for seen in self.looks_at_b if not _hung(seen)])
+
+    @property
+    def silent_daemons(self) -> Silence:
+        """The same of whole daemons, each a trial."""
+        b = [replace(seen.exposure, builds=1) for seen in self._speaking() if not _hung(seen)]
+        return Silence.of([replace(each, builds=1) for each in self._of_a()], b)
+
+    def _of_a(self) -> list[Exposure]:
+        """Return the looks at A by which its rate is known; only hangs that are looked for are hangs there."""
+        return [replace(seen.exposure, hung=_hung(seen) and self.name(seen) == self.signature) for seen in self.known]
 
     @property
     def daemons(self) -> int:
         """Daemons of B that are to be silent."""
-        return clean_needed(self.a.hangs, len(self.known), self.demand.confidence, self.demand.ratio)
+        return self.silent_daemons.needed(self.demand.confidence, self.demand.ratio)
 
     @property
     def age(self) -> int:
@@ -260,16 +278,15 @@ class _Verifying:
 
     async def silence(self) -> tuple[Said, str] | None:
         """Look at B until it has been silent for long enough, or has not."""
-        daemons, mute = self.daemons, 0
-        needed = self.needed or 0
+        mute = 0
         shortest = max(seen.look.iterations for seen in self.known if _hung(seen))
-        while self.builds_of_b < needed or len(self._speaking()) < daemons or self.age < (self.demand.age or 0):
+        while self.more or len(self._speaking()) < self.daemons or self.age < (self.demand.age or 0):
             if self.looks_at_b and self.late:
                 said: Said = "better" if (self.excluded_ratio or math.inf) < 1 else "not enough"
                 return said, f"the time is over: {self.explain_missing()}"
             old_enough = math.ceil((self.demand.age or 0) / self.share_counted)
-            missing = max(daemons - len(self._speaking()), 1)
-            seen = await self.look(self.fixed, max(shortest, self.share_of_a_look(daemons)), old_enough, missing - 1)
+            missing = max(self.daemons - len(self._speaking()), 1)
+            seen = await self.look(self.fixed, max(shortest, self.share_of_a_look(missing)), old_enough, missing - 1)
             if _hung(seen) and self.name(seen) in self.of_a:
                 return "not fixed", self.explain_not_fixed(seen)
             mute = mute + 1 if seen.look.said == "nothing" else 0
@@ -304,15 +321,14 @@ class _Verifying:
         iterations = sum(seen.look.iterations for seen in self.looks_at_b)
         return max(self.builds_of_b / iterations if iterations else _COUNTED, 0.05)
 
-    def share_of_a_look(self, daemons: int) -> int:
-        """Return the iterations that the next look at B is to have, so that all have about as many."""
-        left = max((self.needed or 0) - self.builds_of_b, 1)
-        return math.ceil(left / max(daemons - len(self._speaking()), 1) / self.share_counted)
+    def share_of_a_look(self, missing: int) -> int:
+        """Return the iterations that the next of so many looks at B is to have, so that all have about as many."""
+        return math.ceil(max(self.more, 1) / missing / self.share_counted)
 
     @property
     def more(self) -> int:
         """Builds without a hang that are missing."""
-        return max((self.needed or 0) - self.builds_of_b, 0)
+        return self.silent_builds.missing(self.demand.confidence, self.demand.ratio) if self.a.hangs else 0
 
     def explain_missing(self) -> str:
         """Return what was shown, and what is missing for more."""
@@ -321,9 +337,9 @@ class _Verifying:
         daemons = max(self.daemons - len(self._speaking()), 0)
         on = f" on {daemons} more daemons" if daemons else ""
         return (
-            f"0 hangs in {self.builds_of_b} builds on B{at_most}, at {100 * self.demand.confidence:g} %; {self.more:,} "
-            f"more without a hang{on} would say that it is below {self.demand.ratio:g} times, about "
-            f"{format_duration(round(seconds))}"
+            f"0 hangs in {self.builds_of_b} builds on B{self.explain_hosts()}{at_most}, at "
+            f"{100 * self.demand.confidence:g} %; {self.more:,} more without a hang{on} would say that it is below "
+            f"{self.demand.ratio:g} times, about {format_duration(round(seconds))}"
         )
 
     def explain_not_fixed(self, seen: SeenRun) -> str:
@@ -339,11 +355,19 @@ class _Verifying:
         chance, at_most = self.chance or 0.0, self.excluded_ratio or 0.0
         bad = "as bad as A" if self.demand.ratio == 1 else f"{self.demand.ratio:g} times as bad as A"
         return (
-            f"0 hangs in {self.builds_of_b} builds on {len(self.looks_at_b)} daemons; one {bad}, which hung "
-            f"{self.a.hangs} times in {self.a.trials}, would be silent for so long with a chance of {100 * chance:.2g} "
-            f"%. Excluded at {100 * self.demand.confidence:g} %: a rate above {self.excluded:.2g} per build, or above "
-            f"{at_most:.2g} times A's, in the first {self.age:,} builds of a daemon; of later ones nothing is known"
+            f"0 hangs in {self.builds_of_b} builds on {len(self.looks_at_b)} daemons{self.explain_hosts()}; one {bad}, "
+            f"which hung {self.a.hangs} times in {self.a.trials}, would be silent for so long with a chance of "
+            f"{100 * chance:.2g} %. Excluded at {100 * self.demand.confidence:g} %: a rate above {self.excluded:.2g} "
+            f"per build, or above {at_most:.2g} times A's, in the first {self.age:,} builds of a daemon; of later ones "
+            "nothing is known"
         )
+
+    def explain_hosts(self) -> str:
+        """Return how many of B's builds count where there are several hosts; empty of one."""
+        silence = self.silent_builds
+        if silence.matched == silence.all_clean:
+            return ""
+        return f" ({silence.matched} count: so many are shared by {len(silence.trials)} hosts as A's are)"
 
     def explain_other(self) -> str:
         """Return B's hangs that A has not, how like A's they are, and what the user can say of them."""
@@ -359,9 +383,7 @@ class _Verifying:
     @property
     def chance(self) -> float | None:
         """How likely a B that bad is as silent as B."""
-        if not self.a.hangs:
-            return None
-        return chance_of_silence(self.a.hangs, self.a.trials, self.builds_of_b, self.demand.ratio)
+        return self.silent_builds.chance(self.demand.ratio) if self.a.hangs else None
 
     @property
     def excluded(self) -> float:
@@ -373,7 +395,7 @@ class _Verifying:
         """The multiple of A's rate that they exclude."""
         if not self.a.hangs or not self.builds_of_b:
             return None
-        return ratio_excluded(self.a.hangs, self.a.trials, self.builds_of_b, self.demand.confidence)
+        return self.silent_builds.excluded(self.demand.confidence)
 
     def concluded(self, verdict: Said, because: str, code: ExitCode) -> Verification:
         """Return what all looks come to."""
@@ -397,6 +419,7 @@ class _Verifying:
             chance=self.chance,
             excluded=self.excluded,
             excluded_ratio=self.excluded_ratio,
+            hosts=len(self.silent_builds.trials),
             age=self.age,
             more=self.more,
             other=dict(self.other),

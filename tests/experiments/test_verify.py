@@ -223,3 +223,20 @@ class TestCommand:
         assert code == 129
         assert said in output
         assert not [*(tmp_path / "results").glob("*/*/run.json")]
+
+
+def test_a_host_on_which_all_hangs(tmp_path: Path, sides: tuple[Side, Side]) -> None:
+    """A B as bad as A is called fixed in at most 5 % where one host hangs far more, and has most of the looks at A."""
+    hosts = {"hot": (3.0, 0.8, 0.3), "cold": (0.1, 0.2, 0.7)}
+    said = Counter(verified(tmp_path, sides, seed, 0.05, 0.05, hosts=hosts).verdict for seed in range(200))
+    assert said["fixed"] <= 10 + 6
+
+
+def test_a_fixed_one_on_several_hosts(tmp_path: Path, sides: tuple[Side, Side]) -> None:
+    """A B that never hangs is called fixed there too, and it is said how many of its builds count."""
+    hosts = {"hot": (1.0, 0.5, 0.3), "warm": (1.0, 0.5, 0.3), "cold": (0.0, 0.0, 0.4)}
+    found = [verified(tmp_path, sides, seed, 0.05, 0.0, hosts=hosts) for seed in range(20)]
+    fixed = [each for each in found if each.verdict == "fixed"]
+    assert len(fixed) >= 19
+    assert all(each.chance is not None and each.chance <= 0.05 for each in fixed)
+    assert any("count: so many are shared by 2 hosts as A's are" in each.because for each in fixed)

@@ -24,6 +24,7 @@ class Pretended(Series):
         warm: Mapping[Name, int] | None = None,
         lines: int = 1,
         frames: Mapping[str, tuple[str, ...]] | None = None,
+        hosts: Mapping[str, tuple[float, float, float]] | None = None,
     ) -> None:
         """Set what is pretended: rates a build, what the hangs are, how many looks break, after how many all heals.
 
@@ -31,7 +32,10 @@ class Pretended(Series):
 
         Warm are the builds that a daemon takes before it hangs at all. Of several lines, each but the one that hangs
         may have begun a build after it.
+
+        Of a host: how many times the rate it has, and its shares of the looks at A and at B.
         """
+        self.hosts = hosts or {"": (1.0, 1.0, 1.0)}
         self.warm, self.lines = warm or {}, lines
         self.chance = np.random.default_rng(seed)
         self.rates, self.signatures, self.frames = rates, signatures, frames or {}
@@ -43,7 +47,12 @@ class Pretended(Series):
     async def look(self, side: Side, iterations: int, ahead: int = 0) -> SeenRun:  # noqa: ARG002 — one at a time
         """Draw one; an iteration is a build."""
         healed = self.healed_after is not None and len(self.looks) >= self.healed_after
-        rate = 0.0 if healed else self.rates[side.name]
+        names = [*self.hosts]
+        host = names[0]
+        if len(names) > 1:
+            shares = [self.hosts[name]["AB".index(side.name) + 1] for name in names]
+            host = names[int(self.chance.choice(len(names), p=shares))]
+        rate = 0.0 if healed else self.rates[side.name] * self.hosts[host][0]
         to_hang = int(self.chance.geometric(rate)) + self.warm.get(side.name, 0) if rate else iterations + 1
         broken = self.chance.random() < self.nothing[side.name]
         if broken:
@@ -65,6 +74,6 @@ class Pretended(Series):
             frames=self.frames.get(self.signatures[side.name], ()) if hung else (),
         )
         self.seconds += done.seconds
-        seen = SeenRun(side.name, len(self.of(side.name)) + 1, Exposure(done.builds, hung), done, self.seconds)
+        seen = SeenRun(side.name, len(self.of(side.name)) + 1, Exposure(done.builds, hung, host), done, self.seconds)
         self.looks.append(seen)
         return seen
