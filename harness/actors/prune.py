@@ -49,8 +49,10 @@ class Prune(Request):
     """How much of the build cache is left."""
     kill: KillRule | None = None
     """Have its client killed in the middle of some of its acts; `every` counts those."""
-    via: Literal["client", "api"] = "client"
-    """`client` is what users run; `api` asks the daemon itself (`what: cache`), at a tenth of the cost."""
+    via: Literal["client", "api", "auto"] = "client"
+    """`client` is what users run; `api` asks the daemon itself (`what: cache`), at a tenth of the cost, without a wait
+    for a client to start; `auto` is `api` where we can speak to the daemon, else `client`.
+    """
 
     def faults(self, setting: Setting) -> Iterator[Violation]:
         """Yield what cannot work although every value is well-formed."""
@@ -59,9 +61,9 @@ class Prune(Request):
             yield Violation(("what",), "`tag` removes what a build has just made, so `when` has to follow one (`of`)")
         if self.keep_storage is not None and self.what != "cache":
             yield Violation(("keep_storage",), "only of the build cache (`what: cache`) can a part be kept")
-        if self.via == "api" and self.kill:
-            yield Violation(("kill",), "`via: api` starts no client that could be killed")
-        if self.via == "api" and self.what != "cache":
+        if self.via != "client" and self.kill:
+            yield Violation(("kill",), f"`via: {self.via}` starts no client that could be killed")
+        if self.via != "client" and self.what != "cache":
             yield Violation(("via",), "BuildKit's API prunes the build cache alone (`what: cache`)")
 
     @property
@@ -88,6 +90,17 @@ class Prune(Request):
                     ends = format_duration(scenario.stop.time)
                     yield Violation(("filters", index), f"matches nothing: the run ends after {ends}, on a new daemon")
 
+    async def perform(self, stage: ActorEnv) -> None:
+        """Act at every moment of the trigger; the connection that an act needs is made before the first one."""
+        if self._asks_itself(stage) and isinstance(stage.daemon, Controlled):
+            with suppress(ControlError):  # the act will say so
+                await stage.daemon.control.connect()
+        await super().perform(stage)
+
+    def _asks_itself(self, stage: ActorEnv) -> bool:
+        """Whether no client is started."""
+        return self.via == "api" or (self.via == "auto" and isinstance(stage.daemon, Controlled))
+
     @asynccontextmanager
     async def act(self, stage: ActorEnv, moment: Firing) -> AsyncIterator[Effect]:
         """Ask the daemon, itself or by its client, and wait until it is done.
@@ -97,7 +110,7 @@ class Prune(Request):
         """
         images = moment.build.images if moment.build else ()
         request = PruneRequest(self.what, self.all, self.filters, self.keep_storage, images)
-        way = self._over_api(stage, moment) if self.via == "api" else self._by_client(stage, moment, request)
+        way = self._over_api(stage, moment) if self._asks_itself(stage) else self._by_client(stage, moment, request)
         async with way as effect:
             yield effect
 

@@ -120,6 +120,15 @@ class Control:
         async with self._stream("Prune", request.encoded(), {"traceparent": parent} if parent else {}) as messages:
             yield (UsageRecord.decoded(data) async for data in messages)
 
+    async def connect(self) -> None:
+        """Make the connection, so that the first request need not wait for it.
+
+        Raises:
+            ControlError: there is none to be had.
+        """
+        with _in_time("connect"), _errors_of("connect"):
+            await self._connection().__connect__()
+
     def close(self) -> None:
         """Close the connection; a later request makes another."""
         if self._channel is not None:

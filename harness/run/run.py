@@ -22,6 +22,7 @@ from harness.host.cache import cache_folder
 from harness.host.interrupt import Interrupt, first_of
 from harness.host.ledger import Ledger
 from harness.host.partition import ALL, Allocation, allocations
+from harness.host.priority import waking_at_once
 from harness.run.aftermath import Probes, examine
 from harness.run.conductor import Conductor
 from harness.run.graph_state import state_of
@@ -114,12 +115,13 @@ class Run:
                 async with open_servers(self.plan.actors, ledger, records, self.audience.doing) as self._servers:
                     self.manifest = replace(self.manifest, registry=self._servers.registry_address)
                     self.conductor = Conductor(self.scenario, self.folder, database, self.audience, self.past)
-                    async with anyio.create_task_group() as beside:
-                        beside.start_soon(self.conductor.watch_over)
-                        async with anyio.create_task_group() as shards:
-                            for share in allocations(self.manifest.shards):
-                                shards.start_soon(self._shard, self.conductor, share, staging)
-                        beside.cancel_scope.cancel()
+                    with waking_at_once():
+                        async with anyio.create_task_group() as beside:
+                            beside.start_soon(self.conductor.watch_over)
+                            async with anyio.create_task_group() as shards:
+                                for share in allocations(self.manifest.shards):
+                                    shards.start_soon(self._shard, self.conductor, share, staging)
+                            beside.cancel_scope.cancel()
                     if self.conductor.exhausted:  # also where all had begun already when the run was gone on with
                         self.conductor.end(Ending.ITERATIONS)
 

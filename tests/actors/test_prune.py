@@ -21,6 +21,8 @@ INTERVAL, FOLLOWS = {"interval": "1s"}, {"phase": "exited", "of": "ci"}
         ({"what": "everything", "all": True, "when": FOLLOWS}, []),
         ({"via": "api", "keep_storage": "1GB", "when": INTERVAL}, []),
         ({"via": "api", "what": "images", "when": INTERVAL}, [("via",)]),
+        ({"via": "auto", "kill": {"after": "1s", "every": 2}, "when": INTERVAL}, [("kill",)]),
+        ({"via": "auto", "when": INTERVAL}, []),
     ],
 )
 def test_what_cannot_work(options: dict[str, object], keys: list[tuple[str]]) -> None:

@@ -88,6 +88,23 @@ async def test_a_prune_says_whose_it_is(tmp_path: Path) -> None:
     assert sent == [parent_of("loop", 7), None]
 
 
+async def test_connection_is_made_ahead(tmp_path: Path) -> None:
+    """A request goes over the connection that is there; where there is no daemon, that is an error as any other."""
+    asked: list[object] = []
+
+    async def answer(stream: Stream[bytes, bytes]) -> None:
+        asked.append(await stream.recv_message())
+
+    async with served(tmp_path, "Prune", answer) as control:
+        await control.connect()
+        (tmp_path / "s").unlink()  # nobody could connect any more
+        async with control.pruning(PruneMessage()) as removed:
+            assert [record async for record in removed] == []
+    assert len(asked) == 1
+    with pytest.raises(ControlError, match="connect"):
+        await Control(tmp_path / "missing").connect()
+
+
 async def test_what_a_daemon_refuses(tmp_path: Path) -> None:
     """Its own words are the error's."""
 
