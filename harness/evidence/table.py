@@ -72,9 +72,9 @@ def of_orphan(beside: Sequence[Watch], steps: Steps) -> Stages:
     return ((Beside(beside), steps), *OF_DAEMON)
 
 
-def of_failure(beside: Sequence[Watch]) -> Stages:
+def of_failure(beside: Sequence[Watch], steps: Steps) -> Stages:
     """Return the captures for a build that failed: the daemon's records and files; no stacks, as nothing waits."""
-    return ((Beside(beside),), OF_DAEMON[0], (EngineInfo(), BuildList(), CacheList()))
+    return ((Beside(beside), steps), OF_DAEMON[0], (EngineInfo(), BuildList(), CacheList()))
 
 
 def of_growth(beside: Sequence[Watch], steps: Steps) -> Stages:

@@ -89,7 +89,7 @@ class FindingRecorder:
 
         def evidence() -> Stages:
             others = [other for other in self._inflight.values() if other is not watch]
-            return of_failure(others) if found.error else of_build(watch, others, self._steps())
+            return of_failure(others, self._steps()) if found.error else of_build(watch, others, self._steps())
 
         await self._record(finding, output.encode(), evidence, found.dumps)
 

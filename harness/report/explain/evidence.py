@@ -11,6 +11,7 @@ from harness.buildkit.daemon_log import DaemonLog, read_log
 from harness.buildkit.diagnosis import diagnose_finding
 from harness.buildkit.progress import Vertex
 from harness.core.errors import CaptureError, StoreError
+from harness.core.outcome import FAILURES
 from harness.core.records import Action, Diagnosis, Finding, Iteration
 from harness.core.trace import trace_of
 from harness.evidence.lookup import Lookup, read_lookups
@@ -95,7 +96,11 @@ def gather(folder: RunFolder, finding: Finding, findings: Sequence[Finding]) -> 
     return RecordedFinding(
         finding=finding,
         folder=place,
-        iterations={each.number: each for each in folder.each(Iteration) if each.number in known},
+        iterations={
+            each.number: each
+            for each in folder.each(Iteration)
+            if each.number in known or (each.generation == finding.generation and each.outcome in FAILURES)
+        },
         actions=[act for act in acts if since <= act.ended and act.started <= finding.at],
         steps=steps,
         log=_read_if_there(place / "daemon.log", _log_of),

@@ -8,6 +8,7 @@ from harness.core.errors import UsageError
 from harness.core.records import Finding
 from harness.report.explain.cause import Cause, find_cause
 from harness.report.explain.evidence import RecordedFinding, gather
+from harness.report.explain.loss import find_loss
 from harness.report.explain.timeline import Moment, timeline
 from harness.report.explain.words import gaps, sentences
 from harness.store.folder import RunFolder
@@ -57,12 +58,13 @@ def explain(folder: RunFolder, iteration: int | None = None) -> Explanation:
 def explained(seen: RecordedFinding) -> Explanation:
     """Return what evidence comes to."""
     cause = find_cause(seen)
-    known, unknown = tuple(sentences(seen, cause)), tuple(gaps(seen, cause))
+    loss = find_loss(seen)
+    known, unknown = tuple(sentences(seen, cause, loss)), tuple(gaps(seen, cause, loss))
     return Explanation(
         finding=seen.finding,
         folder=seen.folder,
         lines=known,
         unknown=unknown,
         cause=cause,
-        timeline=tuple(timeline(seen, cause)),
+        timeline=tuple(timeline(seen, cause, loss)),
     )

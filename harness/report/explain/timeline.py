@@ -7,6 +7,7 @@ from typing import Final
 from harness.core.records import Action
 from harness.report.explain.cause import Cause
 from harness.report.explain.evidence import RecordedFinding
+from harness.report.explain.loss import Loss, is_failure
 from harness.report.explain.words import between, builds, named, step_time
 
 LANES: Final = ("build", "step", "act", "record")
@@ -25,11 +26,13 @@ class Moment:
     """Whether `at` is; the daemon's log has whole seconds."""
 
 
-def timeline(seen: RecordedFinding, cause: Cause | None) -> list[Moment]:
+def timeline(seen: RecordedFinding, cause: Cause | None, loss: Loss | None = None) -> list[Moment]:
     """Return what happened, in order."""
     numbers = {seen.finding.iteration, *(cause.owners if cause else ()), *(cause.into if cause else ())}
-    found = [*_of_builds(seen, numbers), Moment(seen.finding.at, "build", f"{seen.finding.iteration} is found to hang")]
-    return sorted([*found, *(_of_cause(seen, cause) if cause else ())], key=lambda moment: moment.at)
+    how = "fails" if is_failure(seen) else "is found to hang"
+    found = [*_of_builds(seen, numbers), Moment(seen.finding.at, "build", f"{seen.finding.iteration} {how}")]
+    causes = [*(_of_cause(seen, cause) if cause else ()), *(_of_loss(loss) if loss else ())]
+    return sorted([*found, *causes], key=lambda moment: moment.at)
 
 
 def lanes(moments: Sequence[Moment]) -> list[str]:
@@ -52,6 +55,15 @@ def _of_builds(seen: RecordedFinding, numbers: Iterable[int]) -> Iterator[Moment
         record = seen.iterations.get(build.iteration)
         if record and record.exported is not None:
             yield Moment(record.exported, "build", f"{build.iteration} has exported")
+
+
+def _of_loss(loss: Loss) -> Iterator[Moment]:
+    for build in loss.failed[-1:]:
+        yield Moment(build.exited or 0.0, "build", f"{build.number} fails otherwise")
+    act = loss.remover
+    if isinstance(act, Action):
+        yield Moment(act.started if act.acted is None else act.acted, "act", f"{named(act)} begins")
+        yield Moment(act.ended, "act", f"{named(act)} is done; it removed the snapshot {loss.removal.snapshot}")
 
 
 def _of_cause(seen: RecordedFinding, cause: Cause) -> Iterator[Moment]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from textwrap import shorten
 from typing import Final
 
 from harness.buildkit.cache_graph import short
@@ -11,6 +12,7 @@ from harness.core.units import format_duration
 from harness.evidence.steps import BuildSteps
 from harness.report.explain.cause import Cause
 from harness.report.explain.evidence import RecordedFinding
+from harness.report.explain.loss import Loss, is_failure, named_snapshots
 
 _WALK: Final = "solver.(*exporter).ExportTo"
 _NAMED: Final = 6
@@ -19,12 +21,13 @@ _LOG_SECONDS: Final = 1.0
 _NAME_SHOWN: Final = 48
 
 
-def sentences(seen: RecordedFinding, cause: Cause | None) -> Iterator[str]:
+def sentences(seen: RecordedFinding, cause: Cause | None, loss: Loss | None = None) -> Iterator[str]:
     """Yield what is known: what hangs and where it turns round, what it shares, and the cause part by part."""
     finding = seen.finding
+    in_vain = "" if is_failure(seen) else f", after {format_duration(round(finding.waited, 1))} in vain"
     yield (
         f"iteration {finding.iteration} ({finding.actor} {dict(finding.args)}) is a {finding.kind}: found at "
-        f"{finding.at:.1f} s, in phase {finding.phase}, after {format_duration(round(finding.waited, 1))} in vain"
+        f"{finding.at:.1f} s, in phase {finding.phase}{in_vain}"
     )
     if seen.diagnosis:
         known = f" ({seen.diagnosis.signature})" if seen.diagnosis.known else ""
@@ -33,14 +36,21 @@ def sentences(seen: RecordedFinding, cause: Cause | None) -> Iterator[str]:
         yield f"it has steps in common with {builds(shared)}{_merges(seen)}"
     if cause:
         yield from _of_cause(seen, cause)
+    if loss:
+        yield from _of_loss(loss)
 
 
-def gaps(seen: RecordedFinding, cause: Cause | None) -> Iterator[str]:
+def gaps(seen: RecordedFinding, cause: Cause | None, loss: Loss | None = None) -> Iterator[str]:
     """Yield what could not be found out, and why."""
     if not seen.was_captured:
         yield "anything but the build itself: no evidence was captured of this finding, nor of one on the same daemon"
         return
-    if cause is None:
+    if is_failure(seen):
+        if loss is None and (named := named_snapshots(seen.finding.detail)):
+            yield f"what removed the snapshot {' or '.join(named)}: no line of the log, of before the error, says so"
+        elif loss is None:
+            yield "what it lacks, if anything: its error names no snapshot"
+    elif cause is None:
         yield _no_cause(seen)
     if seen.steps is None:
         yield "which builds had which steps in common: their steps were not recorded"
@@ -112,6 +122,22 @@ def _of_cause(seen: RecordedFinding, cause: Cause) -> Iterator[str]:
         yield f"the removal: {_removal(seen, cause, cause.removal)}"
     if others := [number for number in cause.hung if number != seen.finding.iteration]:
         yield f"{builds(others)} {'looks' if len(others) == 1 else 'look'} for the same record in vain"
+
+
+def _of_loss(loss: Loss) -> Iterator[str]:
+    snapshot, who = loss.removal.snapshot, loss.remover
+    if isinstance(who, Action):
+        told = f" ({who.detail})" if who.detail else ""
+        yield f"the removal: {_act(who)}, removed the snapshot {snapshot} that its error names{told}"
+    else:
+        whom = builds([who.iteration]) if who else "a client that is not ours" if loss.removal.trace else "no client"
+        yield f"the removal: the snapshot {snapshot} that its error names was removed, for {whom}"
+    if loss.failed:
+        last = loss.failed[-1]
+        yield (
+            f"before that, {builds(each.number for each in loss.failed)} of this daemon had failed otherwise, last at "
+            f"{last.exited or 0.0:.2f} s ({shorten(last.failure, _NAME_SHOWN, placeholder='…')})"
+        )
 
 
 def _removal(seen: RecordedFinding, cause: Cause, removal: Removal | LocalFiles) -> str:

@@ -11,7 +11,7 @@ import pytest
 from harness.buildkit.cache_db import CacheGraph, Link, Pair
 from harness.buildkit.daemon_log import DaemonLog, Event, LocalFiles, Merge, Removal
 from harness.buildkit.progress import Vertex
-from harness.core.outcome import Outcome, Phase
+from harness.core.outcome import Outcome, Phase, Symptom
 from harness.core.records import Action, Diagnosis, Finding, Iteration
 from harness.core.trace import trace_of
 from harness.evidence.lookup import Lookup
@@ -93,6 +93,51 @@ def evidence(folder: Path, **changed: Any) -> RecordedFinding:
 def text(found: Explanation) -> str:
     """Return all that is claimed."""
     return "\n".join(found.lines)
+
+
+LOST = "s1" * 12 + "s"
+ERROR = f"error: failed to prepare {LOST} as {'t2' * 12}t: parent snapshot {LOST} does not exist: not found"
+
+
+def failure(folder: Path, error: str, *events: Event) -> RecordedFinding:
+    """Return what is recorded where build 2 failed with an error, after build 1 had failed with another."""
+    finding = Finding(
+        *(2, Symptom.FAILURE, 9.0, "ci", {"N": "2"}, Phase.SOLVING, 0.0, 3, ()), hunted=True, detail=error
+    )
+    ended = Iteration(1, "ci", {}, Outcome.FAILED, 0.1, None, None, None, 2.5, None, 1)
+    iterations = {
+        1: replace(ended, failure="mkdir <path>: not a directory"),
+        2: replace(ended, number=2, exited=9.0, failure="parent snapshot <id> does not exist"),
+    }
+    return evidence(folder, finding=finding, iterations=iterations, lookups=[], log=log(*events))
+
+
+def test_snapshot_that_a_failed_build_lacks(tmp_path: Path) -> None:
+    """The act that removed it is named, and which builds had failed before; a failure does not wait for anything."""
+    found = explained(failure(tmp_path, ERROR, REMOVED, Removal(31, BEGAN + 3, LOST, trace_of("loop", 22))))
+    assert found.unknown == ()
+    said = text(found)
+    assert "is a failure: found at 9.0 s, in phase solving\n" in said
+    assert f"act 22 of prune loop, from 3.00 to 3.40 s, removed the snapshot {LOST} that its error names" in said
+    assert "iteration 1 of this daemon had failed otherwise, last at 2.50 s (mkdir <path>: not a directory)" in said
+    told = [moment.what for moment in found.timeline]
+    assert told.index("1 fails otherwise") < told.index("act 22 of prune loop begins") < told.index("2 fails")
+
+
+@pytest.mark.parametrize(
+    ("error", "events", "gap"),
+    [
+        (ERROR, [REMOVED], f"what removed the snapshot {LOST} or "),
+        (ERROR, [Removal(31, BEGAN + 10, LOST, trace_of("loop", 22))], "no line of the log, of before the error"),
+        ("error: no space left on device", [REMOVED], "its error names no snapshot"),
+    ],
+    ids=["another snapshot", "removed afterwards", "another error"],
+)
+def test_failure_whose_cause_is_not_seen(tmp_path: Path, error: str, events: list[Event], gap: str) -> None:
+    """No act is blamed for what the log does not show."""
+    found = explained(failure(tmp_path, error, *events))
+    assert [gap in unknown for unknown in found.unknown] == [True]
+    assert "removal" not in text(found)
 
 
 def test_merged_killed_and_pruned(tmp_path: Path) -> None:
