@@ -10,7 +10,7 @@ from harness.actors.base import ActorEnv, CouldNot, Effect
 from harness.actors.kill import KillRule
 from harness.buildkit import messages
 from harness.core.trace import parent_of
-from harness.core.units import Size, format_duration, format_size, parse_duration
+from harness.core.units import Size, counted, format_duration, format_size, parse_duration
 from harness.daemons.base import PruneRequest
 from harness.daemons.control import ControlError, Controlled
 from harness.scenario import Scenario, Setting, Violation
@@ -136,5 +136,5 @@ class Prune(Request):
                 sizes = await answered(stage, self, "prune, over the control API", removed_all)
         except ControlError as error:
             raise CouldNot(str(error)) from error
-        effect.detail = f"{len(sizes)} records, {sum(sizes)} B"
+        effect.detail = f"{counted(len(sizes), 'record')}, {format_size(sum(sizes))}"
         effect.effect = sum(sizes) or len(sizes)

@@ -14,6 +14,6 @@ def test_an_affected_daemon_loses_a_snapshot(repro: Repro) -> None:
     assert repro.summary.diagnosis is not None
     assert repro.summary.diagnosis.signature == "failed-copy-releases", output
     assert {finding.kind for finding in repro.folder.read(Finding)} == {Symptom.FAILURE}
-    told = "\n".join(explain(repro.folder).told)
+    told = "\n".join(explain(repro.folder).text)
     assert "of prune loop" in told
     assert "that its error names" in told

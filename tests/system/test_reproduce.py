@@ -18,12 +18,20 @@ from tests.system.conftest import SCENARIOS, folder_from
 SOCKETS = Path("/tmp")  # noqa: S108 — where the script has its socket, whatever TMPDIR is
 
 
-@pytest.mark.parametrize(("variable", "code"), [("REPRO_AFFECTED", 1), ("REPRO_FIXED", 0)], ids=["affected", "fixed"])
-def test_it_hangs_where_it_should(tmp_path: Path, variable: str, code: int) -> None:
+@pytest.mark.parametrize(
+    ("scenario", "act", "variable", "code"),
+    [
+        ("prune-race", "loop", "REPRO_AFFECTED", 1),
+        ("prune-race", "loop", "REPRO_FIXED", 0),
+        ("merged-and-killed", "cleanup", "REPRO_AFFECTED", 1),
+    ],
+    ids=["affected", "fixed", "merged-and-killed"],
+)
+def test_it_hangs_where_it_should(tmp_path: Path, scenario: str, act: str, variable: str, code: int) -> None:
     """It exits with 1 on an affected daemon and with 0 on a fixed one, says so, and leaves nothing on the host."""
     programs = folder_from(variable).removeprefix("path:")
-    case = anyio.run(case_of, load(SCENARIOS / "prune-race.yaml", VOCABULARY), tmp_path / "contexts")
-    change = next(iter(orders(case, [Around("second killed", "loop")])))
+    case = anyio.run(case_of, load(SCENARIOS / f"{scenario}.yaml", VOCABULARY), tmp_path / "contexts")
+    change = next(iter(orders(case, [Around("second killed", act)])))
     assert write(tmp_path / "result", change.case, "A test.") == ""
     (tmp_path / "tmp").mkdir()
     sockets = {*SOCKETS.glob("repro-??????")}

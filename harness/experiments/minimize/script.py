@@ -39,7 +39,7 @@ _BUILD_OPTIONS: Final = {
     "kill",
     "tag",
 }
-_PRUNE_OPTIONS: Final = {"what", "all", "filters", "when"}
+_PRUNE_OPTIONS: Final = {"what", "all", "filters", "via", "when"}  # in the script it is always the client
 _KILL_OPTIONS: Final = {"of", "signal", "grace", "target", "victim", "when", "every"}
 _PHASES: Final = {"exporting": "exporting to", "solving": "^#"}
 _STATES: Final = {"started": "", "cached": "CACHED", "completed": "DONE"}
