@@ -11,15 +11,20 @@ from typing import Final
 import anyio
 import pytest
 from hypothesis import settings
-from xdist.remote import Producer
-from xdist.scheduler import LoadScopeScheduling
 
 from harness.host.ledger import ledgers
 from tests.support.eventually import eventually
 
-_SYSTEM: Final = "tests/system"
-_WAITS: Final = ("test_bisect", "test_capture", "test_compare", "test_leak", "test_soak")
-"""Files with real daemons that wait for most of their time: they go beside the others."""
+_LONGEST: Final = (
+    "test_scenarios",
+    "test_bisect",
+    "test_capture",
+    "test_leak",
+    "test_compare",
+    "test_soak",
+    "test_safety",
+)
+"""Files with real daemons that take minutes."""
 
 settings.register_profile("shared", deadline=None)  # a busy machine is slow now and then, which is no fault of the code
 settings.load_profile("shared")
@@ -36,23 +41,12 @@ for each in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes long, real daemons and then whole runs, so that no worker is left alone with it."""
     system = Path(__file__).parent / "system"
-    items.sort(key=lambda item: (system not in item.path.parents, not hasattr(item.module, "write_scenario")))  # type: ignore[attr-defined]
 
+    def place(item: pytest.Item) -> tuple[bool, bool, bool]:
+        is_run = hasattr(item.module, "write_scenario")  # type: ignore[attr-defined]
+        return system not in item.path.parents, item.path.stem not in _LONGEST, not is_run
 
-class TwoLanesOfRealDaemons(LoadScopeScheduling):  # type: ignore[misc]
-    """Gives a worker one file after the other, and the tests with real daemons to two: more would share the cores."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.partition("::")[0]
-        if not file.startswith(_SYSTEM):
-            return file
-        return f"{_SYSTEM} that waits" if Path(file).stem in _WAITS else _SYSTEM
-
-
-@pytest.hookimpl
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> TwoLanesOfRealDaemons:
-    """Have the tests distributed so."""
-    return TwoLanesOfRealDaemons(config, log)
+    items.sort(key=place)
 
 
 @pytest.fixture
