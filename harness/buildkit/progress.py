@@ -188,9 +188,8 @@ class Progress:
                 yield text
                 continue
             self.last.append(text)
-            if (
-                '"vertexes"' in text
-            ):  # nine objects in ten are logs and byte counts: decoding those costs CPU for nothing
+            # Nine objects in ten are logs and byte counts: to decode those costs CPU for nothing.
+            if '"vertexes"' in text:
                 yield _decoded(text)
 
     def _end(self) -> int:

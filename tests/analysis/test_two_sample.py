@@ -154,6 +154,14 @@ def test_not_enough_says_how_many_more(side: str) -> None:
     assert found.more == pytest.approx(6 * 1525)
 
 
+def test_not_enough_of_two_sides_that_hang() -> None:
+    """Four hangs against two, in a hundred builds each: a twofold rate asks for twelve times as many, with power."""
+    found = contrast([Exposure(50, hung=True)] * 2, [Exposure(25, hung=True)] * 4)
+    halves = (math.log(2) / (1.96 + 0.84)) ** 2
+    assert found.verdict == "not enough"
+    assert found.more == pytest.approx(100 * ((1 / 2 + 1 / 4) / halves - 1), abs=1)
+
+
 @pytest.mark.parametrize("empty", [[], [Exposure(0, hung=False)]])
 def test_a_silent_side_says_nothing(empty: list[Exposure]) -> None:
     """Where no build of a side was a trial there is no difference and no sameness, and no figure is infinite."""

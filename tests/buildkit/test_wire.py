@@ -45,6 +45,12 @@ def test_what_is_no_message(data: bytes, said: str) -> None:
         list(fields(data))
 
 
+def test_fields_of_a_fixed_width_are_passed_over() -> None:
+    """Four and eight bytes, as the format has them, and then the next field."""
+    data = b"\x0d\x01\x02\x03\x04" + b"\x11" + bytes(8) + b"\x18\x07"
+    assert list(fields(data)) == [(1, b"\x01\x02\x03\x04"), (2, bytes(8)), (3, 7)]
+
+
 def test_known_bytes() -> None:
     """The example of the format's documentation: field 1 with 150, field 2 with "testing"."""
     assert message([(1, 150), (2, "testing")]) == b"\x08\x96\x01\x12\x07testing"

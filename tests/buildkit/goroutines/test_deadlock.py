@@ -118,6 +118,13 @@ BESIDE = {
 }
 
 
+def test_a_circle_says_who_holds_what() -> None:
+    """Each of the two waits for a lock that the other holds."""
+    sentence = diagnose([CIRCLE, later(CIRCLE, 1)]).sentence
+    assert "goroutine 2 in cache.f waits for the lock of cache.f, which 3 holds" in sentence
+    assert "goroutine 3 in solver.h waits for the lock of solver.h, which 2 holds" in sentence
+
+
 @pytest.mark.parametrize("beside", BESIDE.values(), ids=BESIDE)
 def test_a_circle_beside_life(beside: Goroutine) -> None:
     """Nothing else that the daemon does undoes a circle of waits."""
