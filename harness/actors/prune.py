@@ -73,7 +73,8 @@ class Prune(Request):
         used = ", also what later builds could use" if self.all else ""
         kept = f", down to {format_size(self.keep_storage)}" if self.keep_storage is not None else ""
         filtered = f" of {' and '.join(self.filters)}" if self.filters else ""
-        return f"prunes {what[self.what]}{filtered}{kept}{used}"
+        cut = "; some of its clients are killed in the middle" if self.kill else ""
+        return f"prunes {what[self.what]}{filtered}{kept}{used}{cut}"
 
     def doubts(self, scenario: Scenario) -> Iterator[Violation]:
         """Yield what can be run, and yet will hardly ever, or never, have an effect."""

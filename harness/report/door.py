@@ -105,7 +105,7 @@ def scenario_of(run: Path) -> dict[str, Any]:
 
 
 def dockerfiles_of(run: Path, scenario: Mapping[str, Any]) -> dict[str, Path | Withheld]:
-    """Return, by what a scenario's actors say of their Dockerfile's folder, the folder that may leave.
+    """Return, by what actors call their Dockerfiles' and named contexts' folders, the folder that may leave.
 
     That is the copy that the run made, or a shipped one; a received scenario may name any folder of this host.
     """
@@ -130,8 +130,12 @@ def dockerfile_folders(scenario: Mapping[str, Any]) -> list[Path]:
 
 
 def _named_by(actor: Mapping[str, Any]) -> list[Any]:
-    several = actor.get("dockerfiles")
-    return [actor.get("dockerfile"), *(several if isinstance(several, dict) else ())]
+    several, contexts = actor.get("dockerfiles"), actor.get("contexts")
+    return [
+        actor.get("dockerfile"),
+        *(several if isinstance(several, dict) else ()),
+        *(contexts.values() if isinstance(contexts, dict) else ()),
+    ]
 
 
 def with_folders(actor: dict[str, Any], names: Mapping[str, str]) -> None:
@@ -145,6 +149,8 @@ def with_folders(actor: dict[str, Any], names: Mapping[str, str]) -> None:
         actor["dockerfile"] = names[actor["dockerfile"]]
     if isinstance(several := actor.get("dockerfiles"), dict):
         actor["dockerfiles"] = {names.get(name, name): weight for name, weight in several.items()}
+    if isinstance(contexts := actor.get("contexts"), dict):
+        actor["contexts"] = {name: names.get(str(place), place) for name, place in contexts.items()}
 
 
 def content_of(file: Path, redactor: Redactor, *, databases: bool = False) -> bytes | Withheld:

@@ -72,7 +72,8 @@ class Run:
         self.audience.doing(f"starting a daemon of {self.plan.toolchain.spec}")
         write_whole(self.folder.path / "scenario.yaml", dump(self.scenario))
         builds = (actor for actor in self.scenario.actors if isinstance(actor, Build))
-        keep_dockerfiles(self.folder.path, [folder for build in builds for folder in build.folders])
+        folders = [each for build in builds for each in (*build.folders, *build.context_folders.values())]
+        keep_dockerfiles(self.folder.path, folders)
         self.folder.write_manifest(self.manifest)
         self.folder.reserve()
         began = anyio.current_time()

@@ -1,4 +1,4 @@
-"""The Dockerfiles of a run, copied into its folder: what was built, also once their own folder has changed."""
+"""What a run built from, copied into its folder: Dockerfiles and named contexts, as their own folders may change."""
 
 import os
 import shutil

@@ -182,6 +182,20 @@ def test_what_was_built(hung: RunFolder, made: Path, tmp_path: Path) -> None:
     assert contents(tmp_path / "b.tgz")["dockerfiles/one/Dockerfile"] == b"FROM scratch\n"
 
 
+def test_named_contexts(hung: RunFolder, tmp_path: Path) -> None:
+    """The copy of a named context's folder goes along, and the scenario in the archive names it there."""
+    written = yaml.safe_load((hung.path / "scenario.yaml").read_text())
+    written["actors"][0]["contexts"] = {"lib": str(tmp_path / "gone" / "lib"), "other": "docker-image://alpine:3.22"}
+    (hung.path / "scenario.yaml").write_text(yaml.safe_dump(written))
+    (hung.path / "dockerfiles" / "lib").mkdir()
+    (hung.path / "dockerfiles" / "lib" / "data").write_text("1\n")
+    bundle(hung, tmp_path / "b.tgz")
+    found = contents(tmp_path / "b.tgz")
+    assert found["dockerfiles/lib/data"] == b"1\n"
+    actors = yaml.safe_load(found["stubbed.yaml"])["actors"]
+    assert actors[0]["contexts"] == {"lib": "lib", "other": "docker-image://alpine:3.22"}
+
+
 def test_foreign_names(hung: RunFolder, tmp_path: Path) -> None:
     """Whatever a folder among the findings is called, the rest is packed, and that too."""
     for name in ("notes", "²", "9" * 200, "-1"):
