@@ -72,7 +72,7 @@ async def test_credentials_that_never_come(client: httpx.AsyncClient, relay: Reg
         asked = (await client.get("/v2/")).headers["www-authenticate"]
         assert asked == f'Bearer realm="http://{relay.address}/token",service="repro"'
         with pytest.raises(httpx.ReadTimeout):
-            await client.get("/token?service=repro", timeout=0.05)
+            await client.get("/token?service=repro", timeout=httpx.Timeout(20, read=0.05))
     assert (await client.get("/token?service=repro")).status_code == 503
     assert (await client.get("/v2/")).status_code == 200
 
