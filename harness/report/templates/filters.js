@@ -7,12 +7,13 @@
   const rows = () => [...document.querySelectorAll("#overview [data-scenario]")];
   const values = (row, name) => (row.dataset[name] ?? "").split("\n").filter(Boolean);
 
+  const narrow = matchMedia("(max-width: 600px)"); // a row is as high there as five elsewhere
   const more = new Map(); // by the place of a table: how many rows of it are shown, once somebody has asked for more
 
   /** Show the first rows of a long table, and a button for more. */
   function page() {
     for (const [place, table] of [...document.querySelectorAll("#overview table[data-rows]")].entries()) {
-      const size = Number(table.dataset.rows);
+      const size = Number(narrow.matches ? table.dataset.narrow : table.dataset.rows);
       const fitting = [...table.rows].filter(row => "run" in row.dataset && !row.hidden);
       const shown = more.get(place) ?? size;
       for (const row of fitting.slice(shown)) row.hidden = true;
