@@ -11,6 +11,7 @@ from harness.buildkit.diagnosis import diagnose_counted, read_file
 from harness.buildkit.goroutines.buckets import buckets_of
 from harness.buildkit.goroutines.model import Frame, Goroutine
 from harness.buildkit.goroutines.reading import Kind, ProcessFacts
+from harness.buildkit.goroutines.signatures import signatures
 from harness.core.records import Diagnosis
 
 DATA = Path(__file__).parents[1] / "data" / "reports"
@@ -318,6 +319,59 @@ def test_known_deadlocks(name: str, dump: list[Goroutine]) -> None:
     waits = [one(1, "select", SOLVE, minutes=5), one(2, "chan receive", BUILD, minutes=5), *dump]
     found = diagnose([waits, [replace(each, minutes=6) for each in waits]])
     assert (found.kind, found.signature) == (Kind.DEADLOCK, name), found.sentence
+
+
+SEEN_TURNING = {
+    "cache-export-loops": [f"{BUILDKIT}cache/remotecache/v1.(*normalizeState).checkLoops"] * 3,
+    "recompute-digests": [f"{BUILDKIT}solver/llbsolver.recomputeDigests"] * 3,
+}
+MERGE = (f"{BUILDKIT}util/progress.(*MultiWriter).writeRawProgress", f"{BUILDKIT}solver.(*scheduler).mergeTo")
+EXEC = ("golang.org/x/sync/errgroup.(*Group).Wait", f"{BUILDKIT}frontend/gateway.(*llbBridgeForwarder).ExecProcess")
+SEEN_DYING = {
+    "sub-builder-race": f"{BUILDKIT}solver.(*subBuilder).EachValue",
+    "cache-export-race": f"{BUILDKIT}solver.(*exporter).ExportTo",
+}
+SEEN_ASKING = {
+    "session-auth-wait": f"{BUILDKIT}session/auth.(*authClient).Credentials",
+    "copy-to-caller-wait": f"{BUILDKIT}session/filesync.CopyToCaller",
+}
+
+
+@pytest.mark.parametrize("name", SEEN_TURNING)
+def test_known_loops(name: str) -> None:
+    """A loop is known by the function that it turns in."""
+    dumps = [[one(1, "select", SOLVE), one(5, "running", *SEEN_TURNING[name])]] * 3
+    assert (diagnose(dumps).kind, diagnose(dumps).signature) == (Kind.LIVELOCK, name)
+
+
+def test_known_waits() -> None:
+    """A deadlock of one goroutine is known by where it waits; a group that waits for its own is only like one."""
+    assert stuck(*MERGE, state="sync.Mutex.Lock").signature == "merge-progress-deadlock"
+    group = [one(1, "select", SOLVE, minutes=5), one(2, "sync.WaitGroup.Wait", *EXEC, minutes=5)]
+    assert "consistent with gateway-exec-process" in diagnose([group]).sentence
+
+
+@pytest.mark.parametrize("name", SEEN_DYING)
+def test_known_crashes(name: str) -> None:
+    """A crash is known by what is said, and by the function that it died in; by neither alone."""
+    dump = [[one(7, "running", SEEN_DYING[name])]]
+    assert diagnose(dump, crash="fatal error: concurrent map read and map write").signature == name
+    assert diagnose(dump, crash="panic: runtime error: index out of range").signature != name
+
+
+@pytest.mark.parametrize("name", SEEN_ASKING)
+def test_known_waits_for_clients(name: str) -> None:
+    """A wait for a client may be that for one which has gone: that is told as perhaps so, and never as known."""
+    place = ("google.golang.org/grpc.(*clientStream).RecvMsg", SEEN_ASKING[name])
+    found = stuck(*place, state="select")
+    assert (found.kind, found.known) == (Kind.CLIENT_SIDE, False)
+    assert f"perhaps {name}" in found.sentence
+
+
+def test_every_signature_is_held_by_a_test() -> None:
+    """No known bug stands in the list untried."""
+    tried = "".join(file.read_text() for file in Path(__file__).parent.rglob("test_*.py"))
+    assert [each.name for each in signatures() if each.name not in tried] == []
 
 
 def test_a_zombie_of_runc() -> None:
