@@ -187,10 +187,9 @@ LISTENS: Mapping[str, tuple[tuple[str, ...], set[str]]] = {
     "dead-collector": ((), set()),
     "s3-cache": (("--set", "actors.cleanup.when.interval=200ms"), {"cleanup"}),
     "slow-collector": (
-        tuple(
-            word
-            for name, seconds in (("slow", "1s"), ("refusing", "2500ms"))
-            for word in ("--set", f"actors.{name}.when={{interval: {seconds}, lasting: 1s}}")
+        (
+            *("--set", "actors.slow.when={interval: 500ms, lasting: 500ms}"),
+            *("--set", "actors.refusing.when={follows: slow, after: 600ms, lasting: 300ms}"),
         ),
         {"slow", "refusing"},
     ),
