@@ -11,6 +11,7 @@ import anyio
 from harness.analysis.watched_rate import watched_rate
 from harness.core.errors import InfraError
 from harness.core.outcome import Outcome
+from harness.core.units import counted
 from harness.experiments.minimize.case import Case, kind_of
 from harness.experiments.minimize.script import NoStraightLine, script_of
 from harness.experiments.minimize.search import Minimized
@@ -108,7 +109,7 @@ async def _run(command: Command) -> Completed:
 def rates(found: Minimized, why_no_script: str, measured: list[Measured], bounds: Bounds, looked_for: str) -> str:
     """Return ``RATE.md``; `looked_for` is the kind of finding and its signature."""
     kinds = [kind_of(actor) for actor in found.case.actors]
-    acts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
+    acts = ", ".join(counted(kinds.count(kind), kind) for kind in dict.fromkeys(kinds))
     lines = [f"# How often `{found.case.scenario['name']}` shows it", ""]
     lines += [f"{acts}. The {looked_for}.", ""]
     if measured:

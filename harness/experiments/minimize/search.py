@@ -132,6 +132,7 @@ class MinimizeSearch:
             if not tally.hangs and (tally.trials >= _PATIENCE or (late and tally.trials)):
                 last = self.attempts.done[-1].look.because
                 wanted = " or ".join(case.scenario["stop"].get("on", [Outcome.HANG]))
+                wanted += f" known as {self.attempts.signature}" if self.attempts.signature else ""
                 raise NeverHangs(case.scenario["name"], wanted, tally, self.attempts.seconds, last)
             if late:
                 break

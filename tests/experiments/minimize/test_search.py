@@ -78,6 +78,13 @@ def test_a_case_that_never_hangs(tmp_path: Path) -> None:
     assert len((tmp_path / "attempts.jsonl").read_text().splitlines()) == 20
 
 
+def test_a_case_that_hangs_in_another_way(tmp_path: Path) -> None:
+    """Hangs of another signature than the one that is looked for are none, and what was looked for is said."""
+    search = MinimizeSearch(Attempts(tmp_path, 1, World(1, 1.0).take, "y"), SearchLimits(1000.0))
+    with pytest.raises(NeverHangs, match=r"mix showed no hang known as y in 20 attempts"):
+        anyio.run(search.run, mix())
+
+
 def test_the_time_is_kept(tmp_path: Path) -> None:
     """A search whose time is over gives what it has, and says that it is not all."""
     found, attempts = searched(tmp_path, World(1, 1.0, NEEDED), seconds=40.0)
