@@ -189,7 +189,7 @@ def _tell(console: Console, diagnosed: _Told) -> None:
         console.print(line, style=style, markup=False, soft_wrap=True)
 
     say(found.sentence, "bold")
-    if found.known:
+    if found.known and found.because not in found.sentence:
         say(f"    {found.because}")
     if diagnosed.finding:
         say(f"finding        {diagnosed.finding}")
