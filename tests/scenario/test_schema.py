@@ -89,7 +89,7 @@ BAD: dict[str, object] = {
     "no-chance": scenario({"prune": "p", "when": {"phase": "exited", "of": "ci", "chance": 0}}),
     "no-audit": scenario(audit={"every": 0}),
     "unknown-audit-key": scenario(audit={"often": 5}),
-    "unknown-finding": scenario(stop={"iterations": 5, "on": ["leak"]}),
+    "unknown-finding": scenario(stop={"iterations": 5, "on": ["weather"]}),
     "text": "name: x",
 }
 
