@@ -332,6 +332,21 @@ class Belief:
         """Return what is believed with at least so much confidence, as soon as something is."""
         return self.groups[0] if self.groups[0].mass >= confidence else None
 
+    def hung_once(self, group: CulpritGroup) -> int | None:
+        """Return the candidate whose hang it rests on that a group is to blame, where it hung only once; else None.
+
+        Of those that hung, and are bad if the group is to blame, that is the one which the fewest others would make
+        bad. Good candidates that hang now and then are thought to hang rarely: the first hang of one is taken for a bad
+        one's, and the second is not.
+        """
+        bad = np.asarray(self.bad[list(group.members)].all(axis=0))
+        hangs = {
+            candidate: sum(look.hung for look in looks) for candidate, looks in self.seen.items() if bad[candidate]
+        }
+        hung = [candidate for candidate, count in hangs.items() if count]
+        first = min(hung, key=lambda candidate: int(self.bad[:, candidate].sum()), default=None)
+        return first if first is not None and hangs[first] == 1 else None
+
     def rate(self, share: float = 0.5, level: int = WORST) -> float:
         """Return a quantile of the mean hang rate per trial of a side; 0 where it is likelier that it never hangs."""
         chances = sum(sides.rates[:, level].sum(axis=0) for sides in self.sides)

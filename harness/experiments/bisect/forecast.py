@@ -67,25 +67,31 @@ def _future(belief: Belief, costs: Costs, confidence: float, chance: np.random.G
     belief = belief.plain
     hangs_at = _world(belief, chance)
     have, seconds, looks = list(costs.have), 0.0, 0
-    while not belief.answer(confidence):
-        choice = next_look(belief, replace(costs, have=have))
-        if choice is None:
-            break
+    while (look := _next(belief, replace(costs, have=have), confidence)) is not None:
         if looks == _ENDLESS:
             return None
         looks += 1
-        candidate = choice.candidate
+        candidate, most = look
         seconds += have[candidate]
         if have[candidate] and chance.random() > chance_to_work(belief, np.array([candidate]))[0]:
             belief = belief.skip(candidate)
             continue
         have[candidate] = 0.0
         until = hangs_at(candidate)
-        hung = until <= choice.trials
-        trials = min(until, choice.trials)
+        hung, trials = until <= most, min(until, most)
         seconds += costs.start + costs.trial * trials + costs.hang * hung
         belief = belief.saw(candidate, trials, hung=hung)
     return _Future(seconds, looks)
+
+
+def _next(belief: Belief, costs: Costs, confidence: float) -> tuple[int, int] | None:
+    """Return the candidate of the next look and its trials at most; None at the end of a search."""
+    group = belief.answer(confidence)
+    if group is None:
+        choice = next_look(belief, costs)
+        return None if choice is None else (choice.candidate, choice.trials)
+    once = belief.hung_once(group)
+    return None if once is None else (once, belief.clean_needed())
 
 
 def _world(belief: Belief, chance: np.random.Generator) -> Callable[[int], int]:

@@ -121,6 +121,10 @@ class SearchAnswer:
 
 def settled(state: State) -> SearchAnswer | None:
     """Return the answer that what is believed is firm enough for; None where there is none yet."""
+    return None if _to_confirm(state) is not None else _believed(state)
+
+
+def _believed(state: State) -> SearchAnswer | None:
     belief = state.belief
     group = belief.answer(state.asked.confidence)
     if group is not None and 0 in group.members:
@@ -128,6 +132,13 @@ def settled(state: State) -> SearchAnswer | None:
     if group is not None:
         return SearchAnswer("another name" if _hangs_before(state, group) else "found", group)
     return SearchAnswer("no order", belief.groups[0]) if belief.no_order >= _NO_ORDER else None
+
+
+def _to_confirm(state: State) -> int | None:
+    """Return the candidate that is to hang once more before it, or the one that made it bad, is blamed."""
+    answer = _believed(state)
+    is_blame = answer is not None and answer.kind in {"found", "good end hangs"}
+    return state.belief.hung_once(answer.group) if answer and is_blame else None
 
 
 def _hangs_before(state: State, group: CulpritGroup) -> bool:
@@ -261,6 +272,9 @@ class BisectSearch:
             belief = self.state.belief
             if self.state.asked.seconds is not None and self._spent > self.state.asked.seconds:
                 return SearchAnswer("not yet", belief.groups[0])
+            if (once := _to_confirm(self.state)) is not None:
+                await self._look(once, self.state.scenario, belief.clean_needed(), "search")
+                continue
             choices = next_looks(belief, self._costs(), self._runner.slots)
             if not choices:
                 return SearchAnswer("no more to learn", belief.groups[0])

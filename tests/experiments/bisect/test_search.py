@@ -145,6 +145,29 @@ class FourPlaces(LocalRunner):
     slots = 4
 
 
+class Stray(Pretended):
+    """A line of which one good candidate hangs in its first look, and never again."""
+
+    stray = 0
+
+    async def take(self, _: Scenario, toolchain: str, iterations: int, seed: int) -> ShortRun:
+        """Look for so many trials, or until it hangs."""
+        seen = await super().take(_, toolchain, iterations, seed)
+        if self.stray or not int(toolchain) or int(toolchain) in self.rates:
+            return seen
+        self.stray = int(toolchain)
+        return replace(seen, said="hang", iterations=1, builds=1, signature="loop", ending=Ending.FINDINGS)
+
+
+async def test_who_is_blamed_has_hung_twice(tmp_path: Path, scenario: Scenario) -> None:
+    """A single hang of a good candidate blames nobody: it is looked at again, and the search goes on."""
+    line = Stray(20, bad(*range(12, 20), rate=0.5))
+    answer, search = await searched(tmp_path, scenario, line)
+    assert (answer.kind, answer.group.members) == ("found", (12,))
+    assert [seen.counts for seen in search.state.of(line.stray)][:2] == [True, False]
+    assert sum(seen.counts for seen in search.state.of(12)) >= 2
+
+
 async def test_many_places_are_used_at_once(tmp_path: Path, scenario: Scenario) -> None:
     """With four places it comes to the same candidate, by up to four looks at once, each with its own seed."""
     line = Pretended(200, bad(*range(123, 200)))
