@@ -150,9 +150,10 @@ def without_a_hang(rate: Rate) -> str:
 def _after(lived: Sequence[Life]) -> str:
     """Return which of two worlds the data fit: whether a hang poisons its daemon; nothing where nothing came after."""
     returned, hung = sum(life.returned_after for life in lived), sum(life.hung_after for life in lived)
+    after = "after it" if sum(life.hung for life in lived) == 1 else "on a daemon that had hung"
     if returned:
-        return f"; after it {returned} more builds returned{f' and {hung} hung' if hung else ''}: it does not stay"
-    return f"; after it no build returned, and {hung} more hung" if hung else ""
+        return f"; {after} {returned} more builds returned{f' and {hung} hung' if hung else ''}: it does not stay"
+    return f"; {after} no build returned, and {hung} more hung" if hung else ""
 
 
 def _exit_code(verdict: Verdict, ending: Ending) -> ExitCode:

@@ -7,7 +7,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from harness.core.records import Diagnosis
-from harness.core.units import format_size
+from harness.core.units import counted, format_size
 from harness.report.account import Evidence
 from harness.report.words import moment, shown_seconds
 
@@ -28,7 +28,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"size": format_size, "seconds": shown_seconds, "moment": moment}
+    made.filters |= {"size": format_size, "seconds": shown_seconds, "moment": moment, "counted": counted}
     return made
 
 

@@ -59,7 +59,7 @@ class FindingGroup:
 
 
 def groups_of(digests: Sequence[Digest]) -> list[FindingGroup]:
-    """Return what was found, what was seen last first.
+    """Return what was found, what was seen last first, and what is not diagnosed after all that is.
 
     A cell counts all runs of its version in its scenario, also those that found nothing or something else: they are
     what the rate is in.
@@ -69,7 +69,7 @@ def groups_of(digests: Sequence[Digest]) -> list[FindingGroup]:
         for each in digest.found:
             found.setdefault(each.signature, []).append((digest, each))
     groups = [_group(signature, of_it, digests) for signature, of_it in found.items()]
-    return sorted(groups, key=lambda group: group.last.timestamp() if group.last else 0.0, reverse=True)
+    return sorted(groups, key=lambda group: (group.diagnosis is None, -group.last.timestamp() if group.last else 0.0))
 
 
 def _group(signature: str, found: Sequence[tuple[Digest, FindingLine]], digests: Sequence[Digest]) -> FindingGroup:

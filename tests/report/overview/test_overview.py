@@ -130,7 +130,7 @@ def test_runs_of_searches_are_found(tmp_path: Path) -> None:
     (tmp_path / "s" / "verify-20260101T000000Z-abcd" / "begun.json").write_text("[1")
     assert [each.name for each in runs_below(tmp_path)] == [run.name]
     page = write_overview([tmp_path], tmp_path).read_text()
-    assert "1 runs of searches and comparisons" in page
+    assert "1 run of searches and comparisons" in page
     assert page.count('<details class="search"') == 3
     below = page[page.index('data-state="bisect"') :]
     assert f"bisect/20260101T000000Z-abcd/s/{run.name}/" in below[: below.index("</details>")]
@@ -176,3 +176,10 @@ def test_an_exploration_is_a_search(tmp_path: Path) -> None:
     for damage in ("{}", '{"asked": 3}', '{"asked": {"vary": {"x": 3}}}'):
         (place / "begun.json").write_text(damage)
         assert len(search_of(place).looks) == 2 or search_of(place).damaged
+
+
+def test_what_is_diagnosed_comes_first(tmp_path: Path) -> None:
+    """A group of hangs of which there is no diagnosis comes after those that have one, however late it was seen."""
+    runs = [hung(tmp_path), hung(tmp_path, diagnosis=None)]
+    groups = groups_of([digest_of(run) for run in runs])
+    assert [group.diagnosis is None for group in groups] == [False, True]
