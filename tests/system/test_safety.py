@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -25,7 +26,9 @@ def building(repro: Repro) -> bool:
     except Exception:
         return False
     procs = Path("/sys/fs/cgroup").glob(f"**/repro-{name}/**/cgroup.procs")
-    return any(file.parent.name != "daemon" and file.read_text().strip() for file in procs)
+    with suppress(OSError):  # cgroups, also of others, go away while they are looked for
+        return any(file.parent.name != "daemon" and file.read_text().strip() for file in procs)
+    return False
 
 
 def recorded(repro: Repro) -> list[Iteration]:
