@@ -103,10 +103,10 @@ def judged(points: Sequence[Sequence[tuple[float, float]]], *, matters: float, p
     left = min(found.low95, _surely(points, whole, span, pools))
     low = min(found.low95, max(left, 0.0))  # nothing else may have brought more than what there is
     high = cautious.high95 + _wanders(settled, found.slope) / span
-    return _told(found.slope, low, left, high, span, matters)
+    return _judged(found.slope, low, left, high, span, matters)
 
 
-def _told(slope: float, low: float, left: float, high: float, span: float, matters: float) -> Leak:
+def _judged(slope: float, low: float, left: float, high: float, span: float, matters: float) -> Leak:
     """Return the verdict: what is left beside other growth may be below nothing, and the lower limit is not."""
     if low > 0:
         return Leak("yes", slope, low, high, None)
@@ -136,7 +136,7 @@ def _of_those_that_stay(stayed: Sequence[Stayers], high: float) -> Leak:
     left = min(least - _QUANTILE * math.sqrt(clumps * max(least, 0)) for least in beside) / span
     most, most_for_good = (clumps * poisson_upper(each / clumps) / span for each in (count, for_good))
     low, high = max(left, 0.0), min(most, max(most_for_good, high))
-    return replace(_told(max(for_good / span, low), low, left, high, span, _MATTERS), stayed=count)
+    return replace(_judged(max(for_good / span, low), low, left, high, span, _MATTERS), stayed=count)
 
 
 def _even(stayed: Stayers) -> float:

@@ -89,7 +89,7 @@ class CacheHandler(BaseHTTPRequestHandler):
                 self._answer(HTTPStatus.NO_CONTENT)
                 return
             where = f"http://{self.headers['Host']}/blob/{found[0]}"
-            self._told(HTTPStatus.OK, cacheKey=found[1], scope="", archiveLocation=where)
+            self._answer_json(HTTPStatus.OK, cacheKey=found[1], scope="", archiveLocation=where)
         elif asked.path.startswith("/blob/") and (file := self.entries.file(self._number)).is_file():
             content = file.read_bytes()
             if match := _RANGE.search(self.headers.get("Range", "")):
@@ -99,7 +99,7 @@ class CacheHandler(BaseHTTPRequestHandler):
             else:
                 self._answer(HTTPStatus.OK, content)
         else:
-            self._told(HTTPStatus.NOT_FOUND, message="there is nothing here")
+            self._answer_json(HTTPStatus.NOT_FOUND, message="there is nothing here")
 
     def do_POST(self) -> None:
         """Reserve a number, or complete an entry."""
@@ -108,9 +108,9 @@ class CacheHandler(BaseHTTPRequestHandler):
             number = self.entries.reserve(body["key"])
             if number is None:
                 kind = "ArtifactCacheItemAlreadyExistsException"
-                self._told(HTTPStatus.CONFLICT, message="Cache already exists", typeKey=kind)
+                self._answer_json(HTTPStatus.CONFLICT, message="Cache already exists", typeKey=kind)
             else:
-                self._told(HTTPStatus.CREATED, cacheId=number, cacheID=number)
+                self._answer_json(HTTPStatus.CREATED, cacheId=number, cacheID=number)
         else:
             self.entries.complete(self._number)
             self._answer(HTTPStatus.NO_CONTENT)
@@ -135,7 +135,7 @@ class CacheHandler(BaseHTTPRequestHandler):
         self.rfile.readline()
         return body
 
-    def _told(self, status: HTTPStatus, **what: object) -> None:
+    def _answer_json(self, status: HTTPStatus, **what: object) -> None:
         self._answer(status, json.dumps(what).encode())
 
     def _answer(self, status: HTTPStatus, body: bytes = b"", headers: dict[str, str] | None = None) -> None:

@@ -126,12 +126,12 @@ def _mix_in_words(path: Path) -> Callable[[Mapping[str, Any]], str]:
     vary = vary if isinstance(vary, dict) else {}
     known = {name: Varied((*name.split("."),), (*each,)) for name, each in vary.items() if isinstance(each, list)}
 
-    def told(point: Mapping[str, Any]) -> str:
+    def in_words(point: Mapping[str, Any]) -> str:
         with suppress(LookupError, ValueError, TypeError):
             return ", ".join(f"{known[name].path[-1]} {known[name].at(value)}" for name, value in point.items())
         return ""
 
-    return told
+    return in_words
 
 
 def _looks(path: Path) -> Iterator[ListedShortRun]:

@@ -60,7 +60,7 @@ def screen(
 def on_signal(screen_: Screen) -> Callable[[int], None]:
     """Return what tells of Ctrl-C, and of the second one, which ends it at once."""
 
-    def told(times: int) -> None:
+    def announce(times: int) -> None:
         if times == 1:
             screen_.interrupted(
                 "interrupted: ending builds and daemon, then comes the verdict; `repro resume` goes on with the run; "
@@ -70,4 +70,4 @@ def on_signal(screen_: Screen) -> Callable[[int], None]:
         kept = "what was recorded is kept: `repro resume` goes on, `repro clean` removes what is left on this host"
         at_once(ExitCode.INTERRUPTED, f"repro: ended at once; {kept}")
 
-    return told
+    return announce

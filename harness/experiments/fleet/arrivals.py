@@ -26,7 +26,7 @@ def place_of(parent: Path, host: str) -> Path:
 
 
 @dataclass
-class Arrivals:
+class ArrivedRuns:
     """What has come back."""
 
     seen: dict[str, Mapping[str, str]] = field(default_factory=dict)

@@ -27,7 +27,7 @@ from distributed.client import FutureCancelledError
 from harness import __version__
 from harness.core.errors import Interrupted
 from harness.core.records import Summary
-from harness.experiments.fleet.arrivals import Arrivals, place_of
+from harness.experiments.fleet.arrivals import ArrivedRuns, place_of
 from harness.experiments.fleet.errors import CutOff, NeverMade, NotMade, NoWorkers, Refused, SchedulerGone
 from harness.experiments.fleet.host import Greeting, greet, keep_part, keep_whole, lacking, make
 from harness.experiments.fleet.hosts import Hosts, Worker
@@ -112,7 +112,7 @@ class FleetRunner:
     _here: dict[str, anyio.Lock] = field(default_factory=dict)
     _toolchains: dict[str, Toolchain] = field(default_factory=dict)
     _cases: Cases = field(default_factory=Cases)
-    _arrivals: Arrivals = field(default_factory=Arrivals)
+    _arrivals: ArrivedRuns = field(default_factory=ArrivedRuns)
     _heartbeats: dict[str, tuple[float, float]] = field(default_factory=dict)
     """Of each worker: the last one that the scheduler has, and when that was first seen here."""
     _answered: float = field(default_factory=monotonic)
