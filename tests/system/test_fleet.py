@@ -78,6 +78,9 @@ def fleet(tmp_path: Path) -> Iterator[Fleet]:
         yield make
         for each in opened:
             each.__exit__(None, None, None)
+        for cache in tmp_path.glob("net/*/cache"):  # what a killed host has left its next start would give back
+            words = (sys.executable, "-m", "harness", "clean")
+            subprocess.run(words, env={**os.environ, "REPRO_CACHE": str(cache)}, check=False, capture_output=True)
 
 
 def address(nodes: Mapping[str, Node], scheme: str = "tcp") -> str:
