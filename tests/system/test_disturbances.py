@@ -147,12 +147,15 @@ def test_full_disk(repro: Repro, scenario: Callable[..., str]) -> None:
     within = [build for build in builds if full.acted < build.started and (build.exited or 0) < full.ended]
     assert within, output
     assert {build.outcome for build in within} == {"failed"}
-    assert any("no space left on device" in build.error for build in within), output
+    reasons = ("no space left on device", "parent snapshot")  # the second of what the first has left undone
+    assert all(any(reason in build.error for reason in reasons) for build in within), output
+    assert any(reasons[0] in build.error for build in within), output
     before = [build for build in builds if (build.exited or 0) < full.started]
     after = [build for build in builds if build.started > full.ended]
     assert all(any(build.outcome == "ok" for build in some) for some in (before, after)), output
     assert not any("no space left on device" in build.error for build in before + after), output
-    assert code in {0, 125}, output  # where the host is slow, most of its few builds are those of the full disk
+    failed, ok = (repro.summary.outcomes.get(outcome, 0) for outcome in ("failed", "ok"))
+    assert code == (125 if failed > ok else 0), output  # on a slow host most of its few builds met the full disk
     assert not left_of(repro.folder.name)
 
 
