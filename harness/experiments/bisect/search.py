@@ -28,7 +28,7 @@ import anyio
 from harness.core.errors import InfraError, UsageError
 from harness.core.outcome import Ending
 from harness.core.rng import SEED_BITS
-from harness.experiments.bisect.belief import CulpritGroup
+from harness.experiments.bisect.belief import Belief, CulpritGroup
 from harness.experiments.bisect.candidates import CannotBeHad, EndsCannotBeHad, Range, TellsCost, require_ends
 from harness.experiments.bisect.choice import Acquisition, Costs, next_looks
 from harness.experiments.bisect.state import Had, Observation, Purpose, State, save
@@ -121,33 +121,29 @@ class SearchAnswer:
 
 def settled(state: State) -> SearchAnswer | None:
     """Return the answer that what is believed is firm enough for; None where there is none yet."""
-    return None if _to_confirm(state) is not None else _believed(state)
+    answer, once = _standing(state, state.belief)
+    return None if once is not None else answer
 
 
-def _believed(state: State) -> SearchAnswer | None:
-    belief = state.belief
+def _standing(state: State, belief: Belief) -> tuple[SearchAnswer | None, int | None]:
+    """Return the answer that is believed, and the candidate that is to hang once more before anybody is blamed."""
     group = belief.answer(state.asked.confidence)
-    if group is not None and 0 in group.members:
-        return SearchAnswer("good end hangs", group)
-    if group is not None:
-        return SearchAnswer("another name" if _hangs_before(state, group) else "found", group)
-    return SearchAnswer("no order", belief.groups[0]) if belief.no_order >= _NO_ORDER else None
+    if group is None:
+        return (SearchAnswer("no order", belief.groups[0]) if belief.no_order >= _NO_ORDER else None), None
+    if 0 in group.members:
+        return SearchAnswer("good end hangs", group), belief.hung_once(group)
+    if _hangs_before(state, belief, group):
+        return SearchAnswer("another name", group), None
+    return SearchAnswer("found", group), belief.hung_once(group)
 
 
-def _to_confirm(state: State) -> int | None:
-    """Return the candidate that is to hang once more before it, or the one that made it bad, is blamed."""
-    answer = _believed(state)
-    is_blame = answer is not None and answer.kind in {"found", "good end hangs"}
-    return state.belief.hung_once(answer.group) if answer and is_blame else None
-
-
-def _hangs_before(state: State, group: CulpritGroup) -> bool:
+def _hangs_before(state: State, belief: Belief, group: CulpritGroup) -> bool:
     """Whether a hang under another name, if it is the one that is looked for, would change an answer.
 
     It would where it came on a candidate that is blamed, or is good if another one is to blame.
     """
     members = list(group.members)
-    return any(each in members or not state.belief.bad[members, each].all() for each in state.doubtful)
+    return any(each in members or not belief.bad[members, each].all() for each in state.doubtful)
 
 
 class BisectSearch:
@@ -267,12 +263,13 @@ class BisectSearch:
     async def _narrow(self) -> SearchAnswer:
         """Look at candidate after candidate."""
         while True:
-            if (answer := settled(self.state)) is not None:
-                return answer
             belief = self.state.belief
+            answer, once = _standing(self.state, belief)
+            if answer is not None and once is None:
+                return answer
             if self.state.asked.seconds is not None and self._spent > self.state.asked.seconds:
                 return SearchAnswer("not yet", belief.groups[0])
-            if (once := _to_confirm(self.state)) is not None:
+            if once is not None:
                 await self._look(once, self.state.scenario, belief.clean_needed(), "search")
                 continue
             choices = next_looks(belief, self._costs(), self._runner.slots)
