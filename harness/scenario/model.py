@@ -283,7 +283,8 @@ class ActorSpec(StrictModel):
             why = f"never fires: no actor besides builds is named {followed!r}; there are: {known}"
             yield Violation(("when", "follows"), why)
         elif circle := self._circle(setting.waits):
-            why = f"never fires: it waits for itself ({' waits for '.join(circle)}); let one of them begin by itself"
+            who = "it" if len(circle) <= 2 else "one of them"
+            why = f"never fires: it waits for itself ({' waits for '.join(circle)}); let {who} begin by itself"
             yield Violation(("when", "of" if followed is None else "follows"), why)
         limit = setting.stop.iterations if setting.stop else None
         if limit is not None and self.when.least_iterations > limit:
@@ -296,12 +297,15 @@ class ActorSpec(StrictModel):
             )
 
     def _circle(self, waits: Mapping[str, str | None]) -> Sequence[str]:
-        """Return the circle of actors that wait for each other; empty if there is none."""
+        """Return the circle of actors that wait for each other, of whom this one stands first; empty if there is none.
+
+        The others of a circle have none of their own: it is told once.
+        """
         way = [self.name]
         while (awaited := waits.get(way[-1])) is not None and awaited not in way[1:]:
             way.append(awaited)
             if awaited == self.name:
-                return way
+                return way if self.name == next(name for name in waits if name in way) else ()
         return ()  # it leads to who begins by himself, or into a circle that this actor is no part of
 
     def placed(self, setting: Setting) -> Self:  # noqa: ARG002 — for actors that name files
