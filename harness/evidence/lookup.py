@@ -4,7 +4,7 @@ import json
 import os
 import re
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain, pairwise
 from pathlib import Path
@@ -51,7 +51,7 @@ class Lookup:
 
 @dataclass(frozen=True)
 class LookedFor:
-    """``lookups.json``: what goroutines were asking the cache's database for in every dump.
+    """``lookups.json``: what goroutines were asking the cache's database for, again and again.
 
     The names are read where they lie in the daemon's memory, which changes nothing and holds up nobody. What lies there
     must look like the names that BuildKit gives: else it was overwritten meanwhile, and nothing is said.
@@ -64,7 +64,7 @@ class LookedFor:
         """Read the names."""
         lasting = await anyio.to_thread.run_sync(_lasting, folder, abandon_on_cancel=True)
         if not lasting:
-            raise CaptureError("no goroutine asks the cache's database for the same in every dump")
+            raise CaptureError("no goroutine of the dumps asks the cache's database for the same again and again")
         found = [lookup for pid in daemon.facts.pids for lookup in lookups_in(pid, lasting)]
         if not found:
             raise CaptureError("the names are not in the daemon's memory any more, or it is not ours to read")
@@ -81,23 +81,48 @@ class Call:
     exporters: tuple[int, ...]
 
 
+@dataclass(frozen=True)
+class Walk:
+    """A goroutine on its way from exporter to exporter, as a dump has it."""
+
+    goroutine: int
+    exporters: tuple[int, ...]
+    """Their addresses, the innermost first."""
+    lookup: Call | None
+    """What it asks the database for at that moment; None between two questions."""
+
+
 def _lasting(folder: Path) -> set[Call]:
-    """Return the lookups that are the same in every dump in a folder."""
+    """Return the lookups of the walks that are the same in every dump in a folder.
+
+    An exporter asks for one record alone. So a walk that stands still in one turns round in the lookup that some of its
+    dumps show, also where another dump was taken between two of them (in ``solver.(*cacheManager).getID``).
+    """
     dumps = []
     for file in sorted(folder.glob("goroutines-*.txt")):
         with file.open(errors="replace") as lines:
-            dumps.append(set(calls(lines)))
-    return set.intersection(*dumps) if dumps else set()
+            dumps.append({walk.goroutine: walk for walk in walks(lines)})
+    everywhere = set.intersection(*(set(dump) for dump in dumps)) if dumps else set()
+    found = (_only_lookup([dump[goroutine] for dump in dumps]) for goroutine in everywhere)
+    return {call for call in found if call}
 
 
-def calls(dump: Iterable[str]) -> Iterator[Call]:
-    """Yield the lookups in a dump, given line by line."""
+def _only_lookup(seen: Sequence[Walk]) -> Call | None:
+    """Return the one lookup that a goroutine's walks show; None where it has moved on, or shows none."""
+    asked = {walk.lookup for walk in seen} - {None}
+    stands = len({walk.exporters for walk in seen}) == 1 and (seen[0].exporters or all(walk.lookup for walk in seen))
+    return asked.pop() if stands and len(asked) == 1 else None
+
+
+def walks(dump: Iterable[str]) -> Iterator[Walk]:
+    """Yield the goroutines of a dump, given line by line, that walk or look up."""
     goroutine, exporters = 0, list[int]()
     places: tuple[tuple[int, int], tuple[int, int]] | None = None
     for line in chain(dump, ["goroutine 0 "]):
         if match := _GOROUTINE.match(line):
-            if places:
-                yield Call(goroutine, *places, tuple(exporters))
+            if places or exporters:
+                walked = tuple(exporters)
+                yield Walk(goroutine, walked, Call(goroutine, *places, walked) if places else None)
             goroutine, exporters, places = int(match[1]), [], None
         elif not line.startswith(_SOLVER):
             continue

@@ -12,7 +12,7 @@ import pytest
 
 from harness.core.errors import CaptureError
 from harness.core.manifest import DaemonFacts
-from harness.evidence.lookup import LookedFor, Lookup, calls, lookups_in, read_lookups
+from harness.evidence.lookup import Call, LookedFor, Lookup, lookups_in, read_lookups, walks
 
 pytestmark = pytest.mark.anyio
 KEY, RESULT = "random:" + "ab" * 32, f"{'w' * 25}::{'r' * 25}"
@@ -64,6 +64,19 @@ main.main()
 """  # noqa: E501 — lines as Go writes them
 
 
+def calls(text: str) -> set[Call]:
+    """Return the lookups in a dump."""
+    return {walk.lookup for walk in walks(text.splitlines()) if walk.lookup}
+
+
+def between(text: str) -> str:
+    """Return a dump of the same walk, taken between two lookups."""
+    lines = text.splitlines()
+    first = next(number for number, line in enumerate(lines) if "Load.func1(" in line)
+    call = ["github.com/moby/buildkit/solver.(*cacheManager).getID(0x1, 0x2)", "\t/src/cachemanager.go:9 +0x1"]
+    return "\n".join([*lines[:first], *call, *lines[first + 4 :]])
+
+
 @dataclass
 class Here:
     """A daemon that is this very process."""
@@ -90,15 +103,34 @@ async def test_names_are_read(tmp_path: Path) -> None:
 def test_where_go_is_not_sure() -> None:
     """An address that Go marks as doubtful is tried: what lies there shows whether it was right."""
     memory = Memory()
-    [lookup] = lookups_in(os.getpid(), set(calls(dump(memory, sure=False).splitlines())))
+    [lookup] = lookups_in(os.getpid(), calls(dump(memory, sure=False)))
     assert (lookup.key, lookup.result) == (KEY, RESULT)
+
+
+@pytest.mark.parametrize("shown", [0, 1, 2])
+async def test_a_dump_between_two_lookups(tmp_path: Path, shown: int) -> None:
+    """One dump that shows the lookup is enough, where the walk stands in the same exporter in all."""
+    memory = Memory()
+    text = dump(memory)
+    assert "getID" in between(text)
+    assert "Load" not in between(text)
+    write(tmp_path, *[text if number == shown else between(text) for number in range(3)])
+    await LookedFor().capture(Here(), tmp_path)
+    assert [each.key for each in read_lookups(tmp_path)] == [KEY]
+
+
+async def test_no_dump_shows_the_lookup(tmp_path: Path) -> None:
+    """A walk that stands still, and was never seen to ask, is not said to."""
+    write(tmp_path, *[between(dump(Memory()))] * 3)
+    with pytest.raises(CaptureError, match="the same again and again"):
+        await LookedFor().capture(Here(), tmp_path)
 
 
 async def test_what_moves_is_no_livelock(tmp_path: Path) -> None:
     """A lookup that is not the same in every dump is one that goes on, and none is told."""
     memory = Memory()
     write(tmp_path, dump(memory), dump(memory))
-    with pytest.raises(CaptureError, match="the same in every dump"):
+    with pytest.raises(CaptureError, match="the same again and again"):
         await LookedFor().capture(Here(), tmp_path)
     assert not (tmp_path / "lookups.json").exists()
 
@@ -115,9 +147,9 @@ async def test_what_was_overwritten(tmp_path: Path, key: str, result: str) -> No
 async def test_no_such_process(tmp_path: Path) -> None:
     """A process that has gone, and addresses that nothing lies at, are no traceback."""
     text = dump(Memory())
-    assert [*lookups_in(2**22 + 1, set(calls(text.splitlines())))] == [], "no pid is as high"
+    assert [*lookups_in(2**22 + 1, calls(text))] == [], "no pid is as high"
     nowhere = text.replace("Load(0x1, {0x", "Load(0x1, {0xffffffff")
-    assert [*lookups_in(os.getpid(), set(calls(nowhere.splitlines())))] == []
+    assert [*lookups_in(os.getpid(), calls(nowhere))] == []
     write(tmp_path)
     with pytest.raises(CaptureError):
         await LookedFor().capture(Here(), tmp_path)
