@@ -202,7 +202,7 @@ def diagnose(
         return _of_several(
             [diagnose(one, version=version, daemon=daemon, process=process, own=own) for one in processes]
         )
-    reading = _crashed(dumps, crash) if crash else compare(dumps, process)
+    reading = _crashed(dumps, crash) if crash else compare(dumps, process, _deadlocks(dumps, own))
     product, number = _of_version(version) if version else _product(daemon or {})
     fitting = _fitting(dumps, reading, own)
     known = next((each for each in fitting if not each.suspect), None)
@@ -310,6 +310,11 @@ def _leaks(dumps: Sequence[Dump], reading: Reading, own: Sequence[Path]) -> str:
         return ""
     leaking = [each for each in signatures(*own) if each.creator and each.fits(dumps, reading)]
     return "".join(f"; beside it, {len(each.gathered(dumps))} goroutines leak in {each.place}" for each in leaking)
+
+
+def _deadlocks(dumps: Sequence[Dump], own: Sequence[Path]) -> list[Signature]:
+    """Return the known deadlocks that dumps can show."""
+    return [each for each in among(dumps, *own) if each.kind is Kind.DEADLOCK and each.stacks and not each.suspect]
 
 
 def _suspects(dump: Dump, own: Sequence[Path]) -> str:

@@ -1,7 +1,7 @@
 """Whether a healthy daemon at work is ever called hung: pairs of dumps of private daemons under eight kinds of load.
 
-    python -m tests.benchmarks.healthy path:DIR [--kind dockerd] [--loads quiet,gzip] [--seconds 70] [--hogs 4]
-        [--keep DIR]
+    python -m tests.benchmarks.healthy path:DIR [--kind dockerd] [--loads quiet,gzip] [--seconds 70] [--hogs 8]
+        [--writers 4] [--keep DIR]
     python -m tests.benchmarks.healthy --judge DIR
 
 Every load has a fresh daemon, and is given again and again until its time is up. A dump is made every few seconds; any
@@ -11,15 +11,14 @@ dumps are kept in `--keep`, a folder for each load, where `--judge` diagnoses th
 """
 
 import argparse
-import multiprocessing
 import os
 import secrets
+import subprocess
 import sys
 import tempfile
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -35,6 +34,7 @@ from harness.buildkit.goroutines.reading import Kind
 from harness.core.errors import CaptureError
 from harness.daemons.base import BuildRequest, Daemon, Profiled, Slot
 from harness.daemons.table import DAEMONS
+from harness.host import stressor
 from harness.host.ledger import Ledger
 from harness.host.proc import Command, spawn
 from harness.scenario import DaemonSpec
@@ -47,6 +47,8 @@ MINUTE: Final = 57.0
 """Seconds from which on two dumps count as a minute apart: a wait may be seen to grow."""
 HUNG: Final = frozenset({Kind.DEADLOCK, Kind.LIVELOCK, Kind.LOST_WAKE_UP})
 MEBI: Final = 1_048_576
+LONGEST: Final = 1200
+"""Seconds after which what stresses the host ends, also where nobody ends it."""
 Dumps = Sequence[tuple[float, str]]
 """Each with the second of its load in which it was made."""
 
@@ -90,12 +92,16 @@ def main() -> None:
     parser.add_argument("--kind", choices=("buildkitd", "dockerd"), default="buildkitd")
     parser.add_argument("--seconds", type=float, default=70.0)
     parser.add_argument("--hogs", type=int, default=0, help="processes that burn a core each beside the daemon")
+    parser.add_argument("--writers", type=int, default=0, help="processes that write to the disk beside the daemon")
     parser.add_argument("--keep", type=Path)
     parser.add_argument("--judge", type=Path, help="a folder that `--keep` has filled")
     options = parser.parse_args()
     pairs: Counter[str] = Counter()
     triples: Counter[str] = Counter()
-    with hogs(0 if options.judge else options.hogs):
+    beside = [] if options.judge else [("cpu", options.hogs), ("io", options.writers)]
+    with ExitStack() as stressed:
+        for mode, count in beside:
+            stressed.enter_context(stress(mode, count))
         for name, dumps in kept(options.judge) if options.judge else made(options):
             of_two, of_three = judged(name, dumps)
             pairs += of_two
@@ -113,7 +119,10 @@ def made(options: argparse.Namespace) -> Iterator[tuple[str, Dumps]]:
     for name in options.loads.split(","):
         dumps = anyio.run(dumps_under, options.spec, options.kind, LOADS[name], options.seconds)
         if options.keep:
-            folder = options.keep / f"{options.kind}-{name}{'-loaded' if options.hogs else ''}-{secrets.token_hex(3)}"
+            folder = (
+                options.keep
+                / f"{options.kind}-{name}{'-loaded' if options.hogs or options.writers else ''}-{secrets.token_hex(3)}"
+            )
             folder.mkdir(parents=True)
             for at, text in dumps:
                 (folder / f"{at:07.2f}.txt").write_text(text)
@@ -230,23 +239,17 @@ async def laid(context: Path, load: Load, registry: str) -> Path:
 
 
 @contextmanager
-def hogs(count: int) -> Iterator[None]:
-    """Have processes beside it that burn a core each."""
-    started = [multiprocessing.Process(target=_burn, daemon=True) for _ in range(count)]
-    for each in started:
-        each.start()
-    try:
+def stress(mode: str, count: int) -> Iterator[None]:
+    """Have so many processes beside it that burn a core each (`cpu`), or write to the disk (`io`)."""
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as ended:
+        if count:
+            words = [str(count)] if mode == "cpu" else [folder, str(count), str(256 * MEBI)]
+            argv = ["timeout", str(LONGEST), sys.executable, stressor.__file__, "", mode, *words]
+            started = ended.enter_context(subprocess.Popen(argv, stdout=subprocess.PIPE, text=True))
+            ended.callback(started.terminate)
+            assert started.stdout
+            assert started.stdout.readline().strip() == stressor.READY
         yield
-    finally:
-        for each in started:
-            each.kill()
-            each.join()
-
-
-def _burn() -> None:
-    until = time.monotonic() + 1200  # also where nobody ends it
-    while time.monotonic() < until:
-        sum(range(10_000))
 
 
 @asynccontextmanager

@@ -13,6 +13,7 @@ from typing import Final
 
 from harness.buildkit.goroutines.model import Goroutine
 from harness.buildkit.goroutines.reading import REQUEST, Dump, Kind, Reading, Tracks, format_count, is_grown, is_still
+from harness.buildkit.goroutines.signatures import Signature, bearers
 from harness.buildkit.goroutines.wait_graph import Knot, WaitGraph, package_of, plain
 from harness.buildkit.goroutines.waits import (
     ON_CORE,
@@ -27,6 +28,8 @@ from harness.buildkit.goroutines.waits import (
 
 _FAR_BEYOND: Final = 30
 """Minutes that nothing waits for work on data, however much data there is."""
+_APART: Final = 1
+"""Minutes by which two waits that began together may differ in dumps, which tell whole ones."""
 _TOLD: Final = 4
 """Members of a circle that are told one by one."""
 _HANDLER: Final = re.compile(r"\._Control_(\w+)_Handler$|/server/router/\w+\.\(\*\w+Router\)\.(\w+)$")
@@ -41,12 +44,22 @@ class _Stuck:
     minutes: int
 
 
-def deadlock(tracks: Tracks, dumps: Sequence[Dump]) -> Reading | None:
-    """Return what is held up for longer each time with nothing that it can wait for; None where nothing is."""
-    held = {id_ for id_, track in tracks.items() if _is_candidate(track)}
-    if not held:
+def deadlock(tracks: Tracks, dumps: Sequence[Dump], known: Sequence[Signature] = ()) -> Reading | None:
+    """Return what is held up for longer each time with nothing that it can wait for; None where nothing is.
+
+    Args:
+        tracks: what each goroutine was in every dump.
+        dumps: in their order.
+        known: deadlocks whose goroutines are held up, also where such a place says nothing by itself.
+    """
+    bearing = _bearing(tracks, known)
+    if not bearing and not any(map(_is_candidate, tracks.values())):
         return None
     graph = WaitGraph(dumps[-1])
+    held = {id_: track[-1].minutes for id_, track in tracks.items() if _is_candidate(track)}
+    members = {id_: graph.by_id[id_] for waiter in bearing for id_ in graph.waits.get(waiter, ()) if id_ in tracks}
+    ours = {id_: each.minutes for id_, each in members.items() if not _listens(each)}
+    held = {id_: minutes - _APART for id_, minutes in (ours | bearing).items()} | held
     found = _by_lock([each for knot in graph.knots() if (each := _stuck(knot, held, tracks, graph))], graph)
     if not found:
         return None
@@ -79,6 +92,24 @@ def _is_candidate(track: Sequence[Goroutine]) -> bool:
     return is_grown(track) and is_held(last) and not (outside(last) or watches(last) or is_idle_loop(last))
 
 
+def _bearing(tracks: Tracks, known: Sequence[Signature]) -> dict[int, int]:
+    """Return the goroutines that bear all of a known deadlock, each with the minutes since when all of it stands."""
+    last = [track[-1] for track in tracks.values() if is_grown(track)]
+    grown = [each for each in last if place(each) and not outside(each)]
+    found: dict[int, int] = {}
+    for each in known:
+        bearing = [bearers(grown, stack, each.state) for stack in each.stacks]
+        if all(bearing):
+            since = min(max(one.minutes for one in some) for some in bearing)
+            found.update({one.id: min(since, one.minutes) for some in bearing for one in some})
+    return found
+
+
+def _listens(each: Goroutine) -> bool:
+    """Whether it waits for whatever comes next, which may be nothing for hours."""
+    return each.state == "select"
+
+
 def _by_lock(found: Sequence[_Stuck], graph: WaitGraph) -> list[_Stuck]:
     """Return the same knots, with all waiters of one lock of unknown holder merged into one knot."""
     joined: dict[int, list[_Stuck]] = {}
@@ -101,11 +132,12 @@ def _chain(stuck: _Stuck, graph: WaitGraph) -> bool:
     return stuck.knot.is_circle or first in graph.holders or graph.lock_of(first) is not None
 
 
-def _stuck(knot: Knot, held: set[int], tracks: Tracks, graph: WaitGraph) -> _Stuck | None:
+def _stuck(knot: Knot, held: Mapping[int, int], tracks: Tracks, graph: WaitGraph) -> _Stuck | None:
+    """Return a knot that cannot resolve, of goroutines that are held up since so many minutes; None if it can."""
     members = [tracks[id_] for id_ in knot.members if id_ in tracks]
     if len(members) < len(knot.members) or not all(is_grown(track) for track in members):
         return None
-    concerned = tuple(sorted(held.intersection((*knot.members, *knot.behind))))
+    concerned = tuple(sorted(held.keys() & {*knot.members, *knot.behind}))
     if not concerned:
         return None
     minutes = max(track[-1].minutes for track in (*members, *(tracks[id_] for id_ in concerned)))
@@ -114,7 +146,8 @@ def _stuck(knot: Knot, held: set[int], tracks: Tracks, graph: WaitGraph) -> _Stu
         is_holder = last.id in graph.holders
         if outside(last) or last.state in ON_CORE or not (is_holder or last.id in held):
             return None
-        if _is_excused(last, minutes, tracks, is_holder=is_holder):
+        since = minutes if is_holder or _is_candidate(tracks[last.id]) else held[last.id]
+        if _is_excused(last, since, tracks, is_holder=is_holder):
             return None
     return _Stuck(knot, concerned, minutes)
 

@@ -23,7 +23,9 @@ from harness.buildkit.goroutines.reading import (
     is_grown,
     is_still,
 )
+from harness.buildkit.goroutines.signatures import Signature
 from harness.buildkit.goroutines.waits import (
+    BUSY,
     ON_CORE,
     Outside,
     copies_after_its_process,
@@ -35,13 +37,6 @@ from harness.buildkit.goroutines.waits import (
 )
 
 _BUILDKIT: Final = "github.com/moby/buildkit/"
-BUSY: Final = frozenset(
-    {
-        *("running", "runnable", "preempted", "copystack", "GC assist wait", "GC assist marking"),
-        *("sync.Mutex.Lock", "sync.RWMutex.Lock", "sync.RWMutex.RLock"),
-    }
-)
-"""States in which dumps show a goroutine that spins: running, runnable, allocating, or in a short lock."""
 _IN_KERNEL: Final = frozenset({"IO wait", "syscall"})
 _IDLE_CORES: Final = 0.2
 """Fewer cores than this are no process that turns."""
@@ -82,12 +77,13 @@ _CALL: Final = re.compile(r"services/control\.\(\*control(?:(\w+)Client\)\.Recv|
 _OF_CLIENT: Final = (Outside.CLIENT_READS, Outside.CLIENT_SENDS)
 
 
-def compare(dumps: Sequence[Dump], process: ProcessFacts = NOTHING_KNOWN) -> Reading:
+def compare(dumps: Sequence[Dump], process: ProcessFacts = NOTHING_KNOWN, known: Sequence[Signature] = ()) -> Reading:
     """Return what dumps of one process say, in the order in which they were made.
 
     Args:
         dumps: two or more; some seconds apart, or over a minute for waits to be seen to grow.
         process: what the kernel says of it meanwhile.
+        known: see `deadlock`.
     """
     if process.stopped:
         return Reading(Kind.FROZEN, "the process is stopped (state T): SIGCONT lets it go on")
@@ -95,10 +91,10 @@ def compare(dumps: Sequence[Dump], process: ProcessFacts = NOTHING_KNOWN) -> Rea
         return client
     if len(dumps) < 2:
         return Reading(Kind.UNKNOWN, "one dump shows where goroutines are, not who moves: make another one")
-    return _moved(in_order(dumps), process)
+    return _moved(in_order(dumps), process, known)
 
 
-def _moved(dumps: Sequence[Dump], process: ProcessFacts) -> Reading:
+def _moved(dumps: Sequence[Dump], process: ProcessFacts, known: Sequence[Signature]) -> Reading:
     """Return what two or more dumps of a daemon, in order, say."""
     tracks = _tracks(dumps)
     turning = _turning(tracks, dumps, process)
@@ -106,10 +102,10 @@ def _moved(dumps: Sequence[Dump], process: ProcessFacts) -> Reading:
         return turning
     builds = _at(tracks, lambda frame: frame.function.startswith((REQUEST, f"{_SCHEDULER}.build")))
     if not builds:
-        return deadlock(tracks, dumps) or turning or _without_builds(dumps)
+        return deadlock(tracks, dumps, known) or turning or _without_builds(dumps)
     working = _working(tracks)
     asleep = None if working or process.step_lives else _asleep(tracks, dumps)
-    stuck = asleep or deadlock(tracks, dumps) or working or turning
+    stuck = asleep or deadlock(tracks, dumps, known) or working or turning
     if stuck:
         return stuck
     lasting = {id_ for id_, track in builds.items() if is_still(track)}

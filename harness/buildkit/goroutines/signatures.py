@@ -14,9 +14,9 @@ from pydantic import Field, TypeAdapter, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from harness.buildkit.engines import engines_between
-from harness.buildkit.goroutines.difference import BUSY
 from harness.buildkit.goroutines.model import Frame, Goroutine
 from harness.buildkit.goroutines.reading import REQUEST, Dump, Kind, Reading
+from harness.buildkit.goroutines.waits import BUSY
 from harness.core.model import StrictModel
 
 _FOR_A_BUILD: Final = 4
@@ -33,6 +33,7 @@ class Signature(StrictModel):
     stacks: tuple[tuple[str, ...], ...] = ()
     creator: str | None = None
     least: int = 1
+    wakes: bool = False
     state: str = ""
     says: str = ""
     suspect: bool = False
@@ -96,10 +97,13 @@ class Signature(StrictModel):
         )
 
     def gathered(self, dumps: Sequence[Dump]) -> set[int]:
-        """Return the ids of those made by its creator that are in every dump; none where none has waited a minute."""
+        """Return the ids of those made by its creator that are in every dump.
+
+        None where none has waited a minute, unless they wake up by themselves.
+        """
         everyone = [{each.id: each for each in dump if self._made(each)} for dump in dumps]
         shared = set(everyone[0]).intersection(*everyone[1:])
-        return shared if any(everyone[-1][id_].minutes for id_ in shared) else set()
+        return shared if self.wakes or any(everyone[-1][id_].minutes for id_ in shared) else set()
 
     def consistent_with(self, dump: Dump) -> bool:
         """Whether one dump looks as this would: goroutines at its places, those of a wait for a minute or more."""

@@ -10,6 +10,8 @@ _LOCKS: Final = frozenset({"sync.Mutex.Lock", "sync.RWMutex.Lock", "sync.RWMutex
 _HELD: Final = frozenset({*_LOCKS, "chan receive", "chan send", "select", "semacquire", "sync.Cond.Wait"})
 BLOCKED: Final = _HELD | {"sync.WaitGroup.Wait"}
 ON_CORE: Final = frozenset({"running", "runnable"})
+BUSY: Final = _LOCKS | {"running", "runnable", "preempted", "copystack", "GC assist wait", "GC assist marking"}
+"""States in which dumps show a goroutine that spins: running, runnable, allocating, or in a short lock."""
 
 
 class Outside(StrEnum):
