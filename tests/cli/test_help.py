@@ -36,6 +36,15 @@ def wide(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERMINAL_WIDTH", "80")
 
 
+@pytest.mark.parametrize("name", ["signatures", "toolchain"])
+def test_a_group_alone_lists(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A group of commands that can list what there is does so where it is told nothing else."""
+    assert _exit_code([name]) == 0
+    alone = capsys.readouterr().out
+    assert _exit_code([name, "list"]) == 0
+    assert alone == capsys.readouterr().out != ""
+
+
 @pytest.mark.usefixtures("wide")
 @pytest.mark.parametrize("name", ["", *ALL])
 def test_help_fits_on_a_screen(name: str, capsys: pytest.CaptureFixture[str]) -> None:

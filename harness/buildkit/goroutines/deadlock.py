@@ -52,14 +52,12 @@ def deadlock(tracks: Tracks, dumps: Sequence[Dump], known: Sequence[Signature] =
         dumps: in their order.
         known: deadlocks whose goroutines are held up, also where such a place says nothing by itself.
     """
+    held = {id_: track[-1].minutes for id_, track in tracks.items() if _is_candidate(track)}
     bearing = _bearing(tracks, known)
-    if not bearing and not any(map(_is_candidate, tracks.values())):
+    if not held and not bearing:
         return None
     graph = WaitGraph(dumps[-1])
-    held = {id_: track[-1].minutes for id_, track in tracks.items() if _is_candidate(track)}
-    members = {id_: graph.by_id[id_] for waiter in bearing for id_ in graph.waits.get(waiter, ()) if id_ in tracks}
-    ours = {id_: each.minutes for id_, each in members.items() if not _listens(each)}
-    held = {id_: minutes - _APART for id_, minutes in (ours | bearing).items()} | held
+    held = _with_members(bearing, graph) | held
     found = _by_lock([each for knot in graph.knots() if (each := _stuck(knot, held, tracks, graph))], graph)
     if not found:
         return None
@@ -103,6 +101,13 @@ def _bearing(tracks: Tracks, known: Sequence[Signature]) -> dict[int, int]:
             since = min(max(one.minutes for one in some) for some in bearing)
             found.update({one.id: min(since, one.minutes) for some in bearing for one in some})
     return found
+
+
+def _with_members(bearing: Mapping[int, int], graph: WaitGraph) -> dict[int, int]:
+    """Return who bears a known deadlock, and those of their groups; with the minutes that they wait for at least."""
+    members = [graph.by_id[id_] for waiter in bearing for id_ in graph.waits.get(waiter, ())]
+    waits = {each.id: each.minutes for each in members if not _listens(each)}
+    return {id_: minutes - _APART for id_, minutes in (waits | dict(bearing)).items()}
 
 
 def _listens(each: Goroutine) -> bool:

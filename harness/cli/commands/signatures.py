@@ -46,6 +46,13 @@ def _read(file: Path) -> tuple[Signature, ...]:
         raise BadSignatures(file, str(error)) from error
 
 
+@signatures.callback(invoke_without_command=True)
+def signatures_alone(context: typer.Context) -> None:
+    """List what is known, where nothing else is asked for."""
+    if context.invoked_subcommand is None:
+        list_known()
+
+
 @signatures.command("list", epilog=epilog("repro signatures list"))
 def list_known(as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False) -> None:
     """List what is known, your own (~/.config/repro/signatures.yaml) first."""

@@ -23,6 +23,13 @@ Spec = Annotated[
 ]
 
 
+@toolchain.callback(invoke_without_command=True)
+def toolchain_alone(context: typer.Context) -> None:
+    """List the toolchains in the cache, where nothing else is asked for."""
+    if context.invoked_subcommand is None:
+        list_cached()
+
+
 @toolchain.command("list", epilog=epilog("repro toolchain list"))
 def list_cached() -> None:
     """List the toolchains in the cache."""
