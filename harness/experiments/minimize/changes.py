@@ -10,7 +10,7 @@ from harness.experiments.minimize.case import Case, Tree, kind_of, name_of
 
 KeyPath = tuple[str | int, ...]
 
-_KEPT: Final = frozenset({"name", "actors", "stop", "detect", "dockerfile", "when"})
+_KEPT: Final = frozenset({"name", "actors", "stop", "detect", "dockerfile", "when", "kind"})
 """Keys that are not left out: without them it is no scenario, or another question."""
 _SLEEP: Final = re.compile(r"\bsleep (\d+)\b")
 _SMALL_BYTES: Final = 2_000_000

@@ -6,20 +6,22 @@ from pathlib import Path
 from typing import Final
 
 from harness.actors.context import uses_base
-from harness.core.errors import Interrupted, ScenarioError, UsageError
+from harness.core.errors import Interrupted, ScenarioError, SubjectError, UsageError
 from harness.core.outcome import ExitCode, Outcome
 from harness.core.records import Action, Finding, Iteration
 from harness.experiments.minimize.attempts import Attempt, Attempts
 from harness.experiments.minimize.case import Case, case_of
+from harness.experiments.minimize.measure import Measured, ScriptBroke, measure
 from harness.experiments.minimize.orders import Around, around
-from harness.experiments.minimize.result import Measured, ScriptBroke, measure, rates, write
+from harness.experiments.minimize.result import rates, write
 from harness.experiments.minimize.search import Minimized, MinimizeSearch, SearchLimits
 from harness.experiments.minimize.sequential import Bounds
 from harness.experiments.runner import LocalRunner, Runner
 from harness.experiments.short_run import ShortRun, look
-from harness.scenario import Scenario
+from harness.scenario import DaemonSpec, Scenario
 from harness.store.folder import RunFolder
 from harness.store.minimized import RATE, RESULT
+from harness.toolchain import NEEDS, resolve
 
 _FOREVER: Final = 2**31
 _SHARE_OF_AN_ATTEMPT: Final = 1 / 6
@@ -96,13 +98,30 @@ class Minimization:
             UsageError, InfraError: it cannot be done here.
             Interrupted: by the user; all attempts are saved.
         """
+        scenario = await self._with_kind()
         attempts = Attempts(
             self.path, self.seed, self._take, self.asked.signature, known=self.known, report=self._report_attempt
         )
         limits = SearchLimits(self.asked.seconds * (1 - _SHARE_OF_THE_SCRIPT), self.asked.bounds)
         search = MinimizeSearch(attempts, limits, self._valid, self._around, self.report)
-        found = await search.run(await case_of(self.asked.scenario, self.path / "contexts"))
+        found = await search.run(await case_of(scenario, self.path / "contexts"))
         return await self._conclude(found, attempts)
+
+    async def _with_kind(self) -> Scenario:
+        """Return the scenario with the kind of daemon that it is tried with, where that is not a plain buildkitd.
+
+        Both toolchains must have that daemon: else the search would be for nothing.
+        """
+        daemon = self.asked.scenario.daemon
+        kind = daemon.wanted_kind
+        if kind is None or kind in NEEDS:
+            first, *others = [await resolve(spec) for spec in (self.asked.toolchain, self.asked.fixed) if spec]
+            kind = kind or next(iter(first.kinds), "buildkitd")
+            for toolchain in (first, *others):
+                toolchain.require(kind)
+        if kind != "dockerd" or daemon.kind:
+            return self.asked.scenario
+        return self.asked.scenario.model_copy(update={"daemon": daemon.model_copy(update={"kind": kind})})
 
     async def _conclude(self, found: Minimized, attempts: Attempts) -> MinimizeAnswer:
         folder, because = self.path / RESULT, ""
@@ -113,8 +132,11 @@ class Minimization:
         if not why:
             specs = [self.asked.toolchain, *([self.asked.fixed] if self.asked.fixed else [])]
             try:
-                measured = [await measure(folder, spec, self.asked.attempts, kind, self.report) for spec in specs]
-            except ScriptBroke as error:
+                daemon = DaemonSpec.model_validate(found.case.scenario.get("daemon", {}))
+                for spec in specs:
+                    one = await measure(folder, spec, daemon, self.asked.attempts, kind, self.report)
+                    measured.append(one)
+            except (ScriptBroke, UsageError, SubjectError) as error:
                 because = str(error)
         said = rates(
             found, why or because, measured, self.asked.bounds, f"{kind}: `{attempts.signature or 'no signature'}`"
