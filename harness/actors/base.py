@@ -16,11 +16,11 @@ from harness.core.errors import InfraError
 from harness.core.records import Action, BuildMoment, Iteration
 from harness.core.rng import Dice
 from harness.daemons.base import Daemon
+from harness.daemons.http_relay import HttpRelay
 from harness.daemons.registry import RunRegistry
 from harness.host.attended_clock import AttendedClock
 from harness.host.cgroup import CgroupError
 from harness.host.hostinfo import ResourceDemand
-from harness.host.relay import Relay
 from harness.scenario import ActorSpec, DaemonSpec, Scenario, Setting, Violation
 from harness.scenario.triggers import Firing, Signals, When
 from harness.scenario.triggers.base import Acted, Reached
@@ -93,7 +93,7 @@ class ActorEnv:
     """The run's own; None where no actor needs one."""
     caches: Mapping[str, str] = field(default_factory=dict)
     """What a build's cache is told of the run's own servers for it, by the type of cache."""
-    collector: Relay | None = None
+    collector: HttpRelay | None = None
     """What stands before the run's own collector of traces; None where no actor needs one."""
     cores: tuple[int, ...] = ()
     """Those that clients run on; without any, on all."""

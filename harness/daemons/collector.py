@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from harness.daemons import otlp_server
+from harness.daemons.http_relay import HttpRelay
 from harness.daemons.loopback import served
-from harness.daemons.registry_relay import RegistryRelay
 from harness.host.ledger import Ledger
 from harness.host.proc import Command
 from harness.host.relay import listening, to_address
@@ -17,7 +17,7 @@ _WHAT: Final = "a collector of traces"
 
 
 @asynccontextmanager
-async def open_collector(ledger: Ledger, records: Path) -> AsyncIterator[RegistryRelay]:
+async def open_collector(ledger: Ledger, records: Path) -> AsyncIterator[HttpRelay]:
     """Start a collector, and yield the relay before it, which tells requests apart; both end on leaving.
 
     Raises:
@@ -26,7 +26,7 @@ async def open_collector(ledger: Ledger, records: Path) -> AsyncIterator[Registr
     """
     command = Command((sys.executable, "-I", otlp_server.__file__))
     async with served(_WHAT, command, "/", ledger, records / "collector.log") as server:
-        relay = RegistryRelay(to_address(server.address))
+        relay = HttpRelay(to_address(server.address))
         async with listening(relay):
             yield relay
 

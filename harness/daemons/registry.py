@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from harness.core.errors import HarnessError
+from harness.daemons.http_relay import HttpRelay
 from harness.daemons.loopback import NoServer, served
-from harness.daemons.registry_relay import RegistryRelay
 from harness.host.cache import cache_folder
 from harness.host.ledger import Ledger
 from harness.host.proc import Command
@@ -31,7 +31,7 @@ class RunRegistry:
     address: str
     """Where builds reach it, such as ``127.0.0.1:41234``."""
     pid: int
-    relay: RegistryRelay | None = None
+    relay: HttpRelay | None = None
     """What stands at that address in front of it, where an actor makes faults of it."""
 
 
@@ -82,7 +82,7 @@ async def relayed(registry: RunRegistry) -> AsyncIterator[RunRegistry]:
     Raises:
         NoRelay: it can listen nowhere.
     """
-    relay = RegistryRelay(to_address(registry.address))
+    relay = HttpRelay(to_address(registry.address))
     async with listening(relay):
         yield replace(registry, address=relay.address, relay=relay)
 

@@ -9,9 +9,9 @@ from typing import Final
 from harness.actors.base import Actor
 from harness.daemons.cache_servers import CACHE_SERVERS
 from harness.daemons.collector import open_collector, traced_to
+from harness.daemons.http_relay import HttpRelay
 from harness.daemons.registry import RunRegistry, open_registry, relayed
 from harness.host.ledger import Ledger
-from harness.host.relay import Relay
 from harness.scenario import DaemonSpec
 
 
@@ -22,7 +22,7 @@ class RunServers:
     registry: RunRegistry | None = None
     caches: Mapping[str, str] = field(default_factory=dict)
     """What caches are told of their servers, by the type of cache."""
-    collector: Relay | None = None
+    collector: HttpRelay | None = None
 
     @property
     def registry_address(self) -> str:

@@ -37,7 +37,7 @@ FAULTS: Mapping[str, tuple[Mapping[str, Any], str]] = {
     "answer": ({"registry": "trouble", "answer": 413}, "413 Request Entity Too Large"),
     "credentials": ({"registry": "trouble", "credentials": "never"}, "authoriz|token"),
 }
-"""The others are seen on real sockets, in `tests/host/test_relay.py` and `tests/daemons/test_registry_relay.py`."""
+"""The others are seen on real sockets, in `tests/host/test_relay.py` and `tests/daemons/test_http_relay.py`."""
 
 
 @pytest.mark.parametrize("kind", FAULTS)

@@ -1,6 +1,6 @@
-"""A relay in front of the run's registry, which knows requests: it can answer them itself, as a registry in trouble.
+"""A relay before a server that speaks HTTP, which knows requests: it can answer them itself, as a server in trouble.
 
-It serves before any server that speaks HTTP: the run's collector of traces has one too.
+The run's registry has one, and its collector of traces.
 """
 
 import re
@@ -19,11 +19,11 @@ _REALM: Final = "/token"
 
 
 @dataclass(frozen=True)
-class RegistryFault(Fault):
+class HttpFault(Fault):
     """What becomes of requests while it is there."""
 
     answer: int | None = None
-    """Requests get this HTTP status, and never come to the registry."""
+    """Requests get this HTTP status, and never come to the server."""
     asks_for_a_token: bool = False
     """Requests get a 401 that names where a token is to be had; who asks there gets no answer."""
     matching: str = ""
@@ -34,10 +34,10 @@ class RegistryFault(Fault):
         return re.search(self.matching, title) is not None
 
 
-class RegistryRelay(Relay):
+class HttpRelay(Relay):
     """Passes on one request a connection, so that each of them can meet a fault.
 
-    The head that goes on says ``Connection: close``; the registry's answer then says so too.
+    The head that goes on says ``Connection: close``; the server's answer then says so too.
     """
 
     async def greet(self, connection: Connection) -> bytes | None:
@@ -51,7 +51,7 @@ class RegistryRelay(Relay):
             await self._no_token(connection)
             return None
         fault = self.fault_of(connection)
-        if isinstance(fault, RegistryFault) and (fault.asks_for_a_token or fault.answer):
+        if isinstance(fault, HttpFault) and (fault.asks_for_a_token or fault.answer):
             self.touch(connection, fault)
             await connection.client.send(_answered(fault, head))
             await _drained(connection)
@@ -72,7 +72,7 @@ async def _drained(connection: Connection) -> None:
             await connection.client.receive(PIECE)
 
 
-def _answered(fault: RegistryFault, head: bytes) -> bytes:
+def _answered(fault: HttpFault, head: bytes) -> bytes:
     if fault.answer:
         return _message(fault.answer, "")
     host = _HOST.search(head)
