@@ -5,6 +5,7 @@ from typing import Final
 
 from harness.actors.base import Actor
 from harness.actors.build import Build
+from harness.actors.clock import Clock
 from harness.actors.collector import Collector
 from harness.actors.cpu import Cpu
 from harness.actors.disk import Disk
@@ -23,6 +24,7 @@ from harness.actors.restart import Restart
 
 _KINDS: Final[Sequence[type[Actor]]] = (
     Build,
+    Clock,
     Collector,
     Cpu,
     Disk,

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,21 @@ def test_oom(repro: Repro, scenario: Callable[..., str]) -> None:
     builds = repro.folder.read(Iteration)
     assert any(build.outcome is Outcome.OK and build.started > act.ended for build in builds), output
     assert not repro.summary.outcomes.get("failed"), output
+    assert not left_of(repro.folder.name)
+
+
+def test_clock(repro: Repro, scenario: Callable[..., str]) -> None:
+    """The daemon writes its log at the time to which its clock has jumped, and later at the right one; builds go on."""
+    jump = {"clock": "resumed", "ahead": "72h", "when": {"at": "2s", "lasting": "3s"}}
+    written = scenario(jump, stop={"time": "9s", "on": ["hang", "stall", "failure", "death"]})
+    code, output = repro("run", written, "--daemon", folder_from("REPRO_FIXED"))
+    assert code == 0, output
+    [act] = met(repro)
+    assert act.effect == 1
+    log = (repro.folder.path / "daemon" / "daemon.log").read_text()
+    days = [datetime.fromisoformat(time).date() for time in re.findall(r'^time="([^"]+)"', log, re.MULTILINE)]
+    assert max(days) - days[0] == timedelta(days=3)
+    assert days[-1] - days[0] < timedelta(days=2)
     assert not left_of(repro.folder.name)
 
 
