@@ -119,3 +119,8 @@ _EVENTS: Final = {0: "started", 1: "complete", 2: "deleted"}
 def history(*, active: bool, follow: bool) -> bytes:
     """Return the request for records of builds (``BuildHistoryRequest``): running ones alone, and what comes after."""
     return message([(1, active), (3, not follow)])
+
+
+def forgotten(ref: str) -> bytes:
+    """Return the request to delete the record of one build (``UpdateBuildHistoryRequest``)."""
+    return message([(1, ref), (3, True)])

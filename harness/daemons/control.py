@@ -17,7 +17,16 @@ from grpclib.encoding.base import CodecBase
 from grpclib.exceptions import GRPCError, ProtocolError, StreamTerminatedError
 from grpclib.protocol import H2Protocol
 
-from harness.buildkit.messages import SERVICE, BuildEvent, PruneMessage, UsageRecord, cache_records, disk_usage, history
+from harness.buildkit.messages import (
+    SERVICE,
+    BuildEvent,
+    PruneMessage,
+    UsageRecord,
+    cache_records,
+    disk_usage,
+    forgotten,
+    history,
+)
 from harness.buildkit.wire import NotAMessage
 from harness.core.errors import CaptureError
 from harness.daemons.base import ITERATION_ARG, RunningBuild
@@ -95,6 +104,20 @@ class Control:
         """
         async with self._stream("ListenBuildHistory", history(active=True, follow=True)) as messages:
             yield (BuildEvent.decoded(data) async for data in messages)
+
+    async def forget_builds(self) -> int:
+        """Have the daemon delete its records of the builds that are over, with logs and provenance, which no prune
+        removes (moby/buildkit#3492); return how many those were.
+
+        Raises:
+            ControlError: it did not.
+        """
+        over = [event.ref for event in await self.builds() if event.completed]
+        for ref in over:
+            with _in_time("UpdateBuildHistory"), _errors_of("UpdateBuildHistory"):
+                ask = UnaryUnaryMethod(self._connection(), f"/{SERVICE}/UpdateBuildHistory", bytes, bytes)
+                await ask(forgotten(ref))
+        return len(over)
 
     async def cache_records(self) -> Sequence[UsageRecord]:
         """Return the records of the cache.

@@ -19,6 +19,7 @@ from harness.buildkit.goroutines.parse import goroutines
 from harness.core.errors import CaptureError, CommandError, CommandTimeout
 from harness.core.records import Arrivals, Audit, GoroutineGroup
 from harness.daemons.base import Daemon, ListsRecords, Profiled, PruneRequest, ServesPages, TellsBuilds
+from harness.daemons.control import Controlled
 from harness.evidence.database import find_database
 from harness.host.proc import run
 from harness.run.graph_state import fault_lines
@@ -184,7 +185,13 @@ async def _heap(daemon: Daemon) -> int | None:
 
 
 async def _pruned(daemon: Daemon) -> tuple[int | None, int | None]:
-    """Prune everything; return the bytes below its root then, and the cache's records; None where nobody says."""
+    """Prune everything; return the bytes below its root then, and the cache's records; None where nobody says.
+
+    A prune leaves the records of builds, which BuildKit keeps for two days by design: they are deleted first.
+    """
+    if isinstance(daemon, Controlled):
+        with suppress(CaptureError):
+            await daemon.control.forget_builds()
     command = daemon.prune(PruneRequest("everything", all=True))
     if command is None:
         return None, None

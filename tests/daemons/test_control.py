@@ -1,6 +1,6 @@
 """The control API: what a server of ours sends is read, and what it refuses is an error with the method's name."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -24,20 +24,23 @@ Answer = Callable[[Stream[Any, Any]], Awaitable[None]]
 
 
 class Service:
-    """A control API with one method."""
+    """A control API with some methods."""
 
-    def __init__(self, method: str, answer: Answer) -> None:
-        self._method, self._answer = method, answer
+    def __init__(self, methods: Mapping[str, Answer]) -> None:
+        self._methods = methods
 
     def __mapping__(self) -> dict[str, Handler]:
         """Return the table of methods, as the library asks for it."""
-        return {f"/{SERVICE}/{self._method}": Handler(self._answer, Cardinality.UNARY_STREAM, bytes, bytes)}
+        return {
+            f"/{SERVICE}/{method}": Handler(answer, Cardinality.UNARY_STREAM, bytes, bytes)
+            for method, answer in self._methods.items()
+        }
 
 
 @asynccontextmanager
-async def served(folder: Path, method: str, answer: Answer) -> AsyncIterator[Control]:
-    """Serve one method on a socket in a folder."""
-    server = Server([Service(method, answer)], codec=_Bytes())
+async def served(folder: Path, method: str, answer: Answer, **others: Answer) -> AsyncIterator[Control]:
+    """Serve one method, or several, on a socket in a folder."""
+    server = Server([Service({method: answer, **others})], codec=_Bytes())
     await server.start(path=str(folder / "s"))
     control = Control(folder / "s")
     try:
@@ -59,6 +62,24 @@ async def test_running_builds(tmp_path: Path) -> None:
 
     async with served(tmp_path, "ListenBuildHistory", answer) as control:
         assert [(build.ref, build.iteration) for build in await control.running_builds()] == [("a", 7), ("c", None)]
+
+
+async def test_builds_that_are_over_are_forgotten(tmp_path: Path) -> None:
+    """The records of those are deleted, one by one; that of a running build stays."""
+    deleted: list[object] = []
+
+    async def told(stream: Stream[bytes, bytes]) -> None:
+        await stream.recv_message()
+        for ref, end in [("a", b"\x08\x01"), ("b", b""), ("c", b"\x08\x01")]:
+            await stream.send_message(message([(2, message([(1, ref), (7, end)]))]))
+
+    async def update(stream: Stream[bytes, bytes]) -> None:
+        deleted.append(await stream.recv_message())
+        await stream.send_message(b"")
+
+    async with served(tmp_path, "ListenBuildHistory", told, UpdateBuildHistory=update) as control:
+        assert await control.forget_builds() == 2
+    assert deleted == [message([(1, ref), (3, True)]) for ref in ("a", "c")]
 
 
 async def test_a_prune_tells_what_it_removes(tmp_path: Path) -> None:

@@ -211,6 +211,8 @@ async def test_the_control_api_says_what_the_client_says(workshop: Workshop) -> 
     assert gone
     assert gone <= {record.id for record in records}
     assert not gone & {record.id for record in await daemon.control.cache_records()}
+    assert await daemon.control.forget_builds() == len(seen[-1:])
+    assert not await daemon.control.builds()
 
 
 @pytest.mark.anyio
