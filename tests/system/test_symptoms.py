@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,25 @@ def test_failure(repro: Repro, scenario: Callable[..., str]) -> None:
     assert "1000" not in counted[0].text
 
 
+def test_late_failure(repro: Repro, tmp_path: Path) -> None:
+    """Where the daemon can keep no record of a build whose result was exported, that is a failure after the export."""
+    full = {"disk": "full", "fill": "100%", "when": {"phase": "exporting", "of": "ci", "lasting": "5s"}}
+    large = {"stages": 1, "steps": 2, "layer": "32MiB"}
+    actors = [{"build": "ci", "generate": large, "export": "tar"}, full]
+    stop = {"iterations": 20, "time": "40s", "on": ["late_failure"]}
+    file = tmp_path / "late.yaml"
+    limits = {"limits": {"disk": "256MiB"}}
+    file.write_text(yaml.safe_dump({"name": "late", "actors": actors, "daemon": limits, "stop": stop}))
+    code, output = repro("run", str(file), "--daemon", folder_from("REPRO_FIXED"))
+    assert code == 1, output
+    finding = repro.folder.read(Finding)[-1]
+    assert (finding.kind, finding.hunted) == (Outcome.LATE_FAILURE, True)
+    assert "no space left on device" in finding.detail
+    [build] = [build for build in repro.folder.read(Iteration) if build.number == finding.iteration]
+    assert build.exported is not None
+    assert not left_of(repro.folder.name)
+
+
 KEPT = """
 FROM base
 ARG N
@@ -153,6 +173,27 @@ def test_wrong_content(repro: Repro, tmp_path: Path, export: str | list[str]) ->
     assert (finding.kind, finding.iteration) == (Symptom.CONTENT, 2)
     assert finding.detail == "/n should hold '2', and the result has '1'"
     assert repro.summary.outcomes == {"ok": 2}
+
+
+def test_a_cache_that_lies(repro: Repro, tmp_path: Path) -> None:
+    """A step that comes out of the cache, whose file there holds what another build had written, is found."""
+    build = {"build": "ci", "dockerfile": "trivial", "args": {"N": "{iteration % 2}"}, "export": "tar", "verify": True}
+    stop = {"iterations": 2000, "time": "60s", "on": ["content"]}
+    file = tmp_path / "lies.yaml"
+    file.write_text(yaml.safe_dump({"name": "lies", "actors": [build], "stop": stop}))
+    process = repro.start("run", str(file), "--daemon", folder_from("REPRO_FIXED"))
+    until(lambda: process.poll() is not None or succeeded(repro))
+    root = Path(repro.folder.read_json("run.json")["daemon"]["root"])
+    while process.poll() is None:
+        for written in root.glob("runc-overlayfs/snapshots/snapshots/*/fs/n"):
+            written.write_text("1\n")
+        time.sleep(0.1)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 1, output
+    (finding,) = repro.folder.read(Finding)
+    assert finding.kind is Symptom.CONTENT
+    assert finding.detail == "/n should hold '0', and the result has '1'"
+    assert not left_of(repro.folder.name)
 
 
 def test_unexpected_cache_miss(repro: Repro, scenario: Callable[..., str]) -> None:
