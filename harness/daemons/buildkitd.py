@@ -1,14 +1,18 @@
 """A private buildkitd with its OCI worker; builds go through buildctl."""
 
+import os
 import re
+import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import tomli_w
 
 from harness.core.errors import UsageError
 from harness.core.manifest import DaemonFacts
+from harness.daemons import rootless
 from harness.daemons.base import BuildRequest, PruneRequest, Slot, archive_type
 from harness.daemons.buildctl import Buildctl
 from harness.daemons.control import Control
@@ -16,6 +20,7 @@ from harness.daemons.gc import for_buildkitd
 from harness.daemons.parts import ControlledHistory, DebugPages, OwnProcess, PrivateDaemon, Records
 from harness.daemons.pprof import Pprof
 from harness.daemons.private import DEBUG_SOCKET, DaemonDirs, before, running, settle_in
+from harness.daemons.rootless import FIRST_ID
 from harness.host.proc import Command
 from harness.scenario import DaemonSpec
 from harness.toolchain import Toolchain
@@ -105,9 +110,11 @@ async def open_buildkitd(toolchain: Toolchain, spec: DaemonSpec, site: Slot) -> 
     configuration = home.records / "buildkitd.toml"
     configuration.write_text(_toml(_configuration(home, spec)))
     command = Command((str(home.bin / "buildkitd"), "--config", str(configuration)), {**home.environment, **spec.env})
+    if spec.rootless:
+        command = _rootless(command, home, configuration)
     socket = home.run / "buildkitd.sock"
     control = Control(socket)
-    async with running(home, site, command, control.answers) as service, before(socket, site) as relay:
+    async with running("buildkitd", home, site, command, control.answers) as service, before(socket, site) as relay:
         pprof = Pprof(home.run / DEBUG_SOCKET)
         try:
             facts = DaemonFacts(
@@ -131,6 +138,29 @@ async def open_buildkitd(toolchain: Toolchain, spec: DaemonSpec, site: Slot) -> 
             await pprof.close()
 
 
+def _rootless(command: Command, home: DaemonDirs, configuration: Path) -> Command:
+    """Return the command that starts it as nobody, who sees its folders and programs below that of its sockets."""
+    for folder in (home.root, home.tmp):
+        os.chown(folder, FIRST_ID, FIRST_ID)
+    os.chown(home.run, -1, FIRST_ID)  # which stays its owner's, so that it is known to be ours
+    home.run.chmod(0o775)
+    inside = [(home.root, home.run / "root"), (home.tmp, home.run / "tmp")]
+    for _, target in inside:
+        target.mkdir(exist_ok=True)
+    programs = home.run / "bin"
+    programs.mkdir(exist_ok=True)
+    files = [(program.resolve(), programs / program.name) for program in home.bin.iterdir()]
+    files.append((configuration, home.run / configuration.name))
+    for _, target in files:
+        target.touch()
+    launcher = (sys.executable, "-I", rootless.__file__)
+    mounts = (f"{source}:{target}" for source, target in [*inside, *files])
+    words = (str(programs / "buildkitd"), "--config", str(home.run / configuration.name))
+    path = f"{programs}:{os.environ.get('PATH', os.defpath)}"
+    own = dict.fromkeys(("TMPDIR", "HOME", "XDG_RUNTIME_DIR"), str(home.run / "tmp"))
+    return Command((*launcher, *mounts, "--", *words), {**command.env, "PATH": path, **own})
+
+
 def version_in(told: str) -> str:
     """Return ``v0.23.2`` out of ``buildkitd github.com/moby/buildkit v0.23.2 40b2ede…``, or all of it."""
     match = re.search(r"\bv\d+\.\d+\S*", told)
@@ -149,6 +179,11 @@ def _configuration(home: DaemonDirs, spec: DaemonSpec) -> dict[str, Any]:
             "containerd": {"enabled": False},
         },
     }
+    if spec.rootless:
+        ours["root"] = f"{home.run}/root"
+        ours["otel"] = {"socketPath": f"{home.run}/otel.sock"}
+        ours["worker"]["oci"] |= {"rootless": True, "noProcessSandbox": True}
+        del ours["worker"]["oci"]["defaultCgroupParent"]  # it has no cgroups to give: steps stay in its own
     if spec.gc:
         ours["worker"]["oci"] |= for_buildkitd(spec.gc)
     return _merged(ours, spec.config)

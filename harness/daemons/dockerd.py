@@ -203,7 +203,7 @@ async def open_dockerd(toolchain: Toolchain, spec: DaemonSpec, site: Slot) -> As
     command = Command(
         (str(home.bin / "dockerd"), "--config-file", str(configuration)), {**home.environment, **spec.env}
     )
-    async with running(home, site, command, client.answers) as service, before(socket, site) as relay:
+    async with running("dockerd", home, site, command, client.answers) as service, before(socket, site) as relay:
         pprof, control = Pprof(socket), Control(socket, engine=True)
         try:
             await _require_own_root(client, home)

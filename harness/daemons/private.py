@@ -105,9 +105,9 @@ class Service:
     """A private daemon's process: it can be stopped, and started again on the same root."""
 
     def __init__(
-        self, home: DaemonDirs, site: Slot, command: Command, ready: Callable[[], Coroutine[Any, Any, bool]]
+        self, kind: str, home: DaemonDirs, site: Slot, command: Command, ready: Callable[[], Coroutine[Any, Any, bool]]
     ) -> None:
-        self.kind = Path(command.argv[0]).name
+        self.kind = kind
         self._home, self._site, self._command, self._ready = home, site, replace(command, cores=site.cores), ready
         self._process: Child | None = None
         self._runs = anyio.Event()
@@ -216,14 +216,14 @@ async def before(socket: Path, site: Slot) -> AsyncIterator[Relay | None]:
 
 @asynccontextmanager
 async def running(
-    home: DaemonDirs, site: Slot, command: Command, ready: Callable[[], Coroutine[Any, Any, bool]]
+    kind: str, home: DaemonDirs, site: Slot, command: Command, ready: Callable[[], Coroutine[Any, Any, bool]]
 ) -> AsyncIterator[Service]:
     """Start a daemon and wait until it is ready; end it on leaving, unless the slot says that it stays.
 
     Raises:
         DaemonStartError: see `Service.start`.
     """
-    service = Service(home, site, command, ready)
+    service = Service(kind, home, site, command, ready)
     kept = False
     guard = nullcontext() if site.may_stay else guarded(home.cgroup.name)
     with guard:

@@ -85,7 +85,7 @@ async def open_stub(toolchain: Toolchain, spec: DaemonSpec, site: Slot) -> Async
     async def ready() -> bool:
         return True
 
-    async with running(home, site, Command(("sleep", "infinity")), ready) as service:
+    async with running("stub", home, site, Command(("sleep", "infinity")), ready) as service:
         facts = DaemonFacts(
             "stub",
             "",

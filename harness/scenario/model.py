@@ -89,6 +89,8 @@ class DaemonSpec(StrictModel):
     """What the driver docker-container runs: a reference such as `moby/buildkit:v0.25.1`, or a `FILE.tar` of
     `docker save`, relative to the working folder.
     """
+    rootless: bool = False
+    """buildkitd as root of a user namespace, who is nobody on the host; its steps have no process sandbox."""
     image_store: Literal["containerd", "graphdriver"] = "containerd"
     """Where dockerd keeps images; buildkitd has one store only."""
     config: dict[str, Any] = Field(default_factory=dict)
@@ -121,6 +123,8 @@ class DaemonSpec(StrictModel):
         kind = _DRIVER_KINDS.get(self.driver or "")
         if self.driver and self.kind not in {None, kind}:
             raise ValueError(f"driver {self.driver!r} is for {kind}, and `kind` says {self.kind!r}: leave one out")
+        if self.rootless and self.wanted_kind != "buildkitd":
+            raise ValueError(f"`rootless` is for buildkitd, and this is {self.wanted_kind}: leave one out")
         if self.driver == "docker-container" and self.image is None:
             raise ValueError(
                 "driver 'docker-container' needs `image`: a reference such as moby/buildkit:v0.25.1, or a FILE.tar"
@@ -132,7 +136,7 @@ class DaemonSpec(StrictModel):
     @property
     def wanted_kind(self) -> str | None:
         """The kind of daemon that it asks for; None where any will do."""
-        return self.kind or _DRIVER_KINDS.get(self.driver or "")
+        return self.kind or _DRIVER_KINDS.get(self.driver or "") or ("buildkitd" if self.rootless else None)
 
 
 class Stop(StrictModel):

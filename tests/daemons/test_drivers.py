@@ -40,7 +40,7 @@ async def ready() -> bool:
 def service() -> Service:
     """Return a service that was never started."""
     site = Slot("x", HOME.records, Ledger("x", Identity.of(os.getpid())))
-    return Service(HOME, site, Command(("dockerd",)), ready)
+    return Service("dockerd", HOME, site, Command(("dockerd",)), ready)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from pathlib import Path
 import anyio
 import psutil
 import pytest
+import yaml
 
 from harness.core.outcome import Verdict
 from harness.core.records import Action, Iteration
@@ -85,6 +86,26 @@ def members(name: str) -> dict[int, str]:
         if f"/repro-{name}" in groups:
             found[process.pid] = process.info["name"]
     return found
+
+
+def test_rootless(repro: Repro, tmp_path: Path) -> None:
+    """A buildkitd without root builds: root of its steps is nobody on the host; it starts again on its own root."""
+    text = "FROM base\nARG N\nRUN echo ${N} $(cat /proc/self/uid_map) > /n"
+    build = {"build": "ci", "dockerfile_inline": text, "args": {"N": "{iteration}"}, "export": ["image", "tar"]}
+    again = {"restart": "crash", "gently": False, "when": {"at": "4s", "lasting": "500ms"}}
+    file = tmp_path / "rootless.yaml"
+    scenario = {
+        "name": "rootless",
+        "daemon": {"rootless": True},
+        "actors": [{**build, "verify": {"/n": "{iteration} 0 1000000 65536"}}, again],
+        "stop": {"time": "9s", "on": ["hang", "stall", "failure", "content", "death"]},
+    }
+    file.write_text(yaml.safe_dump(scenario))
+    code, output = repro("run", str(file), "--daemon", folder_from("REPRO_FIXED"))
+    assert code == 0, output
+    assert [act.succeeded for act in repro.folder.read(Action)] == [True]
+    assert repro.summary.outcomes.get("ok", 0) >= 2, output
+    assert not left_of(repro.folder.name)
 
 
 def test_quiet_remote_is_clean(repro: Repro) -> None:
