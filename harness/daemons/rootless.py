@@ -58,7 +58,7 @@ def main(words: Sequence[str]) -> None:
     os.setresgid(0, 0, 0)
     os.setresuid(0, 0, 0)
     call("prctl", _SET_PDEATHSIG, ends_with.value, 0, 0, 0)  # which goes when the user changes
-    os.execvp(command[0], command)  # noqa: S606 — what the harness has put together
+    os.execvp(command[0], [*command])  # noqa: S606 — what the harness has put together
 
 
 if __name__ == "__main__":

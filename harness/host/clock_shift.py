@@ -47,13 +47,15 @@ def clock_shifted(pid: int, seconds: int) -> Iterator[None]:
     Its monotonic clock, its timers, and what it starts see no change.
 
     Raises:
-        NoClockShift: it is gone, is not ours, or this machine is not of x86-64.
+        NoClockShift: it is gone, is not ours, has another time already, or this machine is not of x86-64.
     """
     if platform.machine() != "x86_64":
         raise NoClockShift(pid, f"that is known for x86-64, and this is {platform.machine()}")
     try:
         process, place = Identity.of(pid), _function(pid)
         right = _memory(pid, place, _STUB.size)
+        if right.startswith(_BEFORE):
+            raise NoClockShift(pid, "it has been set already: one jump at a time")
         _written(pid, place, _STUB.pack(_BEFORE, seconds, _AFTER))
     except (OSError, ValueError, struct.error) as error:
         raise NoClockShift(pid, str(error)) from error

@@ -44,6 +44,15 @@ def test_jumps_and_jumps_back(shows: subprocess.Popen[str], seconds: int) -> Non
     assert ahead(shows) == (0, 0)
 
 
+def test_one_jump_at_a_time(shows: subprocess.Popen[str]) -> None:
+    """A second jump meanwhile is refused, and the first ends as if it had not been asked for."""
+    with clock_shifted(shows.pid, HOUR):
+        with pytest.raises(NoClockShift, match="one jump at a time"), clock_shifted(shows.pid, -HOUR):
+            pass
+        assert ahead(shows) == (60, 0)
+    assert ahead(shows) == (0, 0)
+
+
 def test_one_that_is_gone(shows: subprocess.Popen[str]) -> None:
     """A process that ends meanwhile needs no healing; one that is gone has no clock, and that is said."""
     with clock_shifted(shows.pid, HOUR):

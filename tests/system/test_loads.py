@@ -11,7 +11,7 @@ import yaml
 
 from harness.core.outcome import Outcome
 from harness.core.records import Action, Iteration
-from tests.system.conftest import Repro, folder_from, left_of
+from tests.system.conftest import SCENARIOS, Repro, folder_from, left_of
 
 
 @pytest.fixture
@@ -77,14 +77,15 @@ def test_oom(repro: Repro, scenario: Callable[..., str]) -> None:
     assert not left_of(repro.folder.name)
 
 
-def test_clock(repro: Repro, scenario: Callable[..., str]) -> None:
+def test_clock(repro: Repro) -> None:
     """The daemon writes its log at the time to which its clock has jumped, and later at the right one; builds go on."""
-    jump = {"clock": "resumed", "ahead": "72h", "when": {"at": "2s", "lasting": "3s"}}
-    written = scenario(jump, stop={"time": "9s", "on": ["hang", "stall", "failure", "death"]})
-    code, output = repro("run", written, "--daemon", folder_from("REPRO_FIXED"))
+    ahead, back = "actors.resumed.when={at: 2s, lasting: 2s}", "actors.corrected.when={at: 5s, lasting: 2s}"
+    scenario = str(SCENARIOS / "clock-jumps.yaml")
+    code, output = repro(
+        "run", scenario, "--daemon", folder_from("REPRO_FIXED"), "--time", "9s", "--set", ahead, "--set", back
+    )
     assert code == 0, output
-    [act] = met(repro)
-    assert act.effect == 1
+    assert [(act.actor, act.effect) for act in met(repro)] == [("resumed", 1), ("corrected", 1)]
     log = (repro.folder.path / "daemon" / "daemon.log").read_text()
     days = [datetime.fromisoformat(time).date() for time in re.findall(r'^time="([^"]+)"', log, re.MULTILINE)]
     assert max(days) - days[0] == timedelta(days=3)
