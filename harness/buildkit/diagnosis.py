@@ -19,7 +19,7 @@ from harness.buildkit.goroutines.lines import lines_of
 from harness.buildkit.goroutines.model import Bucket, Goroutine
 from harness.buildkit.goroutines.parse import Note, by_source, goroutines, read
 from harness.buildkit.goroutines.processes import by_process
-from harness.buildkit.goroutines.reading import NOTHING_KNOWN, Dump, Kind, ProcessFacts, Reading
+from harness.buildkit.goroutines.reading import NOTHING_KNOWN, Dump, Kind, ProcessFacts, Reading, cut_at
 from harness.buildkit.goroutines.rewrapped import Way, reading_of
 from harness.buildkit.goroutines.signatures import Signature, among, signatures, users_files
 from harness.buildkit.goroutines.waits import is_held, outside, place, works_on_data
@@ -34,6 +34,10 @@ _GRAVITY: Final = (
     *(Kind.SLOW, Kind.UNKNOWN, Kind.LEAK, Kind.IDLE, Kind.CLIENT),
 )
 """Of several processes, the first of these is what keeps builds from going on."""
+_OF_ALL: Final = {Kind.IDLE, Kind.SLOW, Kind.LOST_WAKE_UP}
+"""What only whole dumps show: that there is no build, that one has come or gone, or that nothing was begun for it."""
+_OF_MOST: Final = _OF_ALL | {Kind.DEADLOCK}
+"""These, and that a goroutine waits for none of the others at no place that is known."""
 _STARVED_CORES: Final = 0.5
 _HASHED: Final = 12
 _DIES: Final = frozenset({"running", "idle", "syscall"})
@@ -206,6 +210,11 @@ def diagnose(
     product, number = _of_version(version) if version else _product(daemon or {})
     fitting = _fitting(dumps, reading, own)
     known = next((each for each in fitting if not each.suspect), None)
+    at = next((id_ for dump in dumps if (id_ := cut_at(dump)) is not None), None)
+    if at is not None and reading.kind in (_OF_ALL if known else _OF_MOST):
+        lost = f"a dump is cut off at goroutine {at}, and what is missing may be what it waits for: give all of it"
+        reading = replace(reading, kind=Kind.UNKNOWN, because=f"{reading.because}; {lost}")
+        fitting, known = [], None
     users = list(dict.fromkeys(frame.function for frame in reading.frames if frame.is_users))
     return Diagnosis(
         kind=reading.kind,

@@ -7,7 +7,7 @@ from typing import Final
 from harness.buildkit.diagnosis import diagnose, diagnose_counted, read_file
 from harness.buildkit.goroutines.buckets import counted_of
 from tests.adversary.world import Options, Try
-from tests.support.dump_forms import CUT, FIRST, SECOND
+from tests.support.dump_forms import CUT, FIRST, SECOND, THIRD
 
 DATA: Final = Path(__file__).parents[1] / "data" / "reports"
 REFUSED: Final = "refused"
@@ -28,7 +28,7 @@ def forms(options: Options) -> Iterator[Try]:
     """Write each report in each form, and ask what it is; a try a form."""
     reports = sorted(each for each in DATA.iterdir() if each.is_dir() and not each.name.startswith(("K7", "K17")))
     right = {each.name: told(sorted(each.iterdir())) for each in reports}
-    for name, form in {**FIRST, **SECOND, **CUT}.items():
+    for name, form in {**FIRST, **SECOND, **THIRD, **CUT}.items():
         if options.over:
             return
         if not options.wants(name):

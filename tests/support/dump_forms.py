@@ -378,6 +378,94 @@ SECOND: Final[dict[str, Form]] = {
     "an address of data": lambda text: b"data:text/plain;base64," + base64.b64encode(text),
 }
 
+
+def hung(width: int, hang: str) -> Form:
+    """Return what breaks lines at a width, and indents what goes on in the next."""
+
+    def broken(line: str) -> str:
+        line, rest = line[:width], line[width:]
+        step = width - len(hang)
+        return "\n".join([line, *(hang + rest[at : at + step] for at in range(0, len(rest), step))]) + "\n"
+
+    return all_of(lambda text: "".join(broken(line.expandtabs(4)) for line in text.splitlines()))
+
+
+def coloured(line: str) -> str:
+    """Return a line with a colour for each number and bracket."""
+    return re.sub(r"\d+|[\[\](){}]", lambda match: f"\x1b[38;5;141m{match[0]}\x1b[0;39m", line)
+
+
+def loki(text: str) -> str:
+    """Return a text as Loki answers a query: the newest line first."""
+    values = [[str(n), line] for n, line in enumerate(text.splitlines())]
+    return json.dumps({"status": "success", "data": {"result": [{"stream": {"pod": "b-0"}, "values": values[::-1]}]}})
+
+
+def documents(text: str) -> str:
+    """Return a text as `gcloud logging read` prints it."""
+    lines = (line.replace("'", "''") for line in text.splitlines() if line.strip())
+    return "---\n".join(f"insertId: a1\ntextPayload: '{line}'\ntimestamp: '{STAMP}'\n" for line in lines)
+
+
+def nested(text: bytes) -> bytes:
+    """Return a text in an archive in an archive."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("artifact/dumps.tar.gz", tarred("w:gz")(text))
+    return out.getvalue()
+
+
+def members(text: bytes) -> bytes:
+    """Return a text packed in two halves, one after the other."""
+    half = text.find(b"\n", len(text) // 2) + 1
+    return gzip.compress(text[:half]) + gzip.compress(text[half:])
+
+
+def notebook(text: str) -> str:
+    """Return a text as a notebook of Jupyter has it."""
+    cell = {"cell_type": "code", "outputs": [{"name": "stdout", "text": text.splitlines(keepends=True)}]}
+    return json.dumps({"cells": [cell]}, indent=1)
+
+
+THIRD: Final[dict[str, Form]] = {
+    "gh run view --log": every(lambda line: f"build (ubuntu)\tDump\t2026-08-01T10:00:00.1234567Z {line}"),
+    "Loki's answer": all_of(loki),
+    "logcli": every(lambda line: f'2026-08-01T10:00:00Z {{namespace="ci", pod="b-0"}} {line}'),
+    "Datadog's archive": every(lambda line: entry(line, "message", date=STAMP, attributes={"file": "x.go:1"})),
+    "escaped twice": every(lambda line: html.escape(html.escape(line))),
+    "blanks and CRLF": every(lambda line: f"{line}   ", "\r\n"),
+    "a colour for each": every(coloured),
+    "broken at 96, hanging": hung(96, " " * 4),
+    "broken at 120, hanging": hung(120, " " * 8),
+    "fluent-bit": every(lambda line: f'[0] kube.b: [[1754042400.123, {{}}], {{"log"=>{json.dumps(line)}}}]'),
+    "fluentd": every(lambda line: f"2026-08-01 10:00:00.000000000 +0000 kube.b: {entry(line, 'log')}"),
+    "gcloud logging read": all_of(documents),
+    "kubectl describe": all_of(lambda text: "      Message:      " + text.replace("\n", "\n" + " " * 20)),
+    "Event Viewer": all_of(lambda text: f"<Data>{html.escape(text)}</Data>".replace("\n", "&#xA;")),
+    "a patch": inside("--- /dev/null\n+++ b/dump.txt\n@@ -0,0 +1,9 @@\n", every(lambda line: f"+{line}"), ""),
+    "git blame": every(lambda line: f"^1a2b3c4d (Bob 2026-08-01 10:00:00 +0200 12) {line}"),
+    "grep -rn": every(lambda line: f"./logs/2026/dump.log:12:{line}"),
+    "Packer": every(lambda line: f"1754042400,,ui,message,    docker: {line.replace(',', '%!(PACKER_COMMA)')}"),
+    "Pulumi": every(lambda line: f" +  command:local:Command dump creating (3s) {line}"),
+    "multilog": every(lambda line: f"@400000006889b8a0075bcd15 {line}"),
+    "cloud-init": every(lambda line: f"[  123.456789] cloud-init[1234]: {line}"),
+    "Nix": every(lambda line: f"       > {line}"),
+    "Jupyter": all_of(notebook),
+    "code for each line": every(lambda line: f"`{line}`<br>"),
+    "strings of Java": every(lambda line: f"        + {json.dumps(line)}"),
+    "three containers": every(lambda line: f"b-1  | {line}\nweb-1  | GET / 200 in 12 ms\ndb-1  | done (12)"),
+    "tar.xz": tarred("w:xz"),
+    "an archive in an archive": nested,
+    "two members of gzip": members,
+}
+ENDS: Final[dict[str, Form]] = {
+    "its beginning": lambda text: text[: len(text) // 2],
+    "its end": lambda text: text[len(text) // 2 :],
+    "what is around": lambda text: (
+        text[: len(text) // 4] + b"\n[... 412 lines omitted ...]\n" + text[3 * len(text) // 4 :]
+    ),
+}
+"""Parts of dumps: what is missing in them may be what the rest waits for."""
 CUT: Final[dict[str, Form]] = {
     "cut at 60 columns": every(lambda line: line.expandtabs(8)[:60]),
     "cut at 40 columns": every(lambda line: line.expandtabs(8)[:40]),

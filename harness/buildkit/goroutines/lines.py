@@ -114,8 +114,8 @@ _OF_DUMP: Final = re.compile(
     rb"|0x[0-9a-f]{1,16}\t| @ 0x|Killed process"
 )
 """What a line of a dump has."""
-_BROKEN: Final = re.compile(rb"(\([0-9a-fx{}, _.?]{1,400})\n(?=[0-9a-fx{}, _.?]{0,400}\)\n)")
-"""Where a terminal has broken the arguments of a call."""
+_BROKEN: Final = re.compile(rb"(\([0-9a-fx{}, _.?]{1,400})\n(?: {2,16}(?! ))?(?=[0-9a-fx{}, _.?]{0,400}\)\n)")
+"""Where a terminal has broken the arguments of a call, with what the next row is indented by."""
 _LEAST: Final = 5
 """Bytes of the shortest line that says anything: ``a.b()``."""
 _BLANK: Final = re.compile(rb"\n(?:[^\n]{0,4}+\n)++")
@@ -178,7 +178,7 @@ def _clean(text: bytes) -> bytes:
     if b"\0\0\0\0\0" in text:
         text = _STREAMED.sub(b"", _SIZED.sub(b"", text))
     text = _short(text)
-    text = _BROKEN.sub(rb"\1", text)
+    text = _BROKEN.sub(lambda match: match[1] + b" " * (match[1][-1:] == b"," and match[0][-1:] == b" "), text)
     if not text.isascii():
         for old, new in _OFTEN.items():
             text = text.replace(old, new)
@@ -195,7 +195,7 @@ def _clean(text: bytes) -> bytes:
 
 
 def _without_markup(text: bytes) -> bytes:
-    """Return a text without what HTML, Markdown, chats and TeamCity make of it."""
+    """Return a text without what HTML, Markdown, chats, Packer and TeamCity make of it."""
     if b">-" in text:
         text = _ARROW.sub(b"\t", text)
     if b"<http" in text:
@@ -206,6 +206,8 @@ def _without_markup(text: bytes) -> bytes:
         text = _ENTITY.sub(lambda match: _letter(match[0]), text)
     if b"](http" in text:
         text = _LINK.sub(rb"\1", text)
+    if b"%!(PACKER_COMMA)" in text:
+        text = text.replace(b"%!(PACKER_COMMA)", b",")
     if b"##teamcity[" in text:
         text = _PIPES.sub(lambda match: _PIPED[match[0]], text)
     return text

@@ -46,6 +46,8 @@ class Goroutine:
     """The goroutine that made it; Go says so since 1.21."""
     elided: bool = False
     """Whether frames in the middle were left out, as they are of stacks deeper than a hundred."""
+    torn: bool = False
+    """Whether a call of its stack was lost, or of one that stood before it."""
     lock: str = ""
     """The address of the lock that it waits for."""
     arguments: tuple[bytes, ...] = ()

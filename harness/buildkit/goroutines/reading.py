@@ -75,6 +75,23 @@ class ProcessFacts:
 NOTHING_KNOWN: Final = ProcessFacts()
 
 
+def cut_at(dump: Dump) -> int | None:
+    """Return the goroutine at which a dump is cut off, or has lost a part of a stack; None where it is whole.
+
+    There is a place for each call and each maker, and a maker of all but the first goroutine.
+    """
+    made = sum(each.creator is not None for each in dump)
+    placed = sum(bool(each.frames and each.frames[0].file) for each in dump)
+    if 2 * placed <= len(dump):  # somebody has left out all places
+        return None
+    torn = (
+        each.id for each in dump if each.torn or not all(frame.file for frame in (*each.frames, each.creator) if frame)
+    )
+    last = dump[-1]
+    ends = last.id if last.creator is None and last.id > 1 and 2 * made > len(dump) else None
+    return next(torn, ends)
+
+
 def is_still(track: Sequence[Goroutine]) -> bool:
     """Whether it did not move: the same stack in the same state, and a wait that never began anew."""
     waits = [each.minutes for each in track]

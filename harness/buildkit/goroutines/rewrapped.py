@@ -66,6 +66,7 @@ _RTF: Final = re.compile(
 )
 _ESCAPED: Final = re.compile(rb"%0[aA]")
 
+_REST_OF_PLACE: Final = re.compile(rb"[\w.@%+~-][\w./@%+~-]{0,400}\.(?:go|s):\d{1,9} \+0x[0-9a-f]{1,8}$")
 _QUOTES: Final = re.compile(rb"^(?:> ?)+")
 _PIECES: Final = 8
 """Lines that one line was torn into, at most."""
@@ -211,11 +212,12 @@ def _from_rtf(text: bytes) -> bytes:
     return _RTF.sub(plain, text) if b"\\par" in text else b""
 
 
-def _rejoined(between: tuple[bytes, ...]) -> Way:
+def _rejoined(between: tuple[bytes, ...], *, hangs: bool = False) -> Way:
     """Return the way of a text whose long lines were torn, by a mail's width or a terminal's.
 
     Args:
         between: what may have stood where one was torn, the likeliest first.
+        hangs: whether what one was torn into is indented.
     """
 
     def lines(text: Text) -> Iterator[bytes]:
@@ -225,18 +227,20 @@ def _rejoined(between: tuple[bytes, ...]) -> Way:
         for line in chain(source, (b"",) * _PIECES):
             ahead.append(line)
             if len(ahead) > _PIECES:
-                joined, used = _joined(ahead, between, is_whole)
+                joined, used = _joined(ahead, between, is_whole, hangs=hangs)
                 yield joined
                 del ahead[:used]
         while ahead:
-            joined, used = _joined(ahead, between, is_whole)
+            joined, used = _joined(ahead, between, is_whole, hangs=hangs)
             yield joined
             del ahead[:used]
 
     return lines
 
 
-def _joined(ahead: list[bytes], between: Iterable[bytes], is_whole: Callable[[bytes], bool]) -> tuple[bytes, int]:
+def _joined(
+    ahead: list[bytes], between: Iterable[bytes], is_whole: Callable[[bytes], bool], *, hangs: bool
+) -> tuple[bytes, int]:
     """Return the first line, with those that it was torn from, and how many these are."""
     first = ahead[0]
     if not first.strip():
@@ -248,8 +252,8 @@ def _joined(ahead: list[bytes], between: Iterable[bytes], is_whole: Callable[[by
             is_own, is_part = is_whole(piece.strip()), _is_part(piece) or _goes_on(first, piece)
             if not piece.strip() or ((is_own or not is_part) if stands_alone else (is_own and not is_part)):
                 break
-            needs = gap or (b" " if line.endswith(b",") and not piece.startswith(b" ") else b"")
-            line += needs + (piece.strip() if gap else piece)
+            needs = gap or (b" " if line.endswith(b",") and (hangs or not piece.startswith(b" ")) else b"")
+            line += needs + (piece.strip() if gap or hangs else piece)
             if is_whole(line.strip()):
                 return line, used
     return first, 1
@@ -261,7 +265,12 @@ def _goes_on(first: bytes, piece: bytes) -> bool:
 
 
 def _is_part(piece: bytes) -> bool:
-    """Whether a line that could stand alone may be the end of another: it has no name of a package's, and no path."""
+    """Whether a line that could stand alone may be the end of another: it has no name of a package's, and no path.
+
+    Or it has the end of one: paths begin with the root.
+    """
+    if _REST_OF_PLACE.match(piece.strip()):
+        return True
     return not piece.startswith((b"\t", b"goroutine ", b"created by ")) and b"/" not in piece.partition(b"(")[0]
 
 
@@ -277,5 +286,6 @@ _WAYS: Final[tuple[Way, ...]] = (
     _turned(lambda text: _CONTINUED.sub(b"", text)),
     _rejoined((b" ", b"")),
     _rejoined((b"", b" ")),
+    _rejoined((b"",), hangs=True),
 )
 """Ways beside that as it stands."""

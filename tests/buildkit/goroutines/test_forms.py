@@ -11,13 +11,17 @@ from harness.buildkit.diagnosis import read_file
 from harness.buildkit.goroutines.buckets import counted_of
 from harness.buildkit.goroutines.files import other_than_text
 from harness.buildkit.goroutines.model import Bucket, Goroutine
-from tests.support.dump_forms import CUT, FIRST, SECOND, Form
+from tests.adversary.forms import REFUSED, told
+from tests.support.dump_forms import CUT, ENDS, FIRST, SECOND, THIRD, Form
 
 DATA: Final = Path(__file__).parents[2] / "data" / "reports"
 REPORTS: Final = {
     name: sorted((DATA / name).iterdir())[0].read_bytes()
     for name in ("K5-deadlock-http-lock", "K9-crash-llb-map", "K14-debug1-leak", "K13-gopath-vendor")
 }
+
+PARTED: Final = ("K3-", "K5-", "K8-", "K9-", "K10-", "K11-", "K12-", "K13-", "K14-", "K16-")
+"""Reports of each kind, but for the largest."""
 
 
 def read(file: Path, text: bytes) -> tuple[str, list[list[Goroutine]], list[Bucket]]:
@@ -40,7 +44,7 @@ def read(file: Path, text: bytes) -> tuple[str, list[list[Goroutine]], list[Buck
     return posted.crash, dumps, [] if dumps or posted.hollow else counted_of(file)
 
 
-@pytest.mark.parametrize("form", [*FIRST.values(), *SECOND.values()], ids=[*FIRST, *SECOND])
+@pytest.mark.parametrize("form", [*FIRST.values(), *SECOND.values(), *THIRD.values()], ids=[*FIRST, *SECOND, *THIRD])
 def test_every_form_of_a_dump(form: Form, tmp_path: Path) -> None:
     """A deadlock, a crash, a fork's names and a counted dump are read alike in each."""
     for text in REPORTS.values():
@@ -52,6 +56,21 @@ def test_what_is_lost_is_refused(form: Form, tmp_path: Path) -> None:
     """Where most calls are cut off, what is left is no dump: an answer would be about other places."""
     for name in ("K5-deadlock-http-lock", "K13-gopath-vendor"):
         assert read(tmp_path / "posted", form(REPORTS[name]))[1:] == ([], [])
+
+
+@pytest.mark.parametrize("form", ENDS.values(), ids=ENDS)
+def test_of_a_part_nothing_is_told_that_rests_on_the_rest(form: Form, tmp_path: Path) -> None:
+    """A part of a dump says what the whole says, or that it is a part: never that it is idle, or another hang."""
+    for folder in (each for each in DATA.iterdir() if each.name.startswith(PARTED)):
+        found: list[str] = []
+        for part in (False, True):
+            files = [tmp_path / file.name for file in sorted(folder.iterdir())]
+            for file in files:
+                text = (folder / file.name).read_bytes()
+                file.write_bytes(form(text) if part else text)
+            found.append(told(files))
+        whole, rest = found
+        assert rest in {whole, REFUSED, "unknown "}, f"{folder.name}: {rest}, not {whole}"
 
 
 @pytest.mark.parametrize(
