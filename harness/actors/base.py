@@ -145,6 +145,11 @@ class Actor(ActorSpec):
         return False
 
     @property
+    def needs_api(self) -> bool:
+        """Whether it builds by the daemon's control API, without a client."""
+        return False
+
+    @property
     def needs_buildx(self) -> bool:
         """Whether no other client can do what it asks for."""
         return False

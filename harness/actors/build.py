@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing
 from dataclasses import replace
 from math import inf
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Final, Literal
 import anyio
 from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema
 
-from harness.actors.base import ActorEnv
+from harness.actors.base import ActorEnv, CouldNot
 from harness.actors.cache import CacheFrom, CacheTo, ExternalCache
 from harness.actors.git_server import serving
 from harness.actors.inputs import Inputs
@@ -24,9 +24,10 @@ from harness.client.watched_build import ClientVerdict, Watch, judge_client
 from harness.core.outcome import FAILURES, Outcome, Phase, Symptom
 from harness.core.records import Iteration
 from harness.core.rng import Dice
-from harness.core.trace import environment_of
+from harness.core.trace import environment_of, parent_of
 from harness.core.units import format_duration, ordinal
-from harness.daemons.base import OF_OURS, BuildRequest, Cache, TellsBuilds
+from harness.daemons.api_build import BuildsByApi, api_build
+from harness.daemons.base import OF_OURS, BuildClient, BuildRequest, Cache, TellsBuilds
 from harness.daemons.cache_servers import CACHE_SERVERS, NO_CACHES
 from harness.daemons.collector import traced_to
 from harness.host.proc import child
@@ -87,6 +88,10 @@ class Build(Inputs):
     cache_from: tuple[CacheFrom, ...] = ()
     network: Literal["none", "host"] = "none"
     """The network of `RUN` steps."""
+    via: Literal["client", "api"] = "client"
+    """`client`: a client program is run, as users do. `api`: the daemon is asked itself, over BuildKit's control API,
+    and sent the context by us, so that a build costs no process; for one result, `export: image` or `load`.
+    """
     parallel: Annotated[int, Field(ge=1, le=256)] = 1
     """How many lines of builds at once."""
     kill: TimeOut | None = None
@@ -100,9 +105,20 @@ class Build(Inputs):
         if "push" not in self.exports and any(cache.type == "inline" for cache in self.cache_from):
             yield Violation(("cache_from",), "`inline` is read from the image that was pushed: say `export: push`")
         yield from self._faults_of_verify(setting)
+        yield from self._faults_of_api()
         limit = setting.stop.iterations if setting.stop else None
         if self.kill and self.kill.every and limit and self.kill.every > limit:
             yield Violation(("kill", "every"), f"never fires: the run ends after {limit} iterations (stop.iterations)")
+
+    def _faults_of_api(self) -> Iterator[Violation]:
+        """Yield what only a client's program does."""
+        if self.via == "client":
+            return
+        if self.export not in {"image", "load"}:
+            yield Violation(("export",), "with `via: api` a result is an image, or is loaded: `image` or `load`")
+        ours = ("targets", "env", "secrets", "ssh", "verify", "cache_to", "cache_from")
+        for key in (key for key in ours if getattr(self, key)):
+            yield Violation((key,), f"is of a client's program: leave out `{key}`, or `via: api`")
 
     def _faults_of_verify(self, setting: Setting) -> Iterator[Violation]:
         if not self.verify:
@@ -140,6 +156,11 @@ class Build(Inputs):
         return bool(self.targets)
 
     @property
+    def needs_api(self) -> bool:
+        """Whether the daemon is asked without a client."""
+        return self.via == "api"
+
+    @property
     def in_words(self) -> str:
         """What it does, for a sentence that goes on with when."""
         lines = f", {self.parallel} at once" if self.parallel > 1 else ""
@@ -147,7 +168,8 @@ class Build(Inputs):
         fresh = f", {100 * self.no_cache:.3g}% without cache" if self.no_cache else ""
         where = " and ".join(_WHERE[each] for each in self.exports)
         read = ", and read back" if self.verify else ""
-        return f"builds {self.made_from}{lines}, result {where}{read}{kept}{fresh}{self._kills_in_words}"
+        asked = ", asked of the daemon itself" if self.needs_api else ""
+        return f"builds {self.made_from}{lines}{asked}, result {where}{read}{kept}{fresh}{self._kills_in_words}"
 
     @property
     def _kills_in_words(self) -> str:
@@ -215,10 +237,7 @@ class Build(Inputs):
         if self.verify:
             request = readable(stage.daemon, request)
         delay = self.kill.delay(iteration, stage.dice(self.name).throw(iteration)) if self.kill else None
-        command = stage.daemon.build(request)
-        traced = traced_to(stage.collector.address) if stage.collector else {}
-        environment = {**command.env, **traced, **self.env, **environment_of(self.name, iteration)}
-        async with child(replace(command, env=environment, cores=stage.cores)) as client:
+        async with self._started(stage, request) as client:
             watch = Watch(self.name, request, client, stage.attention)
             try:
                 with stage.board.watching(watch):
@@ -228,6 +247,22 @@ class Build(Inputs):
                 stage.board.record(_record(watch, verdict, stage))
         if verdict.outcome is Outcome.INFRA:
             await anyio.sleep(_INFRA_PAUSE_SECONDS)
+
+    def _started(self, stage: ActorEnv, request: BuildRequest) -> AbstractAsyncContextManager[BuildClient]:
+        """Return what starts a client, and ends it on leaving.
+
+        Raises:
+            CouldNot: the daemon cannot be asked without one.
+        """
+        if self.via == "api":
+            if not isinstance(stage.daemon, BuildsByApi):
+                raise CouldNot("we cannot speak this daemon's control API; `via: client` can build on it")
+            asked = stage.daemon.asked(request)
+            return api_build(stage.daemon.control, asked, parent_of(self.name, request.iteration))
+        command = stage.daemon.build(request)
+        traced = traced_to(stage.collector.address) if stage.collector else {}
+        environment = {**command.env, **traced, **self.env, **environment_of(self.name, request.iteration)}
+        return child(replace(command, env=environment, cores=stage.cores))
 
     def request(
         self,

@@ -68,10 +68,11 @@ class Freeze(Disturbance):
             if self.target in {"client", "everything"}:
                 note = healing.enter_context(_noting(f"{stage.folder.name}-frozen-{self.name}"))
                 clients = _clients(stage, moment if self.target == "client" else None)
-                note([watch.client.pid for watch in clients])
+                pids = [pid for watch in clients if (pid := watch.client.pid) is not None]
+                note(pids)
                 for watch in clients:
                     healing.enter_context(watch.held())
-                frozen += self._freeze([watch.client.pid for watch in clients], healing, group=True)
+                frozen += self._freeze(pids, healing, group=True)
                 note(frozen)  # again, with what they started meanwhile
             if self.target in {"registry", "everything"} and stage.registry:
                 frozen += self._freeze([stage.registry.pid], healing, group=False)

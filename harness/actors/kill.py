@@ -19,7 +19,7 @@ from harness.core.delay import Delay
 from harness.core.model import StrictModel
 from harness.core.outcome import Phase
 from harness.core.units import Duration
-from harness.host.proc import Child
+from harness.daemons.base import BuildClient
 from harness.scenario import Setting, Violation
 from harness.scenario.model import Name
 from harness.scenario.triggers import Firing
@@ -35,7 +35,7 @@ class Blow(StrictModel):
     target: Literal["client", "group"] = "group"
     """The client alone, as `kill PID` does; or its process group, as a CI runner does."""
 
-    async def send(self, client: Child) -> None:
+    async def send(self, client: BuildClient) -> None:
         """Signal the client, and SIGKILL it after the grace."""
         group = self.target == "group"
         client.signal(signal.Signals[self.signal], group=group)

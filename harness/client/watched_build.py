@@ -14,15 +14,16 @@ from harness.buildkit.progress import News, Progress
 from harness.client.activity import Work
 from harness.client.detectors.base import Detection, Detector, Stillness, Success, SuccessDetector
 from harness.core.outcome import FAILURES, FindingKind, Outcome, Phase
-from harness.daemons.base import BuildRequest
+from harness.daemons.base import BuildClient, BuildRequest
 from harness.host.attended_clock import AttendedClock
-from harness.host.proc import Child, Identity
+from harness.host.proc import Identity
 
 _LEFTOVER_SECONDS: Final = 5.0
 """How long what a client started may outlive it, before it is killed."""
 _BROKEN_CONNECTION: Final = re.compile(
-    r"cannot connect to the docker daemon|connection refused|connection reset|connection is closing|broken pipe|"
-    r"transport is closing|error reading (from server|preface)|code = unavailable|failed to dial|unexpected eof",
+    r"cannot connect to the docker daemon|connection refused|connection reset|connection lost|connection is closing|"
+    r"broken pipe|transport is closing|error reading (from server|preface)|code = unavailable|failed to dial|"
+    r"unexpected eof",
     re.IGNORECASE,
 )
 
@@ -30,7 +31,7 @@ _BROKEN_CONNECTION: Final = re.compile(
 class Watch:
     """A client, its progress, and the attended time since either last moved."""
 
-    def __init__(self, actor: str, request: BuildRequest, client: Child, attention: AttendedClock) -> None:
+    def __init__(self, actor: str, request: BuildRequest, client: BuildClient, attention: AttendedClock) -> None:
         self.actor, self.request, self.client = actor, request, client
         may_fail = request.cache_to is not None and request.cache_to.ignore_error
         self.progress = Progress(anyio.current_time(), request.results, cache_may_fail=may_fail)

@@ -1,6 +1,7 @@
 """What a daemon under test can be asked for, whatever its kind."""
 
-from collections.abc import Mapping, Sequence
+import signal
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -100,6 +101,27 @@ class BuildRequest:
         return {**self.args, ITERATION_ARG: str(self.iteration)}
 
     @property
+    def folders(self) -> Mapping[str, Path]:
+        """What the daemon reads of the client's folders, by the names that the frontend asks for."""
+        own = {} if self.git else {"context": self.context, "dockerfile": self.context}
+        return own | {name: Path(place) for name, place in self.contexts.items() if place.startswith("/")}
+
+    @property
+    def options(self) -> Mapping[str, str]:
+        """What the Dockerfile frontend is told."""
+        options = {f"build-arg:{key}": value for key, value in self.client_args.items()}
+        options["force-network-mode"] = self.network
+        if self.pull:
+            options["image-resolve-mode"] = "pull"
+        if self.platforms:
+            options["platform"] = ",".join(self.platforms)
+        if self.git:
+            options["context"] = self.git
+        for name, place in self.contexts.items():
+            options[f"context:{name}"] = f"local:{name}" if place.startswith("/") else place
+        return options
+
+    @property
     def results(self) -> int:
         """How many results the client exports."""
         return len(self.targets) or 1
@@ -155,6 +177,32 @@ class Slot:
     """Have clients reach it over TCP, through a relay that can be made to fail."""
     left: list[str] = field(default_factory=list)
     """What could not be given back of what no ledger has, a sentence each."""
+
+
+class BuildClient(Protocol):
+    """Who waits for a build: a program of ours, or this process itself."""
+
+    @property
+    def pid(self) -> int | None:
+        """Process id, and the id of its process group; None where it is this process."""
+        ...
+
+    @property
+    def returncode(self) -> int | None:
+        """Exit status, negative for a signal; None while it runs."""
+        ...
+
+    async def wait(self) -> int:
+        """Wait until it ends."""
+        ...
+
+    def signal(self, number: signal.Signals, *, group: bool = False) -> None:
+        """Send it a signal, or all of its group; nothing where it has ended."""
+        ...
+
+    def output(self) -> AsyncIterator[bytes]:
+        """Yield what it prints, as it comes, to its end."""
+        ...
 
 
 class Daemon(Protocol):

@@ -13,6 +13,7 @@ import tomli_w
 from harness.core.errors import UsageError
 from harness.core.manifest import DaemonFacts
 from harness.daemons import rootless
+from harness.daemons.api_build import ApiRequest
 from harness.daemons.base import BuildRequest, PruneRequest, Slot, archive_type
 from harness.daemons.buildctl import Buildctl
 from harness.daemons.control import Control
@@ -44,30 +45,22 @@ class Buildkitd(OwnProcess, DebugPages, ControlledHistory, Records):
 
     def build(self, request: BuildRequest) -> Command:
         """Return the command of one build through buildctl."""
-        options = {f"build-arg:{key}": value for key, value in request.client_args.items()}
-        options["force-network-mode"] = request.network
-        if request.pull:
-            options["image-resolve-mode"] = "pull"
-        if request.platforms:
-            options["platform"] = ",".join(request.platforms)
-        folders = {"context": str(request.context), "dockerfile": str(request.context)}
-        if request.git:
-            options["context"], folders = request.git, {}
-        for name, place in request.contexts.items():
-            is_folder = place.startswith("/")
-            options[f"context:{name}"] = f"local:{name}" if is_folder else place
-            folders |= {name: place} if is_folder else {}
         return self._command(
             *("build", "--progress", "rawjson", "--frontend", "dockerfile.v0"),
-            *(part for name, place in folders.items() for part in ("--local", f"{name}={place}")),
+            *(part for name, place in request.folders.items() for part in ("--local", f"{name}={place}")),
             *(["--no-cache"] if request.no_cache else []),
-            *(part for key, value in options.items() for part in ("--opt", f"{key}={value}")),
+            *(part for key, value in request.options.items() for part in ("--opt", f"{key}={value}")),
             *(part for key, file in request.secrets.items() for part in ("--secret", f"id={key},src={file}")),
             *(["--ssh", f"default={request.ssh_key}"] if request.ssh_key else []),
             *(["--export-cache", request.cache_to.exported()] if request.cache_to else []),
             *(part for cache in request.cache_from for part in ("--import-cache", cache.imported())),
             *(part for kind in request.exports for part in ("--output", _output(kind, request))),
         )
+
+    def asked(self, request: BuildRequest) -> ApiRequest:
+        """Return what it is asked for by who builds without a client; of an archive there is no file."""
+        exporter = "docker" if request.exports == ("load",) else "image"
+        return ApiRequest(request.folders, request.options, request.no_cache, exporter, request.tag)
 
     def prune(self, request: PruneRequest) -> Command | None:
         """Return the command that prunes the cache, which is everything that it keeps; it has no images."""

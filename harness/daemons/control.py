@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any, Final, Protocol, runtime_checkable
 
 import anyio
-from grpclib.client import Channel, UnaryStreamMethod, UnaryUnaryMethod
+from grpclib.client import Channel, StreamStreamMethod, UnaryStreamMethod, UnaryUnaryMethod
 from grpclib.const import Status
 from grpclib.encoding.base import CodecBase
 from grpclib.exceptions import GRPCError, ProtocolError, StreamTerminatedError
 from grpclib.protocol import H2Protocol
+from multidict import MultiDict
 
 from harness.buildkit.messages import (
     SERVICE,
@@ -27,15 +28,14 @@ from harness.buildkit.messages import (
     forgotten,
     history,
 )
+from harness.buildkit.solve import SolveMessage, status_request
 from harness.buildkit.wire import NotAMessage
 from harness.core.errors import CaptureError
 from harness.daemons.base import ITERATION_ARG, RunningBuild
 
 _ANSWER_SECONDS: Final = 3.0
 _ATTRIBUTE: Final = f"build-arg:{ITERATION_ARG}"
-_UPGRADE: Final = (
-    b"POST /grpc HTTP/1.1\r\nHost: docker\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 0\r\n\r\n"
-)
+_UPGRADE: Final = ("Host: docker", "Connection: Upgrade", "Upgrade: h2c", "Content-Length: 0")
 _LONGEST_HEAD: Final = 16 << 10
 _NO_HEADERS: Final[Mapping[str, str]] = {}
 
@@ -45,6 +45,7 @@ class ControlError(CaptureError):
 
     def __init__(self, method: str, why: str) -> None:
         super().__init__(f"the daemon's control API, {method}: {why}")
+        self.why = why
 
 
 class NotServed(ControlError):
@@ -140,8 +141,56 @@ class Control:
         Raises:
             ControlError: the daemon refused it, or the connection was lost.
         """
-        async with self._stream("Prune", request.encoded(), {"traceparent": parent} if parent else {}) as messages:
+        async with self._stream("Prune", request.encoded(), _traced(parent)) as messages:
             yield (UsageRecord.decoded(data) async for data in messages)
+
+    async def solve(self, request: SolveMessage, parent: str = "") -> None:
+        """Build, and return once the daemon says that it is done.
+
+        Args:
+            request: what to build.
+            parent: what the daemon's log is to say of whose build it is; see `core.trace`.
+
+        Raises:
+            ControlError: the build failed, with the daemon's words for it; or the connection was lost.
+        """
+        with _errors_of("Solve"):
+            ask = UnaryUnaryMethod(self._connection(), f"/{SERVICE}/Solve", bytes, bytes)
+            await ask(request.encoded(), metadata=_traced(parent))
+
+    @asynccontextmanager
+    async def progress(self, ref: str) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Yield the progress of a build to its end (``StatusResponse``), also from before it is known to the daemon.
+
+        Raises:
+            ControlError: there is no such build, or the connection was lost.
+        """
+        async with self._stream("Status", status_request(ref)) as messages:
+            yield messages
+
+    @asynccontextmanager
+    async def session(self, headers: MultiDict[str]) -> AsyncIterator[Any]:
+        """Open a connection on which the daemon asks us: a socket where it is an engine's, else a stream of
+        ``BytesMessage``.
+
+        Args:
+            headers: who we are, and what we serve.
+
+        Raises:
+            ControlError: the daemon refused it, or the connection was lost.
+        """
+        with _errors_of("Session"):
+            if self._engine:
+                lines = [f"{name}: {value}" for name, value in headers.items()]
+                yield await _upgraded(str(self._path), "/session", lines)
+                return
+            call = StreamStreamMethod(self._connection(), f"/{SERVICE}/Session", bytes, bytes)
+            async with call.open(metadata=headers) as stream:
+                await stream.send_request()
+                try:
+                    yield stream
+                finally:
+                    await stream.cancel()
 
     async def connect(self) -> None:
         """Make the connection, so that the first request need not wait for it.
@@ -184,15 +233,17 @@ class Controlled(Protocol):
         ...
 
 
-class _Bytes(CodecBase):
+class BytesCodec(CodecBase):
     """Messages as they are; `harness.buildkit.messages` reads and writes them."""
 
     __content_subtype__ = "proto"
 
     def encode(self, message: Any, message_type: Any) -> bytes:  # noqa: ARG002 — the library's signature
+        """Return the message as it is."""
         return bytes(message)
 
     def decode(self, data: bytes, message_type: Any) -> Any:  # noqa: ARG002 — the same
+        """Return the message as it is."""
         return data
 
 
@@ -200,19 +251,24 @@ class _SocketChannel(Channel):
     """A channel over a unix socket; on dockerd's the connection is upgraded first."""
 
     def __init__(self, path: Path, engine: bool) -> None:
-        super().__init__(path=str(path), codec=_Bytes())
+        super().__init__(path=str(path), codec=BytesCodec())
         self._engine = engine
 
     async def _create_connection(self) -> H2Protocol:
         if not self._engine:
             return await super()._create_connection()
-        connection = await _upgraded(str(self._path))
+        connection = await _upgraded(str(self._path), "/grpc")
         _, protocol = await asyncio.get_running_loop().create_connection(self._protocol_factory, sock=connection)
         return protocol
 
 
-async def _upgraded(path: str) -> socket.socket:
+async def _upgraded(path: str, endpoint: str, headers: Sequence[str] = ()) -> socket.socket:
     """Return a connection to dockerd that speaks HTTP/2 from here on.
+
+    Args:
+        path: the socket's.
+        endpoint: of its API, ``/grpc`` or ``/session``.
+        headers: lines for it.
 
     Raises:
         NotServed: it answers otherwise, as an engine before 18.09 does.
@@ -223,7 +279,8 @@ async def _upgraded(path: str) -> socket.socket:
         connection = stack.enter_context(socket.socket(socket.AF_UNIX))
         connection.setblocking(False)
         await loop.sock_connect(connection, path)
-        await loop.sock_sendall(connection, _UPGRADE)
+        request = "\r\n".join((f"POST {endpoint} HTTP/1.1", *_UPGRADE, *headers, "", ""))
+        await loop.sock_sendall(connection, request.encode())
         head = b""
         while not head.endswith(b"\r\n\r\n") and len(head) < _LONGEST_HEAD:
             byte = await loop.sock_recv(connection, 1)  # no more: what follows the head is HTTP/2
@@ -234,7 +291,11 @@ async def _upgraded(path: str) -> socket.socket:
         if status.startswith("HTTP/1.1 101"):
             stack.pop_all()
             return connection
-    raise NotServed("POST /grpc", status or "it closed the connection")
+    raise NotServed(f"POST {endpoint}", status or "it closed the connection")
+
+
+def _traced(parent: str) -> Mapping[str, str]:
+    return {"traceparent": parent} if parent else _NO_HEADERS
 
 
 @contextmanager

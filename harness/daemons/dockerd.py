@@ -11,6 +11,7 @@ import anyio.to_thread
 
 from harness.core.errors import DaemonStartError
 from harness.core.manifest import DaemonFacts
+from harness.daemons.api_build import ApiRequest
 from harness.daemons.base import OF_OURS, BuildRequest, PruneRequest, Slot
 from harness.daemons.buildx import Buildx, client_environment
 from harness.daemons.control import Control
@@ -28,6 +29,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _ANSWER_SECONDS: Final = 3
+_BUILDX_OPTIONS: Final = {
+    "filename": "Dockerfile",
+    "image-resolve-mode": "local",
+    "attest:provenance": "mode=min,inline-only=true",
+}
+"""What buildx tells the frontend beside what it was told."""
 _NO_NAME: Final = "<none>:<none>"
 """What stands for the name of an image that has none."""
 
@@ -163,6 +170,11 @@ class Dockerd(OwnProcess, DebugPages, ControlledHistory, Records):
         """Return the command of one build through buildx."""
         return self._outside.buildx.build(request)
 
+    def asked(self, request: BuildRequest) -> ApiRequest:
+        """Return what it is asked for by who builds without a client: the same as buildx asks for."""
+        options = {**_BUILDX_OPTIONS, **request.options}
+        return ApiRequest(request.folders, options, request.no_cache, "moby", _full_name(request.tag))
+
     def prune(self, request: PruneRequest) -> Command:
         """Return the command that prunes the build cache or the images."""
         return self._outside.prune(request)
@@ -190,6 +202,14 @@ class Dockerd(OwnProcess, DebugPages, ControlledHistory, Records):
         """
         (self.home.run / "exec" / "containerd" / "containerd.pid").unlink(missing_ok=True)
         await super().start()
+
+
+def _full_name(tag: str) -> str:
+    """Return an image's name with its registry: ``docker.io/library/repro-ci-0:latest``."""
+    first, _, rest = tag.partition("/")
+    if not rest:
+        return f"docker.io/library/{tag}"
+    return tag if first == "localhost" or {".", ":"} & {*first} else f"docker.io/{tag}"
 
 
 @asynccontextmanager

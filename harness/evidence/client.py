@@ -27,6 +27,8 @@ class ClientDump:
 
     async def capture(self, daemon: Subject, folder: Path) -> None:  # noqa: ARG002 — the client is asked
         """Have each of its processes print its stacks, one after the other, so that they do not mix."""
+        if self.build.client.pid is None:
+            raise CaptureError("the build has no client's process: it was asked of the daemon itself (`via: api`)")
         if self.build.client.returncode is not None:
             raise CaptureError("the client has returned since")
         file = folder / "client-goroutines.txt"

@@ -43,6 +43,13 @@ class NeedsBuildx(UsageError):
         )
 
 
+class NoApi(UsageError):
+    """Builds without a client, where the daemon is not reached by a socket of its own, or not only."""
+
+    def __init__(self, actors: Sequence[str], why: str) -> None:
+        super().__init__(f"the builds of {', '.join(actors)} cannot go without a client (`via: api`): {why}")
+
+
 class NoSuchCache(UsageError):
     """A type of cache that dockerd's own builder was built without."""
 
@@ -152,6 +159,7 @@ async def plan_run(name: str, scenario: Scenario, options: RunOptions, doing: Ca
     """
     wanted, driver = scenario.daemon.wanted_kind, scenario.daemon.driver
     if wanted == _STUB:
+        _require_api(scenario, "the stub is a client")
         return Plan(name, scenario, Toolchain(_STUB, {}), DAEMONS[_STUB])
     spec = options.toolchain or scenario.daemon.toolchain
     if spec == "auto" and wanted:
@@ -168,6 +176,8 @@ async def plan_run(name: str, scenario: Scenario, options: RunOptions, doing: Ca
         raise NothingToRun(toolchain)
     kind = wanted or toolchain.kinds[0]
     _require_caches(scenario, kind, driver)
+    elsewhere = toolchain.endpoint or driver in DRIVERS
+    _require_api(scenario, "a private dockerd's own builder, or a buildkitd, would take them" if elsewhere else "")
     if toolchain.endpoint:
         plan = Plan(name, scenario, toolchain, open_host)
         if driver in DRIVERS:
@@ -192,6 +202,24 @@ def _require_caches(scenario: Scenario, kind: str, driver: str | None) -> None:
     in_s3 = [actor.name for actor in _actors(scenario) if "s3" in actor.needs_caches]
     if in_s3 and kind == "dockerd" and driver not in DRIVERS:
         raise NoSuchCache(in_s3)
+
+
+def _require_api(scenario: Scenario, why: str = "") -> None:
+    """Make sure that builds without a client can go the way that the scenario means.
+
+    Args:
+        scenario: with this one daemon.
+        why: they cannot; nothing where this daemon takes them.
+
+    Raises:
+        NoApi: they cannot.
+    """
+    asking = [actor.name for actor in _actors(scenario) if actor.needs_api]
+    severing = [actor.name for actor in _actors(scenario) if actor.disturbs_network]
+    if severing and not why:
+        why = f"they would go past the network that {', '.join(severing)} disturbs"
+    if asking and why:
+        raise NoApi(asking, why)
 
 
 def _require_rawjson(toolchain: Toolchain) -> None:

@@ -112,6 +112,9 @@ def test_who_needs_a_registry(options: dict[str, Any], *, needed: bool) -> None:
         ({"dockerfile": "nosuch"}, ("dockerfile",), "there is no Dockerfile"),
         ({"targets": ["app", "wep"]}, ("targets", 1), "no stage is named 'wep'; stages: worker, app, web"),
         ({"cache_from": [{"type": "inline"}]}, ("cache_from",), "say `export: push`"),
+        ({"via": "api", "export": "local"}, ("export",), "`image` or `load`"),
+        ({"via": "api", "env": {"TZ": "UTC"}}, ("env",), "leave out `env`, or `via: api`"),
+        ({"via": "api", "targets": ["web"]}, ("targets",), "leave out `targets`, or `via: api`"),
     ],
 )
 def test_what_cannot_work(options: dict[str, Any], path: tuple[str | int, ...], message: str) -> None:
@@ -127,6 +130,7 @@ def test_what_cannot_work(options: dict[str, Any], path: tuple[str | int, ...], 
         {"targets": ["worker", "web"]},
         {"dockerfile": None, "generate": {"stages": 2}, "targets": ["s1", "result"]},
         {"export": "push", "cache_from": [{"type": "inline"}]},
+        {"via": "api", "no_cache": 0.5, "kill": {"every": 3, "after": "1s"}},
     ],
 )
 def test_what_works(options: dict[str, Any]) -> None:

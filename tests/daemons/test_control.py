@@ -16,7 +16,7 @@ from harness.buildkit.wire import entries, message
 from harness.core.errors import CaptureError
 from harness.core.trace import parent_of
 from harness.daemons.base import ITERATION_ARG
-from harness.daemons.control import Control, ControlError, NotServed, _Bytes
+from harness.daemons.control import BytesCodec, Control, ControlError, NotServed
 
 pytestmark = pytest.mark.anyio
 
@@ -40,7 +40,7 @@ class Service:
 @asynccontextmanager
 async def served(folder: Path, method: str, answer: Answer, **others: Answer) -> AsyncIterator[Control]:
     """Serve one method, or several, on a socket in a folder."""
-    server = Server([Service({method: answer, **others})], codec=_Bytes())
+    server = Server([Service({method: answer, **others})], codec=BytesCodec())
     await server.start(path=str(folder / "s"))
     control = Control(folder / "s")
     try:

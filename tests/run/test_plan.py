@@ -7,12 +7,14 @@ import pytest
 from harness.cli.kinds import VOCABULARY
 from harness.core.manifest import Binary
 from harness.run import plan
-from harness.run.plan import OldBuildx, RunOptions, plan_run
+from harness.run.plan import NoApi, OldBuildx, RunOptions, plan_run
 from harness.scenario import load
 from harness.toolchain.base import PROGRAMS, Toolchain
 from tests.support.stub_runs import write_scenario
 
 pytestmark = pytest.mark.anyio
+
+_WHILE = {"interval": "1s", "lasting": "1s"}
 
 
 @pytest.mark.parametrize(
@@ -49,3 +51,31 @@ async def test_an_old_buildx(
         return
     with pytest.raises(OldBuildx, match=r"^buildx v?0\.1\d\.\d is too old: .* v0\.13\.0; .* /x/docker-buildx$"):
         await planned
+
+
+@pytest.mark.parametrize(
+    ("daemon", "beside", "why"),
+    [
+        ({"kind": "stub"}, [], "the stub is a client"),
+        (
+            {"kind": "dockerd", "driver": "docker-container", "image": "moby/buildkit:v0.25.1"},
+            [],
+            "a private dockerd's own builder",
+        ),
+        ({"kind": "buildkitd"}, [{"network": "slow", "delay": "1s", "when": _WHILE}], "that slow disturbs"),
+    ],
+)
+async def test_builds_without_a_client_where_they_cannot_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, daemon: dict[str, object], beside: list[object], why: str
+) -> None:
+    """A daemon that we do not reach by its own socket is refused by name, before it is started."""
+
+    async def resolve(_: str) -> Toolchain:
+        return Toolchain("path:/x", {name: Binary(Path("/x", name), "1.0", "0" * 64) for name in PROGRAMS})
+
+    monkeypatch.setattr(plan, "resolve", resolve)
+    monkeypatch.setattr(plan, "require_private_daemons", lambda _: None)
+    build = {"export": "image", "via": "api"}
+    scenario = load(write_scenario(tmp_path, build=build, daemon=daemon, actors=beside), VOCABULARY, [])
+    with pytest.raises(NoApi, match=f"builds of ci cannot go without a client.*{why}"):
+        await plan_run("", scenario, RunOptions(tmp_path), lambda _: None)

@@ -19,6 +19,7 @@ from harness.buildkit.messages import BuildEvent, PruneMessage
 from harness.core.errors import CommandError
 from harness.core.outcome import Outcome
 from harness.core.records import Iteration
+from harness.daemons.api_build import BuildsByApi, api_build
 from harness.daemons.base import ITERATION_ARG, BuildRequest, Daemon, ListsRecords, PruneRequest, Slot
 from harness.daemons.cache_servers import CACHE_SERVERS, NO_CACHES
 from harness.daemons.control import Controlled
@@ -85,15 +86,19 @@ class Workshop:
             if LOST_RACE not in error.output:
                 raise
             ran = await _ran(self.daemon.build(request))
-        told = [json.loads(line) for line in ran if line.startswith("{")]
-        vertexes = [vertex for status in told for vertex in status.get("vertexes") or ()]
-        return {vertex["name"].rpartition("] ")[2] for vertex in vertexes if vertex.get("cached")}
+        return _cached(ran)
 
     async def prune(self) -> None:
         """Have the daemon forget all that it built."""
         command = self.daemon.prune(PruneRequest(all=True))
         assert command
         await _ran(command)
+
+
+def _cached(lines: list[str]) -> set[str]:
+    told = [json.loads(line) for line in lines if line.startswith("{")]
+    vertexes = [vertex for status in told for vertex in status.get("vertexes") or ()]
+    return {vertex["name"].rpartition("] ")[2] for vertex in vertexes if vertex.get("cached")}
 
 
 async def _ran(command: Command) -> list[str]:
@@ -178,6 +183,25 @@ async def test_no_cache_runs_again(workshop: Workshop) -> None:
     await workshop.cached(request)
     assert LAST_STEP in await workshop.cached(request)
     assert LAST_STEP not in await workshop.cached(replace(request, no_cache=True))
+
+
+@pytest.mark.anyio
+async def test_a_build_by_the_api_is_the_clients(workshop: Workshop) -> None:
+    """The daemon has each of its steps cached where a client built before, and a client's where it was the API."""
+    daemon = workshop.daemon
+    assert isinstance(daemon, BuildsByApi)
+    request = await workshop.request(
+        dockerfile="diamond", export="image" if daemon.facts.kind == "buildkitd" else "load"
+    )
+    for prunes in (False, True):
+        by_client = set() if prunes else await workshop.cached(request)
+        assert not by_client
+        async with api_build(daemon.control, daemon.asked(request)) as build:
+            by_api = [piece async for piece in build.output()]
+            assert await build.wait() == 0, by_api
+        assert (LAST_STEP in _cached(b"".join(by_api).decode().splitlines())) is not prunes
+        assert LAST_STEP in await workshop.cached(request)
+        await workshop.prune()
 
 
 @pytest.mark.anyio
