@@ -88,6 +88,8 @@ class BuildEvent:
     attributes: dict[str, str] = field(default_factory=dict)
     """What the frontend was told, such as ``build-arg:NAME``."""
     completed: bool = False
+    began: float | None = None
+    """Seconds since 1970, by the daemon's clock."""
 
     @classmethod
     def decoded(cls, data: bytes) -> Self:
@@ -96,7 +98,7 @@ class BuildEvent:
         Raises:
             NotAMessage: it is none.
         """
-        kind, ref, completed = 0, "", False
+        kind, ref, completed, began = 0, "", False, None
         attributes: dict[str, str] = {}
         for key, value in fields(data):
             if key == 1:
@@ -108,9 +110,12 @@ class BuildEvent:
                     elif inner == 3:
                         entry = dict(fields(nested(part)))
                         attributes[text(entry.get(1, b""))] = text(entry.get(2, b""))
+                    elif inner == 6:
+                        moment = dict(fields(nested(part)))
+                        began = number(moment.get(1, 0)) + number(moment.get(2, 0)) / 1e9
                     elif inner == 7:
                         completed = True
-        return cls(_EVENTS.get(kind, "started"), ref, attributes, completed)
+        return cls(_EVENTS.get(kind, "started"), ref, attributes, completed, began)
 
 
 _EVENTS: Final = {0: "started", 1: "complete", 2: "deleted"}
