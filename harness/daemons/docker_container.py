@@ -109,10 +109,20 @@ class DockerContainer(DebugPages, BuildHistory, Records):
     async def stop(self, grace: float = TERM_SECONDS) -> bool:
         """Stop dockerd, and have BuildKit die with it: alone, a container outlives a dockerd that is killed."""
         by_itself = await self._dockerd.stop(grace)
+        self._end_builder()
+        return by_itself
+
+    async def falls(self, seconds: float) -> int | None:
+        """Wait until somebody else ends dockerd; BuildKit then dies with it. Return its status, or None: it lives."""
+        status = await self._dockerd.falls(seconds)
+        if status is not None:
+            self._end_builder()
+        return status
+
+    def _end_builder(self) -> None:
         if self._container and self._container.alive():
             with suppress(ProcessLookupError):
                 os.kill(self._container.pid, signal.SIGKILL)
-        return by_itself
 
     async def start(self) -> None:
         """Start dockerd, and then BuildKit on the root that it had.

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from harness.core.manifest import DaemonFacts
-from harness.daemons.base import BuildRequest, PruneRequest, Slot
+from harness.daemons.base import BuildRequest, PruneRequest, Restartable, Slot
 from harness.daemons.buildkitd import Buildkitd
 from harness.daemons.buildx import Buildx, client_environment
 from harness.daemons.control import Control
@@ -18,6 +18,7 @@ from harness.daemons.parts import PrivateDaemon
 from harness.daemons.pprof import Pprof
 from harness.daemons.private import DaemonDirs, Service
 from harness.daemons.remote import Remote
+from harness.daemons.stub import Stub
 from harness.host.cgroup import Cgroup
 from harness.host.ledger import Ledger
 from harness.host.proc import Command, Identity
@@ -53,6 +54,7 @@ def service() -> Service:
         ({"driver": "buildctl"}, "buildkitd"),
         ({"driver": "remote"}, "buildkitd"),
         ({"driver": "remote", "kind": "buildkitd"}, "buildkitd"),
+        ({"rootless": True}, "buildkitd"),
     ],
 )
 def test_a_driver_implies_the_kind(written: Mapping[str, str], kind: str | None) -> None:
@@ -68,6 +70,7 @@ def test_a_driver_implies_the_kind(written: Mapping[str, str], kind: str | None)
         ({"driver": "docker-container"}, "needs `image`: a reference such as moby/buildkit:v0.25.1, or a FILE.tar"),
         ({"image": "x"}, "`image` is what driver 'docker-container' runs"),
         ({"driver": "remote", "image": "x"}, "`image` is what driver 'docker-container' runs"),
+        ({"rootless": True, "driver": "docker"}, "`rootless` is for buildkitd, and this is dockerd"),
         ({"driver": "kubernetes"}, "'docker', 'docker-container', 'buildctl' or 'remote'"),
     ],
 )
@@ -76,6 +79,12 @@ def test_what_does_not_fit_is_refused(written: Mapping[str, str], said: str) -> 
     with pytest.raises(ValidationError) as caught:
         DaemonSpec.model_validate(written)
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", [Buildkitd, Remote, Dockerd, DockerContainer, Stub], ids=lambda kind: kind.__name__)
+def test_each_of_ours_can_be_restarted(kind: type[object]) -> None:
+    """Every private daemon has all that a restart, and the probe of a hang, ask for; a lack would only be told late."""
+    assert issubclass(kind, Restartable)
 
 
 def test_remote_builds_and_prunes_through_buildx() -> None:
