@@ -10,12 +10,15 @@ from tests.system.conftest import SCENARIOS, Repro, left_of
 
 ELSEWHERE = {
     "builder-killed",
+    "clock-jumps",
     "control-silent",
     "dead-collector",
     "every-input",
+    "full-at-export",
     "heap",
     "one-tag",
     "oom",
+    "rootless",
     "s3-cache",
     "slow-collector",
     "two-platforms",

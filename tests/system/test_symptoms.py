@@ -133,16 +133,10 @@ def test_failure(repro: Repro, scenario: Callable[..., str]) -> None:
     assert "1000" not in counted[0].text
 
 
-def test_late_failure(repro: Repro, tmp_path: Path) -> None:
+def test_late_failure(repro: Repro) -> None:
     """Where the daemon can keep no record of a build whose result was exported, that is a failure after the export."""
-    full = {"disk": "full", "fill": "100%", "when": {"phase": "exporting", "of": "ci", "lasting": "5s"}}
-    large = {"stages": 1, "steps": 2, "layer": "32MiB"}
-    actors = [{"build": "ci", "generate": large, "export": "tar"}, full]
-    stop = {"iterations": 20, "time": "40s", "on": ["late_failure"]}
-    file = tmp_path / "late.yaml"
-    limits = {"limits": {"disk": "256MiB"}}
-    file.write_text(yaml.safe_dump({"name": "late", "actors": actors, "daemon": limits, "stop": stop}))
-    code, output = repro("run", str(file), "--daemon", folder_from("REPRO_FIXED"))
+    scenario = str(SCENARIOS / "full-at-export.yaml")
+    code, output = repro("run", scenario, "--daemon", folder_from("REPRO_FIXED"), "--iterations", "20", "--time", "40s")
     assert code == 1, output
     finding = repro.folder.read(Finding)[-1]
     assert (finding.kind, finding.hunted) == (Outcome.LATE_FAILURE, True)
