@@ -141,9 +141,9 @@ def _parts_in(texts: Iterable[Iterable[bytes]]) -> list[_Part]:
             if each.id in ids:
                 parts.append(_Part())
                 ids = set()
-                del parts[:-_DUMPS_MOST]
             ids.add(each.id)
             parts[-1].goroutines.append(each)
+        del parts[:-_DUMPS_MOST]
     return parts
 
 

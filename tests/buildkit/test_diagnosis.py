@@ -20,10 +20,11 @@ HANG, STALL, LEAK = (
 )
 
 
-def test_many_dumps_in_one_file(tmp_path: Path) -> None:
-    """Of thousands of dumps in a file the last are kept: a goroutine that is there again begins one."""
+@pytest.mark.parametrize("head", ["", "SIGQUIT: quit\n\n"])
+def test_many_dumps_in_one_file(head: str, tmp_path: Path) -> None:
+    """Of thousands of dumps in a file the last are kept: a goroutine that is there again begins one, or its head."""
     file = tmp_path / "many.txt"
-    one = "goroutine 7 [select, {} minutes]:\nmain.main()\n\t/src/main.go:1 +0x1\n\n"
+    one = head + "goroutine 7 [select, {} minutes]:\nmain.main()\n\t/src/main.go:1 +0x1\n\n"
     file.write_text("".join(one.format(number) for number in range(1, 1001)))
     dumps = read_dumps([file])
     assert len(dumps) <= 201
