@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from tests.benchmarks import control, overhead, recording, start
+from tests.benchmarks import api_builds, control, overhead, recording, start
 from tests.benchmarks.ratio import Ratio
 
 BENCHMARKS: Final[dict[str, Callable[[str, str], Iterator[Ratio]]]] = {
@@ -17,6 +17,8 @@ BENCHMARKS: Final[dict[str, Callable[[str, str], Iterator[Ratio]]]] = {
     "control": lambda buildkitd, _: control.ratios(buildkitd),
     "control-dockerd": lambda _, dockerd: control.ratios(dockerd),
     "recording": lambda *_: recording.ratios(),
+    "api-builds": lambda buildkitd, _: api_builds.ratios(buildkitd),
+    "api-builds-dockerd": lambda _, dockerd: api_builds.ratios(dockerd),
     "overhead": lambda _, dockerd: overhead.ratios(dockerd),
 }
 """By name, what is measured; each is given the toolchains of a buildkitd and of a dockerd."""

@@ -30,8 +30,8 @@ from harness.toolchain.base_image import static_busybox
 from tests.benchmarks.overhead import repro
 from tests.benchmarks.ratio import Ratio
 
-LINES, BUILDS, ROUNDS = 4, 24, 4
-WARM_UP = 8
+LINES, BUILDS, ROUNDS = 4, 60, 5
+WARM_UP = 20
 """Builds of ours that are not counted: they fill the cache."""
 
 

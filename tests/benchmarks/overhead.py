@@ -32,7 +32,7 @@ from harness.toolchain.base_image import static_busybox
 from tests.benchmarks.ratio import Ratio
 
 LINES = 4
-BUILDS = 120
+BUILDS = 60
 ROUNDS = 5
 WARM_UP = 1
 

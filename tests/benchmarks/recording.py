@@ -47,7 +47,7 @@ def written(folder: Path, count: int) -> float:
         return (perf_counter() - began) / count
 
 
-def ratios(count: int = 20_000) -> Iterator[Ratio]:
+def ratios(count: int = 5_000) -> Iterator[Ratio]:
     """Measure both in turn."""
     rounds = []
     for _ in range(ROUNDS):
@@ -59,5 +59,5 @@ def ratios(count: int = 20_000) -> Iterator[Ratio]:
 
 
 if __name__ == "__main__":
-    for each in ratios(int(sys.argv[1]) if len(sys.argv) > 1 else 20_000):
+    for each in ratios(int(sys.argv[1]) if len(sys.argv) > 1 else 5_000):
         print(each)
