@@ -7,7 +7,8 @@ import psutil
 
 from harness.actors.base import ActorEnv, CouldNot, Disturbance, Effect, NothingOfTheKind
 from harness.actors.relayed import one_of
-from harness.core.units import Duration, format_duration
+from harness.core.quantities import Duration
+from harness.core.units import format_duration
 from harness.host.clock_shift import NoClockShift, clock_shifted
 from harness.scenario import Setting, Violation
 from harness.scenario.triggers import Firing

@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 
 from harness.actors.base import ActorEnv, CouldNot, Disturbance, Effect
 from harness.actors.pressure import pressing, room
-from harness.core.units import Amount, format_size
+from harness.core.quantities import Amount
+from harness.core.units import format_size
 from harness.host.cache import cache_folder
 from harness.host.hostinfo import ResourceDemand
 from harness.scenario import DaemonSpec, Setting, Violation

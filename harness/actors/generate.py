@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from harness.core.model import StrictModel
-from harness.core.units import Size
+from harness.core.quantities import Size
 
 LAST = "result"
 """The stage that joins all others."""

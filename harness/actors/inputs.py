@@ -17,8 +17,9 @@ from harness.actors.base import Actor
 from harness.actors.context import OFFLINE, find_dockerfile, find_folder, lay_base, stages, uses_base
 from harness.actors.generate import Generate, fill
 from harness.actors.template import Text
+from harness.core.quantities import Size
 from harness.core.rng import Dice
-from harness.core.units import Size, parse_size
+from harness.core.units import parse_size
 from harness.host.hostinfo import ResourceDemand
 from harness.host.proc import run
 from harness.scenario import DaemonSpec, Setting, Violation

@@ -8,7 +8,8 @@ from pydantic import Field
 
 from harness.actors.base import ActorEnv, Disturbance, Effect
 from harness.actors.pressure import pressing, room
-from harness.core.units import Size, format_size
+from harness.core.quantities import Size
+from harness.core.units import format_size
 from harness.host.hostinfo import ResourceDemand
 from harness.scenario import DaemonSpec, Setting, Violation
 from harness.scenario.triggers import Firing

@@ -18,7 +18,7 @@ from harness.client.watched_build import Watch
 from harness.core.delay import Delay
 from harness.core.model import StrictModel
 from harness.core.outcome import Phase
-from harness.core.units import Duration
+from harness.core.quantities import Duration
 from harness.daemons.base import BuildClient
 from harness.scenario import Setting, Violation
 from harness.scenario.model import Name

@@ -8,7 +8,8 @@ import psutil
 
 from harness.actors.base import ActorEnv, Disturbance, Effect
 from harness.actors.pressure import own_cgroup, pressing
-from harness.core.units import Amount, format_size
+from harness.core.quantities import Amount
+from harness.core.units import format_size
 from harness.host.hostinfo import ResourceDemand
 from harness.scenario import DaemonSpec, Setting, Violation
 from harness.scenario.triggers import Firing

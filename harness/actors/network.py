@@ -6,7 +6,8 @@ from typing import Final, Literal
 
 from harness.actors.base import ActorEnv, Disturbance, Effect, NothingOfTheKind
 from harness.actors.relayed import meeting, one_of
-from harness.core.units import Duration, Size, format_duration, format_size
+from harness.core.quantities import Duration, Size
+from harness.core.units import format_duration, format_size
 from harness.daemons.base import Relayed
 from harness.host.relay import Fault
 from harness.scenario import Setting, Violation

@@ -9,8 +9,9 @@ from harness.actors.answered import Request, answered
 from harness.actors.base import ActorEnv, CouldNot, Effect
 from harness.actors.kill import KillRule
 from harness.buildkit import messages
+from harness.core.quantities import Size
 from harness.core.trace import parent_of
-from harness.core.units import Size, counted, format_duration, format_size, parse_duration
+from harness.core.units import counted, format_duration, format_size, parse_duration
 from harness.daemons.base import PruneRequest
 from harness.daemons.control import ControlError, Controlled
 from harness.scenario import Scenario, Setting, Violation

@@ -7,7 +7,8 @@ from typing import Literal
 from harness.actors.base import ActorEnv, CouldNot
 from harness.actors.relayed import HttpDisturbance
 from harness.core.model import Pattern
-from harness.core.units import Size, format_size
+from harness.core.quantities import Size
+from harness.core.units import format_size
 from harness.daemons.http_relay import HttpFault, HttpRelay
 from harness.scenario import Scenario, Violation
 

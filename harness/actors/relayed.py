@@ -8,7 +8,8 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from harness.actors.base import ActorEnv, CouldNot, Disturbance, Effect
-from harness.core.units import Duration, format_duration
+from harness.core.quantities import Duration
+from harness.core.units import format_duration
 from harness.daemons.http_relay import HttpFault, HttpRelay
 from harness.host.relay import Busy, Fault, Relay
 from harness.scenario import Setting, Violation

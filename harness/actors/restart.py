@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Literal
 
 from harness.actors.base import ActorEnv, CouldNot, Disturbance, Effect, NothingOfTheKind
-from harness.core.units import Duration
+from harness.core.quantities import Duration
 from harness.daemons.base import Restartable, RestartsBuilder
 from harness.scenario.triggers import Firing
 

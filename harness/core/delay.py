@@ -6,7 +6,8 @@ from typing import Annotated, Self
 from pydantic import Discriminator, RootModel, Tag, model_validator
 
 from harness.core.model import StrictModel
-from harness.core.units import Duration, format_duration
+from harness.core.quantities import Duration
+from harness.core.units import format_duration
 
 
 class Fixed(RootModel[Duration]):

@@ -2,17 +2,16 @@
 
 import math
 import re
-from typing import Annotated, Final
-
-from pydantic import BeforeValidator, PlainSerializer, RootModel, WithJsonSchema, field_validator
+from typing import Final
 
 _MICROSECONDS: Final = {"d": 86_400_000_000, "h": 3_600_000_000, "m": 60_000_000, "s": 1_000_000, "ms": 1000, "us": 1}
 _BYTES: Final = {"TiB": 2**40, "GiB": 2**30, "MiB": 2**20, "KiB": 2**10}
 _DECIMAL_BYTES: Final = {"TB": 10**12, "GB": 10**9, "MB": 10**6, "kB": 10**3, "B": 1}
 _NUMBER: Final = r"\d{1,9}(?:\.\d{1,9})?"
-_DURATION: Final = re.compile(rf"(?:{_NUMBER}(?:ms|us|[dhms]))+")
-_SIZE: Final = re.compile(rf"({_NUMBER})\s?({'|'.join((*_BYTES, *_DECIMAL_BYTES))})")
-_SHARE: Final = re.compile(rf"({_NUMBER})\s?%")
+DURATION: Final = re.compile(rf"(?:{_NUMBER}(?:ms|us|[dhms]))+")
+"""How a duration is written, but for a plain 0; so are sizes and shares below."""
+SIZE: Final = re.compile(rf"({_NUMBER})\s?({'|'.join((*_BYTES, *_DECIMAL_BYTES))})")
+SHARE: Final = re.compile(rf"({_NUMBER})\s?%")
 _PART: Final = re.compile(rf"({_NUMBER})(ms|us|[dhms])")
 
 
@@ -25,7 +24,7 @@ def parse_duration(text: object) -> float:
     written = str(text).strip()
     if written in {"0", "0.0"}:
         return 0.0
-    if isinstance(text, bool) or not _DURATION.fullmatch(written):
+    if isinstance(text, bool) or not DURATION.fullmatch(written):
         raise ValueError(f"{text!r} is no duration; write it like 500ms, 10s, 5m, 2h30m or 1d")
     return round(sum(float(number) * _MICROSECONDS[unit] for number, unit in _PART.findall(written))) / 1_000_000
 
@@ -64,7 +63,7 @@ def parse_rate(text: str) -> float:
         ValueError: anything else, and what is not above 0 and below 1.
     """
     try:
-        if share := _SHARE.fullmatch(text.strip()):
+        if share := SHARE.fullmatch(text.strip()):
             rate = float(share[1]) / 100
         else:
             above, _, below = text.partition("/")
@@ -93,7 +92,7 @@ def parse_size(text: object) -> int:
     written = str(text).strip()
     if written == "0":
         return 0
-    match = _SIZE.fullmatch(written)
+    match = SIZE.fullmatch(written)
     if isinstance(text, bool) or not match:
         raise ValueError(f"{text!r} is no size; write it like 512MiB, 4GiB or 10MB")
     return round(float(match[1]) * (_BYTES | _DECIMAL_BYTES)[match[2]])
@@ -111,52 +110,3 @@ def format_size(count: float) -> str:
         if count >= size:
             return f"{count / size:.1f} {unit}"
     return f"{count:.0f} B"
-
-
-Duration = Annotated[
-    float,
-    BeforeValidator(parse_duration),
-    PlainSerializer(format_duration, return_type=str),
-    WithJsonSchema(
-        {
-            "anyOf": [{"type": "string", "pattern": f"^({_DURATION.pattern}|0)$"}, {"const": 0}],
-            "examples": ["500ms", "10s", "2h30m"],
-        }
-    ),
-]
-"""Seconds in code, ``2h30m`` in YAML."""
-
-Size = Annotated[
-    int,
-    BeforeValidator(parse_size),
-    PlainSerializer(spell_size, return_type=str),
-    WithJsonSchema(
-        {
-            "anyOf": [{"type": "string", "pattern": f"^({_SIZE.pattern}|0)$"}, {"const": 0}],
-            "examples": ["512MiB", "4GiB"],
-        }
-    ),
-]
-"""Bytes in code, ``512MiB`` in YAML."""
-
-
-class Amount(RootModel[str]):
-    """A share of something, or a size: ``80%``, ``512MiB``."""
-
-    @field_validator("root")
-    @classmethod
-    def _readable(cls, text: str) -> str:
-        share = _SHARE.fullmatch(text.strip())
-        if share and not 0 < float(share[1]) <= 100:
-            raise ValueError(f"{text!r} is no share; it is above 0% and at most 100%")
-        if not share:
-            try:
-                parse_size(text)
-            except ValueError as error:
-                raise ValueError(f"{text!r} is no share and no size; write it like 80% or 512MiB") from error
-        return text
-
-    def of(self, total: int) -> int:
-        """Return bytes; a share is one of `total` bytes."""
-        share = _SHARE.fullmatch(self.root.strip())
-        return round(total * float(share[1]) / 100) if share else parse_size(self.root)

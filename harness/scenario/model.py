@@ -10,7 +10,8 @@ from pydantic import AliasChoices, BeforeValidator, Field, SerializeAsAny, field
 
 from harness.core.model import Pattern, StrictModel
 from harness.core.outcome import FAILURES, FindingKind, Outcome, Symptom, finding_kind
-from harness.core.units import Duration, Size, format_duration
+from harness.core.quantities import Duration, Size
+from harness.core.units import format_duration
 from harness.scenario.environment import Environment
 from harness.scenario.owned import owned_keys
 from harness.scenario.triggers import When

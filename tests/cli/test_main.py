@@ -52,6 +52,15 @@ def test_a_command_loads_only_itself() -> None:
     assert not {"docker", "starlette", "bokeh", "harness.actors.table"} & modules
 
 
+def test_help_loads_no_command() -> None:
+    """The list of all, and a mistyped command, wait neither for what reads scenarios nor for what draws screens."""
+    argv = [sys.executable, "-X", "importtime", "-m", "harness", "--help"]
+    loaded = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60).stderr
+    modules = {line.rpartition("|")[2].strip() for line in loaded.splitlines()}
+    assert "harness.cli.table" in modules
+    assert not {"pydantic", "yaml", "rich", "harness.scenario"} & modules
+
+
 def test_bad_scenario_lists_every_problem(tmp_path: Path) -> None:
     """Every fault is told at once, with file and line, before anything is started."""
     scenario = write_scenario(tmp_path, build={"paralel": 2, "dockerfile": "nowhere"}, detect={"stall": "soon"})

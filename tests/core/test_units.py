@@ -7,18 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from harness.core.units import (
-    Amount,
-    Duration,
-    Size,
-    counted,
-    format_duration,
-    format_size,
-    parse_duration,
-    parse_rate,
-    parse_size,
-    spell_size,
-)
+from harness.core.quantities import Amount, Duration, Size
+from harness.core.units import counted, format_duration, format_size, parse_duration, parse_rate, parse_size, spell_size
 
 
 @pytest.mark.parametrize(

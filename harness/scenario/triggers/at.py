@@ -4,8 +4,9 @@ from collections.abc import AsyncGenerator
 
 import anyio
 
+from harness.core.quantities import Duration
 from harness.core.rng import Dice
-from harness.core.units import Duration, format_duration
+from harness.core.units import format_duration
 from harness.scenario.triggers.base import Firing, Signals, Trigger
 
 

@@ -11,8 +11,8 @@ from anyio.abc import ObjectReceiveStream
 from harness.buildkit.progress import Step
 from harness.core.model import StrictModel
 from harness.core.outcome import Phase
+from harness.core.quantities import Duration
 from harness.core.rng import Dice
-from harness.core.units import Duration
 
 
 class Acted(Enum):

@@ -7,8 +7,9 @@ from typing import Annotated
 import anyio
 from pydantic import Field
 
+from harness.core.quantities import Duration
 from harness.core.rng import Dice
-from harness.core.units import Duration, format_duration
+from harness.core.units import format_duration
 from harness.scenario.triggers.base import Firing, Signals, Trigger
 
 
