@@ -8,12 +8,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-import anyio
 import pytest
 from hypothesis import settings
 
-from harness.host.ledger import ledgers
 from tests.support.eventually import eventually
+from tests.support.given_back import not_given_back
 
 _LONGEST: Final = (
     "test_scenarios",
@@ -63,9 +62,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("REPRO_CACHE", str(folder))
     yield folder
     monkeypatch.setenv("REPRO_CACHE", str(folder))
-    for ledger in ledgers():
-        if not ledger.spared():
-            anyio.run(ledger.reclaim)
+    assert not not_given_back()
 
 
 @pytest.fixture
