@@ -1,16 +1,21 @@
 """A scenario in plain words, and what of it can have no effect."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from harness.actors.table import ACTORS
+from harness.analysis.judge import judge
 from harness.cli.kinds import VOCABULARY
+from harness.core.outcome import Ending, Outcome
+from harness.core.records import Iteration
 from harness.run.forecast import doubts, in_words
 from harness.scenario import Scenario, load
 from harness.scenario.load import shipped_scenarios
 from harness.scenario.triggers import _KEYS as TRIGGERS
+from harness.store.folder import RunFolder
 
 HEAD = """\
 name: x
@@ -73,6 +78,33 @@ stop: {iterations: 1200, time: 8h}
         "freezes the daemon; 0s to 500ms after a build of ci has exported, 25% of the times, each time for 6s"
     )
     assert told["ends"] == "at the first hang or after 1,200 builds or after 8h"
+
+
+@pytest.mark.parametrize(
+    ("stop", "pace"),
+    [
+        ("{iterations: 1200, time: 8h}", "about 300 builds a minute: 1,200 builds in 4m"),
+        ("{iterations: 1200, time: 2m}", "about 300 builds a minute: 600 builds in 2m"),
+    ],
+)
+def test_what_an_earlier_run_says(read: Read, tmp_path: Path, stop: str, pace: str) -> None:
+    """How fast an earlier run went says how far this one comes: to whichever end is sooner."""
+    folder = RunFolder.create(tmp_path, "x")
+    builds = [Iteration(n, "ci", {}, Outcome.OK, n / 5, None, None, n / 5, n / 5, None, 0) for n in range(500)]
+    summary = judge(
+        builds,
+        [],
+        scenario="x",
+        daemon={},
+        seed=1,
+        ending=Ending.ITERATIONS,
+        detail="",
+        seconds=100,
+        unattended=0,
+    )
+    folder.write_json("summary.json", asdict(summary))
+    told = dict(in_words(read(f"{HEAD}stop: {stop}\n"), tmp_path))
+    assert any(pace in line for line in told.values()), told
 
 
 @pytest.mark.parametrize(

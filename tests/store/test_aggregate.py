@@ -248,3 +248,14 @@ def test_no_database(tmp_path: Path) -> None:
     """A run without a database is an error that names the file."""
     with pytest.raises(StoreError, match=r"run\.db: cannot be read"):
         aggregate.timeline(RunFolder.create(tmp_path, "s"))
+
+
+def test_what_a_run_takes_of_its_disks(made: Made) -> None:
+    """What was free first, less what was free as the last build of the first daemon ended; of one sample nothing."""
+
+    def sample(at: float, free: int | None) -> Sample:
+        return Sample(at, 1.0, 1, 1, 1, 0.0, 0.0, 0.0, 1, disk_free=free)
+
+    of_two = made([sample(0.0, 900), sample(1.0, None), sample(4.0, 700), sample(9.0, 100), build(1, 5.0, 0.1)])
+    assert aggregate.disk_use(of_two) == aggregate.DiskUse(1, 5.0, 200)
+    assert aggregate.disk_use(made([sample(0.0, 900), build(1, 5.0, 0.1)])) is None
