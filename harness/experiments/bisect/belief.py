@@ -328,9 +328,32 @@ class Belief:
         ]
         return tuple(sorted(groups, key=lambda group: -group.mass))
 
+    @cached_property
+    def if_good_hang(self) -> Self:
+        """The belief of who takes for granted that good candidates hang now and then."""
+        sometimes = self.rates.between
+        below = np.where(sometimes.any(axis=1, keepdims=True), sometimes, self.rates.below)
+        return replace(self, rates=replace(self.rates, below=below))
+
+    def unsettled(self, confidence: float = 0.95) -> Self | None:
+        """Return the belief that names nobody yet, this one or that of `if_good_hang`; None where both name the same.
+
+        That good candidates never hang is likelier, so this belief takes most hangs at once for a bad one's; where good
+        ones do hang, it names the wrong one too often. That the good end hangs as often as the bad one is another
+        matter: if it hangs at all, that is hardly to be told from hanging a little more rarely.
+        """
+        first = self.groups[0]
+        if first.mass < confidence:
+            return self
+        if 0 in first.members:
+            return None
+        others = self.if_good_hang
+        named = next(each for each in others.groups if each.members == first.members)
+        return others if named.mass < confidence else None
+
     def answer(self, confidence: float = 0.95) -> CulpritGroup | None:
-        """Return what is believed with at least so much confidence, as soon as something is."""
-        return self.groups[0] if self.groups[0].mass >= confidence else None
+        """Return who is to blame with at least so much confidence, whether good candidates hang now and then or not."""
+        return self.groups[0] if self.unsettled(confidence) is None else None
 
     def hung_once(self, group: CulpritGroup) -> int | None:
         """Return the candidate whose hang it rests on that a group is to blame, where it hung only once; else None.

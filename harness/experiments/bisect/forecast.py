@@ -86,11 +86,11 @@ def _future(belief: Belief, costs: Costs, confidence: float, chance: np.random.G
 
 def _next(belief: Belief, costs: Costs, confidence: float) -> tuple[int, int] | None:
     """Return the candidate of the next look and its trials at most; None at the end of a search."""
-    group = belief.answer(confidence)
-    if group is None:
-        choice = next_look(belief, costs)
+    unsettled = belief.unsettled(confidence)
+    if unsettled is not None:
+        choice = next_look(unsettled, costs)
         return None if choice is None else (choice.candidate, choice.trials)
-    once = belief.hung_once(group)
+    once = belief.hung_once(belief.groups[0])
     return None if once is None else (once, belief.clean_needed())
 
 

@@ -8,8 +8,9 @@
    until it hung as often as the bad end, or far more rarely than that.
 5. Candidate after candidate is looked at, each time the one that is expected to say most in a second, for as long as
    it is worth it; one that cannot be built or started is skipped.
-6. The answer is there as soon as it is believed with the confidence that was asked for. Where the hang rather seems to
-   come and go among the candidates than to be brought by one, nobody is blamed.
+6. The answer is there as soon as it is believed with the confidence that was asked for, whether good candidates hang
+   now and then or not, and who is blamed has hung twice. Where the hang rather seems to come and go among the
+   candidates than to be brought by one, nobody is blamed.
 
 Every observation is saved before the next is made, so a search that was ended goes on where it stood.
 """
@@ -272,7 +273,8 @@ class BisectSearch:
             if once is not None:
                 await self._look(once, self.state.scenario, belief.clean_needed(), "search")
                 continue
-            choices = next_looks(belief, self._costs(), self._runner.slots)
+            unsettled = belief.unsettled(self.state.asked.confidence) or belief
+            choices = next_looks(unsettled, self._costs(), self._runner.slots)
             if not choices:
                 return SearchAnswer("no more to learn", belief.groups[0])
             for choice in choices:  # one after the other: a build takes all cores
