@@ -12,7 +12,7 @@ import pytest
 from hypothesis import settings
 
 from tests.support.eventually import eventually
-from tests.support.given_back import not_given_back
+from tests.support.given_back import still_in_use
 
 _LONGEST: Final = (
     "test_scenarios",
@@ -62,7 +62,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("REPRO_CACHE", str(folder))
     yield folder
     monkeypatch.setenv("REPRO_CACHE", str(folder))
-    assert not not_given_back()
+    assert not still_in_use()
 
 
 @pytest.fixture

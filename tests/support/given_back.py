@@ -1,6 +1,7 @@
 """What runs of a test have left on this host, given back before the cache that has their ledgers goes."""
 
 import os
+from contextlib import suppress
 
 import anyio
 
@@ -9,20 +10,18 @@ from harness.host.ledger import Ledger, LeftAlone, ledgers
 from tests.support.eventually import eventually
 
 
-def not_given_back() -> list[str]:
-    """Give back what stands in the ledgers of the cache that is set; return what could not be, a sentence each."""
-    return [problem for ledger in [*ledgers()] for problem in _problems_of(ledger)]
+def still_in_use() -> list[str]:
+    """Give back what stands in the ledgers of the cache that is set; return the runs that do not end, a sentence each.
 
-
-def _problems_of(ledger: Ledger) -> list[str]:
-    """Give back what one run has left, once it has ended: it may be dying, or giving back by itself.
-
-    A ledger that a test holds itself, or has made another host's, is left alone.
+    A run may be dying, or giving back by itself: its end is waited for. What a test has forged is left, as is right.
     """
+    return [why for ledger in [*ledgers()] if (why := _give_back(ledger))]
+
+
+def _give_back(ledger: Ledger) -> str:
     is_apart = ledger.harness.pid == os.getpid() or not ledger.sees_processes
     if not is_apart and not eventually(lambda: not ledger.in_use):
-        return [f"{ledger.name} is still in use by process {ledger.harness.pid}"]
-    try:
-        return anyio.run(ledger.reclaim, leave)
-    except LeftAlone:
-        return []
+        return f"{ledger.name} is still in use by process {ledger.harness.pid}"
+    with suppress(LeftAlone):
+        anyio.run(ledger.reclaim, leave)
+    return ""

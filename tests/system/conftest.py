@@ -16,7 +16,7 @@ from harness.host.cache import cache_folder
 from harness.scenario.load import PROJECT
 from harness.store.find import find_run
 from harness.store.folder import RunFolder
-from tests.support.given_back import not_given_back
+from tests.support.given_back import still_in_use
 
 SCENARIOS = PROJECT / "scenarios"
 AFTERMATH = {
@@ -66,7 +66,7 @@ def own_cache() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("REPRO_CACHE", str(own))
         yield
-        assert not not_given_back()
+        assert not still_in_use()
 
 
 def folder_from(variable: str) -> str:

@@ -3,8 +3,8 @@
 import pytest
 
 from harness.cli.kinds import VOCABULARY
-from harness.core.outcome import Ending
-from harness.core.records import Action
+from harness.core.outcome import Ending, Symptom
+from harness.core.records import Action, Finding
 from harness.scenario import load
 from tests.system.conftest import SCENARIOS, Repro, left_of
 
@@ -50,10 +50,13 @@ def test_scenario_goes_through(repro: Repro, name: str) -> None:
         actions = repro.folder.read(Action)
         if repro.summary.outcomes.get("ok") and (actions or not others):
             break
-    assert code in {0, 125}, output
-    assert repro.summary.ending is Ending.TIME, output
-    assert repro.summary.outcomes.get("ok"), output
+    if code == 1:  # this Engine has failures that some scenarios hunt (moby/buildkit#6821), and they end with one
+        assert {finding.kind for finding in repro.folder.read(Finding)} == {Symptom.FAILURE}, output
+    else:
+        assert code in {0, 125}, output
+        assert repro.summary.ending is Ending.TIME, output
+        assert repro.summary.outcomes.get("ok"), output
+        assert actions or not others, output
     assert "infra" not in repro.summary.outcomes, output
-    assert actions or not others, output
     assert all(any(act.succeeded for act in actions if act.kind == kind) for kind in {act.kind for act in actions})
     assert not left_of(repro.folder.name)
