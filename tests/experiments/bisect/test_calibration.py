@@ -13,7 +13,7 @@ import pytest
 from harness.experiments.bisect.rates import Rates
 from tests.experiments.bisect.simulated import BUILD, Setting, Told, fixed, search
 
-COUNTS = {0.3: 12, 0.03: 10}
+COUNTS = {0.3: 12, 0.03: 16}
 
 
 @cache
@@ -29,7 +29,7 @@ def right(told: Sequence[Told]) -> float:
 
 @pytest.mark.parametrize("shape", [4.0, math.inf], ids=["spread", "alike"])
 def test_answers_are_as_right_as_they_say(shape: float) -> None:
-    """Of 22 answers given at 0.95, over two hang rates, at most two are wrong, and they say no less than 0.95."""
+    """Of 28 answers given at 0.95, over two hang rates, at most two are wrong, and they say no less than 0.95."""
     told = [one for rate in COUNTS for one in searched(rate, shape)]
     assert sum(not one.right for one in told) <= 2
     assert min(one.mass for one in told) >= 0.95
@@ -41,14 +41,14 @@ def test_a_wrong_rate_would_show() -> None:
     assert right(told) < 0.9
 
 
-@pytest.mark.parametrize(("rate", "shape", "multiple"), [(0.03, 4.0, 12), (0.03, math.inf, 11)])
+@pytest.mark.parametrize(("rate", "shape", "multiple"), [(0.03, 4.0, 12), (0.03, math.inf, 10)])
 def test_it_costs_less_than_halves(rate: float, shape: float, multiple: float) -> None:
     """A bisect by a fixed number of clean trials, learned from the same hangs, costs more where it is no more right."""
     told = searched(rate, shape)
     halves = [fixed(Setting(rate, shape=shape), seed, multiple, oracle=False) for seed in range(400)]
     assert right(halves) < 0.99
     assert right(told) >= right(halves) - 0.02
-    assert fmean(one.seconds for one in told) < fmean(one.seconds for one in halves)
+    assert fmean(one.seconds for one in told) < 0.95 * fmean(one.seconds for one in halves)
 
 
 def test_answers_are_few() -> None:
