@@ -36,6 +36,8 @@ _MOST_PARTS: Final = 64
 """A history that looks have cut into more parts than this (one with many branches) is not searched for two changes."""
 _CUT: Final = 0.01
 """A part of the history with less of a chance, in steps, is not cut."""
+_ALIKE: Final = 1 / 3
+"""Good candidates that hang more rarely than bad ones by less than this hang too: nobody brought the hang."""
 _ENOUGH: Final = 30.0
 """A daemon that may be a dud is quiet for ever: no more clean trials than this, by the rate, make one look good."""
 
@@ -220,9 +222,8 @@ class Belief:
     def _logs(self, spread: Spread) -> tuple[Floats, Floats]:
         """Return the logarithms of `Sides`, for one spread, but for a constant."""
         rates, parts = self.rates, self.parts
-        each = np.stack([rates.likelihood(spread, looks) for looks in self.seen.values()] or [0 * rates.mean])
-        levels = parts.levels if self.seen else np.zeros((len(parts.prior), 1), np.int8)
-        good, middle, worst = ((levels == level).astype(np.float64) @ each for level in (GOOD, MIDDLE, WORST))
+        each = self._looks(spread)
+        good, middle, worst = (self._of_level(level, each) for level in (GOOD, MIDDLE, WORST))
         worst = worst + np.log(rates.worst) + np.log(parts.prior)[:, None]
         two = parts.two[:, None]
         above_good = np.where(two, middle + _given(worst, rates.between), worst)  # of the side above the good one
@@ -240,6 +241,34 @@ class Belief:
             for candidate, row in zip(self.seen, each, strict=False):
                 no_order = no_order + row.max() + np.log(np.add(*_either(row, self.bad_at_random(candidate))))
         return table, no_order
+
+    def _looks(self, spread: Spread) -> Floats:
+        """Return how likely what was seen of each candidate (rows) is with each rate, as logarithms."""
+        return np.stack([self.rates.likelihood(spread, looks) for looks in self.seen.values()] or [0 * self.rates.mean])
+
+    def _of_level(self, level: int, each: Floats) -> Floats:
+        """Return, of each of `parts` (rows), how likely what was seen of its candidates on a level is: of `_looks`."""
+        levels = self.parts.levels if self.seen else np.zeros((len(self.parts.prior), 1), np.int8)
+        return np.asarray((levels == level).astype(np.float64) @ each)
+
+    @cached_property
+    def good_hang_alike(self) -> float:
+        """The chance that good candidates hang a third as often as bad ones, at least; so does what is good for sure.
+
+        Whether they hang a little more rarely takes hundreds of hangs to tell, and is another question than who brought
+        the hang. Histories with two changes are not counted.
+        """
+        near = self.rates.below * (self.rates.mean[None, :] >= _ALIKE * self.rates.mean[:, None])
+        one = ~self.parts.two
+        found = 0.0
+        for sides in self.sides:
+            good = self._of_level(GOOD, self._looks(sides.spread))[one]
+            with np.errstate(divide="ignore"):
+                of_near, of_all = _over(good, near), _over(good, self.rates.below)
+            share = np.exp(of_near - np.where(np.isfinite(of_all), of_all, 0.0))
+            share[self._part_of[0][0]] = 1.0  # who takes all for bad
+            found += float((share * sides.rates[one, WORST]).sum())
+        return found
 
     def bad_at_random(self, candidate: int) -> float:
         """Return the chance that a candidate is bad where there is no order; the ends are what they are said to be."""

@@ -128,6 +128,9 @@ def settled(state: State) -> SearchAnswer | None:
 
 def _standing(state: State, belief: Belief) -> tuple[SearchAnswer | None, int | None]:
     """Return the answer that is believed, and the candidate that is to hang once more before anybody is blamed."""
+    if state.asked.find != "worse" and belief.good_hang_alike >= state.asked.confidence:
+        group = CulpritGroup((0,), belief.good_hang_alike)
+        return SearchAnswer("good end hangs", group), belief.hung_once(group)
     group = belief.answer(state.asked.confidence)
     if group is None:
         return (SearchAnswer("no order", belief.groups[0]) if belief.no_order >= _NO_ORDER else None), None
