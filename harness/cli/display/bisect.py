@@ -244,7 +244,7 @@ def _answer_text(state: State, answer: SearchAnswer) -> tuple[str, str]:
             "UNDER ANOTHER NAME",
             f"{named} {verb} as {state.signature}, with a chance of {chance}; whether it came before is for you to say",
         ),
-        "good end hangs": ("NOT IN RANGE", f"the good end {good} hangs as well; chance {chance}"),
+        "good end hangs": ("NOT IN RANGE", f"the good end {good} hangs as well; chance {chance}{_next_range(state)}"),
         "no order": (
             "NO SINGLE CHANGE",
             f"the hang comes and goes among the candidates, with a chance of {state.belief.no_order:.1%}: look at them "
@@ -255,6 +255,17 @@ def _answer_text(state: State, answer: SearchAnswer) -> tuple[str, str]:
         "no more to learn": ("NOT FOUND", f"no look is worth its time any more; {_belief_line(state)}"),
     }[answer.kind]
     return headline, sentence + "".join(_other_hang_text(state, other) for other in state.other_hangs)
+
+
+def _next_range(state: State) -> str:
+    """Return what to search instead of a range whose good end hangs."""
+    end = "a newer" if state.asked.find == "fixed" else "an older"
+    if state.asked.find == "worse":
+        return f": search a range with {end} good end"
+    return (
+        f" that it does at least a third as often as the bad one: search a range with {end} good end, or "
+        "for a smaller rise by `--find worse`"
+    )
 
 
 def _other_hang_text(state: State, other: OtherHang) -> str:

@@ -32,6 +32,8 @@ GOOD, MIDDLE, WORST = range(3)
 """Levels: of a history with one change the first and the last."""
 _KINDS: Final = (0.935, 0.06, 0.005)
 """The chances of one change, of two, and of no order, before anything is seen."""
+_DOUBTING: Final = (0.1, 0.895, 0.005)
+"""The same for who doubts that the history is a simple one."""
 _MOST_PARTS: Final = 64
 """A history that looks have cut into more parts than this (one with many branches) is not searched for two changes."""
 _CUT: Final = 0.01
@@ -358,30 +360,32 @@ class Belief:
         return tuple(sorted(groups, key=lambda group: -group.mass))
 
     @cached_property
-    def if_good_hang(self) -> Self:
-        """The belief of who takes for granted that good candidates hang now and then."""
+    def doubting(self) -> Self:
+        """The belief of who is sure that good candidates hang now and then, and expects two changes."""
         sometimes = self.rates.between
         below = np.where(sometimes.any(axis=1, keepdims=True), sometimes, self.rates.below)
-        return replace(self, rates=replace(self.rates, below=below))
+        kinds = _DOUBTING if self.kinds[1] else self.kinds
+        return replace(self, rates=replace(self.rates, below=below), kinds=kinds)
 
     def unsettled(self, confidence: float = 0.95) -> Self | None:
-        """Return the belief that names nobody yet, this one or that of `if_good_hang`; None where both name the same.
+        """Return the belief that names nobody yet, this one or the `doubting`; None where both name the same.
 
-        That good candidates never hang is likelier, so this belief takes most hangs at once for a bad one's; where good
-        ones do hang, it names the wrong one too often. That the good end hangs as often as the bad one is another
-        matter: if it hangs at all, that is hardly to be told from hanging a little more rarely.
+        That good candidates never hang, and that one change is all, is likelier, so this belief takes most hangs at
+        once for those of its culprit; where either is not so, it names the wrong one too often. That the good end hangs
+        as often as the bad one is another matter: if it hangs at all, that is hardly to be told from hanging a little
+        more rarely.
         """
         first = self.groups[0]
         if first.mass < confidence:
             return self
         if 0 in first.members:
             return None
-        others = self.if_good_hang
+        others = self.doubting
         named = next(each for each in others.groups if each.members == first.members)
         return others if named.mass < confidence else None
 
     def answer(self, confidence: float = 0.95) -> CulpritGroup | None:
-        """Return who is to blame with at least so much confidence, whether good candidates hang now and then or not."""
+        """Return who is to blame with at least so much confidence, also for who doubts that the history is simple."""
         return self.groups[0] if self.unsettled(confidence) is None else None
 
     def hung_once(self, group: CulpritGroup) -> int | None:

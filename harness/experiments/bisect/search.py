@@ -8,9 +8,10 @@
    until it hung as often as the bad end, or far more rarely than that.
 5. Candidate after candidate is looked at, each time the one that is expected to say most in a second, for as long as
    it is worth it; one that cannot be built or started is skipped.
-6. The answer is there as soon as it is believed with the confidence that was asked for, whether good candidates hang
-   now and then or not, and who is blamed has hung twice. Where the hang rather seems to come and go among the
-   candidates than to be brought by one, nobody is blamed.
+6. The answer is there as soon as it is believed with the confidence that was asked for, also by who expects good
+   candidates that hang now and then and a second change, and who is blamed has hung twice. Where the hang rather seems
+   to come and go among the candidates than to be brought by one, nobody is blamed; nor where the good end hangs about
+   as often as the bad one.
 
 Every observation is saved before the next is made, so a search that was ended goes on where it stood.
 """
@@ -129,8 +130,8 @@ def settled(state: State) -> SearchAnswer | None:
 def _standing(state: State, belief: Belief) -> tuple[SearchAnswer | None, int | None]:
     """Return the answer that is believed, and the candidate that is to hang once more before anybody is blamed."""
     if state.asked.find != "worse" and belief.good_hang_alike >= state.asked.confidence:
-        group = CulpritGroup((0,), belief.good_hang_alike)
-        return SearchAnswer("good end hangs", group), belief.hung_once(group)
+        all_bad = CulpritGroup((0,), belief.good_hang_alike)
+        return SearchAnswer("good end hangs", all_bad), belief.hung_once(all_bad)
     group = belief.answer(state.asked.confidence)
     if group is None:
         return (SearchAnswer("no order", belief.groups[0]) if belief.no_order >= _NO_ORDER else None), None

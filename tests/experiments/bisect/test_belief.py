@@ -146,6 +146,22 @@ def test_the_good_end_hangs_too() -> None:
         assert belief.groups[0].mass > 0.8
 
 
+def test_good_ones_that_hang_about_as_often_by_brute_force() -> None:
+    """Of all pairs of rates, those where good candidates hang a third as often as bad ones, and where all are bad."""
+    mean, worst = np.array([0, 0.02, 0.05, 0.1]), np.array([0, 0.2, 0.3, 0.5])
+    below = np.array([[0.0, 0, 0, 0], [1, 0, 0, 0], [0.5, 0.5, 0, 0], [0.4, 0.3, 0.3, 0]])
+    rates = replace(sure(0.1), mean=mean, worst=worst, below=below, between=0 * below)
+    belief = Belief(hypotheses(line(2)), rates, kinds=ONE_CHANGE)
+    belief = belief.saw(0, 20, hung=True).saw(0, 30, hung=False).saw(1, 6, hung=True)
+    good, bad = mean * (1 - mean) ** 49, mean * (1 - mean) ** 5
+    both = worst * good * bad
+    pairs = worst[:, None] * bad[:, None] * below * good
+    near = mean[None, :] >= mean[:, None] / 3
+    alike = (both.sum() + pairs[near].sum()) / (both.sum() + pairs.sum())
+    assert 0.3 < alike < 0.9
+    assert belief.good_hang_alike == pytest.approx(alike)
+
+
 def test_rates_of_candidates_that_differ_by_brute_force() -> None:
     """The posterior is that of drawing rates by the million: each candidate's own about a common mean, both unknown."""
     known, both = sure(0.1, Candidates(4)), np.array([0.0, 0.5, 0.5])
