@@ -92,8 +92,8 @@ def hand_to_ci(
             write_junit(junit, runs, [*_cases(judged)])
         if summarize:
             for folder, summary in runs:
-                texts = [str(each) for each in judged if each.summary is summary]
-                write_job_summary(folder, summary, texts)
+                cases = _cases([each for each in judged if each.summary is summary])
+                write_job_summary(folder, summary, [*cases])
     except (HarnessError, OSError) as error:
         print(f"repro: not all was written for CI: {error}", file=sys.stderr)  # noqa: T201 — the user's screen
 

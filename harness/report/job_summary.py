@@ -8,24 +8,33 @@ from typing import Final
 from harness.core.outcome import Verdict
 from harness.core.records import Finding, Summary
 from harness.report.door import redactor_of
+from harness.report.junit import CaseState, JunitCase
 from harness.report.words import facts, finding_line, headline
 from harness.store.folder import RunFolder
 
 _FINDINGS_TOLD: Final = 5
-_MARKS: Final = {Verdict.HANG: "❌", Verdict.CLEAN: "✅", Verdict.INCONCLUSIVE: "⚠️"}
+_STATES: Final[Mapping[Verdict, CaseState]] = {
+    Verdict.HANG: "failure",
+    Verdict.CLEAN: "passed",
+    Verdict.INCONCLUSIVE: "error",
+}
+_MARKS: Final[Mapping[CaseState, str]] = {"failure": "❌", "error": "⚠️", "passed": "✅"}
+"""By gravity: the mark is that of the gravest of the verdict and the thresholds, as the job ends so."""
 _LONGEST: Final = 60_000
 """Characters; GitHub takes one MiB of a step in all."""
 
 
-def job_summary(folder: RunFolder, summary: Summary, thresholds: Sequence[str] = ()) -> str:
+def job_summary(folder: RunFolder, summary: Summary, thresholds: Sequence[JunitCase] = ()) -> str:
     """Return Markdown: the verdict, the first findings, what they come to, and the figures; without secrets."""
     verdict, because = headline(folder, summary, None)
     findings = folder.read(Finding)
-    lines = [f"### {_MARKS[summary.verdict]} {summary.scenario}: {verdict}", "", because, ""]
+    states = {_STATES[summary.verdict], *(each.state for each in thresholds)}
+    mark = next(mark for state, mark in _MARKS.items() if state in states)
+    lines = [f"### {mark} {summary.scenario}: {verdict}", "", because, ""]
     lines += [f"- `{_inline(finding_line(each))}`" for each in findings[:_FINDINGS_TOLD]]
     if len(findings) > _FINDINGS_TOLD:
         lines.append(f"- and {len(findings) - _FINDINGS_TOLD} more findings")
-    lines += [f"- {each}" for each in thresholds]
+    lines += [f"- {each.message}" for each in thresholds]
     if summary.diagnosis:
         lines += ["", f"**{summary.diagnosis.sentence}**"]
     lines_of = facts(folder, summary, folder.manifest())
@@ -34,7 +43,10 @@ def job_summary(folder: RunFolder, summary: Summary, thresholds: Sequence[str] =
 
 
 def write_job_summary(
-    folder: RunFolder, summary: Summary, thresholds: Sequence[str] = (), environment: Mapping[str, str] = os.environ
+    folder: RunFolder,
+    summary: Summary,
+    thresholds: Sequence[JunitCase] = (),
+    environment: Mapping[str, str] = os.environ,
 ) -> None:
     """Add it to the file that `$GITHUB_STEP_SUMMARY` names, where it names one.
 

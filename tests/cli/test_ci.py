@@ -21,7 +21,7 @@ def test_a_run_for_a_ci(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert code == 1
     assert "--fail-if rate.high95 > 0.01 (rate.high95 is 0.278): holds, so it fails" in output
     told = page.read_text()
-    assert told.startswith("# before\n### ✅ stubbed: CLEAN\n")
+    assert told.startswith("# before\n### ❌ stubbed: CLEAN\n")
     assert "- --fail-if rate.high95 > 0.01" in told
     [suite] = ElementTree.parse(junit).getroot()  # noqa: S314 — our own file
     assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("2", "1", "0")
