@@ -26,13 +26,15 @@ class Quantity:
     pools: float
     """As much may come to be held for good: pools, caches that fill, databases that never shrink."""
     of: Callable[[Audit], float | None]
+    outlives: bool = False
+    """Whether it lies on the daemon's disk: what a crash leaves there is growth of the root, over all its processes."""
 
 
 QUANTITIES: Final = (
     Quantity("heap", "B", 4 * _KIB, 32 * _MIB, lambda audit: audit.heap),
     Quantity("memory", "B", 32 * _KIB, 128 * _MIB, lambda audit: audit.rss),
-    Quantity("disk not given back", "B", 4 * _KIB, 64 * _MIB, lambda audit: audit.disk),
-    Quantity("cache records not given back", "", 0.02, 50, lambda audit: audit.kept_records),
+    Quantity("disk not given back", "B", 4 * _KIB, 64 * _MIB, lambda audit: audit.disk, outlives=True),
+    Quantity("cache records not given back", "", 0.02, 50, lambda audit: audit.kept_records, outlives=True),
     Quantity("open files", "", 0.02, 50, lambda audit: audit.open_files),
     Quantity("running records", "", 0.02, 5, lambda audit: audit.running),
     Quantity("build time", "s", 0.005, 1.0, lambda audit: audit.build_seconds),
@@ -43,13 +45,15 @@ QUANTITIES: Final = (
 def growths_of(audits: Iterable[Audit]) -> tuple[Growing, ...]:
     """Return what each quantity comes to, of those that were counted often enough."""
     by_process: dict[int, list[Audit]] = {}
+    by_root: dict[int, list[Audit]] = {}
     for audit in audits:
         by_process.setdefault(audit.series, []).append(audit)
+        by_root.setdefault(audit.generation, []).append(audit)
     found = []
     for quantity in QUANTITIES:
         counts = [
             [(float(audit.iteration), value) for audit in of_one if (value := quantity.of(audit)) is not None]
-            for of_one in by_process.values()
+            for of_one in (by_root if quantity.outlives else by_process).values()
         ]
         points = [of_one for of_one in counts if len(of_one) > 1]
         leak = judged(points, matters=quantity.matters, pools=quantity.pools) if points else None

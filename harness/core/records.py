@@ -236,7 +236,7 @@ class Audit:
     iteration: int
     """The last one that had begun; all had ended."""
     series: int
-    """Which process of the daemon it is, from 1: growth is only within one."""
+    """Which process of the daemon it is, from 1: growth is only within one, but of what lies on the disk."""
     at: float
     held: float
     """Seconds for which no build could begin."""

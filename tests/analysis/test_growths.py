@@ -51,6 +51,17 @@ def test_what_pools_may_bring() -> None:
         assert [each.verdict for each in found] != ["yes"], quantity.name
 
 
+def test_what_outlives_a_process() -> None:
+    """What lies on the disk is of the root, also where each process is audited once; memory is of a process."""
+    for quantity in QUANTITIES:
+        grown = audits(quantity.name, quantity.pools, 10 * quantity.pools / 400, 0.0)
+        restarted = [replace(audit, series=number) for number, audit in enumerate(grown, 1)]
+        verdicts = [each.verdict for each in growths_of(restarted)]
+        assert verdicts == (["yes"] if "not given back" in quantity.name else []), quantity.name
+        renewed = [replace(audit, generation=audit.series) for audit in restarted]
+        assert growths_of(renewed) == (), quantity.name
+
+
 def test_what_was_not_counted() -> None:
     """A quantity that audits did not count, or a few times only, has no verdict."""
     assert growths_of([]) == ()
