@@ -1,29 +1,36 @@
-"""Every shipped scenario against one toolchain: how soon each finds a hang, and that none breaks by itself.
+"""Every shipped scenario against one toolchain: what it finds, what its acts changed, and that it does not break.
 
-``python tests/benchmarks/scenarios.py path:/opt/buildkit-affected --time 2m [--set daemon.driver=remote] [NAME …]``
-prints a table as it goes on; the exit status is 1 if a build came to `infra`, or a run broke.
+``python -m tests.benchmarks.scenarios path:/opt/buildkit-affected --time 2m [--set daemon.driver=remote] [NAME …]``
+prints a table as it goes on; the exit status is 1 if a build came to `infra`, a run broke, or an actor never had an
+effect. A run goes on behind what it finds, on a fresh daemon. `FILE.yaml` stands for a scenario that is not shipped.
 """
 
 import argparse
+import os
 import sys
 import tempfile
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
-from harness.core.records import Summary
+from harness.core.records import Finding, Summary
 from tests.system.conftest import SCENARIOS, Repro
 
 KEPT = ("kill-every-third",)
 """Their thresholds are part of what they reproduce; all others get one that fits a short run."""
-HEAD = "| scenario | verdict | first hang | iterations | outcomes | aftermath |\n|---|---|---|---|---|---|"
+HEAD = (
+    "| scenario | verdict | seconds | outcomes | acts with an effect | findings | load |\n|---|---|---|---|---|---|---|"
+)
 
 
-def told(name: str, summary: Summary) -> str:
+def told(name: str, summary: Summary, findings: Iterable[Finding]) -> str:
     """Return a run as a line of the table."""
-    finding = summary.first_hang or summary.first_stall
-    first = f"{finding.kind} at iteration {finding.iteration}, {finding.seconds:.1f} s" if finding else "none"
     outcomes = ", ".join(f"{outcome} {count}" for outcome, count in summary.outcomes.items())
-    answers = ", ".join(answer.said for answer in summary.aftermath.values()) or "–"
-    return f"| {name} | {summary.verdict} | {first} | {summary.iterations} | {outcomes} | {answers} |"
+    acts = ", ".join(f"{actor} {each.effective} of {each.acts}" for actor, each in summary.actors.items()) or "–"
+    found = Counter(str(finding.kind) for finding in findings)
+    kinds = ", ".join(f"{kind} {count}" for kind, count in found.items()) or "–"
+    load = f"{os.getloadavg()[0]:.0f}"
+    return f"| {name} | {summary.verdict} | {summary.seconds:.0f} | {outcomes} | {acts} | {kinds} | {load} |"
 
 
 def main() -> int:
@@ -39,18 +46,21 @@ def main() -> int:
     broken = 0
     with tempfile.TemporaryDirectory() as folder:
         for name in names:
-            words = ["run", str(SCENARIOS / f"{name}.yaml"), "--daemon", options.toolchain, "--time", options.time]
-            settings = [*options.set, *(() if name in KEPT else ("detect.export_hang=5s", "detect.stall=20s"))]
-            repro = Repro(Path(folder, name))
+            file = Path(name) if name.endswith(".yaml") else SCENARIOS / f"{name}.yaml"
+            words = ["run", str(file), "--trust", "--daemon", options.toolchain, "--time", options.time]
+            quick = () if name in KEPT else ("detect.export_hang=5s", "detect.stall=20s")
+            settings = ["on_hang={then: renew, capture: dumps}", *quick, *options.set]
+            repro = Repro(Path(folder, Path(name).stem))
             code, output = repro(*words, *(part for setting in settings for part in ("--set", setting)))
             if code not in {0, 1, 125}:
                 print(f"| {name} | exit {code}: {output.strip().splitlines()[-1]} | | | | |", flush=True)
                 broken += 1
                 continue
-            print(told(name, repro.summary), flush=True)
+            print(told(name, repro.summary, repro.folder.read(Finding)), flush=True)
             if repro.summary.verdict == "inconclusive":
                 print(f"    {repro.summary.because}", flush=True)
-            broken += "infra" in repro.summary.outcomes
+            idle = [actor for actor, each in repro.summary.actors.items() if not each.effective]
+            broken += "infra" in repro.summary.outcomes or bool(idle)
     return bool(broken)
 
 
