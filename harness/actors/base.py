@@ -44,8 +44,8 @@ class Coordinator(Protocol):
         """Begin no build while the daemon is down on purpose; builds in flight count as cut off, not as failed."""
         ...
 
-    def severing(self, why: str) -> AbstractContextManager[None]:
-        """Have builds whose connection breaks, of those that run meanwhile, be cut off by that, not failed."""
+    def severing(self, why: str, host: str | None = None) -> AbstractContextManager[None]:
+        """Have builds, of one client host or of all, whose connection breaks be cut off by that, not failed."""
         ...
 
     def acting(self, actor: "Actor") -> AbstractContextManager[None]:

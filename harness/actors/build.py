@@ -27,11 +27,12 @@ from harness.core.rng import Dice
 from harness.core.trace import environment_of, parent_of
 from harness.core.units import format_duration, ordinal
 from harness.daemons.api_build import BuildsByApi, api_build
-from harness.daemons.base import OF_OURS, BuildClient, BuildRequest, Cache, TellsBuilds
+from harness.daemons.base import OF_OURS, BuildClient, BuildRequest, Cache, Relayed, TellsBuilds
 from harness.daemons.cache_servers import CACHE_SERVERS, NO_CACHES
 from harness.daemons.collector import traced_to
+from harness.host.client_host import ClientHost
 from harness.host.proc import child
-from harness.scenario import Scenario, Setting, Violation
+from harness.scenario import Name, Scenario, Setting, Violation
 from harness.scenario.environment import Environment
 from harness.scenario.triggers import Firing, When
 
@@ -92,6 +93,10 @@ class Build(Inputs):
     """`client`: a client program is run, as users do. `api`: the daemon is asked itself, over BuildKit's control API,
     and sent the context by us, so that a build costs no process; for one result, `export: image` or `load`.
     """
+    host: Name | None = None
+    """The client host that its clients are on: a network namespace of that name, from which they reach the daemon over
+    TCP, and nothing else. Without it, ours.
+    """
     parallel: Annotated[int, Field(ge=1, le=256)] = 1
     """How many lines of builds at once."""
     kill: TimeOut | None = None
@@ -116,7 +121,7 @@ class Build(Inputs):
             return
         if self.export not in {"image", "load"}:
             yield Violation(("export",), "with `via: api` a result is an image, or is loaded: `image` or `load`")
-        ours = ("targets", "env", "secrets", "ssh", "verify", "cache_to", "cache_from")
+        ours = ("targets", "env", "host", "secrets", "ssh", "verify", "cache_to", "cache_from")
         for key in (key for key in ours if getattr(self, key)):
             yield Violation((key,), f"is of a client's program: leave out `{key}`, or `via: api`")
 
@@ -149,6 +154,11 @@ class Build(Inputs):
     def needs_caches(self) -> frozenset[str]:
         """The types of caches that it exports to a server, or imports from one."""
         return frozenset(cache.type for cache in (self.cache_to, *self.cache_from) if cache) & CACHE_SERVERS.keys()
+
+    @property
+    def needs_hosts(self) -> frozenset[str]:
+        """The one that its clients are on."""
+        return frozenset({self.host} if self.host else ())
 
     @property
     def needs_buildx(self) -> bool:
@@ -252,7 +262,7 @@ class Build(Inputs):
         """Return what starts a client, and ends it on leaving.
 
         Raises:
-            CouldNot: the daemon cannot be asked without one.
+            CouldNot: the daemon cannot be asked without one, or from its host.
         """
         if self.via == "api":
             if not isinstance(stage.daemon, BuildsByApi):
@@ -262,7 +272,8 @@ class Build(Inputs):
         command = stage.daemon.build(request)
         traced = traced_to(stage.collector.address) if stage.collector else {}
         environment = {**command.env, **traced, **self.env, **environment_of(self.name, request.iteration)}
-        return child(replace(command, env=environment, cores=stage.cores))
+        command = replace(command, env=environment, cores=stage.cores)
+        return child(_host_of(stage, self.host).running(command) if self.host else command)
 
     def request(
         self,
@@ -319,6 +330,7 @@ class Build(Inputs):
             secrets=self.offered(folder),
             ssh_key=self.ssh_key(folder) if self.ssh else None,
             platforms=self.platforms,
+            host=self.host,
         )
 
     @property
@@ -366,6 +378,13 @@ class Build(Inputs):
             watch.killed = anyio.current_time()
             watch.killed_at, watch.killed_after = watch.progress.point, watch.killed - watch.progress.point_at
             await rule.send(watch.client)
+
+
+def _host_of(stage: ActorEnv, name: str) -> ClientHost:
+    relay = stage.daemon.relay if isinstance(stage.daemon, Relayed) else None
+    if relay is None:
+        raise CouldNot("from another host only a private daemon can be reached: leave out `host`")
+    return relay.hosts[name]
 
 
 async def _comes(moments: AsyncGenerator[Firing, None], exhausted: anyio.Event) -> bool:

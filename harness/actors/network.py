@@ -10,7 +10,7 @@ from harness.core.quantities import Duration, Size
 from harness.core.units import format_duration, format_size
 from harness.daemons.base import Relayed
 from harness.host.relay import Fault
-from harness.scenario import Setting, Violation
+from harness.scenario import Name, Setting, Violation
 from harness.scenario.triggers import Firing
 
 _ONE_OF: Final = ("delay", "throttle", "reset", "cut")
@@ -34,6 +34,8 @@ class Network(Disturbance):
     """`for_a_while`: nothing passes, and comes late. `half_open`: nothing ever passes again of the connections that
     there are then, and neither end is told.
     """
+    host: Name | None = None
+    """Only connections from this client host (`host` of a build)."""
 
     @property
     def disturbs_network(self) -> bool:
@@ -44,6 +46,9 @@ class Network(Disturbance):
         """Yield what cannot work although every value is well-formed."""
         yield from super().faults(setting)
         yield from one_of(self, _ONE_OF, "cut")
+        if self.host is not None and self.host not in setting.hosts:
+            known = ", ".join(sorted(setting.hosts)) or "none"
+            yield Violation(("host",), f"no build has the client host {self.host!r}; client hosts: {known}")
 
     @property
     def in_words(self) -> str:
@@ -56,7 +61,8 @@ class Network(Disturbance):
             how = f"{format_size(self.throttle)} a second pass"
         else:
             how = f"each piece waits {format_duration(self.delay or 0)}"
-        return f"has a network between clients and the daemon in which {how}"
+        whose = f"the clients on {self.host}" if self.host else "clients"
+        return f"has a network between {whose} and the daemon in which {how}"
 
     @asynccontextmanager
     async def act(self, stage: ActorEnv, moment: Firing) -> AsyncIterator[Effect]:  # noqa: ARG002 — every moment alike
@@ -74,7 +80,8 @@ class Network(Disturbance):
             reset_after=self.reset,
             holds=self.cut == "for_a_while",
             swallows=self.cut == "half_open",
+            host=self.host,
         )
-        severing = stage.board.severing(f"{self.name} made the network fail")
+        severing = stage.board.severing(f"{self.name} made the network fail", self.host)
         async with meeting(relay, fault, "connections", severing) as effect:
             yield effect

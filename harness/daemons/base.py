@@ -94,6 +94,8 @@ class BuildRequest:
     ssh_key: Path | None = None
     """The key of the agent that steps find."""
     platforms: tuple[str, ...] = ()
+    host: str | None = None
+    """The name of the client host that its client is on; None for ours."""
 
     @property
     def client_args(self) -> Mapping[str, str]:
@@ -175,6 +177,8 @@ class Slot:
     """How long it may take to end on SIGTERM, on leaving."""
     relayed: bool = False
     """Have clients reach it over TCP, through a relay that can be made to fail."""
+    hosts: tuple[str, ...] = ()
+    """The names of client hosts that reach it through the relay."""
     left: list[str] = field(default_factory=list)
     """What could not be given back of what no ledger has, a sentence each."""
 

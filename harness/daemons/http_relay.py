@@ -29,9 +29,9 @@ class HttpFault(Fault):
     matching: str = ""
     """A regular expression: only requests in whose method and path it is found, ``PUT /v2/…``."""
 
-    def concerns(self, title: str) -> bool:
+    def concerns(self, connection: Connection) -> bool:
         """Whether it comes upon a request."""
-        return re.search(self.matching, title) is not None
+        return re.search(self.matching, connection.title) is not None
 
 
 class HttpRelay(Relay):

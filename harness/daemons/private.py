@@ -205,12 +205,13 @@ async def before(socket: Path, site: Slot) -> AsyncIterator[Relay | None]:
 
     Raises:
         NoRelay: it can listen nowhere.
+        NoClientHost: the kernel makes none of those that the site asks for.
     """
-    if not site.relayed:
+    if not (site.relayed or site.hosts):
         yield None
         return
     relay = Relay(to_socket(str(socket)))
-    async with listening(relay):
+    async with listening(relay, site.hosts):
         yield relay
 
 

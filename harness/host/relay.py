@@ -6,15 +6,17 @@ apart, which a packet filter cannot.
 
 import socket
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import anyio
-from anyio.abc import ByteStream, SocketAttribute, SocketStream
+from anyio.abc import ByteStream, SocketAttribute, SocketListener, SocketStream
 
 from harness.core.errors import InfraError
+from harness.host.client_host import ClientHost, client_host
 
 PIECE: Final = 65536
 """Bytes that are passed on at once, at most."""
@@ -45,17 +47,21 @@ class Fault:
     """Nothing passes, and comes late, once the fault has gone: as of a network that is down for a while."""
     swallows: bool = False
     """Nothing ever passes again of a connection, and neither end is told: it is half-open."""
+    host: str | None = None
+    """Only connections of this client host; without one, those of all."""
 
-    def concerns(self, title: str) -> bool:  # noqa: ARG002 — of those that tell requests apart
-        """Whether it comes upon a connection with this title."""
-        return True
+    def concerns(self, connection: "Connection") -> bool:
+        """Whether it comes upon a connection."""
+        return self.host is None or connection.host == self.host
 
 
 class Connection:
     """One client's connection, on its way through."""
 
-    def __init__(self, client: SocketStream) -> None:
+    def __init__(self, client: SocketStream, host: str) -> None:
         self.client = client
+        self.host = host
+        """The client host that it comes from; nothing where that is ours."""
         self.title = ""
         """What it is for, where the relay reads that."""
         self.met: Fault | None = None
@@ -83,7 +89,9 @@ class Relay:
     def __init__(self, connect: Connect) -> None:
         self._connect = connect
         self.address = ""
-        """Where it listens, such as ``127.0.0.1:41234``."""
+        """Where it listens, such as ``127.0.0.1:41234``: on our loopback, and on that of each client host."""
+        self.hosts: dict[str, ClientHost] = {}
+        """The client hosts, by name."""
         self.met = 0
         """How many connections a fault has had an effect on, so far."""
         self._fault: Fault | None = None
@@ -110,7 +118,7 @@ class Relay:
 
     def fault_of(self, connection: Connection) -> Fault | None:
         """Return the fault that there is now, where it concerns a connection."""
-        return self._fault if self._fault is not None and self._fault.concerns(connection.title) else None
+        return self._fault if self._fault is not None and self._fault.concerns(connection) else None
 
     async def lifted(self) -> None:
         """Wait until there is no fault."""
@@ -138,9 +146,14 @@ class Relay:
         """Return what a client has said already and is to be passed on; None where it has got its answer here."""
         return b""
 
-    async def serve(self, client: SocketStream) -> None:
-        """Pass on one client's connection, until either end closes it."""
-        connection = Connection(client)
+    async def serve(self, client: SocketStream, host: str = "") -> None:
+        """Pass on one client's connection, until either end closes it.
+
+        Args:
+            client: its end.
+            host: the client host that it comes from.
+        """
+        connection = Connection(client, host)
         try:
             with connection.scope:
                 said = await self.greet(connection)
@@ -207,19 +220,29 @@ def to_address(address: str) -> Connect:
 
 
 @asynccontextmanager
-async def listening(relay: Relay) -> AsyncIterator[None]:
+async def listening(relay: Relay, hosts: Iterable[str] = ()) -> AsyncIterator[None]:
     """Have a relay listen on a port of the loopback that the kernel chooses; all its connections end on leaving.
+
+    Args:
+        relay: who listens.
+        hosts: the names of client hosts to make; it listens on the same port of theirs.
 
     Raises:
         NoRelay: there is no port to be had.
+        NoClientHost: the kernel makes no client host.
     """
     async with AsyncExitStack() as stack:
         try:
             listener = await stack.enter_async_context(await anyio.create_tcp_listener(local_host=_LOOPBACK))
         except OSError as error:
             raise NoRelay(error) from error
-        relay.address = f"{_LOOPBACK}:{listener.extra(SocketAttribute.local_port)}"
+        port = listener.extra(SocketAttribute.local_port)
+        relay.address = f"{_LOOPBACK}:{port}"
+        relay.hosts = {name: stack.enter_context(client_host(port)) for name in hosts}
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(listener.serve, relay.serve)
+            for name, host in relay.hosts.items():
+                there = await stack.enter_async_context(await SocketListener.from_socket(host.listener))
+                tasks.start_soon(there.serve, partial(relay.serve, host=name))
             yield
             tasks.cancel_scope.cancel()

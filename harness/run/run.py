@@ -152,7 +152,10 @@ class Run:
         async with self._ledger(name) as ledger:
             may_stay = self.manifest.keep or self.scenario.on_hang.then == "hold"
             relayed_way = any(actor.disturbs_network for actor in self.plan.actors)
-            site = Slot(name, records, ledger, share.cores, may_stay, relayed=relayed_way, left=self.left_behind)
+            hosts = tuple(sorted(frozenset[str]().union(*(actor.needs_hosts for actor in self.plan.actors))))
+            site = Slot(
+                name, records, ledger, share.cores, may_stay, relayed=relayed_way, hosts=hosts, left=self.left_behind
+            )
             async with self.plan.open_daemon(self.plan.toolchain, spec, site) as daemon:
                 if not self.started:
                     self.started = True

@@ -1,7 +1,7 @@
 """One daemon of a run, with the builds that are on it: the `Coordinator` of its actors' stage."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
@@ -93,7 +93,8 @@ class Session:
         threshold, attention = conductor.scenario.detect.orphan, conductor.attention
         self._orphans = Orphans(daemon, threshold, attention, self._left_running, self._released)
         self._streak: tuple[Outcome, int] = (Outcome.OK, 0)
-        self._severing = ""
+        self._sever: Callable[[Watch], None] = _leave
+        """Tells a build that the network is made to fail now."""
 
     async def perform(
         self, actors: Sequence[Actor], staging: Path, seed: int, servers: RunServers = NO_SERVERS
@@ -251,7 +252,7 @@ class Session:
         begun = Begun(watch.iteration, watch.actor, watch.request.args, started, self.generation)
         self._conductor.database.add(begun)
         self._inflight[watch.iteration] = watch
-        watch.severed = self._severing
+        self._sever(watch)
         watch.on_news, watch.failure_kind = self._signals.progressed, self._scenario.failure_kind
         watch.of_success = self._of_success
         self._signals.progressed(watch, News((Phase.STARTED,)))
@@ -274,15 +275,25 @@ class Session:
             self._up.set()
 
     @contextmanager
-    def severing(self, why: str) -> Iterator[None]:
-        """Have builds whose connection breaks, of those that run meanwhile, be cut off by that, not failed."""
-        self._severing = why
+    def severing(self, why: str, host: str | None = None) -> Iterator[None]:
+        """Have builds whose connection breaks, of those that run meanwhile, be cut off by that, not failed.
+
+        Args:
+            why: what makes it break.
+            host: the client host whose builds are meant; None for all.
+        """
+
+        def sever(watch: Watch) -> None:
+            if host is None or watch.request.host == host:
+                watch.severed = why
+
+        self._sever = sever
         for watch in self._inflight.values():
-            watch.severed = why
+            sever(watch)
         try:
             yield
         finally:
-            self._severing = ""
+            self._sever = _leave
 
     @contextmanager
     def acting(self, actor: Actor) -> Iterator[None]:
@@ -375,3 +386,7 @@ class Session:
             facts = self.daemon.facts
             if facts.private and facts.log:
                 rotate(facts.log)
+
+
+def _leave(watch: Watch) -> None:
+    """Let a build be, as nothing makes the network fail."""

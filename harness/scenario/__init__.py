@@ -2,7 +2,18 @@
 
 from harness.scenario.dump import dump
 from harness.scenario.load import load
-from harness.scenario.model import ActorSpec, DaemonSpec, Detect, Limits, Scenario, Setting, Stop, Violation, Vocabulary
+from harness.scenario.model import (
+    ActorSpec,
+    DaemonSpec,
+    Detect,
+    Limits,
+    Name,
+    Scenario,
+    Setting,
+    Stop,
+    Violation,
+    Vocabulary,
+)
 from harness.scenario.schema import json_schema
 
 __all__ = [
@@ -10,6 +21,7 @@ __all__ = [
     "DaemonSpec",
     "Detect",
     "Limits",
+    "Name",
     "Scenario",
     "Setting",
     "Stop",

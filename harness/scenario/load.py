@@ -174,6 +174,7 @@ class _Reading:
             self.folders(),
             tuple(self.limits()),
             {each.name: (each.when.listens_to or each.when.follows_act) if each.when else None for _, each in actors},
+            frozenset[str]().union(*(actor.needs_hosts for _, actor in actors)),
         )
         self.repeated_names(actors)
         if not isinstance(data.get("actors"), list):

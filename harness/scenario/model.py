@@ -254,6 +254,8 @@ class Setting:
     """Each daemon's."""
     waits: Mapping[str, str | None] = field(default_factory=dict)
     """By the name of each actor, the one whose builds or acts it waits for."""
+    hosts: frozenset[str] = frozenset()
+    """The names of the client hosts that builds come from."""
 
 
 class ActorSpec(StrictModel):
@@ -269,6 +271,11 @@ class ActorSpec(StrictModel):
     def key(cls) -> str:
         """Return what an actor of this kind begins with in a scenario, and is called in records: ``prune``."""
         return cls.__name__.lower()
+
+    @property
+    def needs_hosts(self) -> frozenset[str]:
+        """The client hosts, beside ours, that it builds from, by name."""
+        return frozenset()
 
     @property
     def must_act(self) -> bool:

@@ -100,6 +100,18 @@ BAD: dict[str, tuple[str, int, str, str]] = {
     "no-name": (GOOD.removeprefix("name: x\n"), 1, "name", "is missing"),
     "bad-name": (GOOD.replace("name: x", "name: A b"), 1, "name", "should match pattern"),
     "no-stop": (GOOD.replace("stop: {iterations: 5}\n", ""), 1, "stop", "is missing"),
+    "nobodys-host": (
+        GOOD.replace("stop", "  - {network: n, host: far, cut: half_open, when: {at: 1s, lasting: 1s}}\nstop"),
+        5,
+        "actors.n.host",
+        "no build has the client host 'far'; client hosts: none",
+    ),
+    "host-without-client": (
+        GOOD.replace("build: ci", "build: ci\n    host: far\n    export: image\n    via: api"),
+        4,
+        "actors.ci.host",
+        "is of a client's program: leave out `host`, or `via: api`",
+    ),
     "hangs-on-one-daemon": (
         GOOD.replace("{iterations: 5}", "{iterations: 5, hangs: 2}"),
         1,

@@ -121,3 +121,18 @@ def test_network_faults(repro: Repro, scenario: Callable[..., str], fault: Mappi
     assert "infra" not in repro.summary.outcomes, output
     assert (code == 1) == (outcome == "stall"), output
     assert not left_of(repro.folder.name)
+
+
+def test_client_hosts(repro: Repro, scenario: Callable[..., str]) -> None:
+    """Of two client hosts one has its connections reset: its builds alone are cut off, those of the other are not."""
+    other = {"build": "other", "dockerfile": "trivial", "host": "second", "args": {"N": "{iteration}"}}
+    broken = {"network": "broken", "host": "first", "reset": "0B"}
+    when = {"phase": "solving", "of": "ci", "chance": 0.5, "lasting": "100ms"}
+    build = {"dockerfile": "trivial", "host": "first"}
+    written = scenario(other, {**broken, "when": when}, build=build, stop={"iterations": 16}, seed=1)
+    code, output = repro("run", written, "--daemon", folder_from("REPRO_FIXED"))
+    assert code == 0, output
+    assert met(repro), output
+    outcomes = {(build.actor, build.outcome) for build in repro.folder.read(Iteration)}
+    assert outcomes == {("ci", Outcome.OK), ("ci", Outcome.CUT_OFF), ("other", Outcome.OK)}
+    assert not left_of(repro.folder.name)
