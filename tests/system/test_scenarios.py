@@ -9,6 +9,7 @@ from harness.scenario import load
 from tests.system.conftest import SCENARIOS, Repro, left_of
 
 ELSEWHERE = {
+    "abandoned-builds",
     "builder-killed",
     "clock-jumps",
     "control-silent",

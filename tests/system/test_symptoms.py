@@ -12,9 +12,12 @@ import psutil
 import pytest
 import yaml
 
+from harness.buildkit.bbolt import BoltBucket, read_whole
+from harness.buildkit.cache_graph import FaultKind
 from harness.core.errors import HarnessError
 from harness.core.outcome import Outcome, Symptom
 from harness.core.records import Action, Finding, Iteration
+from tests.support.bolt import bolt
 from tests.support.eventually import until
 from tests.system.conftest import SCENARIOS, Repro, folder_from, left_of
 
@@ -92,6 +95,54 @@ def test_death_at_a_restart(repro: Repro, scenario: Callable[..., str]) -> None:
     assert repro.summary.diagnosis is not None
     assert repro.summary.diagnosis.because.endswith("ended with status 1: buildkitd: invalid database")
     assert not repro.summary.outcomes.get("failed"), "what a daemon's death cuts off has not failed"
+    assert not left_of(repro.folder.name)
+
+
+def _whole(bucket: BoltBucket) -> dict[bytes, Any]:
+    return {key: _whole(value) if isinstance(value, BoltBucket) else value for key, value in bucket.items()}
+
+
+def _without_index(graph: dict[bytes, Any]) -> None:
+    graph[b"_byresult"] = {}
+
+
+def _without_backlinks(graph: dict[bytes, Any]) -> None:
+    graph[b"_backlinks"] = {}
+
+
+def _to_nowhere(graph: dict[bytes, Any]) -> None:
+    """Take away each key that others are made into, and that is made into none."""
+    for target in graph[b"_backlinks"].keys() - graph[b"_links"].keys():
+        for result in graph[b"_result"].pop(target, {}):
+            del graph[b"_byresult"][result][target]
+
+
+DAMAGE = {
+    FaultKind.UNINDEXED: _without_index,
+    FaultKind.NO_BACKLINK: _without_backlinks,
+    FaultKind.NOWHERE: _to_nowhere,
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGE, ids=lambda kind: kind.name.lower())
+def test_inconsistency(repro: Repro, scenario: Callable[..., str], kind: FaultKind) -> None:
+    """A cache graph that was damaged while the daemon was down, and that it then serves, is found at the next audit."""
+    restart = {"restart": "crash", "gently": False, "when": {"at": "3s", "lasting": "4s"}}
+    written = scenario(restart, audit={"every": 10}, stop={"time": "60s", "on": ["inconsistency"]})
+    process = repro.start("run", written, "--daemon", folder_from("REPRO_FIXED"))
+    until(lambda: process.poll() is not None or started(repro))
+    daemon = repro.folder.read_json("run.json")["daemon"]
+    until(lambda: process.poll() is not None or not psutil.pid_exists(daemon["pid"]))
+    database = Path(daemon["root"]) / "cache.db"
+    graph = read_whole(database, lambda read: _whole(read.root))
+    DAMAGE[kind](graph)
+    database.write_bytes(bolt(graph))
+    output, _ = process.communicate(timeout=100)
+    assert process.returncode == 1, output
+    (finding,) = repro.folder.read(Finding)
+    assert (finding.kind, finding.hunted) == (Symptom.INCONSISTENCY, True)
+    assert finding.detail.startswith(f"{kind}: ")
+    assert (repro.folder.path / finding.place / "inconsistency.txt").is_file()
     assert not left_of(repro.folder.name)
 
 
@@ -220,6 +271,7 @@ LISTENS: Mapping[str, tuple[tuple[str, ...], set[str]]] = {
     "two-platforms": (("--set", "actors.cleanup.when.interval=200ms"), {"cleanup"}),
     "heap": (("--set", "actors.ci.generate.steps=2", "--set", "audit.every=4"), set()),
     "dead-collector": ((), set()),
+    "abandoned-builds": ((), {"gone", "ended"}),
     "s3-cache": (("--set", "actors.cleanup.when.interval=200ms"), {"cleanup"}),
     "slow-collector": (
         (
