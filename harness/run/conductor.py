@@ -95,7 +95,7 @@ class Conductor:
             while True:
                 await anyio.sleep(TEND_SECONDS)
                 require_room_to_go_on([self.folder.path, cache_folder("daemons")])
-                await anyio.to_thread.run_sync(self.folder.harden)
+                await anyio.to_thread.run_sync(self.database.harden)
 
     def end(self, ending: Ending, detail: str = "") -> None:
         """End the run, and with it every session; the first reason counts."""

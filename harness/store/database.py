@@ -1,16 +1,17 @@
 """A run's database: records to rows of SQLite and back."""
 
 import json
+import os
 import sqlite3
 import types
 import typing
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import MISSING, astuple, dataclass, fields
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import MISSING, astuple, dataclass, field, fields
 from enum import Enum
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import IO, Any, Final, TypeVar
 
 from harness.core.errors import StoreError
 from harness.core.outcome import Outcome, Phase, Symptom, finding_kind
@@ -40,6 +41,9 @@ class RunDatabase:
 
     folder: Path
     connection: sqlite3.Connection
+    files: ExitStack = field(default_factory=ExitStack)
+    """Of its owner, who closes it once the connection is closed."""
+    _open: dict[str, IO[bytes]] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self.connection.execute("PRAGMA journal_mode = WAL")
@@ -77,6 +81,19 @@ class RunDatabase:
             self.connection.execute(f"UPDATE {_TABLES[Iteration]} SET {marks} WHERE number = ?", values)  # noqa: S608 — our own names
         except sqlite3.Error as error:
             raise StoreError(self.folder / "run.db", f"{error}; what was recorded before stays readable") from error
+
+    def harden(self) -> None:
+        """Wait until the disk has what was recorded so far, so that a power cut does not undo it.
+
+        The files stay open as long as the connection is. With one that a process closes go all the locks that it has on
+        it (fcntl(2)), SQLite's among them; another program that reads the database meanwhile would think itself the
+        last one to close it, and remove the log that we write to.
+        """
+        for name in ("run.db-wal", "run.db"):
+            with suppress(FileNotFoundError):
+                file = self._open.get(name) or self.files.enter_context((self.folder / name).open("rb"))
+                self._open[name] = file
+                os.fsync(file.fileno())
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

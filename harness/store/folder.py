@@ -4,7 +4,7 @@ import os
 import re
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -98,18 +98,15 @@ class RunFolder(Folder):
         """Give back the room that was set aside."""
         (self.path / _RESERVED).unlink(missing_ok=True)
 
-    def harden(self) -> None:
-        """Wait until the disk has what was recorded so far, so that a power cut does not undo it."""
-        for name in ("run.db-wal", "run.db"):
-            with suppress(FileNotFoundError), (self.path / name).open("rb") as file:
-                os.fsync(file.fileno())
-
     @contextmanager
     def database(self) -> Iterator["RunDatabase"]:
         """Open the run's database for writing, and make it where it is not there."""
         try:
-            with closing(sqlite3.connect(self.path / "run.db", isolation_level=None)) as connection:
-                yield RunDatabase(self.path, connection)
+            with (
+                ExitStack() as files,
+                closing(sqlite3.connect(self.path / "run.db", isolation_level=None)) as connection,
+            ):
+                yield RunDatabase(self.path, connection, files)
         except sqlite3.Error as error:
             raise StoreError(self.path / "run.db", str(error)) from error
 

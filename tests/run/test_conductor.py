@@ -10,6 +10,7 @@ from harness.core.records import Finding
 from harness.run.conductor import TEND_SECONDS, Conductor
 from harness.run.observer import NullObserver
 from harness.scenario import Scenario
+from harness.store.database import RunDatabase
 from harness.store.folder import RunFolder
 from tests.support.stub_runs import run, write_scenario
 
@@ -26,7 +27,7 @@ SCENARIO: dict[str, Any] = {
 async def test_records_reach_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While a run goes on its records are forced to the disk about once a second, so a power cut costs no more."""
     hardened: list[int] = []
-    monkeypatch.setattr(RunFolder, "harden", lambda _: hardened.append(1))
+    monkeypatch.setattr(RunDatabase, "harden", lambda _: hardened.append(1))
     folder = RunFolder.create(tmp_path, "mine")
     with folder.database() as database:
         conductor = Conductor(Scenario.model_validate(SCENARIO), folder, database, NullObserver())
@@ -39,11 +40,11 @@ def test_hardening_is_of_the_database(tmp_path: Path, monkeypatch: pytest.Monkey
     """What is forced to the disk is the database and its log, both of them."""
     synced: list[str] = []
     monkeypatch.setattr(
-        "harness.store.folder.os.fsync", lambda file: synced.append(Path(f"/proc/self/fd/{file}").readlink().name)
+        "harness.store.database.os.fsync", lambda file: synced.append(Path(f"/proc/self/fd/{file}").readlink().name)
     )
     folder = RunFolder.create(tmp_path, "mine")
-    with folder.database():
-        folder.harden()
+    with folder.database() as database:
+        database.harden()
     assert synced == ["run.db-wal", "run.db"]
 
 

@@ -346,6 +346,22 @@ def test_a_writer_killed_in_the_middle_of_one_record(tmp_path: Path, process: Pr
     assert [iteration.number for iteration in folder.read(Iteration)] == [1, 2, 3, 4]
 
 
+def test_a_reader_beside_a_writer(tmp_path: Path) -> None:
+    """Another program that reads the database while a run goes on, and closes it, takes nothing of what comes later."""
+    folder = RunFolder.create(tmp_path, "s")
+    query = "SELECT count(*) FROM iterations"
+    look = f"import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute({query!r}).fetchone()[0])"
+    with folder.database() as database:
+        for number in (1, 2):
+            database.add(build(number))
+            database.harden()
+            command = [sys.executable, "-c", look, str(folder.path / "run.db")]
+            assert int(subprocess.run(command, capture_output=True, check=True).stdout) == number
+            assert [each.number for each in folder.read(Iteration)] == [*range(1, number + 1)]
+        database.add(build(3))
+    assert [each.number for each in folder.read(Iteration)] == [1, 2, 3]
+
+
 def test_a_writer_killed_as_the_database_is_made(tmp_path: Path) -> None:
     """Whenever the kill comes, the database has all of its tables or none: it reads as empty, and is gone on with."""
     places: list[Path] = []
