@@ -112,7 +112,8 @@ def _without_backlinks(graph: dict[bytes, Any]) -> None:
 
 def _to_nowhere(graph: dict[bytes, Any]) -> None:
     """Take away each key that others are made into, and that is made into none."""
-    for target in graph[b"_backlinks"].keys() - graph[b"_links"].keys():
+    for target in [key for key in graph[b"_backlinks"] if not graph[b"_links"].get(key)]:
+        graph[b"_links"].pop(target, None)
         for result in graph[b"_result"].pop(target, {}):
             del graph[b"_byresult"][result][target]
 
