@@ -2,7 +2,8 @@
 
 1. *Search*, for most of the time: Optuna's tree-structured Parzen estimator proposes mixes, as many at once as there
    are places. A run ends at its first hang, or once it has taken a few times as long as the best hangs so far.
-2. *Choose*: the mixes that hung soonest are run again, some times each. What came soon by luck does not again.
+2. *Choose*: the mixes that hung soonest are run again, those of them that still hang soon once more as often, and by
+   these runs the best is chosen. What came soon by luck does not again.
 3. *Measure*: the one that is chosen is run afresh. Only these runs are in its rate: what it was chosen by would flatter
    it.
 
@@ -33,10 +34,12 @@ from harness.experiments.short_run import HOST_TRIES, HostFails, ShortRun
 from harness.host.interrupt import first_of
 from harness.scenario.vary import Mix, Varied
 
-_SEARCH, _CHOOSE = 0.7, 0.8
+_SEARCH, _CHOOSE = 0.6, 0.8
 """The shares of the time at which searching and choosing end."""
-_FINALISTS, _AGAIN = 3, 3
-"""So many mixes are run again, so often."""
+_HEATS: Final = ((5, 2), (2, 4))
+"""So many mixes, the best by then, are run again until each has so many of these runs."""
+_LEAST_FRESH: Final = 3
+"""However late it is, a rate rests on some runs."""
 _FRESH: Final = 10
 """Runs that measure the one that is chosen, at most."""
 _RUNS_IN_TIME: Final = 30
@@ -157,14 +160,18 @@ class Exploration:
             Interrupted: by the user; what was seen is kept.
         """
         await self._side_by_side(self._proposed, "search", lambda: self.spent < _SEARCH * self.seconds)
-        finalists = self._finalists()
-        again = [point for point in finalists for _ in range(_AGAIN)][len(self._of("choose")) :]
-        await self._listed(again, "choose", lambda: self.spent < _CHOOSE * self.seconds)
-        chosen = self._chosen(finalists)
+        contenders = self._soonest()
+        for most, runs in _HEATS:
+            contenders = contenders[:most]
+            again = [point for point in contenders for _ in range(runs - len(self._again(point)))]
+            await self._listed(again, "choose", lambda: self.spent < _CHOOSE * self.seconds)
+            contenders = sorted(contenders, key=lambda point: self._worth(point, runs))
+        chosen = contenders[0] if contenders else None
         if chosen is not None:
             fresh = [chosen] * (_FRESH - len(self._of("measure")))
-            least = _AGAIN  # however late it is, a rate rests on some
-            await self._listed(fresh, "measure", lambda: self.spent < self.seconds or len(self._of("measure")) < least)
+            await self._listed(
+                fresh, "measure", lambda: self.spent < self.seconds or len(self._of("measure")) < _LEAST_FRESH
+            )
         return self._explored(chosen)
 
     def mix(self, point: Mapping[str, float]) -> dict[tuple[str | int, ...], Any]:
@@ -275,24 +282,22 @@ class Exploration:
     def _of(self, phase: Phase) -> list[Tried]:
         return [each for each in self.tried if each.phase == phase]
 
-    def _finalists(self) -> list[Mapping[str, float]]:
-        hung = sorted((each for each in self._of("search") if each.hung), key=lambda each: each.score)
+    def _soonest(self) -> list[Mapping[str, float]]:
+        """Return the mixes that hung, the soonest first."""
         found: list[Mapping[str, float]] = []
-        for each in hung:
-            if each.point not in found and len(found) < _FINALISTS:
+        for each in sorted((each for each in self._of("search") if each.hung), key=lambda each: each.score):
+            if each.point not in found:
                 found.append(each.point)
         return found
 
-    def _chosen(self, finalists: Sequence[Mapping[str, float]]) -> Mapping[str, float] | None:
-        """Return the one of those that were run again that hung soonest then; where none was, the first."""
-        scores = {
-            index: [each.score for each in self._of("choose") if each.point == point]
-            for index, point in enumerate(finalists)
-        }
-        again = {index: fmean(each) for index, each in scores.items() if each}
-        if again:
-            return finalists[min(again, key=lambda index: again[index])]
-        return finalists[0] if finalists else None
+    def _again(self, point: Mapping[str, float]) -> list[Tried]:
+        """Return the runs by which a mix is chosen: not the one for which it is a contender."""
+        return [each for each in self._of("choose") if each.point == point]
+
+    def _worth(self, point: Mapping[str, float], runs: int) -> float:
+        """Return how soon a mix hung in the first runs of being run again; with none it is worth the least."""
+        again = self._again(point)[:runs]
+        return fmean(each.score for each in again) if again else math.inf
 
     # What it comes to
 
