@@ -9,7 +9,7 @@ from harness.core.outcome import Verdict
 from harness.core.records import Finding, Summary
 from harness.report.door import redactor_of
 from harness.report.junit import CaseState, JunitCase
-from harness.report.words import facts, finding_line, headline
+from harness.report.words import facts, finding_line, verdict_word
 from harness.store.folder import RunFolder
 
 _FINDINGS_TOLD: Final = 5
@@ -26,11 +26,10 @@ _LONGEST: Final = 60_000
 
 def job_summary(folder: RunFolder, summary: Summary, thresholds: Sequence[JunitCase] = ()) -> str:
     """Return Markdown: the verdict, the first findings, what they come to, and the figures; without secrets."""
-    verdict, because = headline(folder, summary, None)
     findings = folder.read(Finding)
     states = {_STATES[summary.verdict], *(each.state for each in thresholds)}
     mark = next(mark for state, mark in _MARKS.items() if state in states)
-    lines = [f"### {mark} {summary.scenario}: {verdict}", "", because, ""]
+    lines = [f"### {mark} {summary.scenario}: {verdict_word(summary)}", "", summary.because, ""]
     lines += [f"- `{_inline(finding_line(each))}`" for each in findings[:_FINDINGS_TOLD]]
     if len(findings) > _FINDINGS_TOLD:
         lines.append(f"- and {len(findings) - _FINDINGS_TOLD} more findings")

@@ -8,7 +8,7 @@ from typing import Final
 
 from harness.analysis.rates import excluded_rate
 from harness.core.manifest import RunManifest
-from harness.core.outcome import Outcome, Symptom
+from harness.core.outcome import Outcome, Symptom, Verdict
 from harness.core.records import ActorTotals, Finding, GraphState, Growing, Leak, Rate, Summary
 from harness.core.units import counted, format_duration, format_size, one_in
 from harness.store import aggregate
@@ -28,6 +28,14 @@ def headline(folder: RunFolder, summary: Summary | None, manifest: RunManifest |
     if folder.is_locked:
         return NO_VERDICT, f"the run goes on (pid {manifest.pid})" if manifest else "the run goes on"
     return NO_VERDICT, "the run died; `repro resume` goes on with it"
+
+
+def verdict_word(summary: Summary) -> str:
+    """Return the verdict as a person reads it: of a finding that is no hang, what kind it is."""
+    first = summary.first_finding
+    if summary.verdict is Verdict.HANG and first:
+        return first.kind.replace("_", " ").upper()
+    return summary.verdict.upper()
 
 
 def rate_line(rate: Rate) -> str:

@@ -16,7 +16,7 @@ from harness.cli.display.kept import kept_lines
 from harness.core.outcome import Ending, Outcome, Verdict
 from harness.core.records import Diagnosis, Finding, Summary
 from harness.core.units import format_duration
-from harness.report.words import facts, finding_line, headline, little_effect, rate_line
+from harness.report.words import facts, finding_line, headline, little_effect, rate_line, verdict_word
 from harness.store.folder import RunFolder
 from harness.store.salvage import Salvage
 
@@ -86,9 +86,8 @@ def tell_details(console: Console, folder: RunFolder, summary: Summary, salvage:
 
 def tell_verdict(console: Console, folder: RunFolder, summary: Summary, against: str | None = None) -> None:
     """Print the verdict, its diagnosis and rate, what to do next, and where all of it is: twelve lines at most."""
-    verdict, because = headline(folder, summary, None)
-    first = shorten(because.splitlines()[0], _BECAUSE, placeholder=" …")
-    console.print(Text(f"{verdict}  ", _COLOURS[summary.verdict]) + first, soft_wrap=True)
+    first = shorten(summary.because.splitlines()[0], _BECAUSE, placeholder=" …")
+    console.print(Text(f"{verdict_word(summary)}  ", _COLOURS[summary.verdict]) + first, soft_wrap=True)
     for name, value in _block(folder, summary, against):
         _say(console, f"    {name:<10} {value}")
 
@@ -119,7 +118,8 @@ def _in_short(found: Diagnosis) -> str:
     if not found.known:
         return shorten(found.sentence, _BECAUSE, placeholder=" …")
     fixed = " / ".join(f"{product} {version}" for product, version in found.fixed_in.items())
-    return f"{found.sentence.partition(': ')[0]}; known, {f'fixed in {fixed}' if fixed else 'no fix yet'}; {found.link}"
+    what = found.sentence.partition(": ")[0].removesuffix(", known")
+    return f"{what}; known, {f'fixed in {fixed}' if fixed else 'no fix yet'}; {found.link}"
 
 
 def _next_steps(folder: RunFolder, summary: Summary) -> Iterator[str]:
