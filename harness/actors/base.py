@@ -150,6 +150,16 @@ class Actor(ActorSpec):
         return False
 
     @property
+    def needs_compose(self) -> bool:
+        """Whether it builds by ``docker compose``."""
+        return False
+
+    @property
+    def client_env(self) -> Mapping[str, str]:
+        """What its clients have in their environment, beside ours."""
+        return {}
+
+    @property
     def needs_buildx(self) -> bool:
         """Whether no other client can do what it asks for."""
         return False

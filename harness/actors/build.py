@@ -27,11 +27,22 @@ from harness.core.rng import Dice
 from harness.core.trace import environment_of, parent_of
 from harness.core.units import format_duration, ordinal
 from harness.daemons.api_build import BuildsByApi, api_build
-from harness.daemons.base import OF_OURS, BuildClient, BuildRequest, Cache, Relayed, TellsBuilds
+from harness.daemons.base import (
+    COMPOSED_IMAGE,
+    OF_OURS,
+    BuildClient,
+    BuildRequest,
+    BuildsByCompose,
+    Cache,
+    Daemon,
+    Relayed,
+    TellsBuilds,
+    of_target,
+)
 from harness.daemons.cache_servers import CACHE_SERVERS, NO_CACHES
 from harness.daemons.collector import traced_to
 from harness.host.client_host import ClientHost
-from harness.host.proc import child
+from harness.host.proc import Command, child
 from harness.scenario import Name, Scenario, Setting, Violation
 from harness.scenario.environment import Environment
 from harness.scenario.triggers import Firing, When
@@ -89,9 +100,10 @@ class Build(Inputs):
     cache_from: tuple[CacheFrom, ...] = ()
     network: Literal["none", "host"] = "none"
     """The network of `RUN` steps."""
-    via: Literal["client", "api"] = "client"
-    """`client`: a client program is run, as users do. `api`: the daemon is asked itself, over BuildKit's control API,
-    and sent the context by us, so that a build costs no process; for one result, `export: image` or `load`.
+    via: Literal["client", "compose", "api"] = "client"
+    """`client`: a client program is run, as users do. `compose`: it is `docker compose build`, to which `targets` are
+    services. `api`: the daemon is asked itself, over BuildKit's control API, and sent the context by us, so that a
+    build costs no process; for one result, `export: image` or `load`.
     """
     host: Name | None = None
     """The client host that its clients are on: a network namespace of that name, from which they reach the daemon over
@@ -111,19 +123,34 @@ class Build(Inputs):
             yield Violation(("cache_from",), "`inline` is read from the image that was pushed: say `export: push`")
         yield from self._faults_of_verify(setting)
         yield from self._faults_of_api()
+        yield from self._faults_of_compose()
         limit = setting.stop.iterations if setting.stop else None
         if self.kill and self.kill.every and limit and self.kill.every > limit:
             yield Violation(("kill", "every"), f"never fires: the run ends after {limit} iterations (stop.iterations)")
 
     def _faults_of_api(self) -> Iterator[Violation]:
         """Yield what only a client's program does."""
-        if self.via == "client":
+        if not self.needs_api:
             return
         if self.export not in {"image", "load"}:
             yield Violation(("export",), "with `via: api` a result is an image, or is loaded: `image` or `load`")
         ours = ("targets", "env", "host", "secrets", "ssh", "verify", "cache_to", "cache_from")
         for key in (key for key in ours if getattr(self, key)):
             yield Violation((key,), f"is of a client's program: leave out `{key}`, or `via: api`")
+
+    def _faults_of_compose(self) -> Iterator[Violation]:
+        """Yield what is no service's in the file that compose is given."""
+        if not self.needs_compose:
+            return
+        if not self.targets:
+            yield Violation(("targets",), "compose builds services: name the stages that it is to build")
+        if self.export != "load":
+            yield Violation(("export",), "compose loads what it builds: say `load`, or leave `export` out")
+        others = ("contexts", "secrets", "ssh", "platforms", "cache_to", "cache_from")
+        for key in (key for key in others if getattr(self, key)):
+            yield Violation((key,), f"is not told to compose: leave out `{key}`, or `via: compose`")
+        if self.context == "git":
+            yield Violation(("context",), "is a folder of the client's for compose: leave out `context`")
 
     def _faults_of_verify(self, setting: Setting) -> Iterator[Violation]:
         if not self.verify:
@@ -171,6 +198,16 @@ class Build(Inputs):
         return self.via == "api"
 
     @property
+    def needs_compose(self) -> bool:
+        """Whether compose is the client."""
+        return self.via == "compose"
+
+    @property
+    def client_env(self) -> Mapping[str, str]:
+        """The scenario's."""
+        return self.env
+
+    @property
     def in_words(self) -> str:
         """What it does, for a sentence that goes on with when."""
         lines = f", {self.parallel} at once" if self.parallel > 1 else ""
@@ -178,8 +215,8 @@ class Build(Inputs):
         fresh = f", {100 * self.no_cache:.3g}% without cache" if self.no_cache else ""
         where = " and ".join(_WHERE[each] for each in self.exports)
         read = ", and read back" if self.verify else ""
-        asked = ", asked of the daemon itself" if self.needs_api else ""
-        return f"builds {self.made_from}{lines}{asked}, result {where}{read}{kept}{fresh}{self._kills_in_words}"
+        way = {"client": "", "compose": ", by docker compose", "api": ", asked of the daemon itself"}[self.via]
+        return f"builds {self.made_from}{lines}{way}, result {where}{read}{kept}{fresh}{self._kills_in_words}"
 
     @property
     def _kills_in_words(self) -> str:
@@ -205,7 +242,7 @@ class Build(Inputs):
         """Stage the contexts, and what bake reads."""
         await super().prepare(folder)
         for index in range(len(self.sources) if self.targets else 0):
-            definition = _services(self.targets, self.context_of(folder, index), self.network)
+            definition = _services(self.targets, self.context_of(folder, index), self.network, self.needs_compose)
             self._definition(folder, index).write_text(definition)
 
     async def perform(self, stage: ActorEnv) -> None:
@@ -269,11 +306,25 @@ class Build(Inputs):
                 raise CouldNot("we cannot speak this daemon's control API; `via: client` can build on it")
             asked = stage.daemon.asked(request)
             return api_build(stage.daemon.control, asked, parent_of(self.name, request.iteration))
-        command = stage.daemon.build(request)
+        command = self._command(stage.daemon, request)
         traced = traced_to(stage.collector.address) if stage.collector else {}
         environment = {**command.env, **traced, **self.env, **environment_of(self.name, request.iteration)}
         command = replace(command, env=environment, cores=stage.cores)
         return child(_host_of(stage, self.host).running(command) if self.host else command)
+
+    def _command(self, daemon: Daemon, request: BuildRequest) -> Command:
+        """Return the command of a build's client.
+
+        Raises:
+            CouldNot: it cannot build on this daemon.
+        """
+        if not self.needs_compose:
+            return daemon.build(request)
+        if not isinstance(daemon, BuildsByCompose):
+            raise CouldNot(
+                "compose builds on a private dockerd's own builder alone; `via: client` can build on this one"
+            )
+        return daemon.composed(request)
 
     def request(
         self,
@@ -433,7 +484,19 @@ def _record(watch: Watch, verdict: ClientVerdict, stage: ActorEnv) -> Iteration:
     )
 
 
-def _services(targets: Iterable[str], context: Path, network: str) -> str:
-    """Return what bake reads: a compose file, for of JSON and HCL buildx 0.13 does not take the network."""
-    services = {t: {"build": {"context": str(context), "target": t, "network": network}} for t in targets}
+def _services(targets: Iterable[str], context: Path, network: str, composed: bool) -> str:
+    """Return what bake reads: a compose file, for of JSON and HCL buildx 0.13 does not take the network.
+
+    Args:
+        targets: the services.
+        context: the folder that all are built from.
+        network: that of their steps.
+        composed: whether compose reads it, which has no other way to learn their images' names.
+    """
+
+    def service(target: str) -> dict[str, object]:
+        image = {"image": of_target(f"${{{COMPOSED_IMAGE}}}", target)} if composed else {}
+        return {**image, "build": {"context": str(context), "target": target, "network": network}}
+
+    services = {target: service(target) for target in targets}
     return json.dumps({"services": services}, indent=1)

@@ -373,6 +373,19 @@ class TellsBuilds(Protocol):
         ...
 
 
+COMPOSED_IMAGE: Final = "REPRO_IMAGE"
+"""The variable that tells compose what the images of a build are called, up to the target."""
+
+
+@runtime_checkable
+class BuildsByCompose(Protocol):
+    """A daemon on which compose can build."""
+
+    def composed(self, request: BuildRequest) -> Command:
+        """Return the command of one build of several services."""
+        ...
+
+
 @runtime_checkable
 class Relayed(Protocol):
     """A daemon that a relay may stand before."""

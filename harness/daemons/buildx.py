@@ -156,7 +156,9 @@ def client_environment(home: DaemonDirs) -> dict[str, str]:
     """Return what keeps docker and buildx off the user's own configuration; it is made here."""
     plugins = home.bin.parent / "client" / "cli-plugins"
     plugins.mkdir(parents=True)
-    (plugins / "docker-buildx").symlink_to(home.bin / "docker-buildx")
+    for name in ("docker-buildx", "docker-compose"):
+        if (home.bin / name).exists():
+            (plugins / name).symlink_to(home.bin / name)
     return {
         "DOCKER_CONFIG": str(plugins.parent),
         "BUILDX_CONFIG": str(plugins.parent / "buildx"),

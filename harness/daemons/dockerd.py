@@ -12,7 +12,7 @@ import anyio.to_thread
 from harness.core.errors import DaemonStartError
 from harness.core.manifest import DaemonFacts
 from harness.daemons.api_build import ApiRequest
-from harness.daemons.base import OF_OURS, BuildRequest, PruneRequest, Slot
+from harness.daemons.base import COMPOSED_IMAGE, OF_OURS, BuildRequest, PruneRequest, Slot
 from harness.daemons.buildx import Buildx, client_environment
 from harness.daemons.control import Control
 from harness.daemons.gc import for_dockerd
@@ -169,6 +169,17 @@ class Dockerd(OwnProcess, DebugPages, ControlledHistory, Records):
     def build(self, request: BuildRequest) -> Command:
         """Return the command of one build through buildx."""
         return self._outside.buildx.build(request)
+
+    def composed(self, request: BuildRequest) -> Command:
+        """Return the command of one build of several services through compose."""
+        command = self._outside.command(
+            *("compose", "--project-name", "repro", "--file", str(request.definition), "build"),
+            *(["--no-cache"] if request.no_cache else []),
+            *(["--pull"] if request.pull else []),
+            *(part for key, value in request.client_args.items() for part in ("--build-arg", f"{key}={value}")),
+            *request.targets,
+        )
+        return replace(command, env={**command.env, "BUILDKIT_PROGRESS": "rawjson", COMPOSED_IMAGE: request.tag})
 
     def asked(self, request: BuildRequest) -> ApiRequest:
         """Return what it is asked for by who builds without a client: the same as buildx asks for."""

@@ -8,19 +8,24 @@ from typing import Final
 
 from harness.actors.base import Actor
 from harness.core.errors import UsageError
+from harness.core.manifest import Binary
 from harness.daemons.base import OpenDaemon
 from harness.daemons.host import open_host
 from harness.daemons.table import DAEMONS, DRIVERS
 from harness.host.cache import cache_folder
 from harness.host.hostinfo import ResourceDemand, require_private_daemons
 from harness.scenario import Scenario
-from harness.toolchain import NEEDS, Toolchain, equip, resolve
+from harness.toolchain import COMPOSE, NEEDS, Toolchain, equip, resolve, with_program
 
 _STUB: Final = "stub"
 _HOST: Final = "host"
 _VERSION: Final = re.compile(r"v?(\d+)\.(\d+)(?:\.\d+)?")
 _RAWJSON: Final = (0, 13)
 """The first buildx with ``--progress=rawjson``."""
+_COMPOSE: Final = (2, 33)
+"""The first compose that takes ``BUILDKIT_PROGRESS``."""
+_BAKE: Final = (0, 17)
+"""The first buildx that compose builds by."""
 
 
 class HostInDanger(UsageError):
@@ -60,13 +65,45 @@ class NoSuchCache(UsageError):
         )
 
 
+class NoCompose(UsageError):
+    """Builds by compose, on what it cannot be pointed at."""
+
+    def __init__(self, actors: Sequence[str]) -> None:
+        super().__init__(
+            f"the builds of {', '.join(actors)} by compose (`via: compose`) go to a private dockerd's own builder: "
+            "give --daemon such a one, and leave out `daemon.driver`"
+        )
+
+
+class OldCompose(UsageError):
+    """A compose too old to print progress that a program can read, or that does not find the buildx that it wants."""
+
+    def __init__(self, compose: Binary) -> None:
+        super().__init__(
+            f"{compose.version} is too old: progress that a program reads (BUILDKIT_PROGRESS=rawjson) came with "
+            f"v2.33.0; put a later docker-compose into the toolchain's folder, or in the place of {compose.path}"
+        )
+
+
+class NoBake(UsageError):
+    """A buildx that compose does not take."""
+
+    def __init__(self, actors: Sequence[str], buildx: Binary) -> None:
+        super().__init__(
+            f"compose builds by `bake` of buildx v0.17 or later, and {buildx.path} is {buildx.version}: put a later "
+            f'one in its place, or give {", ".join(actors)} `env: {{COMPOSE_BAKE: "false"}}`'
+        )
+
+
 class OldBuildx(UsageError):
     """A buildx too old to print progress that a program can read."""
 
-    def __init__(self, version: str, path: str) -> None:
+    def __init__(self, buildx: Binary) -> None:
+        numbers = _VERSION.search(buildx.version)
         super().__init__(
-            f"buildx {version} is too old: progress that a program reads (--progress=rawjson) came with v0.13.0; put a "
-            f"later docker-buildx into the toolchain's folder, or in the place of {path}"
+            f"buildx {numbers[0] if numbers else ''} is too old: progress that a program reads (--progress=rawjson) "
+            "came with v0.13.0; put a later docker-buildx into the toolchain's folder, or in the place of "
+            f"{buildx.path}"
         )
 
 
@@ -160,6 +197,7 @@ async def plan_run(name: str, scenario: Scenario, options: RunOptions, doing: Ca
     wanted, driver = scenario.daemon.wanted_kind, scenario.daemon.driver
     if wanted == _STUB:
         _require_api(scenario, "the stub is a client")
+        _require_compose(scenario, wanted)
         return Plan(name, scenario, Toolchain(_STUB, {}), DAEMONS[_STUB])
     spec = options.toolchain or scenario.daemon.toolchain
     if spec == "auto" and wanted:
@@ -178,6 +216,7 @@ async def plan_run(name: str, scenario: Scenario, options: RunOptions, doing: Ca
     _require_caches(scenario, kind, driver)
     elsewhere = toolchain.endpoint or driver in DRIVERS
     _require_api(scenario, "a private dockerd's own builder, or a buildkitd, would take them" if elsewhere else "")
+    _require_compose(scenario, "" if elsewhere else kind)
     if toolchain.endpoint:
         plan = Plan(name, scenario, toolchain, open_host)
         if driver in DRIVERS:
@@ -192,6 +231,7 @@ async def plan_run(name: str, scenario: Scenario, options: RunOptions, doing: Ca
     if baking and kind == "buildkitd":
         driver = "remote"
     toolchain = await equip(toolchain, driver)
+    toolchain = await _with_compose(scenario, toolchain)
     if kind == "dockerd" or driver in DRIVERS:
         _require_rawjson(toolchain)
     return Plan(name, scenario, toolchain, DRIVERS.get(driver or "", DAEMONS[kind]))
@@ -229,9 +269,49 @@ def _require_rawjson(toolchain: Toolchain) -> None:
         OldBuildx: it does not.
     """
     buildx = toolchain.binaries.get("docker-buildx")
-    numbers = _VERSION.search(buildx.version) if buildx else None
-    if buildx and numbers and tuple(map(int, numbers.groups())) < _RAWJSON:
-        raise OldBuildx(numbers[0], str(buildx.path))
+    if buildx and _is_before(buildx, _RAWJSON):
+        raise OldBuildx(buildx)
+
+
+def _require_compose(scenario: Scenario, own: str) -> None:
+    """Make sure that compose can be pointed at the builder, where builds go by it.
+
+    Args:
+        scenario: with this one daemon.
+        own: the kind of the private daemon whose own builder it is; nothing where it is another.
+
+    Raises:
+        NoCompose: it cannot.
+    """
+    composing = [actor.name for actor in _actors(scenario) if actor.needs_compose]
+    if composing and own != "dockerd":
+        raise NoCompose(composing)
+
+
+async def _with_compose(scenario: Scenario, toolchain: Toolchain) -> Toolchain:
+    """Return the toolchain, with compose where builds go by it, that prints progress that we read.
+
+    Raises:
+        OldCompose, NoBake: it does not, or takes no such buildx; those of an unknown version may.
+        ProgramUnavailable, InfraError: there is none to be had.
+    """
+    composing = [actor for actor in _actors(scenario) if actor.needs_compose]
+    if not composing:
+        return toolchain
+    toolchain = await with_program(toolchain, COMPOSE)
+    compose, buildx = toolchain.binaries[COMPOSE], toolchain.binaries["docker-buildx"]
+    if _is_before(compose, _COMPOSE):
+        raise OldCompose(compose)
+    baking = [actor.name for actor in composing if actor.client_env.get("COMPOSE_BAKE", "true") != "false"]
+    if baking and _is_before(buildx, _BAKE):
+        raise NoBake(baking, buildx)
+    return toolchain
+
+
+def _is_before(program: Binary, version: tuple[int, int]) -> bool:
+    """Whether a program is older than a version; of an unknown version it is not."""
+    numbers = _VERSION.search(program.version)
+    return numbers is not None and tuple(map(int, numbers.groups())) < version
 
 
 def _actors(scenario: Scenario) -> list[Actor]:

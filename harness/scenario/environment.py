@@ -17,7 +17,7 @@ _TUNES: Final = (
     r"BUILDX_(?!CONFIG$|BUILDER$)\w+",
     r"EXPERIMENTAL_BUILDKIT_\w+",
     r"(HTTPS?|NO)_PROXY|(https?|no)_proxy",
-    r"SOURCE_DATE_EPOCH|JAEGER_TRACE|TZ|LANG|LC_ALL",
+    r"COMPOSE_BAKE|SOURCE_DATE_EPOCH|JAEGER_TRACE|TZ|LANG|LC_ALL",
 )
 _ALLOWED: Final = re.compile("|".join(_TUNES))
 
@@ -27,8 +27,8 @@ def _tunes(given: dict[str, str]) -> dict[str, str]:
     if wrong:
         raise ValueError(
             f"{', '.join(wrong)}: no variable that a scenario may give; allowed are OTEL_…, GODEBUG, GOGC, GOMAXPROCS, "
-            "GOMEMLIMIT, GOTRACEBACK, BUILDKIT_…, BUILDX_…, proxies, SOURCE_DATE_EPOCH, JAEGER_TRACE, TZ and LANG, but "
-            "for those that say where a daemon is or where clients keep their configuration"
+            "GOMEMLIMIT, GOTRACEBACK, BUILDKIT_…, BUILDX_…, COMPOSE_BAKE, proxies, SOURCE_DATE_EPOCH, JAEGER_TRACE, TZ "
+            "and LANG, but for those that say where a daemon is or where clients keep their configuration"
         )
     return given
 

@@ -1,12 +1,13 @@
 """Toolchains: the daemon binaries under test, wherever they come from."""
 
 from harness.core.manifest import Binary
-from harness.toolchain.base import NEEDS, Source, Toolchain
+from harness.toolchain.base import COMPOSE, NEEDS, Source, Toolchain
 from harness.toolchain.cached import Cached, cached_toolchains, remove
-from harness.toolchain.programs import equip
+from harness.toolchain.programs import equip, with_program
 from harness.toolchain.table import SOURCES, resolve
 
 __all__ = [
+    "COMPOSE",
     "NEEDS",
     "SOURCES",
     "Binary",
@@ -17,4 +18,5 @@ __all__ = [
     "equip",
     "remove",
     "resolve",
+    "with_program",
 ]

@@ -23,9 +23,11 @@ CLIENTS: Final = ("docker", "docker-buildx")
 """What builds need where the daemon is not ours to start."""
 DRIVER_NEEDS: Final[Mapping[str, str]] = {"docker-container": "docker-init", "remote": "docker-buildx"}
 """The program that a driver needs beside those of its kind of daemon."""
-PROGRAMS: Final = tuple(dict.fromkeys((*chain.from_iterable(NEEDS.values()), *DRIVER_NEEDS.values())))
+COMPOSE: Final = "docker-compose"
+"""What builds `via: compose` need beside those of a dockerd."""
+PROGRAMS: Final = tuple(dict.fromkeys((*chain.from_iterable(NEEDS.values()), *DRIVER_NEEDS.values(), COMPOSE)))
 
-_VERSION_ARGUMENT: Final = {"docker-buildx": "version", "containerd-shim-runc-v2": "-v"}
+_VERSION_ARGUMENT: Final = {"docker-buildx": "version", COMPOSE: "version", "containerd-shim-runc-v2": "-v"}
 _START_SECONDS: Final = 30.0
 Known = TypeVar("Known")
 """What is known of a program before it is looked at: where it is, or what it is to be."""

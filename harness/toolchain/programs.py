@@ -10,7 +10,7 @@ from typing import Final
 
 from harness.core.errors import InfraError
 from harness.toolchain.apt import PackageMissing, UnknownSuite, fetch_packages, suites_to_try
-from harness.toolchain.base import DRIVER_NEEDS, NEEDS, PROGRAMS, BinaryBroken, Toolchain, inspect, version_of
+from harness.toolchain.base import COMPOSE, DRIVER_NEEDS, NEEDS, PROGRAMS, BinaryBroken, Toolchain, inspect, version_of
 from harness.toolchain.cached import Gathered, from_cache
 
 PLUGIN_FOLDERS: Final = (
@@ -25,8 +25,15 @@ OTHER_NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "runc": ("runc", "buildkit-runc"),  # BuildKit's archive names its own so
     "docker-init": ("docker-init", "tini-static"),  # Debian's docker.io has a link of that name to the other package's
 }
-_PACKAGES: Final = {"runc": "runc", "docker-buildx": "docker-buildx", "docker-init": "tini"}
+_PACKAGES: Final = {
+    "runc": "runc",
+    "docker-buildx": "docker-buildx",
+    "docker-init": "tini",
+    COMPOSE: "docker-compose",
+}
 """What is fetched from Debian's archive where nothing else has it, and the package that it is in."""
+_SUITES: Final[Mapping[str, tuple[str, ...]]] = {COMPOSE: ("testing", "unstable")}
+"""Where that of this host's own suite is too old; see `run.plan`."""
 
 
 class ProgramUnavailable(InfraError):
@@ -98,16 +105,27 @@ async def equip(toolchain: Toolchain, driver: str | None) -> Toolchain:
         ProgramUnavailable, InfraError: see `complete`.
     """
     name = DRIVER_NEEDS.get(driver or "")
-    if name is None or name in toolchain.binaries:
+    return toolchain if name is None else await with_program(toolchain, name)
+
+
+async def with_program(toolchain: Toolchain, name: str) -> Toolchain:
+    """Return `toolchain` with a program: its own, else this host's, else that of Debian's archive.
+
+    Raises:
+        ProgramUnavailable, InfraError: see `complete`.
+    """
+    if name in toolchain.binaries:
         return toolchain
     path = await on_host(name) or await _from_debian(name)
     return replace(toolchain, binaries={**toolchain.binaries, name: await inspect(name, path)})
 
 
 async def _from_debian(name: str) -> Path:
-    """Return a program from Debian's archive that starts here: of the host's suite, else of the newest stable one."""
+    """Return a program from Debian's archive that starts here: of the host's suite, else of the newest stable one; of
+    later ones where these are too old.
+    """
     reasons = {}
-    for suite in suites_to_try():
+    for suite in _SUITES.get(name) or suites_to_try():
         spec = f"debian:{suite}/{name}"
         try:
             return (await from_cache(spec, partial(_gather, suite, name))).binaries[name].path

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from harness.cli.kinds import VOCABULARY
+from harness.core.errors import UsageError
 from harness.core.manifest import Binary
 from harness.run import plan
 from harness.run.plan import NoApi, OldBuildx, RunOptions, plan_run
@@ -50,6 +51,44 @@ async def test_an_old_buildx(
         assert (await planned).toolchain == toolchain
         return
     with pytest.raises(OldBuildx, match=r"^buildx v?0\.1\d\.\d is too old: .* v0\.13\.0; .* /x/docker-buildx$"):
+        await planned
+
+
+@pytest.mark.parametrize(
+    ("daemon", "compose", "buildx", "env", "why"),
+    [
+        ("dockerd", "v2.40.3", "v0.25.0", {}, ""),
+        ("dockerd", "v2.40.3", "v0.13.1", {"COMPOSE_BAKE": "false"}, ""),
+        ("dockerd", "v2.40.3", "v0.13.1", {}, r"buildx v0\.17 .* /x/docker-buildx is v0\.13\.1: .*COMPOSE_BAKE"),
+        ("dockerd", "2.26.1-4", "v0.25.0", {}, r"2\.26\.1-4 is too old: .* v2\.33\.0; .* /x/docker-compose"),
+        ("buildkitd", "v2.40.3", "v0.25.0", {}, "the builds of ci by compose .* go to a private dockerd's own builder"),
+    ],
+)
+async def test_compose(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    daemon: str,
+    compose: str,
+    buildx: str,
+    env: dict[str, str],
+    why: str,
+) -> None:
+    """Builds by compose go to a private dockerd, by a compose and a buildx that know each other and print progress."""
+    versions = {"docker-compose": compose, "docker-buildx": buildx}
+    had = {name: Binary(Path("/x", name), versions.get(name, "1.0"), "0" * 64) for name in PROGRAMS}
+
+    async def resolve(_: str) -> Toolchain:
+        return Toolchain("path:/x", had)
+
+    monkeypatch.setattr(plan, "resolve", resolve)
+    monkeypatch.setattr(plan, "require_private_daemons", lambda _: None)
+    build = {"dockerfile": "services", "targets": ["app"], "via": "compose", "env": env}
+    scenario = load(write_scenario(tmp_path, build=build, daemon={"kind": daemon}), VOCABULARY, [])
+    planned = plan_run("", scenario, RunOptions(tmp_path), lambda _: None)
+    if not why:
+        assert (await planned).toolchain.binaries == had
+        return
+    with pytest.raises(UsageError, match=why):
         await planned
 
 

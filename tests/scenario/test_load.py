@@ -112,6 +112,12 @@ BAD: dict[str, tuple[str, int, str, str]] = {
         "actors.ci.host",
         "is of a client's program: leave out `host`, or `via: api`",
     ),
+    "compose-without-services": (
+        GOOD.replace("build: ci", "build: ci\n    via: compose"),
+        3,
+        "actors.ci.targets",
+        "compose builds services: name the stages that it is to build",
+    ),
     "hangs-on-one-daemon": (
         GOOD.replace("{iterations: 5}", "{iterations: 5, hangs: 2}"),
         1,
