@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Final
 
 import typer
 
@@ -17,19 +17,6 @@ from harness.core.records import Summary
 from harness.report.job_summary import write_job_summary
 from harness.report.junit import CaseState, JunitCase, write_junit
 from harness.store.folder import RunFolder
-
-JUnit = Annotated[
-    Path | None, typer.Option("--junit", metavar="FILE", help="For CI: write what it came to as JUnit XML, too.")
-]
-FailIf = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--fail-if",
-        metavar="CONDITION",
-        help="For CI: exit with 1 if it holds of the summary, such as 'rate.high95 > 0.01'; again for more.",
-    ),
-]
-
 
 _STATES: Final[Mapping[bool | None, CaseState]] = {True: "failure", False: "passed", None: "error"}
 

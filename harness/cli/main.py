@@ -1,6 +1,5 @@
 """`repro`: one command of the table, and what every way to end exits with."""
 
-import gc
 import os
 import sys
 import traceback
@@ -15,6 +14,7 @@ from typer.exceptions import TyperException
 from typer.main import get_command
 
 from harness import __version__
+from harness.cli.loading import loading
 from harness.cli.output import install, leave, print_unless_output
 from harness.cli.table import ABOUT, COMMANDS, WORKING, epilog
 from harness.core.errors import HarnessError, HostGaveOut, Interrupted, SubjectError, UsageError
@@ -37,10 +37,8 @@ class Commands(TyperGroup):
 
 def _loaded(name: str) -> Any:
     app, command = typer.Typer(rich_markup_mode=None, add_completion=False), COMMANDS[name]
-    gc.disable()  # thousands of functions, and no garbage among them: looking for it is a tenth of loading
-    function = getattr(import_module(f"harness.cli.commands.{name}"), command.function)
-    gc.freeze()
-    gc.enable()
+    with loading():
+        function = getattr(import_module(f"harness.cli.commands.{name}"), command.function)
     if isinstance(function, typer.Typer):
         return get_command(function)
     app.command(name, epilog=epilog(*command.examples))(function)

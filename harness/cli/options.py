@@ -1,4 +1,7 @@
-"""Arguments and options that several commands share, and what a shell offers for them; files it knows by itself."""
+"""Arguments and options that several commands share, and what a shell offers for them; files it knows by itself.
+
+Nothing is loaded for them but what declares them, so that a command can show its help, and refuse an option, at once.
+"""
 
 from pathlib import Path
 from typing import Annotated, Final
@@ -7,8 +10,6 @@ import typer
 
 from harness.core.errors import UsageError
 from harness.core.units import parse_duration
-from harness.scenario.load import shipped_scenarios
-from harness.scenario.places import Override
 
 RESULTS: Final = Path("results")
 SPECS: Final = "auto, path:DIR, buildkit:VERSION, docker:VERSION, debian:SUITE, image:REPOSITORY:TAG or host"
@@ -17,6 +18,8 @@ _KINDS: Final = ("auto", "buildkit:", "debian:", "docker:", "host", "image:", "p
 
 def complete_scenario(incomplete: str) -> list[str]:
     """Return the shipped scenarios that begin so."""
+    from harness.scenario.load import shipped_scenarios  # noqa: PLC0415 — a shell alone asks for them
+
     return [file.stem for file in shipped_scenarios() if file.stem.startswith(incomplete)]
 
 
@@ -67,12 +70,40 @@ On = Annotated[
 Insecure = Annotated[
     bool, typer.Option("--insecure", help="With --on: speak to a scheduler elsewhere without encryption.")
 ]
-
-
-def ends(iterations: int | None, time: str | None) -> list[Override]:
-    """Return what ``--iterations`` and ``--time`` set in a scenario."""
-    said = {"iterations": iterations, "time": time}
-    return [Override.of(f"stop.{key}={it}", f"--{key} {it}") for key, it in said.items() if it is not None]
+Trust = Annotated[
+    bool, typer.Option("--trust", help="Let a scenario from elsewhere execute on this host what it says it will.")
+]
+AgainstOption = Annotated[
+    str | None,
+    typer.Option(
+        "--against", metavar="RATE", help="What it says of this hang rate per build: 1/16141, 0.006% or 6.2e-05."
+    ),
+]
+Resume = Annotated[
+    str | None,
+    typer.Option(
+        "--resume",
+        metavar="NAME",
+        help="Go on with an earlier one: its folder, the end of its name, or `last`; the rest as then.",
+    ),
+]
+AtTheEnd = Annotated[
+    bool,
+    typer.Option(
+        "--report/--no-report", envvar="REPRO_REPORT", help="Write report.html and report.md at the end of the run."
+    ),
+]
+JUnit = Annotated[
+    Path | None, typer.Option("--junit", metavar="FILE", help="For CI: write what it came to as JUnit XML, too.")
+]
+FailIf = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--fail-if",
+        metavar="CONDITION",
+        help="For CI: exit with 1 if it holds of the summary, such as 'rate.high95 > 0.01'; again for more.",
+    ),
+]
 
 
 class BadOption(UsageError):

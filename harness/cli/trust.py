@@ -7,7 +7,7 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 import typer
@@ -17,10 +17,6 @@ from harness.core.errors import UsageError
 from harness.scenario import Scenario, load
 from harness.scenario.load import PROJECT, find_scenario
 from harness.scenario.vary import Mix
-
-Trust = Annotated[
-    bool, typer.Option("--trust", help="Let a scenario from elsewhere execute on this host what it says it will.")
-]
 
 _VOUCHED: Final = ("auto", "host", "debian", "docker", "buildkit")
 """Kinds of toolchain that are there already, or whose programs a signature or a published checksum vouches for."""

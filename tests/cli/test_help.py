@@ -122,3 +122,16 @@ def test_completion(words: str, among: set[str]) -> None:
 def test_one_example_is_no_list() -> None:
     """One example stands below the singular."""
     assert epilog("repro list").splitlines()[1] == "Example:"
+
+
+@pytest.mark.parametrize(("words", "code"), [("run --help", ExitCode.CLEAN), ("run x --itreations 5", ExitCode.USAGE)])
+def test_what_runs_is_not_loaded_for_the_options(words: str, code: ExitCode) -> None:
+    """The help of `repro run`, and its answer to a wrong option, load nothing of what runs a scenario."""
+    script = (
+        "import sys; from harness.cli.main import _exit_code; code = _exit_code(sys.argv[1:]);"
+        "print([name for name in sys.modules if name.startswith(('harness.run', 'harness.scenario'))]); sys.exit(code)"
+    )
+    argv = [sys.executable, "-c", script, *words.split()]
+    ended = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
+    assert ended.returncode == code
+    assert ended.stdout.splitlines()[-1] == "[]"

@@ -21,11 +21,12 @@ from harness.cli.options import (
     Results,
     Seed,
     Settings,
+    Trust,
     complete_scenario,
     seconds_of,
 )
 from harness.cli.table import epilog
-from harness.cli.trust import Trust, load_trusted
+from harness.cli.trust import load_trusted
 from harness.core.errors import Interrupted, UsageError
 from harness.core.files import read_text
 from harness.core.outcome import ExitCode

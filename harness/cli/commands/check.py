@@ -11,7 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.cli.kinds import VOCABULARY
-from harness.cli.options import RESULTS, Results, Settings, complete_scenario, ends
+from harness.cli.options import RESULTS, Results, Settings, complete_scenario
+from harness.cli.overrides import ends
 from harness.cli.trust import host_commands
 from harness.core.errors import ScenarioError
 from harness.core.outcome import ExitCode

@@ -12,7 +12,6 @@ from harness.analysis.rates import rate
 from harness.analysis.two_sample import TwoSampleTest, contrast
 from harness.cli.display.series import (
     Also,
-    Resume,
     SeriesPrinter,
     SetA,
     SetB,
@@ -23,8 +22,18 @@ from harness.cli.display.series import (
     teller,
     time_of,
 )
-from harness.cli.options import RESULTS, BadOption, Insecure, On, Results, Seed, Settings, complete_scenario
-from harness.cli.trust import Trust
+from harness.cli.options import (
+    RESULTS,
+    BadOption,
+    Insecure,
+    On,
+    Results,
+    Resume,
+    Seed,
+    Settings,
+    Trust,
+    complete_scenario,
+)
 from harness.core.outcome import ExitCode
 from harness.core.units import counted, format_duration, parse_rate
 from harness.experiments.compare import EXIT_CODES, Comparison, NothingDiffers, RunBudget, SideResult, compare

@@ -10,10 +10,10 @@ import typer
 from rich.console import Console
 
 from harness.cli.display.json_lines import machine_line
-from harness.cli.display.series import Resume, on_interrupt, time_of
+from harness.cli.display.series import on_interrupt, time_of
 from harness.cli.kinds import VOCABULARY
-from harness.cli.options import RESULTS, Insecure, On, Results, ScenarioFile, Seed, Settings
-from harness.cli.trust import Trust, load_trusted
+from harness.cli.options import RESULTS, Insecure, On, Results, Resume, ScenarioFile, Seed, Settings, Trust
+from harness.cli.trust import load_trusted
 from harness.core.errors import Interrupted, UsageError
 from harness.core.outcome import ExitCode
 from harness.core.rng import first_seed

@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from harness.analysis.merge import merge
-from harness.cli.display.against import AgainstOption, format_against, hold_against, require_rate
-from harness.cli.options import RESULTS, Results
+from harness.cli.display.against import format_against, hold_against, require_rate
+from harness.cli.options import RESULTS, AgainstOption, Results
 from harness.core.errors import StoreError, UsageError
 from harness.core.files import read_text
 from harness.core.manifest import Addends

@@ -14,8 +14,8 @@ from harness.cli.display.json_lines import machine_line
 from harness.cli.display.preflight import tell_limits
 from harness.cli.display.series import on_interrupt, time_of
 from harness.cli.kinds import VOCABULARY
-from harness.cli.options import RESULTS, BadOption, Insecure, On, Results, Seed, Settings
-from harness.cli.trust import Trust, load_trusted
+from harness.cli.options import RESULTS, BadOption, Insecure, On, Results, Seed, Settings, Trust
+from harness.cli.trust import load_trusted
 from harness.core.errors import Interrupted
 from harness.core.rng import first_seed
 from harness.core.units import format_duration

@@ -14,13 +14,6 @@ from harness.core.units import format_size
 from harness.store.find import find_run
 from harness.store.folder import RunFolder
 
-AtTheEnd = Annotated[
-    bool,
-    typer.Option(
-        "--report/--no-report", envvar="REPRO_REPORT", help="Write report.html and report.md at the end of the run."
-    ),
-]
-
 
 def report(
     runs: RunNames = None,

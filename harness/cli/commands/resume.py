@@ -6,11 +6,12 @@ from typing import Annotated
 import anyio
 import typer
 
-from harness.cli.ci import FailIf, JUnit, hand_to_ci, judged_by, tell_thresholds, thresholds_of
-from harness.cli.commands.report import AtTheEnd, report_at_the_end
+from harness.cli.ci import hand_to_ci, judged_by, tell_thresholds, thresholds_of
+from harness.cli.commands.report import report_at_the_end
 from harness.cli.display.run import on_signal, screen
-from harness.cli.options import RESULTS, Results, RunName, ends
-from harness.cli.trust import Trust, load_trusted
+from harness.cli.options import RESULTS, AtTheEnd, FailIf, JUnit, Results, RunName, Trust
+from harness.cli.overrides import ends
+from harness.cli.trust import load_trusted
 from harness.core.outcome import gravest
 from harness.run.engine import resume_run
 from harness.store.find import find_run

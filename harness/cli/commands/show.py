@@ -9,10 +9,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from harness.cli.ci import FailIf, JUnit, hand_to_ci, judged_by, tell_thresholds, thresholds_of
-from harness.cli.display.against import AgainstOption, hold_against, require_rate
+from harness.cli.ci import hand_to_ci, judged_by, tell_thresholds, thresholds_of
+from harness.cli.display.against import hold_against, require_rate
 from harness.cli.display.summary import tell
-from harness.cli.options import RESULTS, Results, RunName
+from harness.cli.options import RESULTS, AgainstOption, FailIf, JUnit, Results, RunName
 from harness.core.outcome import ExitCode, gravest
 from harness.store.export import export_csv, export_json
 from harness.store.find import find_run

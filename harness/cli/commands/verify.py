@@ -9,7 +9,6 @@ import typer
 
 from harness.cli.display.series import (
     Also,
-    Resume,
     SeriesPrinter,
     SetA,
     SetB,
@@ -20,8 +19,18 @@ from harness.cli.display.series import (
     teller,
     time_of,
 )
-from harness.cli.options import RESULTS, BadOption, Insecure, On, Results, Seed, Settings, complete_scenario
-from harness.cli.trust import Trust
+from harness.cli.options import (
+    RESULTS,
+    BadOption,
+    Insecure,
+    On,
+    Results,
+    Resume,
+    Seed,
+    Settings,
+    Trust,
+    complete_scenario,
+)
 from harness.core.outcome import ExitCode, gravest
 from harness.core.units import format_duration
 from harness.experiments.on import runner_on

@@ -2,21 +2,11 @@
 
 import math
 from dataclasses import dataclass
-from typing import Annotated
-
-import typer
 
 from harness.analysis.rates import confidence_that_excludes, more_needed
 from harness.core.errors import UsageError
 from harness.core.records import Summary
 from harness.core.units import format_duration, parse_rate
-
-AgainstOption = Annotated[
-    str | None,
-    typer.Option(
-        "--against", metavar="RATE", help="What it says of this hang rate per build: 1/16141, 0.006% or 6.2e-05."
-    ),
-]
 
 
 class NoRate(UsageError):

@@ -30,14 +30,6 @@ from harness.store.resume_point import ResumePoint
 
 Keys = list[str] | None
 SetA = Annotated[Keys, typer.Option("--set-a", metavar="KEY=VALUE", help="Set a key for A.")]
-Resume = Annotated[
-    str | None,
-    typer.Option(
-        "--resume",
-        metavar="NAME",
-        help="Go on with an earlier one: its folder, the end of its name, or `last`; the rest as then.",
-    ),
-]
 Also = Annotated[
     list[str] | None,
     typer.Option("--also", metavar="SIGNATURE", help="Another name of the same hang."),
