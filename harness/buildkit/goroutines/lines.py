@@ -116,6 +116,8 @@ _OF_DUMP: Final = re.compile(
 """What a line of a dump has."""
 _BROKEN: Final = re.compile(rb"(\([0-9a-fx{}, _.?]{1,400})\n(?: {2,16}(?! ))?(?=[0-9a-fx{}, _.?]{0,400}\)\n)")
 """Where a terminal has broken the arguments of a call, with what the next row is indented by."""
+_ARGUMENTS_ALONE: Final = re.compile(rb"\n(?: {2,16}(?! ))?[0-9a-fx{}, _.?]{0,400}\)\n")
+"""A row that is the end of such a call: they are rare, and this is found at twice the speed."""
 _LEAST: Final = 5
 """Bytes of the shortest line that says anything: ``a.b()``."""
 _BLANK: Final = re.compile(rb"\n(?:[^\n]{0,4}+\n)++")
@@ -174,11 +176,15 @@ def _pieces(blocks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _clean(text: bytes) -> bytes:
-    """Return a text without what terminals, browsers and editors put into it."""
-    if b"\0\0\0\0\0" in text:
+    """Return a text without what terminals, browsers and editors put into it.
+
+    One letter is found in no time; a word takes ten times as long, so it is looked for where its rarest letter is.
+    """
+    if b"\0" in text:
         text = _STREAMED.sub(b"", _SIZED.sub(b"", text))
     text = _short(text)
-    text = _BROKEN.sub(lambda match: match[1] + b" " * (match[1][-1:] == b"," and match[0][-1:] == b" "), text)
+    if _ARGUMENTS_ALONE.search(text):
+        text = _BROKEN.sub(lambda match: match[1] + b" " * (match[1][-1:] == b"," and match[0][-1:] == b" "), text)
     if not text.isascii():
         for old, new in _OFTEN.items():
             text = text.replace(old, new)
@@ -196,19 +202,19 @@ def _clean(text: bytes) -> bytes:
 
 def _without_markup(text: bytes) -> bytes:
     """Return a text without what HTML, Markdown, chats, Packer and TeamCity make of it."""
-    if b">-" in text:
+    if b">" in text:
         text = _ARROW.sub(b"\t", text)
-    if b"<http" in text:
+    if b"<" in text:
         text = _CHAT_LINK.sub(rb"\1", text)
-    if b"<" in text and _HTML.search(text):
-        text = _TAGS.sub(b"", _BREAKS.sub(b"\n", text.replace(b"<w:tab/>", b"\t")))
+        if _HTML.search(text):
+            text = _TAGS.sub(b"", _BREAKS.sub(b"\n", text.replace(b"<w:tab/>", b"\t")))
     if b"&" in text:
         text = _ENTITY.sub(lambda match: _letter(match[0]), text)
     if b"](http" in text:
         text = _LINK.sub(rb"\1", text)
-    if b"%!(PACKER_COMMA)" in text:
+    if b"%" in text:
         text = text.replace(b"%!(PACKER_COMMA)", b",")
-    if b"##teamcity[" in text:
+    if b"#" in text and b"##teamcity[" in text:
         text = _PIPES.sub(lambda match: _PIPED[match[0]], text)
     return text
 

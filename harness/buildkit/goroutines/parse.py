@@ -140,11 +140,15 @@ class _Frames:
 
     def standing(self, function: bytes, line: bytes) -> Frame | None:
         """Return the frame of a function that stands where a line ends; None where it ends with no place."""
-        known = self._stand.get((function, line))
+        behind = line.rfind(b"\t")
+        if behind < 0:
+            behind = line.rfind(b" ", 0, line.rfind(b" +0x"))
+        end = line[behind + 1 :]  # a log has another prefix on each line, and the same place behind it again and again
+        known = self._stand.get((function, end))
         if known is None and (place := _place(line)):
             known = self.frame(function, place)
-            if len(line) < _SHORT and len(self._stand) < _REMEMBERED:
-                self._stand[function, line] = known
+            if len(end) < _SHORT and len(self._stand) < _REMEMBERED and _place(end) == place:
+                self._stand[function, end] = known
         return known
 
     def call(self, line: bytes) -> tuple[bytes, bytes] | None:
