@@ -16,7 +16,6 @@ import anyio.to_thread
 
 from harness import __version__
 from harness.attach.daemon import Endpoint, FoundDaemon, client_of
-from harness.buildkit.diagnosis import diagnose_finding
 from harness.core.errors import InfraError, SubjectError
 from harness.core.manifest import Binary, CaptureManifest, Programs
 from harness.core.records import FORMAT, Diagnosis
@@ -77,12 +76,6 @@ async def capture_daemon(
     written.write_json("daemon.json", manifest)
     found = await anyio.to_thread.run_sync(written.write_diagnosis, asdict(daemon.facts))
     return Captured(folder, results, found, anyio.current_time() - began)
-
-
-def diagnose_capture(folder: Path) -> Diagnosis | None:
-    """Return what a capture's evidence, or a finding's, comes to; None where it has no dump."""
-    about = (folder / "daemon.json").exists()
-    return diagnose_finding(folder, asdict(EvidenceFolder(folder).capture_manifest().daemon) if about else {})
 
 
 async def _programs(place: Endpoint, version: str) -> dict[str, Binary]:

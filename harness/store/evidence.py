@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 from harness.buildkit.diagnosis import diagnose_finding
@@ -43,6 +44,15 @@ class EvidenceFolder(Folder):
         if written.format > FORMAT:
             raise StoreError(file, f"was written by a newer version (format {written.format}, known: {FORMAT})")
         return written
+
+    def capture_diagnosis(self) -> Diagnosis | None:
+        """Return what a capture's evidence comes to, by its manifest where it has one; None where it has no dump.
+
+        Raises:
+            StoreError: `daemon.json` is damaged, or a newer version wrote it.
+        """
+        about = (self.path / "daemon.json").exists()
+        return diagnose_finding(self.path, asdict(self.capture_manifest().daemon) if about else {})
 
     def write_diagnosis(self, daemon: Mapping[str, object], finding: Finding | None = None) -> Diagnosis | None:
         """Diagnose the evidence, and keep what that comes to in `diagnosis.json`; None where there is no dump.

@@ -11,7 +11,6 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from harness.attach.capture import diagnose_capture
 from harness.buildkit.diagnosis import diagnose, diagnose_counted, diagnose_finding, read_dump, read_file
 from harness.buildkit.findings import diagnosis_of
 from harness.buildkit.goroutines.buckets import buckets, counted_of
@@ -23,8 +22,8 @@ from harness.cli.options import RESULTS, Results
 from harness.core.errors import UsageError
 from harness.core.outcome import ExitCode
 from harness.core.records import Diagnosis, Finding
-from harness.report.dumps import dumps_page
 from harness.report.words import finding_line
+from harness.store.evidence import EvidenceFolder
 from harness.store.find import find_run
 from harness.store.folder import RunFolder
 from harness.store.salvage import Salvage
@@ -80,6 +79,8 @@ def diagnose_(
         else:
             diagnosed = _of_files(files, version, own)
     if page:
+        from harness.report.dumps import dumps_page  # noqa: PLC0415 — Jinja is for pages alone
+
         page.write_text(dumps_page(diagnosed.found, diagnosed.last, diagnosed.top))
     if as_json:
         print(json.dumps(asdict(diagnosed.found), indent=1))  # noqa: T201
@@ -112,7 +113,7 @@ def _of_evidence(folder: Path) -> _Told:
     run = RunFolder(folder.resolve().parents[1])
     if folder.resolve().parent.name == "findings" and (run.path / "run.db").is_file():
         return _of_run(run, folder.resolve().name)
-    found = diagnose_capture(folder)
+    found = EvidenceFolder(folder).capture_diagnosis()
     if found is None:
         raise NothingFound(folder)
     return _with_last(found, folder)
