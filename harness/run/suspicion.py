@@ -24,8 +24,8 @@ from harness.evidence.process import Processes
 from harness.evidence.table import capture_all
 from harness.host.hostinfo import cpu_waiting_share
 
-_UNLEARNT_SECONDS: Final = 2.0
-"""Until the first build has returned. The tail is some 5 ms where nothing is wrong."""
+_UNLEARNT_SECONDS: Final = 1.5
+"""Until the first build has returned. The tail is some 5 ms where nothing is wrong, and a hang is to be seen in two."""
 _LEAST_SECONDS: Final = 1.0
 _TIMES: Final = 1.5
 """How many times as long as the longest tail so far: that a suspicion is wrong costs no more than a look."""
