@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     asked = parser.parse_args()
     settings = (f"daemon.kind={asked.kind}", f"stop.hangs={asked.hangs}", f"stop.time={asked.seconds}s", *asked.set)
-    print(f"load {os.getloadavg()[0]:.1f}")
+    print(f"load {os.getloadavg()[0]:.1f}", flush=True)
     with tempfile.TemporaryDirectory() as results:
         events = events_of(asked.toolchain, results, (*_SETTINGS, *settings))
         folder = find_run("last", Path(results))
@@ -53,7 +53,7 @@ def main() -> None:
         lags = [1000 * act.lag for act in acts if act.actor == actor and act.lag is not None]
         shares = ", ".join(f"p{share * 100:g} {quantile(lags, share):.1f}" for share in (0.5, 0.9, 0.99, 1.0))
         print(f"{actor}, milliseconds after its trigger: {shares}, n {len(lags)}")
-    print(f"load {os.getloadavg()[0]:.1f}")
+    print(f"load {os.getloadavg()[0]:.1f}", flush=True)
 
 
 def events_of(toolchain: str, results: str, settings: Iterable[str]) -> list[tuple[float, Mapping[str, Any]]]:
@@ -67,11 +67,11 @@ def events_of(toolchain: str, results: str, settings: Iterable[str]) -> list[tup
         return [(time.time(), json.loads(line)) for line in process.stdout]
 
 
-def seconds_of(folder: RunFolder, events: Iterable[tuple[float, Mapping[str, Any]]]) -> Iterable[Mapping[str, float]]:
+def seconds_of(folder: RunFolder, events: Iterable[tuple[float, Mapping[str, Any]]]) -> Iterator[Mapping[str, float]]:
     """Yield how long each hang took, from the end of its export, to what came of it."""
     findings = {each.iteration: each for each in folder.read(Finding) if each.is_builds}
     exported = {each.number: each.exported for each in folder.read(Iteration)}
-    begun = [*folder.read(Begun), *folder.read(Iteration)]
+    begun: list[Begun | Iteration] = [*folder.read(Begun), *folder.read(Iteration)]
     suspected: dict[int, float] = {}
     for at, event in events:
         if event["event"] == "doing" and (words := event["what"].split())[-1] == "why":
