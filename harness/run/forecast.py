@@ -55,7 +55,7 @@ def in_words(scenario: Scenario, results: Path) -> Iterator[tuple[str, str]]:
 
 
 def _finds(scenario: Scenario) -> Iterator[str]:
-    """Yield what is a finding, but for what always is one, as a daemon's death."""
+    """Yield what is a finding; of what always is one, as a daemon's death, what is hunted."""
     detect, hunted = scenario.detect, scenario.stop.hunted
     hang = f"a build that has exported, and whose client is still there {format_duration(detect.export_hang)} later"
     yield f"a hang: {hang}"
@@ -64,6 +64,10 @@ def _finds(scenario: Scenario) -> Iterator[str]:
         yield f"a failure with {' or '.join(map(repr, detect.failures))}"
     elif Symptom.FAILURE in hunted:
         yield "any failure of a build"
+    if Outcome.LATE_FAILURE in hunted:
+        yield "a client that fails although its export has completed"
+    if Symptom.DEATH in hunted:
+        yield "a daemon that ends by itself, or does not start again"
     if Symptom.ACT in hunted:
         yield f"an act without an answer for {format_duration(detect.act)}"
     if scenario.audit:
@@ -96,6 +100,9 @@ def doubts(scenario: Scenario) -> Iterator[tuple[str, str]]:
             "is told and captured, and neither ends the run nor decides its verdict: for that say `stop.on: [failure]`"
         )
         yield "detect.failure", why
+    for symptom in sorted({Symptom.GROWTH, Symptom.INCONSISTENCY} & stop.hunted if scenario.audit is None else ()):
+        others = " but at other findings" if symptom is Symptom.INCONSISTENCY else ""
+        yield "stop.on", f"`{symptom}` is looked for at audits, and not{others} without: say `audit: {{every: 20}}`"
     limit = stop.iterations
     for name, spec in (scenario.daemons or {"": scenario.daemon}).items():
         where = f"daemons.{name}" if name else "daemon"

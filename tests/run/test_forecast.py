@@ -49,6 +49,16 @@ def test_shipped_scenarios(file: Path, tmp_path: Path) -> None:
     assert [*doubts(scenario)] == []
 
 
+def test_what_is_looked_for_at_audits(read: Read, tmp_path: Path) -> None:
+    """A hunt for what audits find is in doubt without any; deaths and late failures that are hunted are told."""
+    end = "stop: {iterations: 1200, on: [growth, inconsistency, death, late_failure]}\n"
+    assert [key for key, _ in doubts(read(HEAD + end))] == ["stop.on", "stop.on"]
+    assert [*doubts(read(HEAD + end + "audit: {every: 20}\n"))] == []
+    finds = dict(in_words(read(HEAD + end), tmp_path))["finds"]
+    assert "a daemon that ends by itself, or does not start again" in finds
+    assert "a client that fails although its export has completed" in finds
+
+
 def test_every_kind_has_words() -> None:
     """Each kind of actor and of trigger says in words of its own what it does, and when."""
     assert all("in_words" in vars(kind) for kind in ACTORS.values())
