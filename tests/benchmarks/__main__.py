@@ -12,16 +12,16 @@ from typing import Final
 from tests.benchmarks import api_builds, control, overhead, recording, start
 from tests.benchmarks.ratio import Ratio
 
-BENCHMARKS: Final[dict[str, Callable[[str, str], Iterator[Ratio]]]] = {
-    "start": lambda buildkitd, _: start.ratios(buildkitd),
-    "control": lambda buildkitd, _: control.ratios(buildkitd),
-    "control-dockerd": lambda _, dockerd: control.ratios(dockerd),
-    "recording": lambda *_: recording.ratios(),
-    "api-builds": lambda buildkitd, _: api_builds.ratios(buildkitd),
-    "api-builds-dockerd": lambda _, dockerd: api_builds.ratios(dockerd),
-    "overhead": lambda _, dockerd: overhead.ratios(dockerd),
+BENCHMARKS: Final[dict[str, Callable[[str, str, int], Iterator[Ratio]]]] = {
+    "start": lambda buildkitd, _, rounds: start.ratios(buildkitd, rounds),
+    "control": lambda buildkitd, _, rounds: control.ratios(buildkitd, rounds),
+    "control-dockerd": lambda _, dockerd, rounds: control.ratios(dockerd, rounds),
+    "recording": lambda _, __, rounds: recording.ratios(rounds),
+    "api-builds": lambda buildkitd, _, rounds: api_builds.ratios(buildkitd, rounds),
+    "api-builds-dockerd": lambda _, dockerd, rounds: api_builds.ratios(dockerd, rounds),
+    "overhead": lambda _, dockerd, rounds: overhead.ratios(dockerd, rounds),
 }
-"""By name, what is measured; each is given the toolchains of a buildkitd and of a dockerd."""
+"""By name, what is measured; each is given the toolchains of a buildkitd and of a dockerd, and a number of rounds."""
 _README: Final = Path(__file__).with_name("README.md")
 _FROM, _TO = "<!-- ratios: written by python -m tests.benchmarks -->", "<!-- ratios end -->"
 _HEADS: Final = ("benchmark", "what", "beside", "ours", "the other's", "ratio (range)", "rounds", "load")
@@ -34,12 +34,13 @@ def main() -> None:
     fixed = os.environ.get("REPRO_FIXED")
     parser.add_argument("--buildkitd", metavar="SPEC", default=f"path:{fixed}" if fixed else "auto:buildkitd")
     parser.add_argument("--dockerd", metavar="SPEC", default="debian:forky")
+    parser.add_argument("--rounds", type=int, default=5)
     asked = parser.parse_args()
     if unknown := {*asked.names} - {*BENCHMARKS}:
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
     for name in asked.names or BENCHMARKS:
         load, rows = os.getloadavg()[0], []
-        for ratio in BENCHMARKS[name](asked.buildkitd, asked.dockerd):
+        for ratio in BENCHMARKS[name](asked.buildkitd, asked.dockerd, asked.rounds):
             print(f"{name}: {ratio}", flush=True)
             rows.append(_line(name, *ratio.cells(), f"{load:.0f}"))
         _README.write_text(replaced(_README.read_text(), name, rows))

@@ -35,13 +35,13 @@ WARM_UP = 20
 """Builds of ours that are not counted: they fill the cache."""
 
 
-def ratios(spec: str) -> Iterator[Ratio]:
+def ratios(spec: str, rounds: int = ROUNDS) -> Iterator[Ratio]:
     """Let both take turns."""
-    rounds = anyio.run(turns, spec)
-    yield Ratio.of(f"{BUILDS} builds `via: api` in {LINES} lines, a second", f"`xargs -P {LINES}`", rounds)
+    pairs = anyio.run(turns, spec, rounds)
+    yield Ratio.of(f"{BUILDS} builds `via: api` in {LINES} lines, a second", f"`xargs -P {LINES}`", pairs)
 
 
-async def turns(spec: str) -> list[tuple[float, float]]:
+async def turns(spec: str, rounds: int) -> list[tuple[float, float]]:
     """Return builds a second, ours and the bare loop's, a pair a round."""
     toolchain, ledger = await resolve(spec), Ledger.open(f"benchmark-{os.getpid()}")
     try:
@@ -56,16 +56,16 @@ async def turns(spec: str) -> list[tuple[float, float]]:
                 request = BuildRequest(0, context, {"N": "ROUND-{}"}, "repro-bare-$SLOT:latest", (export,))
                 command = daemon.build(request)
                 bare_loop(command.argv, command.env, LINES, "first")
-                rounds = []
-                for number in range(ROUNDS):
+                pairs = []
+                for number in range(rounds):
                     bare = bare_loop(command.argv, command.env, BUILDS, str(number))
                     ours, cores = harness_loop(folder, spec, export, number)
                     print(
                         f"bare {bare:5.2f}/s  api {ours:5.2f}/s  ratio {ours / bare:.3f}  own cpu {cores:.3f}",
                         flush=True,
                     )
-                    rounds.append((ours, bare))
-                return rounds
+                    pairs.append((ours, bare))
+                return pairs
     finally:
         await ledger.reclaim()
 

@@ -68,7 +68,7 @@ async def cost(prune: Callable[[Daemon], Awaitable[None]], daemon: Daemon) -> Co
     return Cost((cpu() - before) / PRUNES, tuple(times))
 
 
-async def turns(spec: str) -> list[tuple[Cost, Cost]]:
+async def turns(spec: str, rounds: int) -> list[tuple[Cost, Cost]]:
     """Start the daemon, and let the API and the client take turns."""
     toolchain = await resolve(spec)
     ledger = Ledger.open(f"benchmark-{os.getpid()}")
@@ -77,14 +77,14 @@ async def turns(spec: str) -> list[tuple[Cost, Cost]]:
             opened = DAEMONS[toolchain.kinds[0]](toolchain, DaemonSpec(), Slot(ledger.name, Path(folder), ledger))
             async with opened as daemon:
                 await by_client(daemon)
-                return [(await cost(by_api, daemon), await cost(by_client, daemon)) for _ in range(ROUNDS)]
+                return [(await cost(by_api, daemon), await cost(by_client, daemon)) for _ in range(rounds)]
     finally:
         await ledger.reclaim()
 
 
-def ratios(spec: str) -> Iterator[Ratio]:
+def ratios(spec: str, rounds: int = ROUNDS) -> Iterator[Ratio]:
     """Measure them, and print what the ratios leave out."""
-    pairs = anyio.run(turns, spec)
+    pairs = anyio.run(turns, spec, rounds)
     for name, costs in (("api", [api for api, _ in pairs]), ("client", [client for _, client in pairs])):
         times = [each for cost in costs for each in cost.times]
         spread = quantiles(times, n=100)

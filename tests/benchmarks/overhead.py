@@ -60,16 +60,16 @@ def main() -> None:
         print(each)
 
 
-def ratios(spec: str) -> Iterator[Ratio]:
+def ratios(spec: str, rounds: int = ROUNDS) -> Iterator[Ratio]:
     """Compare throughput on one kept daemon; print a line a round, and the harness's own CPU."""
     with tempfile.TemporaryDirectory() as folder:
-        rounds = throughput(Path(folder), spec)
-    print(f"median own cpu {statistics.median(entry.cores for entry in rounds):.3f} of one core")
-    pairs = [(entry.harness, entry.bare) for entry in rounds]
+        taken = throughput(Path(folder), spec, rounds)
+    print(f"median own cpu {statistics.median(entry.cores for entry in taken):.3f} of one core")
+    pairs = [(entry.harness, entry.bare) for entry in taken]
     yield Ratio.of(f"{BUILDS} builds by `repro` in {LINES} lines, a second", f"`xargs -P {LINES}`", pairs)
 
 
-def throughput(folder: Path, spec: str) -> list[Round]:
+def throughput(folder: Path, spec: str, rounds: int) -> list[Round]:
     """Return the rounds after the first, which warms up."""
     repro(folder, PROJECT / "scenarios" / "control-clean.yaml", "--daemon", spec, "--keep")
     try:
@@ -89,14 +89,14 @@ def throughput(folder: Path, spec: str) -> list[Round]:
         print(
             f"dockerd {manifest['daemon']['version']}, {os.cpu_count()} cores, {LINES} lines, {BUILDS} builds a round"
         )
-        rounds = []
-        for number in range(ROUNDS + WARM_UP):
+        taken = []
+        for number in range(rounds + WARM_UP):
             bare = bare_loop(context, environment, number)
             harness, cores = harness_loop(folder, environment, number)
             if number >= WARM_UP:
-                rounds.append(Round(bare, harness, cores))
+                taken.append(Round(bare, harness, cores))
                 print(f"bare {bare:5.2f}/s  harness {harness:5.2f}/s  ratio {harness / bare:.3f}  own cpu {cores:.3f}")
-        return rounds
+        return taken
     finally:
         subprocess.run([sys.executable, "-m", "harness", "clean"], check=True, stdout=subprocess.DEVNULL)
 

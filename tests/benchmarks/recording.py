@@ -47,17 +47,17 @@ def written(folder: Path, count: int) -> float:
         return (perf_counter() - began) / count
 
 
-def ratios(count: int = 5_000) -> Iterator[Ratio]:
+def ratios(rounds: int = ROUNDS, count: int = 5_000) -> Iterator[Ratio]:
     """Measure both in turn."""
-    rounds = []
-    for _ in range(ROUNDS):
+    pairs = []
+    for _ in range(rounds):
         with tempfile.TemporaryDirectory() as folder:
-            rounds.append((1e3 * recorded(Path(folder), count), 1e3 * written(Path(folder), count)))
+            pairs.append((1e3 * recorded(Path(folder), count), 1e3 * written(Path(folder), count)))
     yield Ratio.of(
-        f"an iteration in the database, of {count:,}, milliseconds", "a flushed line of JSON", rounds, digits=3
+        f"an iteration in the database, of {count:,}, milliseconds", "a flushed line of JSON", pairs, digits=3
     )
 
 
 if __name__ == "__main__":
-    for each in ratios(int(sys.argv[1]) if len(sys.argv) > 1 else 5_000):
+    for each in ratios(count=int(sys.argv[1]) if len(sys.argv) > 1 else 5_000):
         print(each)

@@ -25,14 +25,14 @@ from tests.benchmarks.ratio import Ratio
 ROUNDS = 7
 
 
-def ratios(spec: str) -> Iterator[Ratio]:
+def ratios(spec: str, rounds: int = ROUNDS) -> Iterator[Ratio]:
     """Measure all, in turn."""
     repro = [sys.executable, "-m", "harness"]
     bare = [sys.executable, "-c", "pass"]
     for words in (("--help",), ("run", "--help")):
-        pairs = [(cpu_of([*repro, *words]), cpu_of(bare)) for _ in range(ROUNDS)]
+        pairs = [(cpu_of([*repro, *words]), cpu_of(bare)) for _ in range(rounds)]
         yield Ratio.of(f"`repro {' '.join(words)}`, CPU seconds", "`python -c pass`", pairs, digits=3)
-    pairs = [(first_build(spec), anyio.run(bare_start, spec)) for _ in range(ROUNDS)]
+    pairs = [(first_build(spec), anyio.run(bare_start, spec)) for _ in range(rounds)]
     yield Ratio.of("`repro run` to its first build, seconds", "its daemon alone, until it answers", pairs)
 
 
