@@ -31,8 +31,16 @@ def test_only_this_thread_and_only_meanwhile() -> None:
     assert (int(told), seen, os.sched_getscheduler(0)) == (os.SCHED_OTHER, [os.SCHED_OTHER], before)
 
 
+def test_threads_that_compute_give_way_sooner() -> None:
+    """While it is to wake at once, and no longer."""
+    usual = sys.getswitchinterval()
+    with waking_at_once():
+        assert sys.getswitchinterval() < usual / 5
+    assert sys.getswitchinterval() == usual
+
+
 def test_where_it_is_not_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing changes, and nothing breaks."""
+    """The thread stays an ordinary one, and nothing breaks."""
 
     def refuse(*_: object) -> None:
         raise PermissionError
