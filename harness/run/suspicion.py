@@ -24,9 +24,8 @@ from harness.evidence.process import Processes
 from harness.evidence.table import capture_all
 from harness.host.hostinfo import cpu_waiting_share
 
-_UNLEARNT_SECONDS: Final = 1.5
-"""Until the first build has returned. The tail is some 5 ms where nothing is wrong, and a hang is to be seen in two."""
 _LEAST_SECONDS: Final = 1.0
+"""The tail is some 5 ms where nothing is wrong; before any build has returned, this alone counts."""
 _TIMES: Final = 1.5
 """How many times as long as the longest tail so far: that a suspicion is wrong costs no more than a look."""
 _REMEMBERED: Final = 1000
@@ -59,7 +58,7 @@ class Tails:
             waiting: the share of time for which some task of the host waits for a CPU, now (PSI `some`); the tails so
                 far may be of a quieter time.
         """
-        usual = max(_LEAST_SECONDS, _TIMES * max(self._seconds)) if self._seconds else _UNLEARNT_SECONDS
+        usual = max(_LEAST_SECONDS, _TIMES * max(self._seconds, default=0.0))
         return usual * (1.0 + waiting)
 
 
@@ -86,7 +85,7 @@ class Suspicions:
             return False
         if waited < (self._next.get(watch.iteration) or self._tails.suspicious(cpu_waiting_share())):
             return False
-        self._next[watch.iteration] = _BACK_OFF * max(waited, _UNLEARNT_SECONDS)
+        self._next[watch.iteration] = _BACK_OFF * waited
         return True
 
     async def confirmed(self, watch: Watch) -> Path | None:

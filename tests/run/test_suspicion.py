@@ -61,9 +61,9 @@ def suspicions(daemon: object, folder: Path, tails: Tails | None = None) -> tupl
 
 
 def test_a_tail_is_suspicious_by_the_longest_so_far() -> None:
-    """Never below a second; above the longest tail by half; later where CPU is waited for; 1.5 s before any."""
+    """Never below a second; above the longest tail by half; later where CPU is waited for."""
     tails = Tails()
-    assert tails.suspicious() == 1.5
+    assert tails.suspicious() == 1.0
     tails.add(0.005)
     assert tails.suspicious() == 1.0
     tails.add(4.0)
@@ -77,10 +77,10 @@ def test_when_a_build_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(suspicion, "cpu_waiting_share", lambda: 0.0)
     looks, _ = suspicions(Turning(), tmp_path)
     assert not looks.is_due(build(None))
-    assert [looks.is_due(build(waited)) for waited in (1.4, 1.5, 1.7, 2.9, 3.1, 6.0, 6.3)] == [
+    assert [looks.is_due(build(waited)) for waited in (0.9, 1.0, 1.2, 1.9, 2.1, 4.1, 4.3)] == [
         *(False, True, False, False, True, False, True),
     ]
-    assert looks.is_due(build(1.5, number=8))
+    assert looks.is_due(build(1.0, number=8))
     assert not suspicions(SimpleNamespace(facts=None), tmp_path)[0].is_due(build(30.0))
 
 
