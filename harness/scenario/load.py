@@ -105,9 +105,9 @@ def _parsed(file: Path) -> Document:
     try:
         document = parse(file.read_text())
     except FileNotFoundError as error:
-        raise ScenarioError(file, [Problem(0, "", f"no such scenario or file{_instead_of(file)}")]) from error
+        raise ScenarioError(file, [Problem(0, "", f"no such scenario or file{instead_of(file)}")]) from error
     except OSError as error:
-        raise ScenarioError(file, [Problem(0, "", f"{error.strerror}{_instead_of(file)}")]) from error
+        raise ScenarioError(file, [Problem(0, "", f"{error.strerror}{instead_of(file)}")]) from error
     except UnicodeDecodeError as error:
         raise ScenarioError(file, [Problem(0, "", "is no text in UTF-8")]) from error
     except yaml.MarkedYAMLError as error:
@@ -135,7 +135,7 @@ def _blamed(reading: "_Reading", said: Mapping[KeyPath, str]) -> Iterator[Proble
         yield Problem(reading.document.line(path), reading.shown(path), message, " ".join(options))
 
 
-def _instead_of(file: Path) -> str:
+def instead_of(file: Path) -> str:
     """Return what was meant instead of a file that cannot be read, as it can be typed; as the end of a sentence."""
     shipped = [path.stem for path in shipped_scenarios()]
     beside = {path.name: str(path) for path in file.parent.glob("*.yaml") if path.is_file()}

@@ -12,6 +12,7 @@ class NoSuchRun(UsageError):
     """A run that is not there."""
 
     def __init__(self, run: str, results: Path, matching: Sequence[Path]) -> None:
+        self.is_ambiguous = bool(matching)
         several = f"it ends the names of {', '.join(path.name for path in matching)}; say more of it"
         none = f"it is no run folder, nor the end of the name of one below {results}"
         super().__init__(f"no run {run!r}: {several if matching else none}")

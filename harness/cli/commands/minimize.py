@@ -16,7 +16,7 @@ from harness.cli.display.series import on_interrupt, time_of
 from harness.cli.kinds import VOCABULARY
 from harness.cli.options import RESULTS, BadOption, Insecure, On, Results, Seed, Settings, Trust
 from harness.cli.trust import load_trusted
-from harness.core.errors import Interrupted
+from harness.core.errors import Interrupted, UsageError
 from harness.core.rng import first_seed
 from harness.core.units import format_duration
 from harness.experiments.minimize.attempts import Attempt, begin, locked, resume
@@ -24,12 +24,19 @@ from harness.experiments.minimize.minimize import Minimization, MinimizeAnswer, 
 from harness.experiments.minimize.sequential import Bounds
 from harness.experiments.on import runner_on
 from harness.scenario import dump, load
-from harness.scenario.load import find_scenario
-from harness.store.find import find_run
+from harness.scenario.load import find_scenario, instead_of
+from harness.store.find import NoSuchRun, find_run
 from harness.store.folder import RunFolder
 
 _TIME: Final = "30m"
 _ATTEMPTS: Final = 10
+
+
+class NeitherThere(UsageError):
+    """What is to be minimized is no scenario and no run."""
+
+    def __init__(self, what: str, results: Path) -> None:
+        super().__init__(f"{what}: no such scenario or file, and no run below {results}{instead_of(Path(what))}")
 
 
 def minimize_(
@@ -66,9 +73,8 @@ def minimize_(
     """
     if not 0 < ratio < 1:
         raise BadOption("--ratio", f"{ratio:g} is not between 0 and 1")
-    file = find_scenario(Path(what))
-    run = None if file.is_file() else find_run(what, results)
-    scenario = load_trusted(run.path / "scenario.yaml" if run else file, settings or (), trust=trust, toolchain=daemon)
+    file, run = _named(what, results)
+    scenario = load_trusted(file, settings or (), trust=trust, toolchain=daemon)
     signature = signature_in(run) if run else ""
     bounds = Bounds(ratio=ratio)
     asked = MinimizeRequest(
@@ -115,6 +121,25 @@ def minimize_(
         RunFolder(path).write_json("minimized.json", asdict(answer))
     _tell(answer, say)
     return answer.exit_code
+
+
+def _named(what: str, results: Path) -> tuple[Path, RunFolder | None]:
+    """Return the file of the scenario that `what` names; else that of the run that it names, and the run.
+
+    Raises:
+        NeitherThere: it names neither.
+        NoSuchRun: it names several runs.
+    """
+    file = find_scenario(Path(what))
+    if file.is_file():
+        return file, None
+    try:
+        run = find_run(what, results)
+    except NoSuchRun as error:
+        if error.is_ambiguous:
+            raise
+        raise NeitherThere(what, results) from error
+    return run.path / "scenario.yaml", run
 
 
 async def _minimize(search: Minimization, on: str | None, insecure: bool) -> MinimizeAnswer:
