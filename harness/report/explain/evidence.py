@@ -73,6 +73,15 @@ class RecordedFinding:
         """Whether any evidence was."""
         return (self.folder / "captured.json").is_file()
 
+    @cached_property
+    def has_dumps_alone(self) -> bool:
+        """Whether only dumps were asked for: `on_hang: {capture: dumps}`, and short runs that count hangs."""
+        try:
+            asked_for = EvidenceFolder(self.folder).captured().keys()
+        except StoreError:
+            return False
+        return "goroutines" in asked_for and "steps" not in asked_for
+
     def at(self, clock: float) -> float:
         """Return a time of the clock as seconds since the run began."""
         return clock - (self.steps.began if self.steps else 0.0)

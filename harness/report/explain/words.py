@@ -45,6 +45,9 @@ def gaps(seen: RecordedFinding, cause: Cause | None, loss: Loss | None = None) -
     if not seen.was_captured:
         yield "anything but the build itself: no evidence was captured of this finding, nor of one on the same daemon"
         return
+    if seen.has_dumps_alone:
+        yield "what is behind it: only dumps were captured (`on_hang.capture: dumps`); run with `all` to have the rest"
+        return
     if is_failure(seen):
         if loss is None and (named := named_snapshots(seen.finding.detail)):
             yield f"what removed the snapshot {' or '.join(named)}: no line of the log, of before the error, says so"

@@ -301,6 +301,15 @@ def test_no_evidence(tmp_path: Path) -> None:
     assert found.unknown[0].startswith("anything but the build itself")
 
 
+def test_dumps_alone(tmp_path: Path) -> None:
+    """Where dumps were all that was asked for, one line says what that leaves open, and what to do."""
+    seen = evidence(tmp_path, lookups=[], steps=None, log=None, caches=None)
+    (tmp_path / "captured.json").write_text(json.dumps({"goroutines": "captured", "on_finding": "no such program"}))
+    (gap,) = explained(seen).unknown
+    assert "on_hang.capture: dumps" in gap
+    assert explained(evidence(tmp_path)).unknown == ()  # it resets captured.json
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> Callable[..., RunFolder]:
     """Make a run with findings, of which the first has evidence."""
