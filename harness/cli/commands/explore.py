@@ -1,5 +1,6 @@
 """`repro explore`: which mix of a scenario's open values hangs a daemon soonest."""
 
+import math
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -30,7 +31,7 @@ from harness.store.folders import new_folder
 from harness.store.minimized import BEGUN
 
 try:
-    from harness.experiments.explore.search import Exploration, Explored, Tried
+    from harness.experiments.explore.search import Bounds, Exploration, Explored, Tried
 except ModuleNotFoundError as error:
     if error.name != "optuna":
         raise
@@ -98,14 +99,14 @@ def explore(
     async def through() -> Explored:
         async with runner_on(on, search=path, insecure=insecure, say=say, interrupted=on_interrupt(say)) as runner:
 
-            async def take(mix: Mix, longest: float, seed: int) -> ShortRun:
+            async def take(mix: Mix, bounds: Bounds, seed: int) -> ShortRun:
                 mixed = load(file, VOCABULARY, settings or (), mix)
-                stop = mixed.stop.model_copy(update={"time": min(mixed.stop.time or longest, longest)})
+                stop = mixed.stop.model_copy(update={"time": min(mixed.stop.time or math.inf, bounds.seconds)})
                 return await look(
                     mixed.model_copy(update={"stop": stop}),
                     daemon,
                     results=path,
-                    iterations=mixed.stop.iterations or _FOREVER,
+                    iterations=min(mixed.stop.iterations or _FOREVER, bounds.builds or _FOREVER),
                     seed=seed,
                     audience=NullObserver(),
                     runner=runner,

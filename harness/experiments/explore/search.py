@@ -1,7 +1,8 @@
 """A search among mixes: each short run says how soon one of them hangs, and chance says the rest.
 
 1. *Search*, for most of the time: Optuna's tree-structured Parzen estimator proposes mixes, as many at once as there
-   are places. A run ends at its first hang, or once it has taken a few times as long as the best hangs so far.
+   are places. A run ends at its first hang, or once it has made a few times as many builds, or taken a few times as
+   long, as the best that hung so far.
 2. *Choose*: the mixes that hung soonest are run again, those of them that still hang soon once more as often, and by
    these runs the best is chosen. What came soon by luck does not again.
 3. *Measure*: the one that is chosen is run afresh. Only these runs are in its rate: what it was chosen by would flatter
@@ -48,6 +49,9 @@ _LEAST_SECONDS: Final = 15.0
 _LONGER: Final = 3.0
 """Times what the best hangs took: what has not hung by then is not among them."""
 _BEST: Final = 5
+_MORE: Final = 4
+"""Times the builds after which the best hung, for the same reason, once two did."""
+_LEAST_BUILDS: Final = 20
 _BUILDS_WITHOUT: Final = 1_000.0
 """What a mix that did not hang is worth, in builds; one on which nothing could be built is worth thrice that."""
 _REFUSED: Final = 50
@@ -55,8 +59,19 @@ _REFUSED: Final = 50
 _TRIALS_THAT_RANK: Final = 10
 
 Phase = Literal["search", "choose", "measure"]
-Take = Callable[[Mix, float, int], Awaitable[ShortRun]]
-"""Runs a mix for so many seconds at most, with a seed."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """When a run of a mix ends, if nothing is found before."""
+
+    seconds: float
+    builds: int | None = None
+    """Those that were killed, too; None: as the scenario says."""
+
+
+Take = Callable[[Mix, Bounds, int], Awaitable[ShortRun]]
+"""Runs a mix within bounds, with a seed."""
 
 
 @dataclass(frozen=True)
@@ -217,9 +232,9 @@ class Exploration:
         self._begun += 1
         number = self._begun
         seed = Dice(self.seed, "explore").throw(number).getrandbits(SEED_BITS)
-        longest = self._longest if phase == "search" else self._at_first
+        bounds = self._bounds if phase == "search" else Bounds(self._at_first)
         try:
-            look = await self.take(self.mix(point), longest, seed)
+            look = await self.take(self.mix(point), bounds, seed)
         except ScenarioError as refusal:  # values that are each well-formed need not go together
             self._refused += 1
             if self._refused >= _REFUSED:
@@ -272,12 +287,15 @@ class Exploration:
         return max(self.seconds / _RUNS_IN_TIME, _LEAST_SECONDS)
 
     @property
-    def _longest(self) -> float:
-        """How long a run may take now."""
-        took = sorted(each.look.seconds for each in self._of("search") if each.hung)[:_BEST]
-        if len(took) < _BEST:
-            return self._at_first
-        return min(max(_LONGER * median(took), _LEAST_SECONDS), self._at_first)
+    def _bounds(self) -> Bounds:
+        """When a run of the search ends now."""
+        hung = [each.look for each in self._of("search") if each.hung]
+        took, made = (
+            sorted(each)[:_BEST] for each in ([look.seconds for look in hung], [look.builds for look in hung])
+        )
+        seconds = max(_LONGER * median(took), _LEAST_SECONDS) if len(took) == _BEST else self._at_first
+        builds = max(math.ceil(_MORE * median(made)), _LEAST_BUILDS) if len(made) > 1 else None
+        return Bounds(min(seconds, self._at_first), builds)
 
     def _of(self, phase: Phase) -> list[Tried]:
         return [each for each in self.tried if each.phase == phase]

@@ -10,7 +10,7 @@ import pytest
 
 from harness.core.errors import Interrupted, ScenarioError
 from harness.core.outcome import Ending
-from harness.experiments.explore.search import Exploration, Explored
+from harness.experiments.explore.search import Bounds, Exploration, Explored
 from harness.experiments.short_run import HostFails, ShortRun
 from harness.scenario.vary import Mix, Varied
 
@@ -21,6 +21,7 @@ OPEN = (
     Varied(("idle",), (1, 100)),
 )
 LONG = 1200.0
+NEVER = 2**31
 
 
 class World:
@@ -29,6 +30,7 @@ class World:
     def __init__(self, seed: int = 1, *, hangs: bool = True, ends_after: int | None = None) -> None:
         self.chance = np.random.default_rng(seed)
         self.now, self.runs, self.hangs, self.ends_after = 0.0, 0, hangs, ends_after
+        self.most: list[int] = []
 
     def rate(self, mix: Mapping[str, Any]) -> float:
         """Return the chance a build."""
@@ -39,12 +41,13 @@ class World:
         good = float(np.exp(-4 * apart**2)) * (1.0 if mix["export"] == "image" else 0.05)
         return 0.3 * good * int(mix["parallel"]) / 8 * self.hangs
 
-    async def take(self, mix: Mix, longest: float, seed: int) -> ShortRun:
+    async def take(self, mix: Mix, bounds: Bounds, seed: int) -> ShortRun:
         """Run one: a build takes a second, and a hang is seen after five."""
         if self.runs == self.ends_after:
             raise Interrupted
         self.runs += 1
-        most = int(longest)
+        most = min(int(bounds.seconds), bounds.builds or NEVER)
+        self.most.append(most)
         rate = self.rate({str(path[0]): value for path, value in mix.items()})
         builds = int(self.chance.geometric(rate)) if rate > 1e-9 else most + 1
         hung = builds <= most
@@ -97,12 +100,12 @@ def test_it_comes_to_a_good_mix(tmp_path: Path) -> None:
 
 
 def test_its_rate_is_of_fresh_runs(tmp_path: Path) -> None:
-    """The rate counts ten runs that nothing was chosen by."""
+    """The rate counts runs that nothing was chosen by, ten where there is time."""
     world = World(3)
     search = exploration(tmp_path, world)
     found = anyio.run(search.run)
     fresh = [each for each in search.tried if each.phase == "measure"]
-    assert found.runs == len(fresh) == 10
+    assert 8 <= found.runs == len(fresh) <= 10
     assert found.rate
     assert found.rate.trials == sum(each.look.builds for each in fresh)
     assert {str(each.point) for each in fresh} == {str(fresh[0].point)}
@@ -124,6 +127,17 @@ def test_it_goes_on(tmp_path: Path) -> None:
     assert [each.number for each in search.tried] == [*range(1, len(search.tried) + 1)]
 
 
+def test_runs_get_shorter(tmp_path: Path) -> None:
+    """Once a few mixes hung, a run ends at a few times as many builds as those took, however long that is."""
+    world = World(3)
+    search = exploration(tmp_path, world)
+    anyio.run(search.run)
+    searched = [each for each in search.tried if each.phase == "search"]
+    soonest = sorted(each.look.builds for each in searched if each.hung)[2]
+    assert world.most[0] == LONG / 30
+    assert world.most[len(searched) - 1] <= max(4 * soonest, 20)
+
+
 def test_nothing_hangs(tmp_path: Path) -> None:
     """Where no mix hangs none is named, and no time is spent on measuring."""
     found = explored(tmp_path, World(hangs=False))
@@ -134,10 +148,10 @@ def test_a_broken_host_and_mixes_that_are_none(tmp_path: Path) -> None:
     """A host that breaks each run ends it; mixes that are no scenario are passed over, unless all are."""
 
     class Broken(World):
-        async def take(self, mix: Mix, longest: float, seed: int) -> ShortRun:
+        async def take(self, mix: Mix, bounds: Bounds, seed: int) -> ShortRun:
             if mix[("export",)] != "oci":
                 raise ScenarioError(tmp_path, [])
-            look = await super().take(mix, longest, seed)
+            look = await super().take(mix, bounds, seed)
             return ShortRun(**{**look.__dict__, "ending": Ending.INFRA, "because": "no disk"})
 
     with pytest.raises(HostFails, match="no disk"):
