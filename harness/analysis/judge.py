@@ -14,6 +14,7 @@ from harness.analysis.watched_rate import watched_rate
 from harness.core.outcome import Ending, ExitCode, FindingKind, Outcome, Symptom, Verdict
 from harness.core.records import FORMAT, Action, AftermathAnswer, Audit, Finding, FirstHang, Iteration, Rate, Summary
 from harness.core.units import counted, one_in
+from harness.core.wording import none_of
 
 _CUT_SHORT: dict[Ending, str] = {
     Ending.STALLED: "the daemon completed no build any more",
@@ -37,6 +38,7 @@ def judge(
     *,
     expected: Mapping[str, str] | None = None,
     threshold: float = 0.0,
+    hunts: Sequence[str] = (Outcome.HANG,),
     scenario: str,
     daemon: Mapping[str, Any],
     seed: int,
@@ -56,6 +58,7 @@ def judge(
     The verdict is ``hang`` with one hunted finding; else ``inconclusive`` if the run was cut short, a finding
     that is not hunted came, no build was a trial, an actor that acted never once took effect, or more builds failed
     than succeeded: such a run did not load the daemon as its scenario says; else ``clean``.
+    Of `hunts`, what the scenario looks for, `because` says that it did not come.
     Of `expected`, the kinds of actors by their names, each must have acted: what they wait for was to come.
     A leak changes nothing of that. It is looked for up to the first finding: a build that hangs keeps its goroutines.
     """
@@ -100,7 +103,7 @@ def judge(
         because = f"{failures.failed} builds failed and {outcomes[Outcome.OK]} succeeded; {_commonest(failures)}"
     else:
         verdict = Verdict.CLEAN
-        because = without_a_hang(hangs)
+        because = without_a_finding(hangs, hunts)
         if failures.failed:
             because += f"; {failures.failed} builds failed, {_commonest(failures)}"
     if verdict is Verdict.INCONCLUSIVE and idle and not found and idle != because:
@@ -122,6 +125,7 @@ def judge(
         merged=merged,
         first_finding=_seen(decisive(found)),
         failures=failures.counts(),
+        hunts=tuple(hunts),
         symptoms=symptom_rates(found, failures.ended, actors),
         rate=hangs,
         tail_seconds={"p50": quantile(tails, 0.5), "p99": quantile(tails, 0.99), "max": quantile(tails, 1.0)},
@@ -136,11 +140,11 @@ def judge(
     )
 
 
-def without_a_hang(rate: Rate) -> str:
-    """Return what a run without a hang excludes, to a person: as one in so many builds."""
+def without_a_finding(rate: Rate, hunts: Iterable[str] = (Outcome.HANG,)) -> str:
+    """Return what a run that found nothing of what it hunts excludes, to a person: as one in so many builds."""
     excluded = excluded_rate(rate.trials, unsettled=rate.unsettled)
     builds = counted(rate.trials, "build")
-    text = f"no hang in {builds}; {one_in(excluded)} builds or more often is ruled out (95 % sure)"
+    text = f"{none_of(hunts)} in {builds}; {one_in(excluded)} builds or more often is ruled out (95 % sure)"
     if rate.unsettled:
         what = "build was" if rate.unsettled == 1 else "builds were"
         text += f", for {rate.unsettled} {what} cut off while waiting after the export, and may have hung"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from harness.analysis.effects import without_effect
-from harness.analysis.judge import without_a_hang
+from harness.analysis.judge import without_a_finding
 from harness.analysis.watched_rate import watched_rate
 from harness.core.outcome import Ending, ExitCode, Outcome, Verdict, gravest
 from harness.core.records import ActorTotals, FirstHang, Leak, Summary
@@ -46,7 +46,7 @@ def merge(parts: Sequence[RunSegment]) -> Summary:
         verdict, because = Verdict.INCONCLUSIVE, idle
     cut_short = [part.run for part in parts if part.summary.verdict is Verdict.INCONCLUSIVE]
     if verdict is Verdict.CLEAN:
-        because = without_a_hang(hangs)
+        because = without_a_finding(hangs, decisive.hunts)
         if cut_short:
             because += f"; cut short, and counted as far as they came: {', '.join(cut_short)}"
     outcomes: Counter[str] = Counter()

@@ -437,6 +437,8 @@ class Summary:
     """What else than goroutines audits have counted often enough."""
     failures: tuple[FailureCount, ...] = ()
     """The errors of builds, the commonest kind first; at most twenty kinds."""
+    hunts: tuple[str, ...] = ("hang",)
+    """The kinds of finding that the scenario looks for."""
     symptoms: Mapping[str, Rate] = field(default_factory=dict)
     """How often findings came that are neither hangs nor stalls, by kind: failures and deaths per build, acts per act.
     """

@@ -218,6 +218,7 @@ class Run:
             actions=self.folder.each(Action),
             expected={each.name: each.key() for each in self.plan.actors if each.must_act},
             threshold=self.scenario.detect.export_hang,
+            hunts=self.scenario.stop.on,
             scenario=self.scenario.name,
             daemon=self.manifest.subject,
             seed=self.manifest.seed,

@@ -22,3 +22,8 @@ def dump(scenario: Scenario) -> str:
 def export_hang_of(written: Mapping[str, Any]) -> float:
     """Return the seconds after which a hang is told, of a scenario as a run's folder keeps it."""
     return Detect.model_validate(written.get("detect") or {}).export_hang
+
+
+def hunts_of(written: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the kinds of finding that a scenario looks for, as a run's folder keeps it."""
+    return tuple(written.get("stop", {}).get("on") or ("hang",))

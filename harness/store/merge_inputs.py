@@ -12,7 +12,7 @@ from harness.core.errors import UsageError
 from harness.core.manifest import Addends
 from harness.core.outcome import Ending
 from harness.core.records import Action, Audit, Finding, Iteration, Summary
-from harness.scenario.dump import export_hang_of
+from harness.scenario.dump import export_hang_of, hunts_of
 from harness.store.folder import RunFolder
 from harness.store.folders import RunGoesOn
 from harness.store.resume_point import resume_point_of
@@ -102,6 +102,7 @@ def came_to(folder: RunFolder) -> Summary:
         audits=folder.each(Audit),
         actions=folder.each(Action),
         threshold=export_hang_of(scenario),
+        hunts=hunts_of(scenario),
         scenario=str(scenario.get("name", "")),
         daemon=manifest.subject,
         seed=manifest.seed,

@@ -277,3 +277,10 @@ def test_nothing_but_killed_builds() -> None:
     summary = judged([TIMED_OUT] * 5, [replace(HUNTED_HANG, seen_by="history")], Ending.FINDINGS)
     assert summary.verdict is Verdict.HANG
     assert (summary.rate.hangs, summary.rate.trials) == (1, 1)
+
+
+def test_a_clean_verdict_names_what_was_looked_for() -> None:
+    """A run that hunts stalls too says that none came, and the summary keeps what was hunted."""
+    summary = judged([OK] * 300, hunts=("hang", "stall"))
+    assert summary.because.startswith("no hang and no stall in 300 builds; one in 101 builds or more often")
+    assert summary.hunts == ("hang", "stall")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from harness.analysis.judge import without_a_hang
+from harness.analysis.judge import without_a_finding
 from harness.analysis.rates import rate
 from harness.cli.display.summary import tell
 from harness.core.outcome import Ending, ExitCode, Verdict
@@ -34,7 +34,7 @@ CLEAN = Summary(
     daemon={"kind": "buildkitd", "version": "v0.25.1", "toolchain": "path:/opt/b"},
     seed=8,
     verdict=Verdict.CLEAN,
-    because=without_a_hang(rate(0, 429)),
+    because=without_a_finding(rate(0, 429)),
     ending=Ending.ITERATIONS,
     exit_code=ExitCode.CLEAN,
     iterations=500,
@@ -154,10 +154,11 @@ def test_the_release_is_placed(folder: RunFolder) -> None:
 def test_figures_agree() -> None:
     """One bound is told, in words, and the rate of a clean run is the same one: no second interval beside it."""
     assert (
-        without_a_hang(CLEAN.rate) == "no hang in 429 builds; one in 144 builds or more often is ruled out (95 % sure)"
+        without_a_finding(CLEAN.rate)
+        == "no hang in 429 builds; one in 144 builds or more often is ruled out (95 % sure)"
     )
     assert rate_line(CLEAN.rate) == "0 in 429 builds that could have hung: fewer than one in 144 (95 % sure)"
-    assert without_a_hang(rate(0, 6)).startswith("no hang in 6 builds; one in 2.5 builds or more often")
+    assert without_a_finding(rate(0, 6)).startswith("no hang in 6 builds; one in 2.5 builds or more often")
     assert rate_line(HANG.rate).startswith("1 in 24 builds that could have hung: from one in ")
     assert rate_line(HANG.rate).endswith("; 3 more were ended while they waited after their export, and may have hung")
     assert rate_line(rate(0, 0)) == "0 in 0 builds that could have hung"
