@@ -54,7 +54,8 @@ class ShortRun:
     Both err to the same side. What was in flight as a daemon hung may have been the next to hang, and what was timed
     out may have been too late: counted at a hang they make the rate no larger than it is, by no more than the lines of
     builds that there are. Of a clean look they would be proof that nobody has: a daemon that is so slow that its builds
-    are timed out before their export is not a good one. What goes on after a hang, until it is noticed, counts nowhere.
+    are timed out before their export is not a good one. Nor of a look in which an actor acted and never took effect:
+    nothing was put to the daemon there. What goes on after a hang, until it is noticed, counts nowhere.
     """
     frames: tuple[str, ...] = ()
     """The functions that hang, by the evidence, the innermost first; none where it says none."""
@@ -109,6 +110,8 @@ def seen_in(summary: Summary, folder: RunFolder) -> ShortRun:
     builds = summary.rate.trials
     if summary.verdict is Verdict.HANG:
         builds = _begun_as_it_hung(folder)
+    elif any(totals.acts and not totals.effective for totals in summary.actors.values()):
+        builds = 0  # what was to bring it on never came about
     said: dict[Verdict, Literal["hang", "clean", "nothing"]] = {Verdict.HANG: "hang", Verdict.CLEAN: "clean"}
     return ShortRun(
         toolchain=summary.daemon["toolchain"],
@@ -129,11 +132,9 @@ def seen_in(summary: Summary, folder: RunFolder) -> ShortRun:
 
 def _begun_as_it_hung(folder: RunFolder) -> int:
     """Return how many builds had begun, and did not fail, as the first one began to hang."""
-    found = min((finding for finding in folder.each(Finding) if finding.hunted), key=lambda finding: finding.at)
-    builds = [
-        build
-        for build in folder.each(Iteration)
-        if build.outcome not in _NOT_COUNTED or build.number == found.iteration  # the finding may be its failure
-    ]
+    findings = [finding for finding in folder.each(Finding) if finding.hunted]
+    found = min(findings, key=lambda finding: finding.at)
+    hunted = {finding.iteration for finding in findings}  # a finding may be a build's failure
+    builds = [build for build in folder.each(Iteration) if build.outcome not in _NOT_COUNTED or build.number in hunted]
     onset = next((onset_of(found, build) for build in builds if build.number == found.iteration), found.at)
     return sum(build.started <= onset for build in builds)

@@ -1,23 +1,30 @@
 """A look: what a short run says of a toolchain."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import anyio
 
 from harness.cli.kinds import VOCABULARY
-from harness.core.outcome import Ending
-from harness.experiments.short_run import ShortRun, look
+from harness.core.outcome import Ending, Verdict
+from harness.core.records import ActorTotals
+from harness.experiments.short_run import ShortRun, look, seen_in
 from harness.scenario import load
+from harness.store.folder import RunFolder
 from tests.support.stub_runs import write_scenario
 
 
 def looked(
-    folder: Path, clients: Mapping[str, str], iterations: int = 6, build: Mapping[str, Any] | None = None
+    folder: Path,
+    clients: Mapping[str, str],
+    iterations: int = 6,
+    build: Mapping[str, Any] | None = None,
+    **scenario_keys: Any,
 ) -> ShortRun:
     """Look at the stub daemon, whose clients behave as told."""
-    scenario = load(write_scenario(folder, clients=clients, build=build), VOCABULARY, [])
+    scenario = load(write_scenario(folder, clients=clients, build=build, **scenario_keys), VOCABULARY, [])
 
     async def once() -> ShortRun:
         return await look(scenario, "auto", results=folder / "results", iterations=iterations, seed=7)
@@ -56,3 +63,22 @@ def test_a_look_that_says_nothing(tmp_path: Path) -> None:
     seen = looked(tmp_path, {"default": "fail"})
     assert seen.said == "nothing"
     assert "no build" in seen.because
+
+
+def test_failures_that_are_looked_for_count_as_builds(tmp_path: Path) -> None:
+    """Each build that fails as the scenario looks for might have been the first: all that had begun by then count."""
+    stop, detect = {"iterations": 6, "on": ["hang", "failure"]}, {"failure": ["exit code"]}
+    seen = looked(tmp_path, {"default": "fail"}, build={"parallel": 3}, stop=stop, detect=detect)
+    assert (seen.said, seen.kind) == ("hang", "failure")
+    assert seen.builds >= 3
+
+
+def test_builds_beside_an_act_that_changed_nothing_count_for_nothing(tmp_path: Path) -> None:
+    """A prune that never removed anything put nothing to the daemon: its builds are no sign that it is a good one."""
+    folder = RunFolder(Path(looked(tmp_path, {}).folder))
+    summary = folder.summary()
+    assert summary
+    prune = ActorTotals("prune", acts=5, done=5, effective=0, effect=0, reason="")
+    idle = replace(summary, verdict=Verdict.INCONCLUSIVE, actors={"loop": prune})
+    assert (seen_in(summary, folder).builds, seen_in(idle, folder).builds) == (6, 0)
+    assert seen_in(replace(idle, actors={"loop": replace(prune, effective=1)}), folder).builds == 6
