@@ -15,6 +15,7 @@ from harness.analysis.exposure import Exposure
 from harness.analysis.rates import excluded_rate, fewest, more_needed, rate
 from harness.analysis.strata import conditional_p, log_rank_p, ratio_interval, strata_of
 from harness.core.records import Rate
+from harness.core.wording import Wording
 
 ALPHA: Final = 0.05
 """A false difference is said in at most so many comparisons."""
@@ -78,6 +79,7 @@ def contrast(
     alpha: float = 0.05,
     factor: float = 3.0,
     margin: float | None = None,
+    words: Wording | None = None,
 ) -> TwoSampleTest:
     """Hold two groups of looks against each other.
 
@@ -98,7 +100,9 @@ def contrast(
         alpha: what the test for a difference may spend, of 0.05 in all.
         factor: above 1.
         margin: a difference in hangs a build that does not matter.
+        words: how what is looked for is named, where it is no hang.
     """
+    words = words or Wording.of(())
     rates = rate_of(a), rate_of(b)
     strata = strata_of(a, b, alpha)
     if len(strata) > 1:
@@ -114,9 +118,8 @@ def contrast(
             (ratio.value or math.inf) > 1 if len(strata) > 1 and (ratio.value or rates[1].hangs) else _higher(*rates)
         )
         verdict, worse = "different", "b" if higher else "a"
-        because = (
-            f"{worse.upper()} hangs more: {_rate_text(rates[0])} on A, {_rate_text(rates[1])} on B{format_ratio(ratio)}"
-        )
+        seen = f"{_rate_text(rates[0])} on A, {_rate_text(rates[1])} on B{format_ratio(ratio)}"
+        because = f"{worse.upper()} {words.third} more: {seen}"
     elif not all(each.trials for each in rates):
         silent = " and ".join(name for name, each in zip("AB", rates, strict=True) if not each.trials)
         because = f"no build on {silent} came to the end of its export"
@@ -124,7 +127,7 @@ def contrast(
         verdict, because = "no difference", f"no difference larger than {at_most:.2g} per build, at 95 %"
     elif not any(each.hangs for each in rates) and margin is None:
         verdict = "no difference"
-        because = f"no hang on either side, and no difference larger than {at_most:.2g} per build, at 95 %"
+        because = f"no {words.noun} on either side, and no difference larger than {at_most:.2g} per build, at 95 %"
     elif (bound := _largest_factor(ratio)) is not None and bound <= factor:
         verdict, because = "no difference", f"no difference larger than a factor of {bound:.2g}, at 95 %"
     else:

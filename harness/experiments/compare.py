@@ -21,6 +21,7 @@ from harness.buildkit.likeness import format_likeness, most_alike
 from harness.core.errors import Interrupted, UsageError
 from harness.core.outcome import ExitCode, Outcome
 from harness.core.records import Audit, Finding, Iteration, Leak
+from harness.core.wording import Wording
 from harness.experiments.series import Name, SeenRun, Series, Side
 from harness.store.folder import RunFolder
 
@@ -99,6 +100,8 @@ class Comparison:
     """A word on the names of the hangs, where the sides have no name in common; else empty."""
     seconds: float
     folder: str
+    kinds: tuple[str, ...]
+    """Of what came, or, where nothing did, of what the scenario looks for."""
 
 
 async def compare(
@@ -129,7 +132,7 @@ async def compare(
 
     def held(alpha: float) -> TwoSampleTest:
         exposures = [[seen.exposure for seen in series.of(side.name)] for side in (a, b)]
-        return contrast(*exposures, alpha=alpha, factor=factor, margin=margin)
+        return contrast(*exposures, alpha=alpha, factor=factor, margin=margin, words=Wording.of(_kinds(series, a)))
 
     tested, interrupted, pairs, spent = False, False, 0, 0.0
     result: TwoSampleTest | None = None
@@ -188,20 +191,29 @@ def _concluded(
         names=_names(series, also),
         seconds=series.seconds,
         folder=str(series.path),
+        kinds=_kinds(series, sides[0]),
     )
+
+
+def _kinds(series: Series, side: Side) -> tuple[str, ...]:
+    """Return the kinds of what came on either side, or, where nothing did, of what the scenario looks for."""
+    found = (seen.look.kind for name in (*"AB",) for seen in series.of(name) if seen.exposure.hung)
+    return tuple(dict.fromkeys(found) or side.scenario.stop.on)
 
 
 def _names(series: Series, also: Collection[str]) -> str:
     """Return what the names of the hangs say of the sides: that each has others, though all of them count alike."""
     of = {name: [seen.look for seen in series.of(name) if seen.exposure.hung] for name in (*"AB",)}
+    words = Wording.of(look.kind for looks in of.values() for look in looks)
     names = {name: {look.signature for look in looks} - {""} for name, looks in of.items()}
     if not names["A"] or not names["B"] or names["A"] & names["B"] or {*also} & (names["A"] | names["B"]):
         return ""
     alike = format_likeness(most_alike(*([look.frames for look in looks] for looks in of.values())))
     names_of = [" and ".join(sorted(each)) for each in names.values()]
     return (
-        f"A hangs as {names_of[0]}, B as {names_of[1]}{alike}, and all of these count: if it is one hang, renamed, "
-        f"the rates are of one thing (--also {names_of[1]} says so); if not, one hang has gone and another has come"
+        f"A {words.third} as {names_of[0]}, B as {names_of[1]}{alike}, and all of these count: if it is one "
+        f"{words.noun}, renamed, the rates are of one thing (--also {names_of[1]} says so); if not, one {words.noun} "
+        "has gone and another has come"
     )
 
 

@@ -27,6 +27,7 @@ from harness.core.errors import Interrupted
 from harness.core.outcome import ExitCode
 from harness.core.records import Rate
 from harness.core.units import format_duration
+from harness.core.wording import Wording
 from harness.experiments.series import SeenRun, Series, Side
 
 Said = Literal["fixed", "better", "not fixed", "no power", "another hang", "host changed", "not enough"]
@@ -106,6 +107,8 @@ class Verification:
     looks: Mapping[str, int]
     seconds: float
     folder: str
+    kinds: tuple[str, ...]
+    """Of findings that A had, or, as long as it had none, that its scenario looks for: `hang`, `failure` and so on."""
 
 
 async def verify(
@@ -190,6 +193,17 @@ class _Verifying:
         return Counter({name: count for name, count in hangs.items() if name == self.signature or name != _SIGNATURE})
 
     @property
+    def kinds(self) -> tuple[str, ...]:
+        """Of what A had, or of what its scenario looks for as long as it had nothing."""
+        had = dict.fromkeys(seen.look.kind for seen in self.known if _hung(seen) and self.name(seen) == self.signature)
+        return tuple(had or self.broken.scenario.stop.on)
+
+    @property
+    def words(self) -> Wording:
+        """How that is named."""
+        return Wording.of(self.kinds)
+
+    @property
     def signature(self) -> str:
         """The hang that is looked for."""
         hangs = Counter(seen.look.signature or _SIGNATURE for seen in self.known if _hung(seen))
@@ -272,8 +286,8 @@ class _Verifying:
         mute = [seen.look.because for seen in self.known if seen.look.said == "nothing"]
         why = f"; {len(mute)} of {len(self.known)} looks said nothing: {mute[0]}" if mute else ""
         return "no power", (
-            f"the test has no power: A did not hang in {_builds(self.known)} builds, so that B does not hang either "
-            f"would say nothing{why}"
+            f"the test has no power: A did not {self.words.base} in {_builds(self.known)} builds, so that B does not "
+            f"either would say nothing{why}"
         )
 
     async def silence(self) -> tuple[Said, str] | None:
@@ -306,7 +320,7 @@ class _Verifying:
                 return None
             if _builds(again) >= enough or len(again) >= self.demand.hangs * _LOOKS_A_HANG:
                 return "host changed", (
-                    f"B did not hang in {self.builds_of_b} builds, but A does not any more either, in "
+                    f"B did not {self.words.base} in {self.builds_of_b} builds, but A does not any more either, in "
                     f"{_builds(again)}: something else than the toolchain has changed meanwhile"
                 )
             await self.look(self.broken, self.longest)
@@ -337,29 +351,29 @@ class _Verifying:
         daemons = max(self.daemons - len(self._speaking()), 0)
         on = f" on {daemons} more daemons" if daemons else ""
         return (
-            f"0 hangs in {self.builds_of_b} builds on B{self.explain_hosts()}{at_most}, at "
-            f"{100 * self.demand.confidence:g} %; {self.more:,} more without a hang{on} would say that it is below "
+            f"0 {self.words.plural} in {self.builds_of_b} builds on B{self.explain_hosts()}{at_most}, at "
+            f"{100 * self.demand.confidence:g} %; {self.more:,} more without one{on} would say that it is below "
             f"{self.demand.ratio:g} times, about {format_duration(round(seconds))}"
         )
 
     def explain_not_fixed(self, seen: SeenRun) -> str:
-        of = "a hang that A has too" if self.name(seen) == _SIGNATURE else self.name(seen)
+        of = f"a {self.words.noun} that A has too" if self.name(seen) == _SIGNATURE else self.name(seen)
         return (
-            f"B hangs too: {of}, within {seen.exposure.builds} builds of its daemon {seen.number}, after "
-            f"{self.builds_of_b} in all; A hung {self.a.hangs} times in {self.a.trials}"
+            f"B {self.words.third} too: {of}, within {seen.exposure.builds} builds of its daemon {seen.number}, after "
+            f"{self.builds_of_b} in all; A {self.words.past} {self.a.hangs} times in {self.a.trials}"
             f"{format_ratio(ratio_of(self.a, self.b))}"
         )
 
     def explain_fixed(self) -> str:
         """Return what was shown, and for which builds."""
-        chance, at_most = self.chance or 0.0, self.excluded_ratio or 0.0
+        words, chance, at_most = self.words, self.chance or 0.0, self.excluded_ratio or 0.0
         bad = "as bad as A" if self.demand.ratio == 1 else f"{self.demand.ratio:g} times as bad as A"
         return (
-            f"0 hangs in {self.builds_of_b} builds on {len(self.looks_at_b)} daemons{self.explain_hosts()}; one {bad}, "
-            f"which hung {self.a.hangs} times in {self.a.trials}, would be silent for so long with a chance of "
-            f"{100 * chance:.2g} %. Excluded at {100 * self.demand.confidence:g} %: a rate above {self.excluded:.2g} "
-            f"per build, or above {at_most:.2g} times A's, in the first {self.age:,} builds of a daemon; of later ones "
-            "nothing is known"
+            f"0 {words.plural} in {self.builds_of_b} builds on {len(self.looks_at_b)} daemons{self.explain_hosts()}; "
+            f"one {bad}, which {words.past} {self.a.hangs} times in {self.a.trials}, would be silent for so long with "
+            f"a chance of {100 * chance:.2g} %. Excluded at {100 * self.demand.confidence:g} %: a rate above "
+            f"{self.excluded:.2g} per build, or above {at_most:.2g} times A's, in the first {self.age:,} builds of a "
+            "daemon; of later ones nothing is known"
         )
 
     def explain_hosts(self) -> str:
@@ -374,9 +388,10 @@ class _Verifying:
         likeness = self.other_likeness
         other = ", ".join(f"{name} {count}{format_likeness(likeness[name])}" for name, count in self.other.items())
         same = " ".join(f"--also {name}" for name in self.other)
-        silent = f"B has not shown A's hang ({self.signature}) in {self.builds_of_b} builds"
+        silent = f"B has not shown A's {self.words.noun} ({self.signature}) in {self.builds_of_b} builds"
+        hangs = self.words.third.upper()
         return (
-            f"{silent}, but it HANGS UNDER ANOTHER NAME: {other}. Whether that is the same is for you to say: if so, "
+            f"{silent}, but it {hangs} UNDER ANOTHER NAME: {other}. Whether that is the same is for you to say: if so, "
             f"add {same} --resume last"
         )
 
@@ -427,6 +442,7 @@ class _Verifying:
             looks={name: len(seen) for name, seen in looks.items()},
             seconds=self.series.seconds,
             folder=str(self.series.path),
+            kinds=self.kinds,
         )
 
 

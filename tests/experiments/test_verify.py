@@ -112,7 +112,7 @@ def test_better_is_what_was_shown_until_the_time_was_over(tmp_path: Path, sides:
     assert found.excluded_ratio is not None
     assert 0.1 < found.excluded_ratio < 1
     assert f"at most {found.excluded_ratio:.2g} times A's rate" in found.because
-    assert f"{found.more:,} more without a hang" in found.because
+    assert f"{found.more:,} more without one" in found.because
 
 
 def test_a_hang_that_comes_late(tmp_path: Path, sides: tuple[Side, Side]) -> None:

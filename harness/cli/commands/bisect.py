@@ -129,6 +129,7 @@ def start(
     asked = BisectRequest(
         argv=tuple(sys.argv),
         scenarios=tuple(loaded),
+        hunts=tuple(dict.fromkeys(kind for each in loaded.values() for kind in each.stop.on)),
         range=range_,
         find=find,
         build_command=build_command,

@@ -36,6 +36,7 @@ from harness.cli.options import (
 )
 from harness.core.outcome import ExitCode
 from harness.core.units import counted, format_duration, parse_rate
+from harness.core.wording import Wording
 from harness.experiments.compare import EXIT_CODES, Comparison, NothingDiffers, RunBudget, SideResult, compare
 from harness.experiments.on import runner_on
 from harness.experiments.recorded import recorded_side, runs_in
@@ -201,7 +202,7 @@ def _rows(comparison: Comparison) -> Iterator[tuple[str, str, str]]:
         yield "settings", " ".join(a.settings) or "–", " ".join(b.settings) or "–"
     yield "daemon", a.daemon or "none came up", b.daemon or "none came up"
     yield "looks", _looks(a), _looks(b)
-    yield "hang rate", _rate(a), _rate(b)
+    yield f"{Wording.of(comparison.kinds).noun} rate", _rate(a), _rate(b)
     yield "signature", _signatures(a), _signatures(b)
     yield "tail", _tail(a), _tail(b)
     if a.leak or b.leak:

@@ -33,6 +33,7 @@ from harness.cli.options import (
 )
 from harness.core.outcome import ExitCode, gravest
 from harness.core.units import format_duration
+from harness.core.wording import Wording
 from harness.experiments.on import runner_on
 from harness.experiments.series import Question, Series, Side
 from harness.experiments.verify import Verification, VerifyOptions, verify
@@ -154,7 +155,7 @@ def _tell(tell: SeriesPrinter, found: Verification) -> None:
     facts = {
         "A": f"{found.broken}, {daemons['A']}: {a.hangs} in {a.trials} builds, {a.interval} (95 % sure)",
         "B": f"{found.fixed}, {daemons['B']}: {b.hangs} in {b.trials} builds, {b.interval} (95 % sure)",
-        "hang": found.signature or "none",
+        Wording.of(found.kinds).noun: found.signature or "none",
         "needed": f"{found.needed:,} builds on B without it" if found.needed else "–",
         "age": f"{found.age:,} builds of each daemon" if found.age else "–",
         "folder": f"{found.folder}, {format_duration(round(found.seconds))}",

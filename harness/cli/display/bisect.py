@@ -15,6 +15,7 @@ from harness.buildkit.likeness import format_likeness
 from harness.cli.display.json_lines import machine_line
 from harness.cli.output import keep_telling
 from harness.core.units import format_duration
+from harness.core.wording import Wording
 from harness.experiments.bisect.belief import GOOD, CulpritGroup
 from harness.experiments.bisect.search import SearchAnswer, SearchReporter, settled
 from harness.experiments.bisect.state import Observation, OtherHang, State
@@ -22,9 +23,9 @@ from harness.experiments.bisect.state import Observation, OtherHang, State
 _PLAUSIBLE: Final = 0.01
 """Candidates with a smaller chance are not worth a line, unless somebody looked at them."""
 _VERBS: Final = {
-    "introduced": "brought the hang",
-    "fixed": "took the hang away",
-    "worse": "made the hang come more often",
+    "introduced": "brought the {noun}",
+    "fixed": "took the {noun} away",
+    "worse": "made the {noun} come more often",
 }
 _LIKELY: Final = 0.5
 _SILENT_SECONDS: Final = 30.0
@@ -75,7 +76,8 @@ class PlainSearch:
         """Tell a look, and what is believed after it."""
         seen, name = observation.look, state.candidates[observation.candidate].name
         told = {
-            "hang": f"hang within {seen.builds} builds ({seen.signature or 'of no signature'})",
+            "hang": f"{Wording.of([seen.kind]).noun} within {seen.builds} builds "
+            f"({seen.signature or 'of no signature'})",
             "clean": f"clean, {seen.builds} builds",
             "nothing": f"says nothing: {seen.because}",
         }[seen.said]
@@ -94,19 +96,19 @@ class PlainSearch:
 
     def calibrated(self, state: State) -> None:
         """Tell the rate, and what it makes of clean trials."""
-        belief = state.belief
+        belief, words = state.belief, state.words
         low, likely, high = (1 / belief.rate(share) for share in (0.975, 0.5, 0.025))
         needed = belief.clean_needed(state.asked.confidence)
         self._say(
-            f"{state.scenario} hangs once in {likely:.3g} builds ({low:.3g} to {high:.3g}), as {state.signature}: "
-            f"{needed} clean builds make a candidate good at {state.asked.confidence:.0%}"
+            f"{state.scenario} {words.third} once in {likely:.3g} builds ({low:.3g} to {high:.3g}), as "
+            f"{state.signature}: {needed} clean builds make a candidate good at {state.asked.confidence:.0%}"
         )
 
     def known(self, state: State) -> None:
         """Print a line for each candidate that was looked at, or may be the one; and what all of it takes."""
         posterior, left_out = state.belief.posterior, state.left_out
         table = Table(box=None, pad_edge=False)
-        for head in ("candidate", "chance", "hangs", "builds", "looks", "seconds"):
+        for head in ("candidate", "chance", state.words.plural, "builds", "looks", "seconds"):
             table.add_column(head, no_wrap=True)
         table.add_column()
         for number, candidate in enumerate(state.candidates):
@@ -126,15 +128,13 @@ class PlainSearch:
     def shown(self, state: State, folder: Path) -> None:
         """Show what is searched, and with what; then the answer so far, and what it rests on."""
         self._asked(state)
-        hang = f", which hangs as {state.signature}" if state.signature else ""
+        hang = f", which {state.words.third} as {state.signature}" if state.signature else ""
         self._say(f"{state.asked.range}, with {state.scenario or ' or '.join(state.asked.scenarios)}{hang}")
         self.answered(state, so_far(state), folder)
 
     def _asked(self, state: State) -> None:
         ends = f"{state.candidates[0].name} to {state.candidates[-1].name}"
-        self._say(
-            f"{ends}: {len(state.candidates)} candidates; which one {_VERBS[state.asked.find]}? seed {state.asked.seed}"
-        )
+        self._say(f"{ends}: {len(state.candidates)} candidates; which one {_verb(state)}? seed {state.asked.seed}")
         if state.note:
             self._say(state.note)
 
@@ -143,7 +143,7 @@ class PlainSearch:
         headline, said = _answer_text(state, answer)
         style = "bold green" if answer.kind == "found" else "yellow"
         self._say(Text(f"{headline}  ", style) + said)
-        if answer.kind == "found":
+        if answer.kind in {"found", "narrowed"}:
             self._say(_rates(state))
         self.known(state)
         self._say(str(folder))
@@ -230,9 +230,14 @@ def so_far(state: State) -> SearchAnswer:
     return answer or SearchAnswer("not ended", state.belief.groups[0])
 
 
+def _verb(state: State) -> str:
+    """Return what the candidate that is searched for did."""
+    return _VERBS[state.asked.find].format(noun=state.words.noun)
+
+
 def _answer_text(state: State, answer: SearchAnswer) -> tuple[str, str]:
     """Return the headline of an answer, and the sentence after it."""
-    verb, chance = _VERBS[state.asked.find], f"{answer.group.mass:.1%}"
+    words, verb, chance = state.words, _verb(state), f"{answer.group.mass:.1%}"
     members = [state.candidates[member] for member in answer.group.members]
     named = " or ".join(f"{each.name} {each.title}".strip() for each in members)
     if len(members) > 1:
@@ -240,15 +245,19 @@ def _answer_text(state: State, answer: SearchAnswer) -> tuple[str, str]:
     good = state.candidates[state.good_end].name
     headline, sentence = {
         "found": ("FOUND", f"{named} {verb}; chance {chance}"),
+        "narrowed": (f"ONE OF {len(members)}", f"{named} {verb}; chance {chance}"),
         "another name": (
             "UNDER ANOTHER NAME",
             f"{named} {verb} as {state.signature}, with a chance of {chance}; whether it came before is for you to say",
         ),
-        "good end hangs": ("NOT IN RANGE", f"the good end {good} hangs as well; chance {chance}{_next_range(state)}"),
+        "good end hangs": (
+            "NOT IN RANGE",
+            f"the good end {good} {words.third} as well; chance {chance}{_next_range(state)}",
+        ),
         "no order": (
             "NO SINGLE CHANGE",
-            f"the hang comes and goes among the candidates, with a chance of {state.belief.no_order:.1%}: look at them "
-            "below, and search a part of the range in which one change can be all",
+            f"the {words.noun} comes and goes among the candidates, with a chance of {state.belief.no_order:.1%}: look "
+            "at them below, and search a part of the range in which one change can be all",
         ),
         "not ended": ("NOT YET", f"`repro bisect resume` goes on; {_belief_line(state)}"),
         "not yet": ("NOT YET", f"time is up; likeliest so far, with {chance}: {_belief_line(state)}"),
@@ -270,18 +279,18 @@ def _next_range(state: State) -> str:
 
 def _other_hang_text(state: State, other: OtherHang) -> str:
     """Return hangs of another name: where they were, how like the other they are, and what the user can say of them."""
-    hangs = "1 hang" if len(other.candidates) == 1 else f"{len(other.candidates)} hangs"
+    words = state.words
     names = ", ".join(state.candidates[each].name for each in sorted({*other.candidates}))
-    told = f"; left out, with {hangs} as {other.name or 'nothing known'}: {names}"
+    told = f"; left out, with {words.counted(len(other.candidates))} as {other.name or 'nothing known'}: {names}"
     if other.name in state.asked.apart:
-        return f"{told}, another hang as you say"
+        return f"{told}, another {words.noun} as you say"
     told += format_likeness(other.likeness)
     if other.name and other.name not in state.in_question:
-        return f"{told}, so another hang; if it is the same, `repro bisect resume --also {other.name}`"
+        return f"{told}, so another {words.noun}; if it is the same, `repro bisect resume --also {other.name}`"
     if not other.name:
-        return f"{told}; if they are the same hang, start again with --any-hang"
+        return f"{told}; if they are the same {words.noun}, start again with --any-hang"
     return (
-        f"{told}; `repro bisect resume --also {other.name}` if it is the same hang, "
+        f"{told}; `repro bisect resume --also {other.name}` if it is the same {words.noun}, "
         f"`--apart {other.name}` if it is another"
     )
 
@@ -294,15 +303,23 @@ def _other_names(looks: Sequence[Observation]) -> str:
 
 def _rates(state: State) -> str:
     """Return how often it hangs on both sides, and whether another candidate made it worse too."""
-    belief = state.belief
+    belief, words = state.belief, state.words
     rarely = belief.rate(0.95, GOOD)
-    sides = f"one hang in {1 / belief.rate():.3g} builds with it"
+    with_it, without = ("without it", "with it") if state.asked.find == "fixed" else ("with it", "without")
+    sides = f"one {words.noun} in {_builds(belief.rate())} builds {with_it}"
     if belief.rate(0.5, GOOD):
-        sides += f", in {1 / belief.rate(0.5, GOOD):.3g} without"
+        sides += f", in {_builds(belief.rate(0.5, GOOD))} {without}"
     elif rarely:
-        sides += f", none in {1 / rarely:.3g} without"
+        sides += f", none in {_builds(rarely)} {without}"
     two = belief.two_changes
-    return sides + (f"; likely not the only one ({two:.0%}): it hangs at three rates in this range" * (two > _LIKELY))
+    return sides + (
+        f"; likely not the only one ({two:.0%}): it {words.third} at three rates in this range" * (two > _LIKELY)
+    )
+
+
+def _builds(rate: float) -> str:
+    """Return in how many builds one comes at a rate, to three digits at most and without a power of ten."""
+    return f"{float(f'{1 / rate:.3g}'):,g}" if rate * 1e6 > 1 else "a million and more"
 
 
 def _belief_line(state: State) -> str:
@@ -311,7 +328,7 @@ def _belief_line(state: State) -> str:
     group: CulpritGroup = belief.groups[0]
     left = sum(chance >= _PLAUSIBLE for chance in belief.posterior)
     if 0 in group.members:
-        return f"{left} left, the likeliest is that the good end hangs too ({group.mass:.2f})"
+        return f"{left} left, the likeliest is that the good end {state.words.third} too ({group.mass:.2f})"
     names = " or ".join(state.candidates[member].name for member in group.members)
     return f"{left} left, the likeliest {names} ({group.mass:.2f})"
 

@@ -20,6 +20,7 @@ from harness.core.manifest import DaemonFacts
 from harness.core.outcome import ExitCode
 from harness.core.records import Iteration
 from harness.core.units import format_duration
+from harness.core.wording import Wording
 from harness.experiments.earlier import NoSuchSearch
 from harness.experiments.series import Name, Question, SeenRun, Series, Side
 from harness.run.observer import NullObserver, Reporter
@@ -110,7 +111,8 @@ def look_line(seen: SeenRun) -> str:
     """Return one line that says what a look saw."""
     done, builds = seen.look, f"{seen.exposure.builds} builds"
     where = Path(done.folder).name
-    head = f"{seen.side} {seen.number:<3} {done.said:<8}"
+    said = Wording.of([done.kind]).noun if done.said == "hang" else done.said
+    head = f"{seen.side} {seen.number:<3} {said:<8}"
     took = f"{format_duration(round(done.seconds)):>7}"
     if seen.known:
         where += "  (known)"

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from harness.core.errors import UsageError, nearest
 from harness.core.units import format_duration
+from harness.core.wording import Wording
 from harness.experiments.bisect.state import BisectRequest, ListedCandidate, Observation, State
 
 _WORDS: Final = ("search", "scenario", "look", "skip")
@@ -82,11 +83,14 @@ def log_of(state: State, scenarios: Mapping[str, str]) -> Iterator[str]:
     yield f"# {asked.range}: {len(names)} candidates, {names[0]} to {names[-1]}; --find {asked.find}"
     yield _line("search", _FirstLine(asked=asked, candidates=state.candidates, note=state.note, scenarios=scenarios))
     if state.scenario:
-        yield f"# {state.scenario} hangs as {state.signature or 'nothing known'}"
+        yield f"# {state.scenario} {state.words.third} as {state.signature or 'nothing known'}"
         yield f"scenario {json.dumps({'name': state.scenario, 'signature': state.signature})}"
     for seen in state.observations:
         look = seen.look
-        said = {"hang": f"hangs within {look.builds} builds", "clean": f"clean in {look.builds} builds"}
+        said = {
+            "hang": f"{Wording.of([look.kind]).third} within {look.builds} builds",
+            "clean": f"clean in {look.builds} builds",
+        }
         yield f"# {names[seen.candidate]}  {said.get(look.said, look.because)}, {format_duration(round(seen.wall))}"
         yield _line("look", seen)
     for number, why in state.skipped.items():

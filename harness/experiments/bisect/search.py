@@ -30,6 +30,7 @@ import anyio
 from harness.core.errors import InfraError, UsageError
 from harness.core.outcome import Ending
 from harness.core.rng import SEED_BITS
+from harness.core.wording import Wording
 from harness.experiments.bisect.belief import Belief, CulpritGroup
 from harness.experiments.bisect.candidates import CannotBeHad, EndsCannotBeHad, Range, TellsCost, require_ends
 from harness.experiments.bisect.choice import Acquisition, Costs, next_looks
@@ -44,6 +45,8 @@ _TRIES: Final = 3
 """So many looks in a row that say nothing are borne of one candidate; then it is skipped."""
 _GOOD_END: Final = 0.8
 """A bad candidate keeps quiet with a chance of a fifth for as long as the good end is looked at first."""
+_COUNTED_LEAST: Final = 0.05
+"""At least such a share of a look's iterations is thought to count, however few did so far."""
 _FAR_MORE_RARELY: Final = 10.0
 """The good end is looked at for so many times the builds that a hang of the bad end takes, where both may hang."""
 _NO_ORDER: Final = 0.8
@@ -51,12 +54,16 @@ _NO_ORDER: Final = 0.8
 
 
 class BadEndIsClean(UsageError):
-    """A bad end that does not hang."""
+    """A bad end that does not hang, or whatever it is that is looked for."""
 
-    def __init__(self, name: str, builds: int, good: str, *, good_hangs: bool) -> None:
-        both = f"; {good} hangs, so the ends are the wrong way round: swap them, or say --find the other way"
-        neither = f"; nor does {good}: find a scenario that hangs first, or give it longer (--set stop.iterations=N)"
-        super().__init__(f"the bad end {name} does not hang in {builds} builds{both if good_hangs else neither}")
+    def __init__(self, name: str, builds: int, good: str, words: Wording, *, good_hangs: bool) -> None:
+        both = f"; {good} {words.third}, so the ends are the wrong way round: swap them, or say --find the other way"
+        neither = (
+            f"; nor does {good}: find a scenario that {words.third} first, or give it longer (--set stop.iterations=N)"
+        )
+        super().__init__(
+            f"the bad end {name} does not {words.base} in {builds} builds{both if good_hangs else neither}"
+        )
 
 
 class ScenarioDoesNotRun(UsageError):
@@ -69,10 +76,10 @@ class ScenarioDoesNotRun(UsageError):
 class UnknownHang(UsageError):
     """The hangs of the bad end have no signature, or each another: there is none to search for."""
 
-    def __init__(self, name: str, runs: list[str]) -> None:
+    def __init__(self, name: str, words: Wording, runs: list[str]) -> None:
         super().__init__(
-            f"the bad end {name} hangs, but its evidence gives no signature ({', '.join(runs)}), or each time another: "
-            "look at it with `repro show`, and say --any-hang if every hang is to count"
+            f"the bad end {name} {words.third}, but its evidence gives no signature ({', '.join(runs)}), or each time "
+            f"another: look at it with `repro show`, and say --any-hang if every {words.noun} is to count"
         )
 
 
@@ -115,8 +122,12 @@ Take = Callable[[Scenario, str, int, int], Awaitable[ShortRun]]
 class SearchAnswer:
     """What a search came to."""
 
-    kind: Literal["found", "another name", "good end hangs", "not yet", "not ended", "no more to learn", "no order"]
-    """`another name`: whether hangs of another name are the same one decides, and only the user can say that."""
+    kind: Literal[
+        "found", "narrowed", "another name", "good end hangs", "not yet", "not ended", "no more to learn", "no order"
+    ]
+    """`narrowed`: one of several, and what would tell them apart cannot be tried. `another name`: whether hangs of
+    another name are the same one decides, and only the user can say that.
+    """
     group: CulpritGroup
     """Who it is believed to be, and how firmly."""
 
@@ -139,7 +150,7 @@ def _standing(state: State, belief: Belief) -> tuple[SearchAnswer | None, int | 
         return SearchAnswer("good end hangs", group), belief.hung_once(group)
     if _hangs_before(state, belief, group):
         return SearchAnswer("another name", group), None
-    return SearchAnswer("found", group), belief.hung_once(group)
+    return SearchAnswer("found" if len(group.members) == 1 else "narrowed", group), belief.hung_once(group)
 
 
 def _hangs_before(state: State, belief: Belief, group: CulpritGroup) -> bool:
@@ -253,7 +264,7 @@ class BisectSearch:
             await self._nothing_hangs()
         if seen.look.said == "hang":
             runs = [each.look.folder for each in self.state.observations if each.look.said == "hang"]
-            raise UnknownHang(self._name(bad), runs)
+            raise UnknownHang(self._name(bad), Wording.of([seen.look.kind]), runs)
         raise ScenarioDoesNotRun(self._name(bad), seen.look.because)
 
     async def _nothing_hangs(self) -> None:
@@ -263,7 +274,9 @@ class BisectSearch:
         builds = sum(seen.look.builds for seen in self.state.observations if seen.candidate == self.state.bad_end)
         other = await self._observe(good, name, scenario, scenario.stop.iterations or _SEEDS, "good end")
         hangs = other.look.said == "hang"
-        raise BadEndIsClean(self._name(self.state.bad_end), builds, self._name(good), good_hangs=hangs)
+        raise BadEndIsClean(
+            self._name(self.state.bad_end), builds, self._name(good), self.state.words, good_hangs=hangs
+        )
 
     async def _narrow(self) -> SearchAnswer:
         """Look at candidate after candidate."""
@@ -311,7 +324,7 @@ class BisectSearch:
 
     async def _look(self, candidate: int, name: str, builds: int, purpose: Purpose) -> None:
         """Look at a candidate for so many builds; skip it where the daemon is in the way, again and again."""
-        seen = await self._observe(candidate, name, self._scenarios[name], builds, purpose)
+        seen = await self._observe(candidate, name, self._scenarios[name], self._length(builds), purpose)
         silent = 0
         for earlier in reversed(self.state.of(candidate)):
             if not _says_nothing(earlier):
@@ -326,11 +339,26 @@ class BisectSearch:
             because = seen.look.because
             if seen.is_another_hang:
                 name = seen.look.signature
-                same = f"if it is the same hang, say --also {name}" if name else "--any-hang counts that too"
-                because = f"it hangs as {name or 'nothing known'}; {same}"
+                same = f"if it is the same, say --also {name}" if name else "--any-hang counts that too"
+                because = f"it {Wording.of([seen.look.kind]).third} as {name or 'nothing known'}; {same}"
             self._skip(candidate, because)
             if purpose == "good end":
                 raise EndsCannotBeHad([CannotBeHad(self._name(candidate), because)])
+
+    def _length(self, builds: int) -> int:
+        """Return the iterations of a look that is to come to so many builds.
+
+        Some iterations count for nothing, such as builds that are to fail. And a daemon may hang only once something
+        has come about on it, such as a removal: so no look is shorter than those at the bad end took until they hung.
+        """
+        state = self.state
+        clean = [
+            seen.look for seen in state.observations if seen.scenario == state.scenario and seen.look.said == "clean"
+        ]
+        iterations = sum(look.iterations for look in clean)
+        counted = sum(look.builds for look in clean) / iterations if iterations else 1.0
+        longest = max((seen.look.iterations for seen in state.of(state.bad_end) if seen.counts), default=0)
+        return max(math.ceil(builds / max(counted, _COUNTED_LEAST)), longest)
 
     async def _observe(
         self, candidate: int, name: str, scenario: Scenario, iterations: int, purpose: Purpose

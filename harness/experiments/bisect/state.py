@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from harness.buildkit.likeness import LIKELY, most_alike
 from harness.core.errors import StoreError, UsageError
+from harness.core.wording import Wording
 from harness.experiments.bisect.belief import Belief, Find, hypotheses
 from harness.experiments.bisect.choice import Costs
 from harness.experiments.bisect.forecast import Forecast, forecast
@@ -50,6 +51,8 @@ class BisectRequest(_Kept):
     argv: tuple[str, ...]
     scenarios: tuple[str, ...]
     """Names of those that are tried; each is beside the state, resolved, as NAME.yaml."""
+    hunts: tuple[str, ...] = ("hang",)
+    """The kinds of finding that these look for."""
     range: str
     find: Find = "introduced"
     build_command: str | None = None
@@ -154,6 +157,11 @@ class State(_Kept):
         return sum(had.seconds for had in self.had.values()) + sum(seen.wall for seen in self.observations)
 
     @property
+    def words(self) -> Wording:
+        """How what is looked for is named: by its kind once it was seen, until then by all that scenarios hunt."""
+        return Wording.of({seen.look.kind: None for seen in self.observations if seen.counts} or self.asked.hunts)
+
+    @property
     def left(self) -> Forecast | None:
         """What the search is expected to take still; None where that cannot be told yet. It takes a second to find."""
         if self.costs is None:
@@ -226,7 +234,7 @@ class State(_Kept):
     @property
     def left_out(self) -> Mapping[int, str]:
         """Why each candidate that is not looked at any more is not."""
-        doubts = {candidate: f"it hangs as {names}" for candidate, names in self.doubtful.items()}
+        doubts = {candidate: f"it {self.words.third} as {names}" for candidate, names in self.doubtful.items()}
         return {**doubts, **self.skipped}
 
     @property

@@ -180,7 +180,7 @@ class Told:
     @property
     def answered(self) -> bool:
         """Whether somebody is blamed, or said to be within no range."""
-        return self.kind in {"found", "good end hangs"}
+        return self.kind in {"found", "narrowed", "good end hangs"}
 
 
 class Unsaved(BisectSearch):

@@ -199,7 +199,7 @@ async def test_what_cannot_be_built_may_be_it(tmp_path: Path, scenario: Scenario
     """Candidates that do not build are skipped, each told once, and stay in the answer if nothing tells them apart."""
     line = Pretended(20, bad(*range(11, 20)), broken=(10, 11))
     answer, search = await searched(tmp_path, scenario, line)
-    assert (answer.kind, answer.group.members) == ("found", (10, 11, 12))
+    assert (answer.kind, answer.group.members) == ("narrowed", (10, 11, 12))
     assert sorted(search.state.skipped) == [10, 11]
     assert len([line for line in line.told if line.startswith("skipped")]) == 2
 
@@ -269,7 +269,7 @@ async def test_another_hang_is_not_that_one(tmp_path: Path, scenario: Scenario) 
         ({}, "another name", (8, 9)),
         ({"any_hang": True}, "found", (8,)),
         ({"also": ("other",)}, "found", (8,)),
-        ({"apart": ("other",)}, "found", (8, 9)),
+        ({"apart": ("other",)}, "narrowed", (8, 9)),
     ):
         folder = tmp_path / str(len([*tmp_path.iterdir()]))
         folder.mkdir()
@@ -288,7 +288,7 @@ async def test_what_the_user_says_of_a_name_holds_for_what_was_seen(tmp_path: Pa
     assert (await search.run()).kind == "another name"
     with pytest.raises(NoSuchHang, match="under the name 'loop'; those of other hangs are other"):
         search.state.taking(["loop"], [])
-    for also, apart, kind, members in ((["other"], [], "found", (8,)), ([], ["other"], "found", (8, 9))):
+    for also, apart, kind, members in ((["other"], [], "found", (8,)), ([], ["other"], "narrowed", (8, 9))):
         looked = len(line.looked)
         state = search.state.taking(also, apart)
         again = BisectSearch(tmp_path, state, line, {"one": scenario}, line, other_at(line, 8))
@@ -344,7 +344,7 @@ async def test_a_good_end_that_hangs_under_another_name(tmp_path: Path, scenario
     """It is no good end until somebody says that it is another hang: that is asked, and not taken for clean."""
     line = Pretended(20, bad(*range(9, 20)))
     search = BisectSearch(tmp_path, begun(tmp_path, line), line, {"one": scenario}, line, other_at(line, 0))
-    with pytest.raises(EndsCannotBeHad, match="it hangs as other; if it is the same hang, say --also other"):
+    with pytest.raises(EndsCannotBeHad, match="it hangs as other; if it is the same, say --also other"):
         await search.run()
 
 
@@ -457,3 +457,12 @@ async def test_the_scenario_that_hangs_soonest(tmp_path: Path, scenario: Scenari
     assert answer.group.members == (9,)
     assert search.state.scenario == "one"
     assert {seen.candidate for seen in search.state.observations if seen.scenario == "slow"} == {19}
+
+
+async def test_no_look_is_shorter_than_the_bad_end_took(tmp_path: Path, scenario: Scenario) -> None:
+    """What brings a hang on may need some time to come about: a short look is silent on a bad candidate too."""
+    line = Pretended(20, bad(*range(9, 20), rate=0.05))
+    answer, search = await searched(tmp_path, scenario, line)
+    took = [seen.look.iterations for seen in search.state.of(19) if seen.counts]
+    assert answer.group.members == (9,)
+    assert all(iterations >= max(took[:3]) for candidate, iterations, _ in line.looked if candidate != 19)
