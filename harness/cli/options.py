@@ -25,7 +25,9 @@ def complete_scenario(incomplete: str) -> list[str]:
 
 def complete_run(incomplete: str) -> list[str]:
     """Return the runs in the usual folder that begin so, the latest first, and `last`."""
-    found = sorted((path.parent.name for path in RESULTS.glob("*/*/run.json")), reverse=True)
+    from harness.store.find import runs_at  # noqa: PLC0415 — as above
+
+    found = sorted((run.name for run in runs_at(RESULTS, "*/*")), reverse=True)
     return [name for name in ("last", *found) if name.startswith(incomplete)]
 
 

@@ -8,7 +8,7 @@ from harness.core.errors import UsageError
 from harness.core.manifest import HostFacts
 from harness.scenario.dump import export_hang_of
 from harness.store import aggregate
-from harness.store.find import runs_below
+from harness.store.find import runs_at, runs_below
 from harness.store.folder import RunFolder
 from harness.store.folders import host_in
 
@@ -38,7 +38,7 @@ def runs_in(place: Path) -> list[RunFolder]:
     """Return the run that a folder is, or those below it; none of a folder without."""
     if (place / "run.json").is_file():
         return [RunFolder(place)]
-    return [*(RunFolder(file.parent) for file in sorted(place.glob("*/run.json"))), *runs_below(place)]
+    return [*runs_at(place, "*"), *runs_below(place)]
 
 
 def recorded_side(place: Path) -> RecordedSide:

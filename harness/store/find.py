@@ -18,11 +18,20 @@ class NoSuchRun(UsageError):
         super().__init__(f"no run {run!r}: {several if matching else none}")
 
 
+def runs_at(place: Path, way: str) -> list[RunFolder]:
+    """Return the runs that a pattern leads to from a folder, in the order of their paths.
+
+    Folders whose names begin with a dot are left out: what comes from another host is laid out in one first.
+    """
+    found = (file.parent for file in sorted(place.glob(f"{way}/run.json")))
+    return [RunFolder(path) for path in found if not path.name.startswith(".")]
+
+
 def runs_below(results: Path) -> list[RunFolder]:
     """Return all runs below a results folder, newest first: also those that searches have in their own folders."""
-    ways = ("*/*/run.json", "bisect/*/*/*/run.json", "*/minimize-*/runs/*/*/run.json", "*/explore-*/*/*/run.json")
-    found = {file.parent for way in ways for file in results.glob(way)}
-    return [RunFolder(path) for path in sorted(found, key=lambda path: path.name, reverse=True)]
+    ways = ("*/*", "bisect/*/*/*", "*/minimize-*/runs/*/*", "*/explore-*/*/*")
+    found = {run.path: run for way in ways for run in runs_at(results, way)}
+    return sorted(found.values(), key=lambda run: run.name, reverse=True)
 
 
 def find_run(run: str, results: Path) -> RunFolder:
@@ -32,7 +41,7 @@ def find_run(run: str, results: Path) -> RunFolder:
         NoSuchRun: none, or several.
         LeadsOut: a link in it leads out of it.
     """
-    folders = (path.parent for path in results.glob("*/*/run.json"))
+    folders = (folder.path for folder in runs_at(results, "*/*"))
     found = the_one(run, "run.json", folders, lambda matching: NoSuchRun(run, results, matching))
     require_no_way_out(found)
     return RunFolder(found)
@@ -44,5 +53,4 @@ def shards_in(folder: Path) -> list[RunFolder]:
     Raises:
         StoreError: one cannot be read.
     """
-    runs = (RunFolder(file.parent) for file in sorted(folder.parent.glob("*/run.json")))
-    return [run for run in runs if run.manifest().part_of == folder.name]
+    return [run for run in runs_at(folder.parent, "*") if run.manifest().part_of == folder.name]

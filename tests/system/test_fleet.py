@@ -19,6 +19,7 @@ import pytest
 import yaml
 
 from harness.host.cache import cache_folder
+from harness.store.find import runs_below
 from harness.store.folder import RunFolder
 from harness.toolchain.base_image import static_busybox
 from tests.support.eventually import until
@@ -113,7 +114,13 @@ def events(nodes: Mapping[str, Node]) -> list[dict[str, Any]]:
 
 def runs(nodes: Mapping[str, Node]) -> list[RunFolder]:
     """Return the runs that came back."""
-    return [RunFolder(file.parent) for file in (nodes["head"].folder / "results").glob("*/*/summary.json")]
+    return [run for run in runs_below(nodes["head"].folder / "results") if run.summary()]
+
+
+def looks(nodes: Mapping[str, Node]) -> int:
+    """Return how many looks of series are saved."""
+    files = (nodes["head"].folder / "results").glob("*/compare-*/looks.jsonl")
+    return sum(file.read_text().count("\n") for file in files)
 
 
 def daemons(node: Node) -> list[int]:
@@ -204,7 +211,7 @@ def test_the_client_is_killed(fleet: Fleet, tmp_path: Path) -> None:
         *("--looks", "4", "--on", address(nodes), "--insecure", "--results", str(nodes["head"].folder / "results")),
     )
     client = nodes["head"].repro(*words)
-    until(lambda: len(runs(nodes)) >= 2, 200)
+    until(lambda: looks(nodes) >= 2, 200)
     before = {folder.name for folder in runs(nodes)}
     os.killpg(client.pid, signal.SIGKILL)
     until(lambda: not any(daemons(node) for node in nodes.values()), 120)
@@ -253,7 +260,7 @@ def test_the_scheduler_is_killed(fleet: Fleet, tmp_path: Path) -> None:
         *("--looks", "4", "--on", address(nodes), "--insecure", "--results", str(nodes["head"].folder / "results")),
     )
     client = nodes["head"].repro(*words)
-    until(lambda: len(runs(nodes)) >= 2, 200)
+    until(lambda: looks(nodes) >= 2, 200)
     os.killpg(started["head"].pid, signal.SIGKILL)
     assert client.wait(200) == 255
     assert "go on with --resume" in nodes["head"].said()

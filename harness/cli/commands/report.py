@@ -11,7 +11,7 @@ from rich.console import Console
 from harness.cli.options import RESULTS, Results, RunNames
 from harness.core.outcome import ExitCode
 from harness.core.units import format_size
-from harness.store.find import find_run
+from harness.store.find import find_run, runs_below
 from harness.store.folder import RunFolder
 
 
@@ -44,7 +44,7 @@ def report(
 
 def _holds_runs(folder: Path) -> bool:
     """Whether a folder is no run, and has some."""
-    return not (folder / "run.json").exists() and any(folder.glob("*/*/run.json"))
+    return not (folder / "run.json").exists() and bool(runs_below(folder))
 
 
 def report_at_the_end(folders: Iterable[RunFolder]) -> None:

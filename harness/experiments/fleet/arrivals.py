@@ -3,9 +3,12 @@
 import secrets
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from time import time
+from typing import Final
 
 from harness.core.errors import StoreError
 from harness.core.files import write_whole
@@ -18,11 +21,22 @@ from harness.run.plan import RunOptions
 from harness.store.folder import RunFolder
 from harness.toolchain import Toolchain
 
+_ABANDONED: Final = 3600.0
+"""Seconds since a draft was begun: one is laid out in some."""
+
 
 def place_of(parent: Path, host: str) -> Path:
     """Return where a run that begins now will be kept: its name has when it began, and where."""
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     return parent / f"{stamp}-{host}-{secrets.token_hex(2)}"
+
+
+def _remove_abandoned(parent: Path) -> None:
+    """Remove what processes that were killed had begun to lay out, long after."""
+    for draft in parent.glob(".????????T??????Z-*-????"):
+        with suppress(OSError):
+            if time() - draft.stat().st_mtime > _ABANDONED:
+                shutil.rmtree(draft)
 
 
 @dataclass
@@ -41,6 +55,7 @@ class ArrivedRuns:
             Unpackable: it is no run.
             NotMade: it is of other programs than were asked for, or its host broke.
         """
+        _remove_abandoned(folder.path.parent)
         draft = folder.path.with_name(f".{folder.name}")
         draft.mkdir(mode=0o700, parents=True)
         try:

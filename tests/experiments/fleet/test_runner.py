@@ -1,6 +1,8 @@
 """A fleet in one process, whose hosts do as told: what they do not make is made elsewhere, and nothing counts twice."""
 
 import asyncio
+import os
+import shutil
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -20,10 +22,12 @@ from harness.experiments.fleet.cluster import NotACluster, NotEncrypted, fleet
 from harness.experiments.fleet.errors import NeverMade, NoWorkers, Refused
 from harness.experiments.fleet.job import Delivery, Job, pack
 from harness.experiments.fleet.runner import FleetRunner, FleetTimeouts
+from harness.experiments.recorded import runs_in
 from harness.experiments.runner import LocalRunner
 from harness.run.observer import NullObserver
 from harness.run.plan import RunOptions
 from harness.scenario import load
+from harness.store.find import runs_below
 from harness.store.folder import RunFolder
 from tests.support.stub_runs import write_scenario
 
@@ -119,7 +123,21 @@ def test_all_hosts_make_runs(tmp_path: Path) -> None:
     assert MADE.total() == 6
     assert {run.name.split("-")[-2] for run in found} == {"0", "1", "2"}
     assert [*(tmp_path / "results" / "stubbed").glob(".*")] == []
+    assert len(runs_below(tmp_path / "results")) == 6
     assert found[0].scenario()["actors"][0]["dockerfile"] == str(tmp_path / "dockerfiles" / "one")
+
+
+def test_what_a_killed_client_had_begun_to_lay_out(tmp_path: Path) -> None:
+    """It is no run, in no list; where it is long ago, it goes as the next run arrives."""
+    [first] = runs(tmp_path, 1, 1, [])
+    drafts = [first.path.with_name(f".2026010{day}T000000Z-one-00ff") for day in (1, 2)]
+    for draft in drafts:
+        shutil.copytree(first.path, draft)
+    os.utime(drafts[0], (0, 0))
+    [second] = runs(tmp_path, 1, 1, [])
+    assert [draft.exists() for draft in drafts] == [False, True]
+    assert {run.path for run in runs_below(tmp_path / "results")} == {first.path, second.path}
+    assert {run.path for run in runs_in(first.path.parent)} == {first.path, second.path}
 
 
 @pytest.mark.parametrize(
