@@ -72,14 +72,25 @@ def walkers(seen: RecordedFinding, lookup: Lookup) -> tuple[int, ...]:
 def _merge(seen: RecordedFinding, way: Sequence[tuple[str, ...]]) -> Merge | None:
     """Return the merge by which the walk came to what it would not have come to without: the innermost on its way.
 
-    There a step was merged into one on the walk, and is itself made from the vertex that comes next on the walk.
+    There a step was merged into one on the walk, and is itself made from the vertex that comes next on the walk. Else
+    that one is, and the step that was merged into it is the hung build's own.
     """
+    merges = seen.log.merges if seen.log else ()
+    own = _digests(seen.hung) if seen.hung else set()
     for inner, outer in pairwise(way):
-        for merge in seen.log.merges if seen.log else ():
-            source = seen.vertexes.get(merge.source)
-            if merge.target in outer and source is not None and {*inner} & {*source.inputs}:
+        on_the_walk = [merge for merge in merges if merge.target in outer]
+        for merge in on_the_walk:
+            if {*inner} & _inputs(seen, merge.source):
+                return merge
+        for merge in on_the_walk:
+            if merge.source in own and {*inner} & _inputs(seen, merge.target):
                 return merge
     return None
+
+
+def _inputs(seen: RecordedFinding, digest: str) -> set[str]:
+    vertex = seen.vertexes.get(digest)
+    return {*vertex.inputs} if vertex else set()
 
 
 def _into(seen: RecordedFinding, merge: Merge | None) -> tuple[int, ...]:

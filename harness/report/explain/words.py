@@ -119,12 +119,19 @@ def _of_cause(seen: RecordedFinding, cause: Cause) -> Iterator[str]:
         whose = builds(seen.owners.get(cause.merge.source, ()))
         yield (
             f"the merge: {_when(seen, cause.merge, cause)} the step `{cause.merge.name}` of {whose} was merged into "
-            f"{into}, which has since then depended on what both are made from"
+            f"{into}, {_dependence(seen, cause.merge)}"
         )
     if cause.removal:
         yield f"the removal: {_removal(seen, cause, cause.removal)}"
     if others := [number for number in cause.hung if number != seen.finding.iteration]:
         yield f"{builds(others)} {'looks' if len(others) == 1 else 'look'} for the same record in vain"
+
+
+def _dependence(seen: RecordedFinding, merge: Merge) -> str:
+    """Return what a merge did to what depends on what: the step that it went into has the inputs of both."""
+    if seen.finding.iteration in seen.owners.get(merge.source, ()):
+        return "and has since then depended on what that one is made from"
+    return "which has since then depended on what both are made from"
 
 
 def _of_loss(loss: Loss) -> Iterator[str]:

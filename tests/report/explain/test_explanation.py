@@ -252,6 +252,21 @@ def test_merge_further_up_the_walk(tmp_path: Path) -> None:
     assert (found.cause.merge, found.cause.owners, found.unknown) == (merged, (2,), ())
 
 
+def test_merged_into_the_owner(tmp_path: Path) -> None:
+    """A build whose own step was merged into that of the record's owner depends on the owner's inputs from then on."""
+    merged = Merge(20, BEGAN + 1, "copy-1", "copy-2", "[1/2] COPY big /big")
+    steps = Steps([build(1, *own(1), own(2)[1]), build(2, *own(2), killed=2.0, exited=2.1)], BEGAN)
+    way = (("context-2",), ("op", "copy-2"), ("last-1",))
+    found = explained(evidence(tmp_path, steps=steps, lookups=looks(*way), log=log(MADE, merged, REMOVED)))
+    assert found.cause
+    assert (found.cause.merge, found.cause.into, found.cause.removal, found.unknown) == (merged, (2,), REMOVED, ())
+    assert "of iteration 1 was merged into that of iteration 2, and has since then depended on what that" in text(found)
+    others = replace(merged, source="copy-3")
+    assert "the merge:" not in text(
+        explained(evidence(tmp_path, steps=steps, lookups=looks(*way), log=log(MADE, others, REMOVED)))
+    )
+
+
 def test_what_came_before_does_not_count(tmp_path: Path) -> None:
     """A removal of the same snapshot before the files were there, and one of another snapshot, explain nothing."""
     before, other = replace(REMOVED, line=5), replace(REMOVED, snapshot="x" * 25)
