@@ -26,7 +26,7 @@ from harness.buildkit.likeness import format_likeness, most_alike
 from harness.core.errors import Interrupted
 from harness.core.outcome import ExitCode
 from harness.core.records import Rate
-from harness.core.units import format_duration
+from harness.core.units import counted, format_duration
 from harness.core.wording import Wording
 from harness.experiments.series import SeenRun, Series, Side
 
@@ -347,12 +347,14 @@ class _Verifying:
     def explain_missing(self) -> str:
         """Return what was shown, and what is missing for more."""
         at_most = f", so at most {self.excluded_ratio:.2g} times A's rate" if self.excluded_ratio else ""
-        seconds = sum(seen.look.seconds for seen in self.looks_at_b) / (self.builds_of_b or 1) * self.more
         daemons = max(self.daemons - len(self._speaking()), 0)
-        on = f" on {daemons} more daemons" if daemons else ""
+        spent = sum(seen.look.seconds for seen in self.looks_at_b)
+        seconds = max(spent / (self.builds_of_b or 1) * self.more, spent / len(self.looks_at_b) * daemons)
+        on = f" on {counted(daemons, 'more daemon')}" if daemons else ""
+        missing = f"{self.more:,} more without one{on}" if self.more else f"none{on} either"
         return (
             f"0 {self.words.plural} in {self.builds_of_b} builds on B{self.explain_hosts()}{at_most}, at "
-            f"{100 * self.demand.confidence:g} %; {self.more:,} more without one{on} would say that it is below "
+            f"{100 * self.demand.confidence:g} %; {missing} would say that it is below "
             f"{self.demand.ratio:g} times, about {format_duration(round(seconds))}"
         )
 

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -240,3 +241,12 @@ def test_a_fixed_one_on_several_hosts(tmp_path: Path, sides: tuple[Side, Side]) 
     assert len(fixed) >= 19
     assert all(each.chance is not None and each.chance <= 0.05 for each in fixed)
     assert any("count: so many are shared by 2 hosts as A's are" in each.because for each in fixed)
+
+
+def test_a_failure_is_called_one(tmp_path: Path, sides: tuple[Side, Side]) -> None:
+    """What is said names what the scenario hunts, and not a hang."""
+    hunted = sides[0].scenario.stop.model_copy(update={"on": ("failure",)})
+    a, b = (replace(side, scenario=side.scenario.model_copy(update={"stop": hunted})) for side in sides)
+    found = verified(tmp_path, (a, b), 3, 0.0, 0.3)
+    assert "A did not fail in 1500 builds" in found.because
+    assert found.kinds == ("failure",)

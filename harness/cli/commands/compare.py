@@ -47,6 +47,8 @@ _PAIRS: Final = 8
 _ITERATIONS: Final = 200
 _STYLES: Final = {"different": "bold red", "no difference": "bold green", "not enough": "yellow"}
 _WIDTH: Final = 46
+_NAME: Final = 12
+"""As wide as `failure rate`."""
 
 
 def compare_(
@@ -141,7 +143,7 @@ def _recorded(a: Path, b: Path, factor: float, margin: float | None, *, only_wor
             )
         tell.say(f"{result.verdict.upper()}  {result.because}", _STYLES[result.verdict])
         if sides["A"].scenarios != sides["B"].scenarios:
-            tell.say(f"{'scenarios':<11} differ, and what does it may be they", "yellow")
+            tell.say(f"{'scenarios':<{_NAME}} differ, and what does it may be they", "yellow")
         tell.say(_tests(result))
     return code
 
@@ -149,7 +151,7 @@ def _recorded(a: Path, b: Path, factor: float, margin: float | None, *, only_wor
 def _tests(result: TwoSampleTest) -> str:
     """Return the tests in a line."""
     return (
-        f"{'tests':<11} rates p = {result.p_rates:.2g}, log-rank by permutation p = {result.p_log_rank:.2g}; "
+        f"{'tests':<{_NAME}} rates p = {result.p_rates:.2g}, log-rank by permutation p = {result.p_log_rank:.2g}; "
         f"difference at most {result.difference_at_most:.2g} per build"
         f"{f'; within each of {result.hosts} hosts' if result.hosts > 1 else ''}"
     )
@@ -187,11 +189,11 @@ def _tell(tell: SeriesPrinter, comparison: Comparison) -> None:
     tell.event("compared", asdict(comparison))
     tell.say(f"{comparison.verdict.upper()}  {comparison.because}", _STYLES[comparison.verdict])
     for name, *values in _rows(comparison):
-        tell.say(f"{name:<11} {values[0]:<{_WIDTH}}  {values[1]}".rstrip())
+        tell.say(f"{name:<{_NAME}} {values[0]:<{_WIDTH}}  {values[1]}".rstrip())
     if comparison.names:
-        tell.say(f"{'names':<11} {comparison.names}", "yellow")
+        tell.say(f"{'names':<{_NAME}} {comparison.names}", "yellow")
     tell.say(_tests(comparison.contrast))
-    tell.say(f"{'folder':<11} {comparison.folder}, {format_duration(round(comparison.seconds))}")
+    tell.say(f"{'folder':<{_NAME}} {comparison.folder}, {format_duration(round(comparison.seconds))}")
     tell_how_to_go_on(tell, comparison.exit_code)
 
 

@@ -12,7 +12,8 @@ import pytest
 
 from harness.cli.display.bisect import JsonSearch, PlainSearch
 from harness.cli.kinds import VOCABULARY
-from harness.experiments.bisect.search import BisectSearch
+from harness.experiments.bisect.belief import CulpritGroup
+from harness.experiments.bisect.search import BisectSearch, SearchAnswer
 from harness.experiments.bisect.state import State
 from harness.experiments.short_run import ShortRun
 from harness.scenario import Scenario, load
@@ -103,3 +104,17 @@ def test_a_long_build_goes_on_being_told(capsys: pytest.CaptureFixture[str]) -> 
     until(lambda: threading.active_count() < before)
     assert told("`repro bisect resume results` goes on\n")
     assert said[0].startswith("getting both ends\n")
+
+
+def test_a_failure_is_called_one_and_one_of_several_is_not_found(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is asked and answered names what is hunted, and candidates that cannot be told apart are counted."""
+    screen = PlainSearch()
+    state = begun(tmp_path, Slow(20, bad(0)), hunts=("failure",), find="fixed")
+    screen.began(state)
+    screen.answered(state, SearchAnswer("narrowed", CulpritGroup((3, 4), 0.97)), tmp_path)
+    output = capsys.readouterr().out
+    assert "which one took the failure away?" in output
+    assert "ONE OF 2  c3 or c4 (what lies between cannot be tried) took the failure away; chance 97.0%" in output
+    assert re.search(r"one failure in [\d.,]+ builds without it", output)
