@@ -155,9 +155,9 @@ def _rootless(command: Command, home: DaemonDirs, configuration: Path) -> Comman
 
 
 def version_in(told: str) -> str:
-    """Return ``v0.23.2`` out of ``buildkitd github.com/moby/buildkit v0.23.2 40b2ede…``, or all of it."""
-    match = re.search(r"\bv\d+\.\d+\S*", told)
-    return match[0] if match else told
+    """Return ``v0.23.2`` out of ``buildkitd github.com/moby/buildkit v0.23.2 40b2ede…``; else what stands there."""
+    match = re.search(r"\bv\d+\.\d+\S*", told) or re.search(r"(?<=github\.com/moby/buildkit )\S.*", told)
+    return match[0].strip() if match else told
 
 
 def _configuration(home: DaemonDirs, spec: DaemonSpec) -> dict[str, Any]:

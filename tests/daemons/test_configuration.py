@@ -9,7 +9,7 @@ import pytest
 
 from harness.core.manifest import DaemonFacts
 from harness.daemons.base import BuildRequest, PruneRequest
-from harness.daemons.buildkitd import Buildkitd, NotToml, _configuration, _toml
+from harness.daemons.buildkitd import Buildkitd, NotToml, _configuration, _toml, version_in
 from harness.daemons.dockerd import DockerClient
 from harness.daemons.dockerd import _configuration as dockerd_configuration
 from harness.daemons.parts import PrivateDaemon
@@ -18,6 +18,20 @@ from harness.host.cgroup import Cgroup
 from harness.scenario import DaemonSpec, Limits
 
 HOME = DaemonDirs(Path("/data"), Path("/run/x"), Path("/bin-x"), Path("/records"), Cgroup("repro-x"), Limits())
+
+
+@pytest.mark.parametrize(
+    ("told", "version"),
+    [
+        ("buildkitd github.com/moby/buildkit v0.23.2 40b2ede", "v0.23.2"),
+        ("buildkitd github.com/moby/buildkit HEAD ", "HEAD"),
+        ("buildkitd github.com/moby/buildkit mine 40b2ede\n", "mine 40b2ede"),
+        ("buildkitd of another kind", "buildkitd of another kind"),
+    ],
+)
+def test_a_buildkitd_says_its_version(told: str, version: str) -> None:
+    """By its number; one that was built without, by whatever its builder called it."""
+    assert version_in(told) == version
 
 
 def test_dockerd_is_private() -> None:

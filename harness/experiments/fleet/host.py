@@ -166,7 +166,7 @@ async def _made(job: Job, place: Path, telling: "_Telling") -> Delivery:
             stuck = await telling.until_ended(child)
         finally:
             await _end(child)
-    words = (place / "said").read_text(errors="replace").strip()[-_TOLD:]
+    words = reason_in((place / "said").read_text(errors="replace"))
     folders = [file.parent for file in results.glob("*/*/summary.json")]
     if stuck:
         return Delivery(refusal="host", because=stuck)
@@ -175,6 +175,12 @@ async def _made(job: Job, place: Path, telling: "_Telling") -> Delivery:
     if len(folders) != 1:
         return Delivery(refusal="host", because=words or f"`repro run` ended with {child.returncode}, and no result")
     return Delivery(await asyncio.to_thread(pack, folders[0]))
+
+
+def reason_in(said: str) -> str:
+    """Return why a run ended by what it printed: all of it, or the last line where that is a traceback."""
+    said = said.strip()
+    return (said.splitlines()[-1] if "Traceback (most recent call last):" in said else said)[-_TOLD:]
 
 
 def _toolchain(folder: Path, programs: Mapping[str, str]) -> str:

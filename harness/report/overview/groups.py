@@ -9,7 +9,7 @@ from harness.analysis.rates import excluded_rate
 from harness.analysis.watched_rate import watched_rate
 from harness.core.outcome import Outcome
 from harness.core.records import Diagnosis, Rate
-from harness.core.units import one_in
+from harness.core.units import counted, one_in
 from harness.report.overview.digest import Digest, FindingLine
 
 
@@ -29,7 +29,7 @@ class Cell:
     def rate_text(self) -> str:
         """The rate as a person reads it; of what was not found, the one that is ruled out."""
         if self.rate is None or not self.rate.trials:
-            return f"{self.findings} times" if self.findings else "not seen"
+            return counted(self.findings, "finding") if self.findings else "not seen"
         of = f"{self.rate.hangs:,} in {self.rate.trials:,}"
         if not self.rate.hangs:
             return f"{of}: fewer than {one_in(excluded_rate(self.rate.trials, unsettled=self.rate.unsettled))}"
