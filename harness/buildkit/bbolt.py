@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from harness.core.errors import CaptureError
+from harness.core.units import counted
 
 T = TypeVar("T")
 
@@ -162,7 +163,7 @@ class BoltDatabase:
         size = self.meta.page_size
         most = min(self.meta.pages, -(-self.size // size))
         if not 2 <= number < most:
-            self.note(f"page {number} lies outside the file, which has {most} pages")
+            self.note(f"page {number} lies outside the file, which has {counted(most, 'page')}")
             return None
         data = os.pread(self._fd, size, number * size)
         if len(data) < _PAGE.size:
