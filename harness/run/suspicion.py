@@ -33,6 +33,8 @@ _ENOUGH: Final = 20
 """Tails from which on their median says what is usual."""
 _APART: Final = 1.5
 """Seconds between two dumps: with three of them a suspicion is settled within the six seconds of `evidence.process`."""
+_ONCE_MORE: Final = 1.0
+"""Seconds before a fourth, where three leave it open: who turns is now and then seen at rest."""
 _BACK_OFF: Final = 2.0
 """A build that was not confirmed is looked at again after so many times what it had waited."""
 
@@ -98,7 +100,7 @@ class Suspicions:
         folder = self._folder / f"suspected-{number}"
         folder.mkdir(exist_ok=True)
         try:
-            looks = (Processes(over=2 * _APART), GoroutineDumps(apart=_APART, further=()))
+            looks = (Processes(over=2 * _APART), GoroutineDumps(apart=_APART, further=(_ONCE_MORE,)))
             await capture_all(self._daemon, folder, (looks,))
             subject = {"kind": facts.kind, "version": facts.version}
             found = await anyio.to_thread.run_sync(diagnose_finding, folder, subject)
