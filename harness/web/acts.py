@@ -136,7 +136,7 @@ class Buttons:
     def of(self, run: Digest) -> Markup:
         """Return what can be done with a run."""
         word = {"goes on": "stop", "died": "resume"}.get(run.state)
-        word = word or ("resume" if run.because.startswith("interrupted") else None)
+        word = word or ("resume" if run.interrupted else None)
         if word is None:
             return Markup("")
         address = f"/runs/{quote(run.scenario, safe='')}/{quote(run.name, safe='')}/{word}"

@@ -79,6 +79,15 @@ def test_resume(tmp_path: Path) -> None:
         assert page.post(address).status_code == 409
 
 
+def test_resume_of_one_that_was_interrupted(tmp_path: Path) -> None:
+    """A run that its user ended has the button too; one that came to its end has not."""
+    page, over, run = Client(tmp_path), ended(tmp_path), ended(tmp_path)
+    run.write_json("summary.json", run.read_json("summary.json") | {"ending": "interrupted"})
+    page.log_in()
+    assert f'action="/runs/s/{run.name}/resume"' in page.get("/").text
+    assert f'action="/runs/s/{over.name}/resume"' not in page.get("/").text
+
+
 def test_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The process that has the run locked is ended as by Ctrl-C, and no other: not the one that a record names."""
     killed: list[tuple[int, int]] = []

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from harness.core.errors import StoreError
 from harness.core.files import read_json
+from harness.core.outcome import Ending
 from harness.core.records import Diagnosis, Finding, Rate
 from harness.report.progress import RunProgress, progress_of
 from harness.report.redact import redact
@@ -43,6 +44,8 @@ class Digest:
     """`ended`, `goes on`, `died` or `damaged`."""
     verdict: str
     because: str
+    interrupted: bool = False
+    """By the user, so that it can be gone on with."""
     started: datetime | None = None
     """UTC."""
     version: str = ""
@@ -86,6 +89,7 @@ def digest_of(folder: RunFolder) -> Digest:
             state=stands.state or "damaged",
             verdict=stands.verdict,
             because=stands.because,
+            interrupted=stands.summary is not None and stands.summary.ending is Ending.INTERRUPTED,
             **_manifested(stands),
         )
         return _with_records(digest, stands)
