@@ -45,6 +45,9 @@ _UNSEEN: Final = (
 _OCTAL: Final = re.compile(rb"\\([0-7]{3})")
 
 
+STAGING: Final = "-staging"
+"""Stands behind the name of a run in that of its ledger of what builds are made from."""
+
 ELSEWHERE: Final = "elsewhere.json"
 """A file in a folder of a ledger: what the run has that no folder, mount or process of this host is."""
 

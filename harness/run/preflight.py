@@ -16,7 +16,7 @@ from harness.core.units import format_size
 from harness.host.cache import cache_folder, cache_top, require_writable_cache, stranger
 from harness.host.cgroup import version
 from harness.host.hostinfo import DISK_FLOOR, MEMORY_FLOOR, describe, require_private_daemons
-from harness.host.ledger import ledgers
+from harness.host.ledger import STAGING, ledgers
 from harness.host.surroundings import lacking, require_high_limits, require_programs, require_temporary_files
 
 State = Literal["ok", "limited", "missing"]
@@ -138,10 +138,12 @@ def _stalls() -> Check:
 
 def _left_behind(resumed: str) -> Check:
     found = [ledger for ledger in ledgers() if not (resumed and ledger.is_of(resumed))]
-    whole = [each for each in found if not any(each.is_of(other.name) for other in found if other.name != each.name)]
-    running = [ledger.name for ledger in whole if ledger.in_use]
-    others = [ledger.name for ledger in whole if not ledger.in_use and ledger.spared()]
-    left = [ledger.name for ledger in whole if not ledger.spared()]
+    runs = {ledger.name.removesuffix(STAGING) for ledger in found}
+    # a run has a ledger for each daemon, and one for what builds are made from: it is told of once, by its own name
+    whole = [(ledger, min((run for run in runs if ledger.is_of(run)), key=len)) for ledger in found]
+    running = dict.fromkeys(run for ledger, run in whole if ledger.in_use)
+    others = dict.fromkeys(run for ledger, run in whole if not ledger.in_use and ledger.spared())
+    left = dict.fromkeys(run for ledger, run in whole if not ledger.spared())
     if left:
         return Check("other runs", "limited", f"{', '.join(left)} left something behind: `repro clean` removes it")
     if others:

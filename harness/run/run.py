@@ -20,7 +20,7 @@ from harness.core.records import Action, AftermathAnswer, Audit, Diagnosis, Find
 from harness.daemons.base import Slot
 from harness.host.cache import cache_folder
 from harness.host.interrupt import Interrupt, first_of
-from harness.host.ledger import Ledger
+from harness.host.ledger import STAGING, Ledger
 from harness.host.partition import ALL, Allocation, allocations
 from harness.host.priority import waking_at_once
 from harness.run.aftermath import Probes, examine
@@ -35,7 +35,6 @@ from harness.store.dockerfiles import keep_dockerfiles
 from harness.store.folder import RunFolder
 from harness.store.resume_point import NOTHING_YET, ResumePoint
 
-_STAGING: Final = "-staging"
 _HUNG_GRACE_SECONDS: Final = 1.0
 """For a daemon that hung, which does not stop by itself."""
 _OTHER: Final = Generate.model_validate({"stages": 2, "steps": 1, "layer": "5003B", "step": "copy"})
@@ -110,7 +109,7 @@ class Run:
     async def _perform(self) -> None:
         """Let the actors act, on one daemon after the other where the scenario renews it."""
         with self.folder.database() as database:
-            async with self._ledger(self.folder.name + _STAGING) as ledger:
+            async with self._ledger(self.folder.name + STAGING) as ledger:
                 staging = ledger.own_folder(cache_folder("staging") / self.folder.name)
                 records = self.folder.path
                 async with open_servers(self.plan.actors, ledger, records, self.audience.doing) as self._servers:
@@ -201,7 +200,7 @@ class Run:
         try:
             yield ledger
         finally:
-            if self._kept if name.endswith(_STAGING) else name in self._kept:
+            if self._kept if name.endswith(STAGING) else name in self._kept:
                 ledger.detach()
             else:
                 with anyio.CancelScope(shield=True):

@@ -12,6 +12,7 @@ import pytest
 
 from harness.cli.main import _exit_code
 from harness.host.cache import CacheMisnamed, cache_folder
+from harness.host.ledger import Ledger
 from harness.host.surroundings import NEEDED, USEFUL
 from harness.run.preflight import HostUnfit, look_around, require_fit
 from tests.support.small_disk import fill, mounted_disk
@@ -217,3 +218,14 @@ def test_nothing_is_made(tmp_path: Path) -> None:
     before = [*tmp_path.rglob("*")]
     require_fit()
     assert [*tmp_path.rglob("*")] == before
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_run_that_goes_on_is_told_by_its_name() -> None:
+    """A run is told of once, by its name, whichever of its ledgers there are at the moment."""
+    one, two = "20260101T000000Z-aaaa", "20260101T000000Z-bbbb"
+    begun = [Ledger.open(name) for name in (f"{one}-staging", f"{one}-1234", f"{two}-staging")]
+    [told] = [check.detail for check in look_around() if check.name == "other runs"]
+    for ledger in begun:
+        ledger.discard()
+    assert told == f"{one}, {two} still running: what is beside it changes its timing"
