@@ -1,6 +1,8 @@
 """The live page in a browser: it moves while a run goes on, ends on the database's numbers, and fits phone and desk."""
 
+import os
 import re
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -14,13 +16,18 @@ from playwright.sync_api import Browser, Page
 from harness.core.outcome import Outcome
 from harness.core.records import Action, Finding, Iteration, Sample
 from harness.store.folder import RunFolder
+from harness.web.acts import holder_of
 from tests.benchmarks.million import write_million
 from tests.browser.chromium import WIDTHS, browser, keep_picture, needs_chromium, opened
+from tests.support.eventually import until
 from tests.support.stub_runs import last_run, start, write_scenario
 
 __all__ = ["browser"]  # a fixture
 pytestmark = [needs_chromium, pytest.mark.timeout(240)]
-Serve = Callable[[Path], str]
+Serve = Callable[..., str]
+
+SESAME = "open-sesame-sixteen"
+"""The token of a page."""
 
 SUMS = """() => {
     const found = {};
@@ -41,11 +48,11 @@ NOTHING_YET = re.compile(r"\[bokeh [\d.]+\] could not (set initial ranges|determ
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """Serve a results folder at a port that is free; return the address."""
+    """Serve a results folder, with more options, at a port that is free; return the address."""
     started: list[subprocess.Popen[str]] = []
 
-    def serve(results: Path) -> str:
-        argv = [sys.executable, "-m", "harness", "serve", str(results), "--port", "0"]
+    def serve(results: Path, *options: str) -> str:
+        argv = [sys.executable, "-m", "harness", "serve", str(results), "--port", "0", *options]
         process = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
         started.append(process)
         assert process.stdout
@@ -175,3 +182,72 @@ def test_a_run_that_goes_on(browser: Browser, tmp_path: Path, serve: Serve) -> N
     finally:
         process.kill()
         process.communicate(timeout=30)
+
+
+def log_in(page: Page) -> None:
+    """Give the token, after a wrong one."""
+    for token, told in (("open-simsim", "This is not the token."), (SESAME, "Start a run")):
+        page.locator("input[name=token]").fill(token)
+        page.get_by_role("button").click()
+        page.get_by_text(told).first.wait_for()
+
+
+def test_buttons(browser: Browser, tmp_path: Path, serve: Serve) -> None:
+    """With the token a run is stopped and gone on with by buttons that ask first; a form without what our pages put
+    into it, or of another site, does nothing.
+    """
+    scenario = write_scenario(tmp_path, clients={"default": "0.2"}, stop={"iterations": 20_000})
+    results = scenario.parent / "results"
+    results.mkdir()
+    address = serve(results, "--token", SESAME)
+    process = start(scenario)
+    try:
+        while not any(results.glob("*/*/run.db")):
+            assert process.poll() is None
+        folder = last_run(scenario)
+        with opened(browser, address, 390, charts=False) as (page, _):
+            log_in(page)
+            stop, resume = (f"form[action='/runs/stubbed/{folder.name}/{word}']" for word in ("stop", "resume"))
+            page.once("dialog", lambda asked: asked.dismiss())
+            page.locator(f"{stop} button").first.click()  # and thought better of it
+            page.on("dialog", lambda asked: asked.accept())
+            page.evaluate("form => document.querySelector(form).elements.csrf.value = 'guessed'", stop)
+            page.locator(f"{stop} button").first.click()
+            page.wait_for_url("**/stop")
+            foreign = f"<form method=post action='{address}runs/stubbed/{folder.name}/stop'><button>x</button>"
+            page.goto(f"data:text/html,{foreign}")
+            page.locator("button").click()
+            page.wait_for_url("**/stop")
+            assert process.poll() is None
+            page.goto(address)
+            keep_picture(page, "serve-buttons-390")
+            page.locator(f"{stop} button").first.click()
+            assert process.wait(60) == 130
+            page.goto(address)
+            page.locator(f"{resume} button").first.click()
+            until(lambda: folder.is_locked and bool(holder_of(folder.path)), 60)
+            page.goto(address)
+            page.locator("summary", has_text=f"repro resume {folder.path}").wait_for()
+    finally:
+        if pid := holder_of(folder.path):
+            os.kill(pid, signal.SIGINT)
+        process.kill()
+        process.communicate(timeout=30)
+
+
+def test_a_run_is_started(browser: Browser, tmp_path: Path, serve: Serve) -> None:
+    """Who has the token starts a shipped scenario from the page, and sees there what became of it."""
+    address = serve(tmp_path, "--token", SESAME)
+    with opened(browser, address, 390, charts=False) as (page, _):
+        log_in(page)
+        page.on("dialog", lambda asked: asked.accept())
+        page.locator("details.start summary").click()
+        page.locator("details.start select[name=scenario]").select_option("prune-race")
+        page.locator("details.start input[name=daemon]").fill("path:/no/such/folder")
+        page.locator("details.start button").click()
+        started = page.locator("summary", has_text="repro run prune-race")
+        started.filter(has_text="exited with 129").wait_for(timeout=60_000)
+        started.click()
+        assert "/no/such/folder" in page.locator("details", has=started).locator("pre").inner_text()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        keep_picture(page, "serve-started-390")

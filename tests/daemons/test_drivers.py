@@ -139,6 +139,8 @@ def test_an_image_that_cannot_be_had_is_one_sentence() -> None:
 def test_the_users_configuration_is_not_read(tmp_path: Path) -> None:
     """Clients have a configuration of their own, with our buildx in it, whatever context the user is in."""
     home = DaemonDirs(tmp_path, tmp_path, tmp_path / "bin", tmp_path, Cgroup("repro-x"), Limits())
+    home.bin.mkdir()
+    (home.bin / "docker-buildx").touch()
     environment = client_environment(home)
     assert Path(environment["DOCKER_CONFIG"]).is_relative_to(tmp_path)
     assert Path(environment["BUILDX_CONFIG"]).is_relative_to(tmp_path)
