@@ -25,10 +25,10 @@ from harness.buildkit.goroutines.reading import (
 )
 from harness.buildkit.goroutines.signatures import Signature
 from harness.buildkit.goroutines.waits import (
-    BUSY,
     ON_CORE,
     Outside,
     copies_after_its_process,
+    is_busy,
     is_engaged,
     is_work,
     outside,
@@ -232,10 +232,8 @@ def _has(each: Goroutine, *functions: str) -> bool:
 
 
 def _is_busy(track: Sequence[Goroutine]) -> bool:
-    """Whether it ran, or waited for a core or a short lock, in every dump."""
-    return all(each.state in BUSY and not each.minutes for each in track) and any(
-        each.state in ON_CORE for each in track
-    )
+    """Whether it was busy in every dump, and on its core, or next to it, in one."""
+    return all(map(is_busy, track)) and any(each.state in ON_CORE for each in track)
 
 
 def _working(tracks: Tracks) -> Reading | None:

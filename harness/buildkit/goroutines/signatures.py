@@ -16,7 +16,7 @@ from pydantic_core import ErrorDetails
 from harness.buildkit.engines import engines_between
 from harness.buildkit.goroutines.model import Frame, Goroutine
 from harness.buildkit.goroutines.reading import REQUEST, Dump, Kind, Reading
-from harness.buildkit.goroutines.waits import BUSY
+from harness.buildkit.goroutines.waits import is_busy
 from harness.core.model import StrictModel
 
 _FOR_A_BUILD: Final = 4
@@ -111,7 +111,7 @@ class Signature(StrictModel):
             return False
         bearing = [bearers(dump, stack, self.state) for stack in self.stacks]
         if self.kind is Kind.LIVELOCK:
-            return all(any(not each.minutes and each.state in BUSY for each in found) for found in bearing)
+            return all(any(map(is_busy, found)) for found in bearing)
         return all(bearing) and any(each.minutes for found in bearing for each in found)
 
     def _made(self, each: Goroutine) -> bool:

@@ -10,8 +10,23 @@ _LOCKS: Final = frozenset({"sync.Mutex.Lock", "sync.RWMutex.Lock", "sync.RWMutex
 _HELD: Final = frozenset({*_LOCKS, "chan receive", "chan send", "select", "semacquire", "sync.Cond.Wait"})
 BLOCKED: Final = _HELD | {"sync.WaitGroup.Wait"}
 ON_CORE: Final = frozenset({"running", "runnable"})
-BUSY: Final = _LOCKS | {"running", "runnable", "preempted", "copystack", "GC assist wait", "GC assist marking"}
-"""States in which dumps show a goroutine that spins: running, runnable, allocating, or in a short lock."""
+_RUNTIMES_OWN: Final = frozenset(
+    {
+        "preempted",
+        "copystack",
+        "GC assist wait",
+        "GC assist marking",
+        "GC mark termination",
+        "GC weak to strong wait",
+        "garbage collection",
+        "stopping the world",
+        "flushing proc caches",
+    }
+)
+"""States in which Go's runtime holds up a goroutine that would run."""
+_BUSY: Final = _LOCKS | ON_CORE | _RUNTIMES_OWN
+_SEMAPHORE: Final = ".runtime_Semacquire"
+"""What waits for a semaphore of the program's; who allocates can wait for one of the runtime's, which a dump holds."""
 
 
 class Outside(StrEnum):
@@ -135,6 +150,16 @@ def outside(each: Goroutine) -> Outside | None:
     if _has(each, _CLIENT_SENDS) and _has(each, _BY_SESSION) and not _has(each, f"{_BUILDKIT}session.monitorHealth"):
         return Outside.CLIENT_SENDS
     return None
+
+
+def is_busy(each: Goroutine) -> bool:
+    """Whether it runs, or is held up for a moment: by a short lock, for want of a core, by Go's runtime."""
+    if each.minutes:
+        return False
+    if each.state == "semacquire":
+        inner = next((frame.function for frame in each.frames if not frame.function.startswith("runtime.")), "")
+        return bool(inner) and _SEMAPHORE not in inner
+    return each.state in _BUSY
 
 
 def waits_for_lock(each: Goroutine) -> bool:

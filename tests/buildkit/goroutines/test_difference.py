@@ -1,6 +1,7 @@
 """What dumps of one daemon say once they are compared: real ones, and small ones made for each kind."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,30 @@ def test_the_export_hang_is_a_livelock() -> None:
     assert f"{BUILDKIT}solver.(*exporter).ExportTo" in functions
     assert compare(real("hang-*.txt")).kind is Kind.LIVELOCK, "also where the CPU is not known"
     assert compare(real("hang-*.txt")[1:]).kind is Kind.LIVELOCK, "two dumps are enough"
+
+
+@pytest.mark.parametrize(
+    "state", ["semacquire", "GC assist wait", "GC mark termination", "stopping the world", "preempted", "copystack"]
+)
+@pytest.mark.parametrize("number", range(3))
+def test_who_turns_is_held_up_by_the_runtime_for_a_moment(state: str, number: int) -> None:
+    """A dump stops the world: who allocates then waits, in its walk, until the dump is made; it turns nevertheless."""
+    dumps = real("hang-*.txt")
+    turning = set(compare(dumps).goroutines)
+    runs = {each.id for each in dumps[number] if each.id in turning and each.state == "runnable"}
+    dumps[number] = [replace(each, state=state) if each.id in runs else each for each in dumps[number]]
+    assert compare(dumps).kind is Kind.LIVELOCK
+    assert set(compare(dumps).goroutines) == turning
+
+
+@pytest.mark.parametrize("inner", ["sync.runtime_Semacquire", "internal/poll.runtime_Semacquire"])
+def test_a_wait_of_the_programs_own_is_not_busy(inner: str) -> None:
+    """A semaphore of `sync` or of a file is given back by somebody else: it may be waited for in work."""
+    export = f"{BUILDKIT}solver.(*exporter).ExportTo"
+    dumps = [[one(1, "semacquire", inner, export, SOLVE)], *([[one(1, "runnable", export, SOLVE)]] * 3)]
+    assert compare(dumps).kind is not Kind.LIVELOCK
+    dumps[0] = [one(1, "semacquire", export, SOLVE)]
+    assert compare(dumps).kind is Kind.LIVELOCK
 
 
 def test_the_lost_wake_up() -> None:
