@@ -1,7 +1,8 @@
 """A cgroup of our own, by one name below the root of every hierarchy: version 2, or version 1 with its controllers.
 
 Limits stand at the top; the daemon lives in a leaf below it, because in version 2 a cgroup that has processes of its
-own may have no controllers for what is below (the kernel's cgroup-v2.rst, "No Internal Process Constraint").
+own may have no controllers for what is below (the kernel's cgroup-v2.rst, "No Internal Process Constraint"). An empty
+one below it, named by our mark, shows later that it was we who made it.
 """
 
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from harness.core.errors import InfraError
+from harness.host.proc import STARTED_BY
 
 ROOT: Final = Path("/sys/fs/cgroup")
 _CONTROLLERS: Final = ("memory", "cpu")
@@ -39,6 +41,22 @@ class CgroupThrottled(CgroupError):
 def version() -> int:
     """Return which version of cgroups this host's controllers are on."""
     return 2 if (ROOT / "cgroup.controllers").exists() else 1
+
+
+def folders_of(name: str) -> Iterator[Path]:
+    """Yield where the cgroup of that name is: below the root of each hierarchy, and nowhere deeper."""
+    for top in (ROOT, *sorted(each for each in ROOT.glob("*/") if not each.is_symlink() and each.is_mount())):
+        if (top / "cgroup.procs").exists() and (top / name).is_dir():
+            yield top / name
+
+
+def is_made_by(name: str, mark: str) -> bool:
+    """Whether the harness with that mark made the cgroup of that name, in one hierarchy at least."""
+    return any((folder / _by(mark)).is_dir() for folder in folders_of(name))
+
+
+def _by(mark: str) -> str:
+    return f"by-{mark}"
 
 
 @dataclass(frozen=True)
@@ -150,7 +168,9 @@ class Cgroup:
         """Return it in the hierarchy of a controller, made where it is not there; a hierarchy itself is never made."""
         top = ROOT / controller / self.name if self._v1 else ROOT / self.name
         with _reported(top):
-            top.mkdir(exist_ok=True)
+            with suppress(FileExistsError):
+                top.mkdir()
+                (top / _by(STARTED_BY[1])).mkdir()
             for above in () if self._v1 else (ROOT, top):
                 (above / "cgroup.subtree_control").write_text(" ".join(f"+{name}" for name in _CONTROLLERS))
         return top

@@ -2,8 +2,9 @@
 
 One JSON file a run, below the cache: processes by pid and start time, folders with the mounts below them, and cgroups.
 Nothing else is ever ended, unmounted or removed. A lock beside it is held as long as its harness lives; what belongs to
-one that is not dead for sure, by its lock, host and boot, is left alone. A ledger is believed only where nobody else
-can have written it, and even then what it names is only touched where it shows that it is ours (`proof`).
+one that is not dead for sure, by its lock, host and boot, is left alone, whoever else names it. A ledger is believed
+only where nobody else can have written it, and where it is no copy; even then what it names is only touched where it
+shows that it is ours (`proof`).
 """
 
 import json
@@ -11,7 +12,7 @@ import os
 import re
 import shutil
 import signal
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -23,7 +24,9 @@ import anyio.to_thread
 import psutil
 
 from harness.core.errors import CommandMissing, CommandTimeout, InfraError
+from harness.core.files import typed
 from harness.host.cache import CacheUnusable, cache_folder
+from harness.host.cgroup import folders_of
 from harness.host.owner import FileLock, State, has_ended, host, pid_namespace, state_of
 from harness.host.proc import STARTED_BY, Identity, boot_id, run
 from harness.host.proof import (
@@ -34,6 +37,7 @@ from harness.host.proof import (
     no_folder_of_ours,
     no_process_of_ours,
     read_ours,
+    sign,
 )
 
 _END_SECONDS: Final = 5.0
@@ -42,6 +46,8 @@ _UNSEEN: Final = (
     "its processes are of another pid namespace, and cannot be seen to have ended from here, so its folders were left;"
     " run `repro clean` there, or on the host itself"
 )
+_MARK: Final = re.compile(r"[\w-]{1,64}")
+_MOST_PIDS: Final = 2**31
 _OCTAL: Final = re.compile(rb"\\([0-7]{3})")
 
 
@@ -111,7 +117,9 @@ class Ledger:
     made: dict[str, Made] = field(default_factory=dict)
     """What each folder was as it was made: another in its place is not ours."""
     mark: str | None = None
-    """What the programs that its harness started carry."""
+    """What the programs that its harness started carry, and what it made outside the cache."""
+    locked_by: int | None = None
+    """The inode of its lock: a copy has another one beside it, and does not see who holds it."""
     told: list[str] = field(default_factory=list, compare=False)
     """What stays elsewhere for good, once it is settled."""
     _begun: bool = field(default=False, compare=False, repr=False)
@@ -139,6 +147,7 @@ class Ledger:
         if ledger.file.exists() or ledger._draft.exists():
             ledger.detach()
             raise LedgerTaken(name)
+        ledger.locked_by = ledger._lock.inode
         ledger.write()
         return ledger
 
@@ -173,11 +182,24 @@ class Ledger:
                     f"made on another host, or before this one booted, it does not say; if before, remove {self.file}"
                 )
             return f"made{on}; run `repro clean` there" if on else None  # else it ended with the boot
-        if lock == "missing" and self.harness.alive():
+        if self._is_copy:
+            return f"a copy; `repro clean` where it was begun settles it, and {self.file} can be removed"
+        return self._spared_without_lock() if lock == "missing" else None
+
+    def _spared_without_lock(self) -> str | None:
+        if self.harness.alive():
             return f"still running (pid {self.harness.pid})"
-        if lock == "missing" and not self.sees_processes:
+        if not self.sees_processes:
             return "its lock is gone, and its processes are of another pid namespace; run `repro clean` there"
         return None
+
+    @property
+    def _is_copy(self) -> bool:
+        if self.locked_by is None:
+            return False
+        with suppress(FileNotFoundError):
+            return self._lock_file.lstat().st_ino != self.locked_by
+        return False
 
     def is_of(self, run: str) -> bool:
         """Whether it is a run's own, or that of a part of it: a shard, or what its builds are made from."""
@@ -208,6 +230,7 @@ class Ledger:
         facts = folder.lstat()
         self.made[str(folder)] = (facts.st_dev, facts.st_ino)
         self.write()
+        sign(folder, STARTED_BY[1])
         return folder
 
     def own_cgroup(self, name: str) -> str:
@@ -235,6 +258,7 @@ class Ledger:
             "cgroups": self.cgroups,
             "made": self.made,
             "mark": self.mark,
+            "locked_by": self.locked_by,
         }
 
     def discard(self) -> None:
@@ -313,51 +337,83 @@ class Ledger:
             self.detach()
             raise LeftAlone(self.name, "begun again meanwhile")
         vars(self).update({key: value for key, value in vars(now).items() if key != "_lock"})
+        if self.locked_by not in {None, self._lock.inode}:  # its lock was gone, and has just been made anew
+            self.locked_by = self._lock.inode
+            self.write()
         return True
 
     async def _give_back(self, elsewhere: GiveBack | None) -> list[str]:
         problems = []
+        others = [] if self._begun else [each for each in ledgers() if each.name != self.name and each.spared()]
         if self.harness.boot == boot_id():  # of an earlier one only the folders are left
             if self.sees_processes:
                 for process in self.processes:
-                    problems += await self._end(process)
+                    problems += await self._end(process, others)
             for name in self.cgroups:
-                why = no_cgroup_of_ours(name)
-                problems += [f"cgroup {name} {why}, and was left"] if why else await _remove_cgroup(name)
+                problems += await self._remove_cgroup(name, others)
             if self.processes and not self.sees_processes and not await _ended(self.namespace):
                 return [*problems, _UNSEEN]
         for folder in reversed(self.folders):
-            problems += await self._remove(folder, elsewhere)
+            problems += await self._remove(folder, elsewhere, others)
         return problems
 
-    async def _end(self, process: Identity) -> list[str]:
+    async def _end(self, process: Identity, others: Sequence["Ledger"]) -> list[str]:
         """End a process with all that it started."""
         if not process.alive():
             return []
         if not self._begun and (why := no_process_of_ours(process, self.mark, self.cgroups)):
             return [f"process {process.pid} {why}, and was left"]
+        if whose := [each.name for each in others if each.holds(process)]:
+            return [f"process {process.pid} is of {whose[0]} too, and was left"]
         return [] if await _end_tree(process) else [f"process {process.pid} did not end, even on SIGKILL"]
 
-    async def _remove(self, folder: Path, elsewhere: GiveBack | None) -> list[str]:
+    def holds(self, process: Identity) -> bool:
+        """Whether to end a process, with all that it started, would be to end what is of this ledger."""
+        ours = {self.harness.pid, *(each.pid for each in self.processes)}
+        with suppress(psutil.Error):
+            known = psutil.Process(process.pid)
+            below = {each.pid for each in known.children(recursive=True)}
+            above = {each.pid for each in known.parents()} - {self.harness.pid}  # it may have let go of another's
+            return bool(ours & {process.pid, *below, *above})
+        return process.pid in ours
+
+    async def _remove_cgroup(self, name: str, others: Sequence["Ledger"]) -> list[str]:
+        if whose := [each.name for each in others if name in each.cgroups]:
+            return [f"cgroup {name} is of {whose[0]} too, and was left"]
+        if not self._begun and (why := no_cgroup_of_ours(name, self.mark)):
+            return [f"cgroup {name} {why}, and was left"]
+        return await _remove_cgroup(name)
+
+    async def _remove(self, folder: Path, elsewhere: GiveBack | None, others: Sequence["Ledger"]) -> list[str]:
         """Remove a folder; a folder that the ledger does not note as made is removed only if it is empty."""
         if not os.path.lexists(folder):
             return [] if in_place(folder) or self.sees_processes else [f"{folder} cannot be seen from here"]
+        if whose := [each.name for each in others if any(_overlap(folder, one) for one in each.folders)]:
+            return [f"{folder} is of {whose[0]} too, and was left"]
         made = self.made.get(str(folder))
-        if why := no_folder_of_ours(folder, made, this_boot=self.harness.boot == boot_id()):
+        if why := no_folder_of_ours(folder, made, self.mark, this_boot=self.harness.boot == boot_id()):
             return [f"{folder} {why}, and was left"]
-        if (file := folder / ELSEWHERE).exists():
-            if elsewhere is None:
-                return [f"{file} names what is to be given back first: `repro clean` does"]
-            given = await elsewhere(file)
-            self.told += given.told
-            if given.problems:
-                return [*given.problems]
-        if made is None and self.mark is not None:
+        if made is None:
             try:
                 folder.rmdir()
             except OSError:
                 return [f"{folder} is not known to have been made by the run, and was left"]
+        if problems := await self._give_back_elsewhere(folder / ELSEWHERE, elsewhere):
+            return problems
         return await _remove_folder(folder)
+
+    async def _give_back_elsewhere(self, file: Path, elsewhere: GiveBack | None) -> list[str]:
+        if not file.exists():
+            return []
+        if elsewhere is None:
+            return [f"{file} names what is to be given back first: `repro clean` does"]
+        given = await elsewhere(file)
+        self.told += given.told
+        return [*given.problems]
+
+
+def _overlap(one: Path, other: Path) -> bool:
+    return one.is_relative_to(other) or other.is_relative_to(one)
 
 
 def ledgers() -> Iterator[Ledger]:
@@ -376,33 +432,51 @@ def _read_newest(name: str) -> Ledger | None:
 
 def disbelieved() -> Iterator[str]:
     """Yield why a file among the ledgers is not believed, a sentence each."""
+    known = {ledger.name for ledger in ledgers()}
     for file in sorted(cache_folder("ledgers").iterdir()):
         if file.suffix in {".json", ".draft"}:
             try:
                 read_ours(file)
+                if file.stem not in known:
+                    yield f"{file}: not believed, for it is damaged"
             except Disbelieved as error:
                 yield str(error)
             except (OSError, ValueError):
                 continue
 
 
+@dataclass(frozen=True)
+class _Written:
+    """What a ledger's file has; earlier versions did not write all of it."""
+
+    harness: Identity
+    processes: list[Identity]
+    folders: list[str]
+    cgroups: list[str]
+    host: str | None = None
+    namespace: int | None = None
+    made: dict[str, Made] = field(default_factory=dict)
+    mark: str | None = None
+    locked_by: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what no run has written: it could stand for something else where it is used, or is said."""
+        texts = [self.host or "", self.harness.boot, *self.folders, *self.cgroups]
+        if not all(text.isprintable() for text in texts):
+            raise ValueError("a name in it cannot be printed")
+        if not all(0 < each.pid < _MOST_PIDS for each in (self.harness, *self.processes)):
+            raise ValueError("a process in it has a number that none has")
+        if self.mark is not None and not _MARK.fullmatch(self.mark):
+            raise ValueError("its mark is none")
+
+
 def _read(file: Path) -> Ledger | None:
     """Return what was written; None where it was just settled, is torn, or is not ours, and so cannot be trusted."""
     try:
-        written = json.loads(read_ours(file))
-        return Ledger(
-            name=file.stem,
-            harness=Identity(**written["harness"]),
-            processes=[Identity(**process) for process in written["processes"]],
-            folders=[Path(folder) for folder in written["folders"]],
-            cgroups=[str(name) for name in written["cgroups"]],
-            host=written.get("host"),
-            namespace=written.get("namespace"),
-            made={folder: (int(device), int(inode)) for folder, (device, inode) in written.get("made", {}).items()},
-            mark=written.get("mark"),
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, Disbelieved):
+        written = typed(json.loads(read_ours(file)), _Written)
+    except (OSError, ValueError, RecursionError, Disbelieved):
         return None
+    return Ledger(**vars(written) | {"name": file.stem, "folders": [Path(folder) for folder in written.folders]})
 
 
 async def _ended(namespace: int | None) -> bool:
@@ -423,13 +497,26 @@ async def _end_tree(root: Identity) -> bool:
             with suppress(ProcessLookupError):
                 family.append(Identity.of(process.pid))
     for member in family:
-        if member.alive():
-            with suppress(ProcessLookupError):
-                os.kill(member.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            _kill(member)
     with anyio.move_on_after(_END_SECONDS, shield=True):
         while any(member.alive() for member in family):
             await anyio.sleep(0.02)
     return not any(member.alive() for member in family)
+
+
+def _kill(process: Identity) -> None:
+    """SIGKILL this very process, and none that has come to have its number.
+
+    Raises:
+        ProcessLookupError: it has ended.
+    """
+    descriptor = os.pidfd_open(process.pid)
+    try:
+        if process.alive():
+            signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+    finally:
+        os.close(descriptor)
 
 
 async def _remove_folder(folder: Path) -> list[str]:
@@ -466,10 +553,7 @@ def _mounts_below(folder: Path) -> list[Path]:
 async def _remove_cgroup(name: str) -> list[str]:
     """Remove the cgroup `name` from every hierarchy; its processes are killed first."""
     problems = []
-    root = Path("/sys/fs/cgroup")
-    for top in (root / name, *root.glob(f"*/{name}")):
-        if not top.is_dir():
-            continue
+    for top in folders_of(name):
         folders = sorted((path for path in (top, *top.rglob("*")) if path.is_dir()), reverse=True)
         with anyio.move_on_after(_END_SECONDS, shield=True):
             while folders:

@@ -55,6 +55,11 @@ class FileLock:
                     return cls(file, descriptor)
             os.close(descriptor)  # who had it has removed the file meanwhile
 
+    @property
+    def inode(self) -> int:
+        """Of its file: a copy of it has another."""
+        return os.fstat(self._descriptor).st_ino
+
     def release(self, *, remove: bool) -> None:
         """Release the lock; `remove` its file where nothing is left to lock."""
         if remove:

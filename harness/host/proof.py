@@ -1,6 +1,7 @@
 """What shows that a thing is ours that a ledger names: a ledger is a file, and may say anything.
 
-Each function returns why a thing is not to be touched, None where it is ours.
+Outside the cache a thing shows it itself, by the mark of its harness, which nobody can guess: in a process's
+environment, below a cgroup, in a folder. Each function returns why a thing is not to be touched, None where it is ours.
 """
 
 import os
@@ -15,11 +16,14 @@ import psutil
 
 from harness.core.errors import InfraError
 from harness.host.cache import cache_folder
+from harness.host.cgroup import folders_of, is_made_by
 from harness.host.proc import STARTED_BY, Identity
 
 _PLACES: Final = ("daemons", "visits", "registries", "staging", "builds")
 """The folders of the cache that runs have folders in; below ``builds`` what is hidden, for the others are results."""
-_CGROUP: Final = re.compile(r"repro-[\w.-]+")
+_CGROUP: Final = re.compile(r"repro-[\w.-]{1,200}")
+MOST_BYTES: Final = 2**22
+"""What a file of ours is read to; a ledger has some 200 bytes for each thing."""
 _WRITABLE_BY_OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
 
 Made = tuple[int, int]
@@ -54,6 +58,8 @@ def read_ours(file: Path) -> str:
             raise Disbelieved(file, f"it is of user {facts.st_uid}")
         if facts.st_mode & _WRITABLE_BY_OTHERS:
             raise Disbelieved(file, "others can write to it")
+        if facts.st_size > MOST_BYTES:
+            raise Disbelieved(file, f"it has {facts.st_size:,} bytes")
         return opened.read()
 
 
@@ -61,20 +67,34 @@ def in_place(folder: Path) -> bool:
     """Whether a folder, resolved, is where runs have theirs: below the cache, or ``repro-…`` in /run or for temporary
     files.
     """
-    cache = cache_folder("ledgers").parent.resolve()
-    if folder.is_relative_to(cache):
-        below = folder.relative_to(cache).parts
+    if (below := _in_cache(folder)) is not None:
         return len(below) > 1 and below[0] in _PLACES and (below[0] != "builds" or below[1].startswith("."))
     tops = {Path("/run").resolve(), Path(tempfile.gettempdir()).resolve()}
     return folder.parent in tops and folder.name.startswith("repro-")
 
 
-def no_folder_of_ours(folder: Path, made: Made | None, *, this_boot: bool) -> str | None:
+def _in_cache(folder: Path) -> tuple[str, ...] | None:
+    cache = cache_folder("ledgers").parent.resolve()
+    return folder.relative_to(cache).parts if folder.is_relative_to(cache) else None
+
+
+def sign(folder: Path, mark: str) -> None:
+    """Leave our mark in a folder that we made, where it is not in the cache, in which nobody else has any."""
+    if _in_cache(folder) is None:
+        _mark_in(folder, mark).touch(0o600)
+
+
+def _mark_in(folder: Path, mark: str) -> Path:
+    return folder / f".by-{mark}"
+
+
+def no_folder_of_ours(folder: Path, made: Made | None, mark: str | None, *, this_boot: bool) -> str | None:
     """Judge a folder that is there.
 
     Args:
         folder: its path.
         made: what it was as it was made; None where that was not noted.
+        mark: of the harness that made it; None where that was not noted.
         this_boot: whether it was made in this boot, for devices are numbered anew in each.
     """
     if folder != folder.resolve() or not in_place(folder):
@@ -86,6 +106,8 @@ def no_folder_of_ours(folder: Path, made: Made | None, *, this_boot: bool) -> st
         return f"is of user {facts.st_uid}"
     if made and (facts.st_ino != made[1] or (this_boot and facts.st_dev != made[0])):
         return "is not the folder that the run made there"
+    if _in_cache(folder) is None and not (mark and _mark_in(folder, mark).is_file()):
+        return "does not show that the run made it"
     return None
 
 
@@ -104,12 +126,16 @@ def no_process_of_ours(process: Identity, mark: str | None, cgroups: Iterable[st
         return "cannot be looked at" if process.alive() else None
     if mark and f"{STARTED_BY[0]}={mark}".encode() in environment:
         return None
-    ours = [f"/{name}" for name in cgroups if no_cgroup_of_ours(name) is None]
+    ours = [f"/{name}" for name in cgroups if no_cgroup_of_ours(name, mark) is None]
     if any(path == top or path.startswith(f"{top}/") for path in lives_in for top in ours):
         return None
     return "was not started by the run's harness"
 
 
-def no_cgroup_of_ours(name: str) -> str | None:
-    """Judge the name of a cgroup."""
-    return None if _CGROUP.fullmatch(name) else "is not named as those of runs are"
+def no_cgroup_of_ours(name: str, mark: str | None) -> str | None:
+    """Judge a cgroup by its name, and by the mark of the harness that made it; one that is not there is nobody's."""
+    if not _CGROUP.fullmatch(name):
+        return "is not named as those of runs are"
+    if not any(folders_of(name)) or (mark is not None and is_made_by(name, mark)):
+        return None
+    return "does not show that the run made it"

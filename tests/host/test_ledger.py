@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from harness.core.errors import InfraError
+from harness.host import cgroup as cgroup_module
 from harness.host import ledger as ledger_module
 from harness.host.ledger import FolderTaken, Ledger, LedgerTaken, LeftAlone, NoPlace, disbelieved, ledgers
 from harness.host.owner import host, pid_namespace
@@ -423,18 +424,192 @@ async def test_a_forged_process(
 async def test_a_process_in_the_cgroup_of_its_run(
     cache: Path, process: Process, monkeypatch: pytest.MonkeyPatch, cgroup: str, eventually: Eventually
 ) -> None:
-    """One that lives in its run's cgroup needs no mark: earlier versions gave none."""
+    """One that lives in the cgroup of its run needs no mark of its own, for the cgroup has it: a step of a build is
+    given none.
+    """
     monkeypatch.delenv(STARTED_BY[0])
     member = process("sleep", "1000")
     identity = Identity.of(member.pid)
     for top in (CGROUPS / cgroup, *CGROUPS.glob(f"*/{cgroup}")):
         with suppress(OSError):
             (top / "cgroup.procs").write_text(str(member.pid))
-    assert no_process_of_ours(identity, None, [cgroup]) is None
-    assert no_process_of_ours(identity, None, [f"{cgroup}x"]) == "was not started by the run's harness"
-    ledger = forged(cache, processes=[asdict(identity)], cgroups=[cgroup], host=None, mark=None)
+    assert no_process_of_ours(identity, "x", [cgroup]) == "was not started by the run's harness"
+    sign(cgroup, "x")
+    assert no_process_of_ours(identity, "x", [cgroup]) is None
+    assert no_process_of_ours(identity, "y", [cgroup]) == "was not started by the run's harness"
+    assert no_process_of_ours(identity, None, [cgroup]) == "was not started by the run's harness"
+    assert no_process_of_ours(identity, "x", [f"{cgroup}x"]) == "was not started by the run's harness"
+    ledger = forged(cache, processes=[asdict(identity)], cgroups=[cgroup])
     assert await ledger.reclaim() == []
     assert eventually(lambda: member.poll() == -signal.SIGKILL)
+
+
+def sign(cgroup: str, mark: str) -> None:
+    """Leave a mark in a cgroup, as the harness with that mark does that makes it."""
+    for top in CGROUPS.glob(f"*/{cgroup}"):
+        (top / f"by-{mark}").mkdir()
+        return
+    (CGROUPS / cgroup / f"by-{mark}").mkdir()
+
+
+@pytest.mark.parametrize("mark", ["another", None], ids=["another's", "nobody's"])
+async def test_a_user_s_cgroup(cache: Path, process: Process, cgroup: str, mark: str | None) -> None:
+    """A cgroup of somebody's own is left with what is in it, though it is named as those of runs are."""
+    member = process("sleep", "1000")
+    tops = [top for top in (CGROUPS / cgroup, *CGROUPS.glob(f"*/{cgroup}")) if top.is_dir()]
+    for top in tops:
+        with suppress(OSError):
+            (top / "cgroup.procs").write_text(str(member.pid))
+    if mark:
+        sign(cgroup, mark)
+    assert await forged(cache, cgroups=[cgroup]).reclaim() == [
+        f"cgroup {cgroup} does not show that the run made it, and was left"
+    ]
+    assert member.poll() is None
+    assert all(top.is_dir() for top in tops)
+
+
+def test_a_cgroup_below_another_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cgroup of ours is below the root of a hierarchy: one of that name in `system.slice` is a unit's."""
+    monkeypatch.setattr(cgroup_module, "ROOT", tmp_path)
+    for folder in (tmp_path, tmp_path / "repro-x", tmp_path / "system.slice", tmp_path / "system.slice" / "repro-x"):
+        folder.mkdir(exist_ok=True)
+        (folder / "cgroup.procs").touch()
+    assert [*cgroup_module.folders_of("repro-x")] == [tmp_path / "repro-x"]
+
+
+@pytest.fixture
+def outside() -> Iterator[Path]:
+    """A folder of the user's among temporary files, named as those of runs are."""
+    folder = Path(tempfile.mkdtemp(prefix="repro-"))
+    (folder / "file").write_text("kept")
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.mark.parametrize("how", ["old", "made", "earlier boot", "empty", "other mark", "a mark that is a path"])
+async def test_a_user_s_folder_outside_the_cache(cache: Path, outside: Path, how: str) -> None:
+    """What is in no cache shows by a mark in it that a run made it: its name, device and inode anybody can write."""
+    facts = outside.stat()
+    extra: dict[str, Any] = {"made": {str(outside): [facts.st_dev, facts.st_ino]}}
+    if how == "old":
+        extra = {"mark": None, "host": None}
+    elif how == "earlier boot":
+        extra |= {"harness": {"pid": 1, "start_ticks": 1, "boot": "earlier"}}
+    elif how == "empty":
+        (outside / "file").unlink()
+    elif how == "other mark":
+        (outside / ".by-y").touch()
+    elif how == "a mark that is a path":
+        extra |= {"mark": f"x/../../{outside.name}/file"}
+        with pytest.raises(ValueError, match="not enough values"):
+            forged(cache, folders=[str(outside)], **extra)
+        return
+    ledger = forged(cache, folders=[str(outside)], **extra)
+    assert await ledger.reclaim() == [f"{outside} does not show that the run made it, and was left"]
+    assert outside.is_dir()
+
+
+async def test_our_own_folder_outside_the_cache() -> None:
+    """One that a run made among temporary files goes, in a ledger that was read too."""
+    ledger = Ledger.open("run")
+    folder = ledger.own_folder(Path(tempfile.gettempdir()) / f"repro-test-{os.getpid()}")
+    (folder / "socket").touch()
+    ledger.detach()
+    [read] = ledgers()
+    assert await read.reclaim() == []
+    assert not folder.exists()
+
+
+COPIED = """
+import sys
+from pathlib import Path
+from harness.host.ledger import Ledger
+from harness.host.proc import STARTED_BY
+import os, subprocess
+ledger = Ledger.open("run")
+sleep = subprocess.Popen(["sleep", "1000"], stdout=subprocess.DEVNULL, env={**os.environ, STARTED_BY[0]: STARTED_BY[1]})
+ledger.own_process(sleep.pid)
+if sys.argv[1] == "kept":
+    ledger.detach()
+print(sleep.pid, flush=True)
+sys.stdin.read() if sys.argv[1] == "kept" else __import__("time").sleep(1000)
+"""
+
+
+@pytest.mark.parametrize("how", ["running", "kept"])
+async def test_a_copied_cache(
+    cache: Path, tmp_path: Path, process: Process, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """Who copies a cache copies its locks, and nobody holds the copies: what runs, or is kept, is left alone."""
+    run = process(sys.executable, "-c", COPIED, how)
+    daemon = Identity.of(int(line(run)))
+    shutil.copytree(cache, tmp_path / "copy")
+    with monkeypatch.context() as patch:
+        patch.setenv("REPRO_CACHE", str(tmp_path / "copy"))
+        [ledger] = ledgers()
+        with pytest.raises(LeftAlone, match="a copy; `repro clean` where it was begun settles it"):
+            await ledger.reclaim()
+        assert daemon.alive()
+    run.kill()
+    run.wait()
+    [ledger] = ledgers()
+    assert await ledger.reclaim() == []
+    assert not daemon.alive()
+
+
+@pytest.mark.parametrize("what", ["process", "child", "parent", "folder", "below", "above"])
+async def test_what_a_running_run_has(cache: Path, place: Path, process: Process, what: str) -> None:
+    """What is in the ledger of a run that goes on is left, though another ledger names it, or what is around it."""
+    mine = Ledger.open("running")
+    daemon = process("sh", "-c", "sleep 1000 & echo $!; wait")
+    child = int(line(daemon))
+    mine.own_process(child if what == "parent" else daemon.pid)
+    folder = mine.own_folder(place / "owned" / "folder")
+    (folder / "root").mkdir()
+    named = {"below": folder / "root", "above": folder.parent}.get(what, folder)
+    facts = named.stat()
+    pid = child if what == "child" else daemon.pid
+    extra: dict[str, Any] = (
+        {"folders": [str(named)], "made": {str(named): [facts.st_dev, facts.st_ino]}}
+        if what in {"folder", "below", "above"}
+        else {"processes": [asdict(Identity.of(pid))], "mark": STARTED_BY[1]}
+    )
+    with suppress(ValueError):
+        forged(cache, **extra)
+    [ledger, _] = ledgers()
+    [problem] = await ledger.reclaim()
+    assert problem == f"{named if 'folders' in extra else f'process {pid}'} is of running too, and was left"
+    assert (folder / "root").is_dir()
+    assert daemon.poll() is None
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"processes": [{"pid": "\0", "start_ticks": 1, "boot": ""}]},
+        {"processes": [{"pid": "self", "start_ticks": 1, "boot": ""}]},
+        {"processes": [{"pid": 10**30, "start_ticks": 1, "boot": ""}]},
+        {"cgroups": [None]},
+        {"made": {"a": [1e999, 1]}},
+        {"host": "\x1b[2J"},
+        {"folders": ["/run/repro-\0"]},
+        "[" * 200_000,
+        "a file of 1 TiB",
+    ],
+    ids=lambda wrong: str(wrong)[:20],
+)
+def test_a_ledger_that_no_run_wrote(cache: Path, wrong: Any) -> None:
+    """What cannot be a ledger is none, is told of, and breaks nothing."""
+    file = begun().file
+    if isinstance(wrong, str):
+        file.write_text(wrong)
+        os.truncate(file, 2**40 if wrong.startswith("a file") else len(wrong))
+    else:
+        file.write_text(json.dumps(json.loads(file.read_text()) | wrong))
+    assert [*ledgers()] == []
+    [why] = disbelieved()
+    assert why.startswith(f"{cache}/ledgers/run.json: not believed, for it ")
 
 
 @pytest.mark.parametrize("name", ["system.slice", "repro-*", "repro-x/../docker", "", ".", "x-repro-y"])
