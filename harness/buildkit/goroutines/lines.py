@@ -45,7 +45,9 @@ _TAGS: Final = re.compile(
     re.IGNORECASE,
 )
 """With those of office documents, whose names have two parts."""
-_ENTITY: Final = re.compile(rb"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z]{2,10});")
+_ENTITIES: Final = {b"&lt;": b"<", b"&gt;": b">", b"&quot;": b'"', b"&#34;": b'"', b"&#39;": b"'", b"&nbsp;": b" "}
+"""Those that come on each line of a page, and are better replaced all at once; an ampersand's comes last of all."""
+_ENTITY: Final = re.compile(rb"&(?!amp;)(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z]{2,10});")
 _LINK: Final = re.compile(rb"\[([^\[\]\s]{1,300})\]\(https?://[^()\s]{1,400}\)")
 """One of Markdown's, which some put where they see an address."""
 _CHAT_LINK: Final = re.compile(rb"<https?://[^|<>\s]{1,400}\|([^|<>\s]{1,400})>")
@@ -92,12 +94,13 @@ _OF_WINDOWS: Final = {b"\xa0": b" ", b"\x85": b"...", b"\x93": b'"', b"\x94": b'
 """The same in Windows-1252, where no letter of UTF-8 is around them."""
 _WINDOWS: Final = re.compile(rb"(?<![\x80-\xff])[\xa0\x85\x91-\x94]+(?![\x80-\xff])")
 
-_LINE_END: Final = re.compile(rb"(?<!\\)\\{1,8}(?:r\\{1,8})?n")
-_DRIVE: Final = re.compile(rb"(?<!\w)[A-Za-z]:\\\w")
+_LINE_END: Final = re.compile(rb"\\(?<!\\\\)\\{0,7}(?:r\\{1,8})?n")
+"""This and others begin with a letter, by which they are found soon; what must not stand before it comes behind it."""
+_DRIVE: Final = re.compile(rb":(?<=[A-Za-z]:)(?<!\w[A-Za-z]:)\\\w")
 """A path of Windows: a backslash in such a line is no escape."""
 _ENDS: Final = (b"\\n", b"\\u000a", b"\\u000A")
-_TAB: Final = re.compile(rb"(?<!\\)\\{1,8}(?:t|u0009)")
-_ESCAPED: Final = re.compile(rb"(?<!\\)\\{1,8}(?=[\"/*_\[\](){}.<>#+-])")
+_TAB: Final = re.compile(rb"\\(?<!\\\\)\\{0,7}(?:t|u0009)")
+_ESCAPED: Final = re.compile(rb"\\(?<!\\\\)\\{0,7}(?=[\"/*_\[\](){}.<>#+-])")
 """What JSON or Markdown escapes."""
 _NUMBERED: Final = {
     b"\\u003c": b"<",
@@ -120,6 +123,10 @@ _ARGUMENTS_ALONE: Final = re.compile(rb"\n(?: {2,16}(?! ))?[0-9a-fx{}, _.?]{0,40
 """A row that is the end of such a call: they are rare, and this is found at twice the speed."""
 _LEAST: Final = 5
 """Bytes of the shortest line that says anything: ``a.b()``."""
+_REMEMBERED: Final = 256
+"""Bytes before a line's last quote that are worth remembering: a log has the same ones on each of its lines."""
+_ENTRY_END: Final = re.compile(rb'\n"(?:, ?"stream": ?"std(?:err|out)", ?"time": ?"[^"\n]{0,40}")?\}(?=\n)')
+"""How an entry of JSON ends behind an escaped end, with what Docker's `json-file` puts there."""
 _BLANK: Final = re.compile(rb"\n(?:[^\n]{0,4}+\n)++")
 _NOTHING_QUOTED: Final = re.compile(rb'"(?:[^"]{0,4}+")++')
 _KEY: Final = re.compile(rb"(?:caller|file|source|func|logger)[\"']?\s*(?:=>?|:)\s*$")
@@ -131,13 +138,11 @@ def lines_of(stream: Text) -> Iterator[bytes]:
     """Yield the lines of a text with their ends, overlong ones in pieces, without what it is wrapped in."""
     rest = b""
     for text in _pieces(decoded(stream)):
-        if not rest and b'"' not in text and b"\\" not in text:
-            yield from io.BytesIO(text)
-            continue
-        for line in io.BytesIO(rest + text):
-            end = len(line) if line.endswith(b"\n") else _end(line)
-            yield from _lines_in(line[:end])
-            rest = line[end:]
+        whole, end, begun = (rest + text).rpartition(b"\n")
+        yield from _lines_in(whole + end)
+        read = _end(begun) if begun else 0
+        yield from _lines_in(begun[:read])
+        rest = begun[read:]
     yield from _lines_in(rest)
 
 
@@ -209,7 +214,9 @@ def _without_markup(text: bytes) -> bytes:
         if _HTML.search(text):
             text = _TAGS.sub(b"", _BREAKS.sub(b"\n", text.replace(b"<w:tab/>", b"\t")))
     if b"&" in text:
-        text = _ENTITY.sub(lambda match: _letter(match[0]), text)
+        for entity, letter in _ENTITIES.items():
+            text = text.replace(entity, letter)
+        text = _ENTITY.sub(lambda match: _letter(match[0]), text).replace(b"&amp;", b"&")
     if b"](http" in text:
         text = _LINK.sub(rb"\1", text)
     if b"%" in text:
@@ -247,13 +254,16 @@ def _end(text: bytes) -> int:
 
 
 def _lines_in(text: bytes) -> Iterator[bytes]:
-    """Yield the lines in one line of a log: those that are escaped in it, and what it has in quotes."""
-    if b"\\" in text and not _DRIVE.search(text):
-        if b"\\u00" in text:
-            for old, new in _NUMBERED.items():
-                text = text.replace(old, new)
-        text = _short(_unescaped(text))
-    for line in text.splitlines(keepends=True):
+    """Yield the lines of a log: those that are escaped in it, too, and of each what it has in quotes."""
+    if b":\\" in text and _DRIVE.search(text):
+        lines = io.BytesIO(text)
+        text = b"".join(line if b":\\" in line and _DRIVE.search(line) else _unescaped(line) for line in lines)
+    elif b"\\" in text:
+        text = _unescaped(text)
+    if b'"' not in text:
+        yield from io.BytesIO(text)
+        return
+    for line in io.BytesIO(_ENTRY_END.sub(b"", text)):
         if b'"' in line:
             yield from _quoted(line)
         else:
@@ -262,30 +272,43 @@ def _lines_in(text: bytes) -> Iterator[bytes]:
 
 def _unescaped(text: bytes) -> bytes:
     """Return a text with its escaped ends and tabs as they were, and without what else JSON or Markdown escapes."""
+    if b"\\" not in text:
+        return text
+    if b"\\u00" in text:
+        for old, new in _NUMBERED.items():
+            text = text.replace(old, new)
     if b"\\\\" in text:
         text = _TAB.sub(b"\t", _LINE_END.sub(b"\n", text))
     else:  # the same, at several times the speed
         text = text.replace(b"\\r\\n", b"\n").replace(b"\\n", b"\n").replace(b"\\t", b"\t").replace(b"\\u0009", b"\t")
-    return _ESCAPED.sub(b"", text) if b"\\" in text else text
+    return _short(_ESCAPED.sub(b"", text) if b"\\" in text else text)
 
 
-def _quoted(line: bytes) -> Iterator[bytes]:
-    """Yield what of a line with quotes is of a dump; all of it where nothing is."""
+def _quoted(line: bytes) -> Sequence[bytes]:
+    """Return what of a line with quotes is of a dump; all of it where nothing is."""
+    if len(line) < _LEAST or (b"goroutine " in line and line.rstrip().endswith(b":")):
+        return (line,)  # a head may have labels, which are quoted
     if line.count(b'"') * 3 > len(line):
         line = _NOTHING_QUOTED.sub(b'"', line)
-    parts = [] if _is_head(line.rstrip()) else line.split(b'"')  # a head may have labels, which are quoted
+    before, _, last = line.rpartition(b'"')
+    found, is_caller = (_before if len(before) < _REMEMBERED else _before.__wrapped__)(before)
+    if len(last) >= _LEAST and not is_caller and _OF_DUMP.search(last.rstrip()):
+        return (*found, last)
+    return found or (line,)
+
+
+@lru_cache(maxsize=4_096)
+def _before(text: bytes) -> tuple[Sequence[bytes], bool]:
+    """Return what of a text before a last quote is of a dump, and whether the place of a log's caller is to follow."""
+    parts = text.split(b'"')
     found = [
         part
         for number, part in enumerate(parts)
         if len(part) >= _LEAST and _OF_DUMP.search(part.rstrip()) and not _is_caller(parts, number)
     ]
-    yield from found or [line]
+    return found, _is_caller([*parts, b""], len(parts))
 
 
 def _is_caller(parts: Sequence[bytes], number: int) -> bool:
     """Whether a part of a line is the place in the code that has logged it."""
     return number > 0 and bool(_KEY.search((b'"'.join(parts[max(0, number - 2) : number]))[-_KEY_LONGEST:]))
-
-
-def _is_head(line: bytes) -> bool:
-    return line.endswith(b":") and b"goroutine " in line

@@ -266,10 +266,15 @@ def whole_lines() -> Callable[[bytes], bool]:
     def is_whole(line: bytes) -> bool:
         if line.startswith(b"#"):
             return bool(_ENTRY.match(line))
-        is_head = line.endswith(b":") and _HEAD.search(line)
+        if line.endswith(b":"):
+            return bool(_HEAD.search(line))
         if call := known.call(line):
             return not _TORN.search(call[1])
-        return bool(is_head or _place(line) or _MAKER.search(line) or _ELIDED.search(line))
+        return bool(
+            _place(line)
+            or (b"created by " in line and _MAKER.search(line))
+            or (line.endswith(b"elided...") and _ELIDED.search(line))
+        )
 
     return is_whole
 
