@@ -115,7 +115,7 @@ class RunControls:
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
                 )
-        except OSError as error:
+        except (OSError, ValueError) as error:  # a NUL that a form has sent is in no command line
             raise CannotAct(f"a run cannot be started: {error}") from error
         self.started = [*self.started, StartedRun(f"repro {' '.join(words)}", now, process, log)][-_MOST:]
 

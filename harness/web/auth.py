@@ -131,7 +131,7 @@ class Gate:
         """Return what a request is told here; None where it may go on."""
         looks, has_token = request.method in {"GET", "HEAD"}, self._keys.let_in(request)
         request.state.may_act = has_token
-        if request.url.path == LOGIN:
+        if request.scope["path"] == LOGIN:
             return await self._login(request)
         if not has_token and not (looks and self._look_freely):
             return self._refused(request)
@@ -161,7 +161,7 @@ class Gate:
 
     def _refused(self, request: Request) -> Response:
         if "text/html" in request.headers.get("accept", "") and request.method in {"GET", "HEAD"}:
-            return self._asked(request.url.path, 401, "")
+            return self._asked(request.scope["path"], 401, "")
         return PlainTextResponse(_REFUSED, 401, {"WWW-Authenticate": "Bearer"})
 
     def _asked(self, next_: str, status: int, why: str) -> Response:
@@ -175,7 +175,10 @@ class Gate:
 def _is_here(request: Request) -> bool:
     """Whether a page of this very host and port sent a request, as far as its browser says."""
     origin = request.headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == request.headers.get("host")
+    try:
+        return origin is None or urlsplit(origin).netloc == request.headers.get("host")
+    except ValueError:  # of an address that is none
+        return False
 
 
 async def _form_of(request: Request) -> dict[str, str]:

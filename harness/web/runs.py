@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 from typing import Final, Generic, TypeVar
@@ -39,8 +40,9 @@ class Runs:
         if not all(_NAME.fullmatch(part) for part in (scenario, name)):
             return None
         paths = (results / scenario / name for results in self.results)
-        if path := next((path for path in paths if (path / "run.json").is_file()), None):
-            return RunFolder(path)
+        with suppress(OSError):  # of a name that is too long for any
+            if path := next((path for path in paths if (path / "run.json").is_file()), None):
+                return RunFolder(path)
         return next((run for run in self.folders() if (run.path.parent.name, run.name) == (scenario, name)), None)
 
     def traces(self) -> object:

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 _REQUEST_SECONDS: Final = 10.0
-"""A request that has not come whole by then does not come."""
+"""A request that has not come whole by then does not come, nor is an answer read of which nothing was by then."""
 _MOST_CONNECTIONS: Final = 256
 _IN_A_ROW: Final = 8
 """Connections that asyncio accepts before it looks at what they sent; up to four times as many are open by then."""
@@ -30,9 +30,11 @@ _LINES_SECONDS: Final = 60.0
 
 
 class BoundedProtocol(H11Protocol):
-    """A connection that is closed where its request does not come, and the one to go where there are too many.
+    """A connection that is closed where its request does not come or its answer is not read, and the one to go where
+    there are too many.
 
-    What has waited longest without a whole request goes first: who asks like anybody is answered before it is his turn.
+    What does not read goes first, then what has waited longest without a whole request: who asks, and reads, like
+    anybody is answered before it is his turn.
     """
 
     most_connections = _MOST_CONNECTIONS
@@ -40,11 +42,12 @@ class BoundedProtocol(H11Protocol):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._deadline: asyncio.TimerHandle | None = None
+        self._is_full = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection, and close another where it is one too many."""
         super().connection_made(transport)
-        self._await_request()
+        self._await_progress()
         if len(self.connections) > self.most_connections:
             waiting = [each for each in self.connections if isinstance(each, BoundedProtocol)]
             min(waiting, key=lambda each: each.turn).drop()
@@ -62,21 +65,38 @@ class BoundedProtocol(H11Protocol):
 
     def on_response_complete(self) -> None:
         """Wait for the next request."""
-        self._await_request()
+        if not self._is_full:  # else its answer is not read yet
+            self._await_progress()
         super().on_response_complete()
 
+    def pause_writing(self) -> None:
+        """Wait for what was sent to be read."""
+        self._is_full = True
+        self._await_progress()
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        """Send on, or wait for the next request where that was all."""
+        self._is_full = False
+        if self.cycle.response_complete:
+            self._await_progress()
+        else:
+            self._stop_waiting()
+        super().resume_writing()
+
     @property
-    def turn(self) -> tuple[bool, float]:
-        """The order in which connections are closed: those without a whole request first, the oldest of them first."""
-        waits = self._deadline is not None
-        return not waits, self._since
+    def turn(self) -> tuple[bool, bool, float]:
+        """The order in which connections are closed: those that do not read, those without a whole request, the rest;
+        of each the oldest first.
+        """
+        return not self._is_full, self._deadline is None, self._since
 
     def drop(self) -> None:
         """Close the connection at once."""
         self.connections.discard(self)
         self.transport.abort()
 
-    def _await_request(self) -> None:
+    def _await_progress(self) -> None:
         self._stop_waiting()
         self._since = self.loop.time()
         self._deadline = self.loop.call_later(_REQUEST_SECONDS, self.drop)

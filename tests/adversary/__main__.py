@@ -21,6 +21,7 @@ from tests.adversary.kills import kills
 from tests.adversary.mutations import mutations
 from tests.adversary.pages import pages
 from tests.adversary.secrets import secrets
+from tests.adversary.serve import serve
 from tests.adversary.shapes import shapes
 from tests.adversary.signals import signals
 from tests.adversary.surroundings import surroundings
@@ -33,6 +34,7 @@ ATTACKS: Final[dict[str, tuple[Attack, str]]] = {
     "folders": (folders, "each file of a run damaged, each command and page asked"),
     "secrets": (secrets, "secrets of all forms, through bundle, report and page"),
     "pages": (pages, "poisoned runs in Chromium"),
+    "serve": (serve, "half requests, slow readers, tricks, forged acts, beside a run"),
     "surroundings": (surroundings, "odd caches, locales, containerd killed"),
     "signals": (signals, "STOP 90 s, HUP, TERM, INT; in runs and searches"),
     "disks": (disks, "disks of results, cache, TMPDIR full or read-only"),

@@ -109,9 +109,12 @@ def test_who_only_looks_on_holds_nothing(tmp_path: Path) -> None:
     assert holder_of(tmp_path / "nowhere") is None
 
 
-def test_what_cannot_be_started_is_said(tmp_path: Path) -> None:
-    """Where nothing can be written, that is the answer."""
+def test_what_cannot_be_started_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing can be written, or a form sends what is in no command line, that is the answer."""
     (tmp_path / "results").write_text("no folder")
     with pytest.raises(CannotAct, match="cannot be started"):
         RunControls(tmp_path / "results").resume(RunFolder(tmp_path))
+    monkeypatch.undo()
+    with pytest.raises(CannotAct, match="cannot be started: embedded null byte"):
+        RunControls(tmp_path).start({"scenario": "control-clean", "iterations": "5\0"})
     assert acts.scenarios()

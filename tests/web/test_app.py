@@ -186,7 +186,17 @@ def test_evidence_is_served_as_what_it_is(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["../run.json", "../../run.json", "..%2frun.json", "%2e%2e/run.json", "/etc/passwd", "3/../../run.db", "3", "x%00"],
+    [
+        "../run.json",
+        "../../run.json",
+        "..%2frun.json",
+        "%2e%2e/run.json",
+        "/etc/passwd",
+        "3/../../run.db",
+        "3",
+        "x%00",
+        "a" * 5000,
+    ],
 )
 def test_nothing_but_evidence(tmp_path: Path, path: str) -> None:
     """No path leads out of a run's findings, however it is written."""
@@ -212,12 +222,23 @@ def test_a_folder_that_is_a_link(tmp_path: Path) -> None:
         assert Client(tmp_path / "results").get(url(folder, f"findings/{name}")).status_code == 404
 
 
-@pytest.mark.parametrize("name", ["..", "%2e%2e", "s", "nothing", "*", "x%2F..%2F"])
+@pytest.mark.parametrize("name", ["..", "%2e%2e", "s", "nothing", "*", "x%2F..%2F", "a" * 5000])
 def test_only_runs_that_are_listed(tmp_path: Path, name: str) -> None:
     """A run is found by its name alone; what is no name of one is not found."""
     ended(tmp_path)
     for rest in ("", "data.json", "findings/3/captured.json", "report.html"):
         assert Client(tmp_path).get(f"/runs/s/{name}/{rest}").status_code in (307, 404)
+
+
+@pytest.mark.parametrize("headers", [{"Origin": "http://["}, {"Host": "["}, {"Host": "[", "Origin": "http://["}])
+def test_addresses_that_are_none(tmp_path: Path, headers: dict[str, str]) -> None:
+    """What names no address is refused like any other name that is not ours, also where others may look."""
+    page = Client(tmp_path, token="a-token-that-is-long-enough", host="0.0.0.0")  # noqa: S104, S106 — named, not used
+    asked = {"Accept": "text/html"} | headers
+    assert page.get("/", headers=asked).status_code == 401
+    assert page.request("POST", "/login", data={"token": page.keys.token}, headers=asked).status_code in {303, 401}
+    bearer = {"Authorization": f"Bearer {page.keys.token}"}
+    assert page.get("/", headers=asked | bearer).status_code == 200
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])

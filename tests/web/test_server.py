@@ -83,3 +83,19 @@ def test_nonsense_fills_no_log(served: Served) -> None:
             assert connection.recv(100).startswith(b"HTTP/1.1 400")
     assert served.answer().startswith(b"HTTP/1.1 200")
     assert len(served.logged()) < 10
+
+
+def test_who_does_not_read_is_in_nobodys_way(served: Served) -> None:
+    """With as many who ask for much and read nothing as there may be connections, a browser's six are all answered."""
+    asked = b"GET /bokeh-1.js HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 20
+    with contextlib.ExitStack() as open_:
+        for _ in range(_FILES):
+            connection = open_.enter_context(socket.socket())
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.connect(("127.0.0.1", served.port))
+            connection.sendall(asked)
+        browser = [open_.enter_context(served.connected(b"")) for _ in range(6)]
+        for connection in browser:
+            connection.sendall(WHOLE)
+        answers = [connection.recv(12) for connection in browser]
+    assert answers == [b"HTTP/1.1 200"] * 6
