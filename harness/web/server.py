@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 _REQUEST_SECONDS: Final = 10.0
 """A request that has not come whole by then does not come, nor is an answer read of which nothing was by then."""
@@ -60,7 +60,8 @@ class BoundedProtocol(H11Protocol):
     def handle_events(self) -> None:
         """Answer what has come; a request that is whole is waited for no longer."""
         super().handle_events()
-        if not getattr(self.cycle, "more_body", True):  # there is none before the first request
+        cycle: RequestResponseCycle | None = self.cycle  # none before the first request, and then the last
+        if cycle is not None and not cycle.more_body and not cycle.response_complete:
             self._stop_waiting()
 
     def on_response_complete(self) -> None:

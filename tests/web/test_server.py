@@ -85,6 +85,19 @@ def test_nonsense_fills_no_log(served: Served) -> None:
     assert len(served.logged()) < 10
 
 
+def test_who_has_been_answered_is_in_nobodys_way(served: Served) -> None:
+    """With as many who have had an answer, and keep the connection, as there may be, a browser's six are answered."""
+    with contextlib.ExitStack() as open_:
+        for _ in range(_FILES):
+            open_.enter_context(served.connected(b"GET /static/page.css HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"))
+        time.sleep(0.5)
+        browser = [open_.enter_context(served.connected(b"")) for _ in range(6)]
+        for connection in browser:
+            connection.sendall(WHOLE)
+        answers = [connection.recv(12) for connection in browser]
+    assert answers == [b"HTTP/1.1 200"] * 6
+
+
 def test_who_does_not_read_is_in_nobodys_way(served: Served) -> None:
     """With as many who ask for much and read nothing as there may be connections, a browser's six are all answered."""
     asked = b"GET /bokeh-1.js HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 20
