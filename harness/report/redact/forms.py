@@ -14,7 +14,7 @@ from harness.report.redact.found import Secret
 _TABLE: Final = Path(__file__).with_name("forms.yaml")
 _PEM_BYTES: Final = 65_536
 """How far the end of a key is looked for."""
-_PEM: Final = re.compile(rb"-----BEGIN[ A-Z0-9_-]{0,100}?PRIVATE KEY(?: BLOCK)?-----")
+_PEM: Final = re.compile(rb"-----BEGIN(?:[ A-Z0-9_-]{0,100}?PRIVATE KEY(?: BLOCK)?| OpenVPN Static key V\d)-----")
 _PEM_LINES: Final = re.compile(rb"(?:[A-Za-z0-9+/=]|\\{1,8}[nr]|[\s\"',:;-]){0,65536}+")
 _MANIFEST_BYTES: Final = 1000
 _KIND_SECRET: Final = re.compile(rb"kind\\?[\"']?:[ \t]{0,4}\\?[\"']?Secret\b")

@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
@@ -33,6 +34,9 @@ _SHORT_OUTPUT: Final = re.compile(rb"(?<=\"data\":)[ ]?\"(?P<value>[A-Za-z0-9+/]
 _WORDS_ONLY: Final = re.compile(rb"[a-z/_-]+$|[A-Za-z/]{1,20}$|[0-9a-f]+$")
 _WIDE: Final = (b"\xff\xfe", b"\xfe\xff")
 """How texts in UTF-16 begin, of which every other byte is NUL."""
+_GZIP: Final = b"H4sI"
+"""How a compressed text begins in base64."""
+_UNPACKED_BYTES: Final = 1_000_000
 _LOGIN: Final = re.compile(rb"[\w.@-]{3,64}:(?P<value>[\x21-\x7e]{8,128})\n?")
 """What `_auth` of npm and the header of a basic login encode, printed by itself."""
 _JSON: Final = frozenset({b"{", b"["})
@@ -146,6 +150,10 @@ class Redactor:
         """Yield texts in base64 that have secrets in them, each with what it is without; of other words, the random."""
         for word in chain(_ENCODED.finditer(text), _SHORT_OUTPUT.finditer(text)):
             start, end = word.span("value")
+            if depth and (packed := _unpacked(word["value"])) is not None:
+                if inner := next(self._found(packed, depth - 1, keep), None):
+                    yield Secret(start, end, inner.kind)  # packed anew it would be another text in every part
+                continue
             decoded = _decoded(word["value"]) if depth else None
             if decoded is None:
                 yield from random_words(text, start, end)
@@ -206,6 +214,18 @@ def _decoded(written: bytes) -> bytes | None:
     decoded = base64.b64decode(bare + b"=" * (-len(bare) % 4))
     legible = len(decoded.translate(None, _ILLEGIBLE))
     return decoded if legible >= _LEGIBLE * len(decoded) or _is_text(decoded) else None
+
+
+def _unpacked(written: bytes) -> bytes | None:
+    """Return what a word in base64 says that is compressed, as Helm keeps its releases; None where it is not."""
+    if not written.startswith(_GZIP):
+        return None
+    bare = written.rstrip(b"=").translate(_STANDARD)
+    try:
+        packed = base64.b64decode(bare[: len(bare) // 4 * 4])
+        return zlib.decompressobj(wbits=31).decompress(packed, _UNPACKED_BYTES)
+    except (ValueError, zlib.error):
+        return None
 
 
 def _is_text(decoded: bytes) -> bool:

@@ -1,6 +1,7 @@
 """Secrets of many forms, drawn anew by a seed, so that nothing that is committed looks like a live one."""
 
 import base64
+import gzip
 import json
 import random
 import string
@@ -27,7 +28,8 @@ class Sample:
 def samples(seed: int = 1) -> list[Sample]:
     """Return all of them."""
     alone = (*bare(seed), *of_later_issuers(seed))
-    return [*alone, *in_context(seed), *typed(seed), *written(seed), *as_others_print(seed), *of_services(seed)]
+    others = (*as_others_print(seed), *of_services(seed), *as_talked(seed))
+    return [*alone, *in_context(seed), *typed(seed), *written(seed), *others]
 
 
 class _Draw:
@@ -436,3 +438,58 @@ def as_others_print(seed: int) -> Iterator[Sample]:
         "slapd": "{SSHA}" + d(32),
     }.items():
         yield Sample(name, value, f"root:{value}:19700:0\n")
+
+
+def as_talked(seed: int) -> Iterator[Sample]:
+    """Yield what protocols, prompts, tables and other languages' code say, of passwords that people choose."""
+    d = _Draw(seed + 7)
+    word, number = f"Sommer{d(4, string.digits)}wind", d(32, HEX)
+    plain = base64.b64encode(f"\0ci\0{word}".encode()).decode()
+    shut = base64.b64encode(word.encode()).decode()
+    packed = base64.b64encode(gzip.compress(f'{{"password":"{word}"}}'.encode(), mtime=0)).decode()
+    static = "\n".join(d(32, HEX) for _ in range(16))
+    for line in (
+        'network={{\n ssid="home"\n psk="{s}"\n}}',
+        'expect "assword:"\nsend "{s}\\r"',
+        'execve("/usr/bin/mysql", ["mysql", "-uroot", "-p{s}", "db"], 0x7ffe) = 0',
+        "poetry config pypi-token.pypi {s}",
+        '{{"github-oauth":{{"github.com":"{s}"}}}}',
+        "token                {s}",
+        "user default on >{s} ~* +@all",
+        "a1 LOGIN ci {s}",
+        "USER ci\n331 need\nPASS {s}\n230 ok",
+        "rocommunity {s} default",
+        "sqlplus scott/{s}@orcl",
+        '<string name="api_key">{s}</string>',
+        "<key>Password</key>\n<string>{s}</string>",
+        "schtasks /create /ru u /rp {s} /tn x",
+        "psexec \\\\h -u u -p {s} cmd",
+        "| DB_PASSWORD | {s} |",
+        "│ db_password │ {s} │",
+        '<input type="password" name="p" value="{s}">',
+        'Content-Disposition: form-data; name="password"\r\n\r\n{s}\r\n--x--',
+        "requests.get(u, auth=('ci', '{s}'))",
+        'HTTPBasicAuth("ci", "{s}")',
+        'new NetworkCredential("ci", "{s}")',
+        'mysqli_connect("h", "ci", "{s}", "db")',
+        'DriverManager.getConnection(u, "ci", "{s}")',
+        'new PDO($dsn, "ci", "{s}")',
+        "[sudo] password for bob: {s}",
+        "Enter PEM pass phrase:{s}",
+        "default login: admin / {s}",
+        "log in as admin:{s}",
+        "A temporary password is generated for root@localhost: {s}",
+        "Please use the following password to proceed:\n\n{s}\n",
+        "PASSWORD elastic = {s}",
+    ):
+        yield Sample(line, word, f"{line.format(s=word)}\n")
+    for name, secret, text in (
+        ("digest", number, f'Authorization: Digest username="u", uri="/", response="{number}"'),
+        ("session in an address", number, f"GET /x;jsessionid={number}?a=1"),
+        ("openvpn", static[70:90], f"-----BEGIN OpenVPN Static key V1-----\n{static}\n-----END"),
+        ("packed", packed, json.dumps({"data": {"release": packed}})),
+        ("smtp", plain, f"AUTH PLAIN {plain}"),
+        ("smtp, asked", shut, f"334 VXNlcm5hbWU6\nY2k=\n334 UGFzc3dvcmQ6\n{shut}\n235 ok"),
+        ("vault, begun", number, f"Unseal Key 1: {number}"),
+    ):
+        yield Sample(name, secret, f"{text}\n")

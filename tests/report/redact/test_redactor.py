@@ -71,6 +71,11 @@ def test_real_logs_stay() -> None:
         "2 links for project 'secretstorage': discarding no candidates",
         "initdb --auth-local peer --auth-host scram-sha-256",
         "FILE_PAT=*.txt cacheKey=3e9af2b6504fab2fd028058d30405886 KEY=value1",
+        "error reading password file: open /etc/x1: no such file or directory",
+        "| token | 4096 | 12 |",
+        '<string name="password_hint">Password</string>',
+        "250-AUTH PLAIN LOGIN EXTERNAL",
+        "PASS: TestToken",
         "cd /x; PWD=/x; echo $1$2; the key is under /etc/keys/2026-11-28/11",
     ],
 )
@@ -171,7 +176,7 @@ def test_records() -> None:
 
 HARD = """- password= password=" :// x://a: a:b@ &key= \\ eyJ eyJa. \\neyJ glpat- <password> hooks.slack.com/ aB1 QUJD
 "data":" tok_1_ -----BEGIN_PRIVATE_KEY----- password:_ authorization:_ curl_-u_ login_-p_ mysql_ echo_
-kind:_Secret_data:_"""
+kind:_Secret_data:_ |_password_| psk= user_x_on_> <a_name="token connect(a, "mysql","a", USER_a_PASS_ H4sI"""
 """What expressions have trodden on: beginnings without an end; they are tried over and over, with blanks for ``_``."""
 
 
