@@ -15,7 +15,10 @@ from tests.report.redact.samples import samples
 from tests.web.client import Client
 from tests.web.runs import ended
 
-PLACES = ("daemon/daemon.log", "findings/3/progress.jsonl", "findings/3/info.json", "scenario.yaml", "run.json")
+PLACES = (
+    *("daemon/daemon.log", "findings/3/progress.jsonl", "findings/3/info.json", "findings/3/goroutines-0.txt"),
+    *("findings/3/cache.db", "dockerfiles/x/Dockerfile", "scenario.yaml", "run.json"),
+)
 
 
 def secrets(options: Options) -> Iterator[Try]:
@@ -32,6 +35,13 @@ def secrets(options: Options) -> Iterator[Try]:
             elif place == "scenario.yaml":
                 actors = [{"build": "ci", "args": {f"ARG_{n}": text for n, text in enumerate(texts)}}]
                 file.write_text(json.dumps({"name": "s", "actors": actors}))
+            elif place.endswith(".db"):
+                file.write_bytes(b"\0\1".join(text.encode() for text in texts))
+            elif place.startswith("dockerfiles"):
+                file.parent.mkdir(parents=True)
+                file.write_text("FROM scratch\n" + "".join(f"RUN {text}\n" for text in texts))
+                actors = [{"build": "ci", "dockerfile": f"/nowhere/{file.parent.name}"}]
+                (run.path / "scenario.yaml").write_text(json.dumps({"name": "s", "actors": actors}))
             elif place.endswith(".json"):
                 file.write_text(json.dumps({"labels": texts}))
             else:

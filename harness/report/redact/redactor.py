@@ -76,7 +76,8 @@ class Redactor:
         keep = b"\0" in content if keep_length is None else keep_length
         if not keep:
             content = self._in_json(content)
-        found = [*self._found(content, _DEPTH, keep)]
+        looked_at = content.replace(b"\0", b"\n")  # what begins or ends a line does so in data as well
+        found = [*self._found(looked_at, _DEPTH, keep)]
         for each in found:
             self.taken[each.kind] += each.count
         return _replaced(content, found, keep)

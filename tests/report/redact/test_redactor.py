@@ -131,6 +131,13 @@ def test_one_nul_byte() -> None:
     assert (cleaned[:6], cleaned[-6:]) == (content[:6], content[-6:])
 
 
+def test_every_form_among_other_data() -> None:
+    """No form survives between NUL bytes, as databases and environments have them."""
+    tried = samples()
+    cleaned = [Redactor().clean_bytes(b"\0\1\0" + each.text.rstrip("\n").encode() + b"\0\2") for each in tried]
+    assert [each.name for each, text in zip(tried, cleaned, strict=True) if each.secret.encode() in text] == []
+
+
 def test_wide_text() -> None:
     """A text of which every other byte is NUL is read as what it is."""
     assert Redactor().clean_bytes(f"DB_PASSWORD={VALUE}".encode("utf-16")).decode("utf-16") == f"DB_PASSWORD={REDACTED}"
