@@ -30,6 +30,7 @@ from harness.core.errors import ScenarioError
 from harness.core.outcome import Ending
 from harness.core.records import Rate
 from harness.core.rng import SEED_BITS, Dice
+from harness.experiments.fleet.errors import Refused
 from harness.experiments.journal import entries, line_of
 from harness.experiments.short_run import HOST_TRIES, HostFails, ShortRun
 from harness.host.interrupt import first_of
@@ -235,7 +236,7 @@ class Exploration:
         bounds = self._bounds if phase == "search" else Bounds(self._at_first)
         try:
             look = await self.take(self.mix(point), bounds, seed)
-        except ScenarioError as refusal:  # values that are each well-formed need not go together
+        except (ScenarioError, Refused) as refusal:  # values that are each well-formed need not go together
             self._refused += 1
             if self._refused >= _REFUSED:
                 raise

@@ -11,6 +11,7 @@ import pytest
 from harness.core.errors import Interrupted, ScenarioError
 from harness.core.outcome import Ending
 from harness.experiments.explore.search import Bounds, Exploration, Explored
+from harness.experiments.fleet.errors import Refused
 from harness.experiments.short_run import HostFails, ShortRun
 from harness.scenario.vary import Mix, Varied
 
@@ -145,10 +146,12 @@ def test_nothing_hangs(tmp_path: Path) -> None:
 
 
 def test_a_broken_host_and_mixes_that_are_none(tmp_path: Path) -> None:
-    """A host that breaks each run ends it; mixes that are no scenario are passed over, unless all are."""
+    """A host that breaks each run ends it; mixes that are none, here or there, are passed over, unless all are."""
 
     class Broken(World):
         async def take(self, mix: Mix, bounds: Bounds, seed: int) -> ShortRun:
+            if mix[("export",)] == "load":
+                raise Refused("one", "its prune never fires in the time of a run")
             if mix[("export",)] != "oci":
                 raise ScenarioError(tmp_path, [])
             look = await super().take(mix, bounds, seed)
