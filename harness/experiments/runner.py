@@ -1,6 +1,6 @@
 """Makes short runs, on this host or on the hosts of a fleet; callers need not know which."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Protocol
 
 from harness.core.records import Summary
@@ -18,6 +18,11 @@ class Runner(Protocol):
     @property
     def slots(self) -> int:
         """How many runs it can make at once."""
+        ...
+
+    @property
+    def hosts(self) -> Collection[str]:
+        """The hosts that can make one now, as they stand in the names of their runs; empty where nobody is there."""
         ...
 
     async def obtain(self, scenario: Scenario, options: RunOptions, reporter: Reporter) -> dict[str, str]:
@@ -50,6 +55,7 @@ class LocalRunner:
     """Makes them on this host, one at a time: several daemons side by side would disturb each other."""
 
     slots = 1
+    hosts: Collection[str] = ("",)
 
     def __init__(self, interrupted: Callable[[int], None] = unheard) -> None:
         """Make a runner; `interrupted` hears of each signal while a run is made, and which one it is, from 1."""

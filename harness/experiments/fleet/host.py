@@ -56,11 +56,14 @@ class Greeting:
     name: str
     version: str
     """Of the harness there."""
+    place: str
+    """The machine and its cache: workers that share them share their programs."""
 
 
 async def greet(dask_worker: Worker) -> Greeting:
-    """Return this host's name, and the version of the harness on it."""
-    return Greeting(_name_of(dask_worker), __version__)
+    """Return this host's name, the version of the harness on it, and where it keeps things."""
+    cache = cache_folder("fleet").stat()
+    return Greeting(_name_of(dask_worker), __version__, f"{socket.gethostname()} {cache.st_dev} {cache.st_ino}")
 
 
 def _name_of(worker: Worker) -> str:
@@ -76,16 +79,16 @@ async def lacking(wanted: Sequence[str]) -> list[str]:
     return [each for each in wanted if not _program(each).is_file() or await sha256_of(_program(each)) != each]
 
 
-async def keep_part(sha256: str, at: int, part: bytes) -> None:
-    """Keep a part of a program."""
-    with _draft(sha256).open("r+b" if at else "wb") as file:
+async def keep_part(sha256: str, sender: str, at: int, part: bytes) -> None:
+    """Keep a part of a program; another client may send the same one now."""
+    with _draft(sha256, sender).open("r+b" if at else "wb") as file:
         file.seek(at)
         file.write(part)
 
 
-async def keep_whole(sha256: str) -> bool:
+async def keep_whole(sha256: str, sender: str) -> bool:
     """Take a program for whole, if it is what it is said to be; return whether it is."""
-    draft = _draft(sha256)
+    draft = _draft(sha256, sender)
     if await sha256_of(draft) != sha256:
         draft.unlink()
         return False
@@ -98,8 +101,8 @@ def _program(sha256: str) -> Path:
     return cache_folder("fleet/programs") / sha256
 
 
-def _draft(sha256: str) -> Path:
-    return cache_folder("fleet/programs") / f".{sha256}.{os.getpid()}"
+def _draft(sha256: str, sender: str) -> Path:
+    return cache_folder("fleet/programs") / f".{sha256}.{os.getpid()}.{sender}"
 
 
 async def make(job: Job, key: str, topic: str) -> Delivery:

@@ -18,6 +18,10 @@ class Worker:
     busy: int = 0
     silent: bool = False
     """Whether its scheduler has not heard of it for long."""
+    place: str = ""
+    """The machine and the cache on it, which several workers may share."""
+    taken: int = 0
+    """When it was last taken: the number of places that were before."""
 
     @property
     def free(self) -> int:
@@ -33,6 +37,7 @@ class Hosts:
     """Those that can be asked, by their address."""
     failures: dict[str, list[str]] = field(default_factory=dict)
     """By host, why its runs were not made, since it made one."""
+    _taken: int = 0
 
     @property
     def left_out(self) -> Mapping[str, str]:
@@ -55,7 +60,9 @@ class Hosts:
         return [worker for worker in self.workers.values() if worker.host not in left_out]
 
     def take(self, avoided: Collection[str] = ()) -> Worker | None:
-        """Take a place on the worker that has most of them free; None where there is none.
+        """Take a place on the worker that has most of them free, of several the one not taken for longest; else None.
+
+        So all hosts have their share also where there is but one run at a time.
 
         Args:
             avoided: hosts that are taken only where there is no other, be it busy or free.
@@ -64,8 +71,9 @@ class Hosts:
         free = [worker for worker in others or self._usable if worker.free > 0]
         if not free:
             return None
-        taken = max(free, key=lambda worker: worker.free)
+        taken = max(free, key=lambda worker: (worker.free, -worker.taken))
         taken.busy += 1
+        taken.taken = self._taken = self._taken + 1
         return taken
 
     def give_back(self, worker: Worker) -> None:

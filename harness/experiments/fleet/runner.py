@@ -11,7 +11,7 @@ all is kept by `Hosts`.
 """
 
 import secrets
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -100,7 +100,7 @@ class FleetRunner:
     say: Say
     interrupt: Interrupt
     patience: FleetTimeouts = USUAL
-    hosts: Hosts = field(default_factory=Hosts)
+    known: Hosts = field(default_factory=Hosts)
     topic: str = field(default_factory=lambda: f"repro-{secrets.token_hex(8)}")
     _attempts: dict[str, _Attempt] = field(default_factory=dict)
     _changed: anyio.Event = field(default_factory=anyio.Event)
@@ -122,7 +122,12 @@ class FleetRunner:
     @property
     def slots(self) -> int:
         """How many runs it can make at once, now."""
-        return max(self.hosts.slots, 1)
+        return max(self.known.slots, 1)
+
+    @property
+    def hosts(self) -> Collection[str]:
+        """Those that are there, and are not left out."""
+        return self.known.names
 
     @property
     def _connected(self) -> bool:
@@ -158,7 +163,7 @@ class FleetRunner:
                 try:
                     delivery = await self._on(worker, job, toolchain, deliver)
                 finally:  # the next run begins while this one is laid out
-                    self.hosts.give_back(worker)
+                    self.known.give_back(worker)
                     self._news()
                 made = await anyio.to_thread.run_sync(self._arrivals.keep, delivery, folder, case, options, toolchain)
             except CutOff:
@@ -170,14 +175,14 @@ class FleetRunner:
                 whys[worker.host] = _brief(str(error))
                 self._failed(worker.host, whys[worker.host])
             else:
-                self.hosts.made(worker.host)
+                self.known.made(worker.host)
                 return made
         raise NeverMade(whys)
 
     def _failed(self, host: str, why: str) -> None:
         self.say(f"{host} did not make its run, which counts as never made: {why}")
-        if self.hosts.failed(host, why):
-            self.say(f"{host} is left out from now on: it has failed {len(self.hosts.failures[host])} times in a row")
+        if self.known.failed(host, why):
+            self.say(f"{host} is left out from now on: it has failed {len(self.known.failures[host])} times in a row")
 
     # Where
 
@@ -203,12 +208,12 @@ class FleetRunner:
         while True:
             if self._gone:
                 raise SchedulerGone(self.address)
-            if self._connected and (worker := self.hosts.take(avoided)):
+            if self._connected and (worker := self.known.take(avoided)):
                 return worker
-            if self.hosts.slots:
+            if self.known.slots:
                 alone = monotonic()
             if monotonic() - alone > self.patience.workers:
-                raise NoWorkers(self.address, self.patience.workers, self._refused | dict(self.hosts.left_out))
+                raise NoWorkers(self.address, self.patience.workers, self._refused | dict(self.known.left_out))
             changed = self._changed
             with anyio.move_on_after(self.patience.poll):
                 await changed.wait()
@@ -251,8 +256,8 @@ class FleetRunner:
             if each["status"] == "running"
         }
         self._greeted &= there.keys()
-        for address in self.hosts.workers.keys() - there.keys():
-            self.say(f"{self.hosts.workers.pop(address).host} has left")
+        for address in self.known.workers.keys() - there.keys():
+            self.say(f"{self.known.workers.pop(address).host} has left")
             for attempt in self._attempts.values():
                 if attempt.worker.address == address:
                     attempt.lose("its worker has left, or was killed")
@@ -263,7 +268,7 @@ class FleetRunner:
             beat = known["workers"][address]["last_seen"]
             if self._heartbeats.get(address, (0.0, 0.0))[0] != beat:
                 self._heartbeats[address] = (beat, monotonic())
-            if worker := self.hosts.workers.get(address):
+            if worker := self.known.workers.get(address):
                 worker.silent = monotonic() - self._heartbeats[address][1] > self.patience.silent
         for attempt in self._attempts.values():
             if monotonic() - attempt.heard > self.patience.silent:
@@ -281,7 +286,7 @@ class FleetRunner:
             self.say(f"{greeting.name} is left out: {self._refused[greeting.name]}")
             return
         self._refused.pop(address, None)
-        self.hosts.workers[address] = Worker(address, greeting.name, slots)
+        self.known.workers[address] = Worker(address, greeting.name, slots, place=greeting.place)
         self.say(f"{greeting.name} has come ({slots} at once)")
         self._news()
 
@@ -325,14 +330,14 @@ class FleetRunner:
         programs = {binary.sha256: binary.path for binary in toolchain.binaries.values()}
         if not programs or toolchain.spec.partition(":")[0] in _BY_NAME:
             return
-        async with self._here.setdefault(worker.host, anyio.Lock()):
+        async with self._here.setdefault(worker.place, anyio.Lock()):
             for sha256 in await self._ask(worker.address, lacking, [*programs]):
                 path = programs[sha256]
                 self.say(f"{worker.host} gets {path.name} ({path.stat().st_size / 2**20:.0f} MiB)")
                 with path.open("rb") as file:
                     while part := await anyio.to_thread.run_sync(file.read, _PART_BYTES):
-                        await self._ask(worker.address, keep_part, sha256, file.tell() - len(part), part)
-                if not await self._ask(worker.address, keep_whole, sha256):
+                        await self._ask(worker.address, keep_part, sha256, self.topic, file.tell() - len(part), part)
+                if not await self._ask(worker.address, keep_whole, sha256, self.topic):
                     raise NotMade(f"{path.name} came with another SHA-256 than it left with")
 
     async def _on(

@@ -19,6 +19,18 @@ def test_the_freest_is_taken_until_none_is_free() -> None:
     assert again is taken[1]
 
 
+def test_one_at_a_time_goes_round() -> None:
+    """Where there is but one run at a time, hosts with as many free places take turns."""
+    three = hosts(a=1, b=1, c=1)
+    names = []
+    for _ in range(6):
+        worker = three.take()
+        assert worker
+        names.append(worker.host)
+        three.give_back(worker)
+    assert names == ["a", "b", "c"] * 2
+
+
 def test_a_run_that_failed_goes_elsewhere() -> None:
     """A host at which a run failed waits for another one to be free, and is taken again only where it is alone."""
     two = hosts(a=5, b=1)
