@@ -7,7 +7,7 @@ at least so many times the hangs that were due on A, and what was due on A until
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from harness.analysis.exposure import Exposure
@@ -31,16 +31,24 @@ class Silence:
     """Trials of B on other hosts, which say nothing."""
 
     @classmethod
-    def of(cls, a: Sequence[Exposure], b: Sequence[Exposure]) -> "Silence":
-        """Return it for looks at A, some of which hung, and at B, of which the trials are without a hang."""
-        of_a = sorted({each.host for each in a if each.builds})
+    def of(cls, a: Sequence[Exposure], b: Sequence[Exposure], hosts: Collection[str] = ()) -> "Silence":
+        """Return it for looks at A, some of which hung, and at B, of which the trials are without a hang.
+
+        Args:
+            a: the looks at A.
+            b: those at B.
+            hosts: those that are there still, where others have gone: what is missing is to come from these alone. All
+                where there are none, or where A has not hung on them.
+        """
+        there = {each.host for each in a if each.hung and each.host in hosts} and {*hosts}
+        of_a = sorted({each.host for each in a if each.builds and (not there or each.host in there)})
         both = [host for host in of_a if any(each.host == host for each in b)]
-        hosts = both if any(each.hung and each.host in both for each in a) else of_a
+        chosen = both if any(each.hung and each.host in both for each in a) else of_a
         return cls(
-            hangs=sum(each.hung for each in a if each.host in hosts),
-            trials=tuple(sum(each.builds for each in a if each.host == host) for host in hosts),
-            clean=tuple(sum(each.builds for each in b if each.host == host) for host in hosts),
-            elsewhere=sum(each.builds for each in b if each.host not in hosts),
+            hangs=sum(each.hung for each in a if each.host in chosen),
+            trials=tuple(sum(each.builds for each in a if each.host == host) for host in chosen),
+            clean=tuple(sum(each.builds for each in b if each.host == host) for host in chosen),
+            elsewhere=sum(each.builds for each in b if each.host not in chosen),
         )
 
     @property

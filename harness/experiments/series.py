@@ -143,6 +143,8 @@ class Series:
     _since: float = field(default_factory=monotonic)
     _begun: dict[tuple[Name, int], "_Begun"] = field(default_factory=dict)
     """What is made before its turn: looks by their side and number."""
+    _next: tuple[Side, int, range] | None = None
+    """What is asked for, and is likely to be next: the side, the iterations of a look, and the numbers of the looks."""
     _tasks: TaskGroup | None = None
 
     @classmethod
@@ -278,14 +280,30 @@ class Series:
             self.seconds, self._since = max(self.seconds, known.seconds), monotonic()
             self.looks.append(replace(known, known=True))
             return self.looks[-1]
-        for each in range(number, number + 1 + ahead if self.runner.slots > 1 else number):
-            had = any((seen.side, seen.number) == (side.name, each) for seen in self.known)
-            if not had and (side.name, each) not in self._begun and len(self._begun) < self.runner.slots:
-                self._begin(side, each, iterations)
-        begun = self._begun.pop((side.name, number), None)
+        self._next = (side, iterations, range(number, number + 1 + ahead))
+        self._fill()
+        if self._side_by_side and (side.name, number) not in self._begun:
+            self._begin(side, number, iterations)
+        begun = self._begun.get((side.name, number))
         seen = await (begun.outcome() if begun else self._made(side, number, iterations))
         self.looks.append(seen)
+        self._begun.pop((side.name, number), None)
         return seen
+
+    @property
+    def _side_by_side(self) -> bool:
+        return self._tasks is not None and self.runner.slots > 1
+
+    def _fill(self) -> None:
+        """Begin what is likely to be asked for next, as far as there are places; also as one is over out of turn."""
+        if not self._side_by_side or self._next is None:
+            return
+        side, iterations, numbers = self._next
+        had = {seen.number for seen in (*self.looks, *self.known) if seen.side == side.name}
+        for number in numbers:
+            running = sum(not each.over.is_set() for each in self._begun.values())
+            if running < self.runner.slots and number not in had and (side.name, number) not in self._begun:
+                self._begin(side, number, iterations)
 
     def _begin(self, side: Side, number: int, iterations: int) -> None:
         """Start a short run beside those in progress."""
@@ -297,6 +315,8 @@ class Series:
             except HarnessError as error:  # who waits for it is told; one that nobody waits for is not missed
                 begun.error = error
             begun.over.set()
+            if not begun.error:
+                self._fill()
 
         if self._tasks:
             self._tasks.start_soon(make)

@@ -152,6 +152,8 @@ class _Verifying:
     report: Callable[[SeenRun], None]
     known: list[SeenRun] = field(default_factory=list)
     """The looks at A by which its rate is known."""
+    hosts: frozenset[str] = frozenset()
+    """Those that were there at the last look: only what is missing on these can still come."""
 
     async def through(self) -> tuple[Said, str]:
         """Go through the steps, until one says what is to be said."""
@@ -165,7 +167,7 @@ class _Verifying:
     @property
     def a(self) -> Rate:
         """A's rate of the hang that is looked for, without the last look at it."""
-        return rate(sum(_hung(seen) and self.name(seen) == self.signature for seen in self.known), _builds(self.known))
+        return rate(sum(self._is_sought(seen) for seen in self.known), _builds(self.known))
 
     @property
     def b(self) -> Rate:
@@ -233,17 +235,18 @@ class _Verifying:
     @property
     def silent_builds(self) -> Silence:
         """What B's builds without a hang say, host by host."""
-        return Silence.of(self._of_a(), [seen.exposure for seen in self.looks_at_b if not _hung(seen)])
+        b = [seen.exposure for seen in self.looks_at_b if not _hung(seen)]
+        return Silence.of(self._of_a(), b, self.hosts)
 
     @property
     def silent_daemons(self) -> Silence:
         """The same of whole daemons, each a trial."""
         b = [replace(seen.exposure, builds=1) for seen in self._speaking() if not _hung(seen)]
-        return Silence.of([replace(each, builds=1) for each in self._of_a()], b)
+        return Silence.of([replace(each, builds=1) for each in self._of_a()], b, self.hosts)
 
     def _of_a(self) -> list[Exposure]:
         """Return the looks at A by which its rate is known; only hangs that are looked for are hangs there."""
-        return [replace(seen.exposure, hung=_hung(seen) and self.name(seen) == self.signature) for seen in self.known]
+        return [replace(seen.exposure, hung=self._is_sought(seen)) for seen in self.known]
 
     @property
     def daemons(self) -> int:
@@ -266,27 +269,34 @@ class _Verifying:
         """Whether the time is over."""
         return self.demand.seconds is not None and self.series.seconds >= self.demand.seconds
 
-    async def look(self, side: Side, iterations: int, least: int = 0, ahead: int | None = None) -> SeenRun:
+    async def look(self, side: Side, iterations: int, least: int = 0, ahead: int = 0) -> SeenRun:
         """Look at a side; where there are places for it, with those begun as well that are likely to follow."""
-        others = self.series.runner.slots - 1
-        others = others if ahead is None else min(others, ahead)
-        seen = await self.series.look(side, max(min(iterations, self.longest), least), others)
+        seen = await self.series.look(side, max(min(iterations, self.longest), least), ahead)
         self.report(seen)
         return seen
 
     async def power(self) -> tuple[Said, str] | None:
-        """Look at A until it has hung often enough, or no more can be had; it has no power if it does not hang."""
-        wanted = self.demand.hangs
-        while self.a.hangs < wanted and len(self.known) < wanted * _LOOKS_A_HANG and not (self.known and self.late):
-            self.known.append(await self.look(self.broken, self.longest))
-            if len(self.known) >= _PATIENCE and not self.a.hangs:
+        """Look at A until it has hung often enough, or no more can be had; it has no power if it does not hang.
+
+        Of several hosts only those count that are there now, and each is to have had its turn: B's builds say something
+        only on hosts that A was looked at on.
+        """
+        self.hosts = frozenset(self.series.runner.hosts)
+        wanted = max(self.demand.hangs, len(self.hosts))
+        while len(here := self._at_a_here()) < wanted * _LOOKS_A_HANG and not (self.known and self.late):
+            hangs = sum(self._is_sought(seen) for seen in here)
+            if hangs >= wanted or (len(here) >= _PATIENCE and not hangs):
                 break
-        if self.a.hangs:
+            self.known.append(await self.look(self.broken, self.longest, ahead=wanted - hangs - 1))
+            self.hosts = frozenset(self.series.runner.hosts)
+        here = self._at_a_here()
+        if self.a.hangs and (self.late or any(self._is_sought(seen) for seen in here)):
             return None
-        mute = [seen.look.because for seen in self.known if seen.look.said == "nothing"]
-        why = f"; {len(mute)} of {len(self.known)} looks said nothing: {mute[0]}" if mute else ""
+        mute = [seen.look.because for seen in here if seen.look.said == "nothing"]
+        why = f"; {len(mute)} of {len(here)} looks said nothing: {mute[0]}" if mute else ""
+        where = " on the hosts that are there now" if self.a.hangs else ""
         return "no power", (
-            f"the test has no power: A did not {self.words.base} in {_builds(self.known)} builds, so that B does not "
+            f"the test has no power: A did not {self.words.base} in {_builds(here)} builds{where}, so that B does not "
             f"either would say nothing{why}"
         )
 
@@ -298,9 +308,13 @@ class _Verifying:
             if self.looks_at_b and self.late:
                 said: Said = "better" if (self.excluded_ratio or math.inf) < 1 else "not enough"
                 return said, f"the time is over: {self.explain_missing()}"
+            if no_power := await self.power():  # hosts on which A hung may have gone
+                return no_power
             old_enough = math.ceil((self.demand.age or 0) / self.share_counted)
             missing = max(self.daemons - len(self._speaking()), 1)
-            seen = await self.look(self.fixed, max(shortest, self.share_of_a_look(missing)), old_enough, missing - 1)
+            iterations = max(shortest, self.share_of_a_look(missing))
+            looks = math.ceil(self.more / self.share_counted / max(min(iterations, self.longest), old_enough))
+            seen = await self.look(self.fixed, iterations, old_enough, max(missing, looks) - 1)
             if _hung(seen) and self.name(seen) in self.of_a:
                 return "not fixed", self.explain_not_fixed(seen)
             mute = mute + 1 if seen.look.said == "nothing" else 0
@@ -323,7 +337,14 @@ class _Verifying:
                     f"B did not {self.words.base} in {self.builds_of_b} builds, but A does not any more either, in "
                     f"{_builds(again)}: something else than the toolchain has changed meanwhile"
                 )
-            await self.look(self.broken, self.longest)
+            await self.look(self.broken, self.longest, ahead=len(self.known) // self.a.hangs - 1)
+
+    def _at_a_here(self) -> list[SeenRun]:
+        """Return the looks at A on hosts that are there now; all where nobody is."""
+        return [seen for seen in self.known if not self.hosts or seen.exposure.host in self.hosts]
+
+    def _is_sought(self, seen: SeenRun) -> bool:
+        return _hung(seen) and self.name(seen) == self.signature
 
     def _speaking(self) -> list[SeenRun]:
         """Return the looks at B that said something."""

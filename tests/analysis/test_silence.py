@@ -48,6 +48,16 @@ def test_hosts_without_the_other_side() -> None:
     assert nowhere.missing(0.95, 1.0) == clean_needed(2, 160, 0.95)
 
 
+def test_a_host_that_has_gone() -> None:
+    """What it has few builds of B on holds up nothing; without A's hang on those that are there, all count."""
+    a = [Exposure(20, hung=True, host=host) for host in ("one", "two", "gone")]
+    b = clean(one=60, two=60, gone=1)
+    assert Silence.of(a, b).matched == 3
+    assert Silence.of(a, b, {"one", "two"}).matched == 120
+    assert Silence.of(a, b, {"one", "two"}).elsewhere == 1
+    assert Silence.of(a, b, {"new"}) == Silence.of(a, b)
+
+
 @pytest.mark.parametrize("ratio", [1.0, 0.1])
 def test_what_is_missing_is_enough(ratio: float) -> None:
     """So many more trials, made by the hosts as before, bring the chance down."""

@@ -35,7 +35,7 @@ class Pretended(Series):
 
         Of a host: how many times the rate it has, and its shares of the looks at A and at B.
         """
-        self.hosts = hosts or {"": (1.0, 1.0, 1.0)}
+        self.shares = hosts or {"": (1.0, 1.0, 1.0)}
         self.warm, self.lines = warm or {}, lines
         self.chance = np.random.default_rng(seed)
         self.rates, self.signatures, self.frames = rates, signatures, frames or {}
@@ -47,12 +47,12 @@ class Pretended(Series):
     async def look(self, side: Side, iterations: int, ahead: int = 0) -> SeenRun:  # noqa: ARG002 — one at a time
         """Draw one; an iteration is a build."""
         healed = self.healed_after is not None and len(self.looks) >= self.healed_after
-        names = [*self.hosts]
+        names = [*self.shares]
         host = names[0]
         if len(names) > 1:
-            shares = [self.hosts[name]["AB".index(side.name) + 1] for name in names]
+            shares = [self.shares[name]["AB".index(side.name) + 1] for name in names]
             host = names[int(self.chance.choice(len(names), p=shares))]
-        rate = 0.0 if healed else self.rates[side.name] * self.hosts[host][0]
+        rate = 0.0 if healed else self.rates[side.name] * self.shares[host][0]
         to_hang = int(self.chance.geometric(rate)) + self.warm.get(side.name, 0) if rate else iterations + 1
         broken = self.chance.random() < self.nothing[side.name]
         if broken:
