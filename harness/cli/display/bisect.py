@@ -16,7 +16,7 @@ from harness.cli.display.json_lines import machine_line
 from harness.cli.output import keep_telling
 from harness.core.units import format_duration
 from harness.core.wording import Wording
-from harness.experiments.bisect.belief import GOOD, CulpritGroup
+from harness.experiments.bisect.belief import GOOD, Belief, CulpritGroup
 from harness.experiments.bisect.search import SearchAnswer, SearchReporter, settled
 from harness.experiments.bisect.state import Observation, OtherHang, State
 
@@ -330,7 +330,18 @@ def _belief_line(state: State) -> str:
     if 0 in group.members:
         return f"{left} left, the likeliest is that the good end {state.words.third} too ({group.mass:.2f})"
     names = " or ".join(state.candidates[member].name for member in group.members)
-    return f"{left} left, the likeliest {names} ({group.mass:.2f})"
+    return f"{left} left, the likeliest {names} ({group.mass:.2f}{_doubt(state, belief, group)})"
+
+
+def _doubt(state: State, belief: Belief, group: CulpritGroup) -> str:
+    """Return why a search goes on although it is sure enough of the likeliest candidate; empty where it is not."""
+    unsettled = belief.unsettled(state.asked.confidence)
+    if unsettled is not None and unsettled is not belief:
+        mass = next(each.mass for each in unsettled.groups if each.members == group.members)
+        return f", {mass:.2f} if good ones {state.words.base} now and then"
+    if unsettled is None and belief.hung_once(group) is not None:
+        return f", if its {state.words.noun} comes again"
+    return ""
 
 
 def _spent(state: State) -> str:

@@ -58,6 +58,11 @@ async def test_lines_for_a_person(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert len(searching) >= 3
     assert all(re.search(r"; [\dms]+ to [\dms]+ more$", line) for line in searching[:-1])
     assert not searching[-1].endswith("more"), "nothing is left at the end"
+    sure = [line for line in searching[:-1] if float(re.findall(r"\((0\.\d+|1\.00)", line)[0]) >= 0.96]
+    assert sure
+    assert all(
+        re.search(r"\(\S+, (0\.\d+ if good ones hang now and then|if its hang comes again)\)", line) for line in sure
+    )
     assert any(line.startswith("FOUND  c12 brought the hang; chance 9") for line in lines)
     assert re.fullmatch(r"\d+ looks, \d+ builds, [\dms]+, of which [\dms]+ building \d+ candidates", lines[-2])
     assert lines[-1] == str(tmp_path)
