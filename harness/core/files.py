@@ -20,6 +20,8 @@ T = TypeVar("T")
 MOST_BYTES: Final = 2**26
 """64 MiB: what a file of ours is at most read to; the largest, a finding's processes, has some 100 kB."""
 _PROBLEMS: Final = 3
+_MODE: Final = 0o644
+"""Whatever the umask allows, nobody else writes to what we have written."""
 
 
 class Damaged(StoreError):
@@ -39,7 +41,9 @@ def write_whole(file: Path, content: str | bytes) -> None:
     """
     draft = file.with_name(f"{file.name}.draft")
     try:
-        draft.write_bytes(content.encode(errors="replace") if isinstance(content, str) else content)
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, _MODE)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content.encode(errors="replace") if isinstance(content, str) else content)
         draft.replace(file)
     except OSError as error:
         with suppress(OSError):

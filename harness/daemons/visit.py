@@ -9,9 +9,11 @@ killed, `leave` gives back. Then only a name of ours says whose an image is, and
 built since.
 """
 
+import os
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -68,7 +70,7 @@ class Visit:
         """Note what a build is to name, before it is asked for."""
         if new := {*images} - self.named:
             self.named |= new
-            with (self.folder / _NAMES).open("a") as names:
+            with open(self.folder / _NAMES, "a", opener=partial(os.open, mode=0o600)) as names:
                 names.writelines(f"{each}\n" for each in sorted(new))
 
     @asynccontextmanager

@@ -75,3 +75,22 @@ def test_a_folder_that_is_gone(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="a: cannot be written: Is a directory"):
         write_whole(tmp_path / "a", "text")
     assert [*tmp_path.iterdir()] == [tmp_path / "a"]
+
+
+def test_nobody_else_writes_to_it(tmp_path: Path) -> None:
+    """Whatever the umask allows, nobody else can write to what is written: else a ledger's files are not believed."""
+    before = os.umask(0)
+    try:
+        write_json(tmp_path / "x.json", {})
+    finally:
+        os.umask(before)
+    assert (tmp_path / "x.json").stat().st_mode & 0o777 == 0o644
+
+
+def test_a_draft_that_is_a_link(tmp_path: Path) -> None:
+    """A draft's name that leads elsewhere is not followed, and what is there stays."""
+    (tmp_path / "mine").write_text("kept")
+    (tmp_path / "x.json.draft").symlink_to(tmp_path / "mine")
+    with pytest.raises(StoreError, match="cannot be written"):
+        write_json(tmp_path / "x.json", {})
+    assert (tmp_path / "mine").read_text() == "kept"
