@@ -18,6 +18,7 @@ from tests.adversary.damage import folders
 from tests.adversary.disks import disks
 from tests.adversary.forms import forms
 from tests.adversary.kills import kills
+from tests.adversary.ledgers import forged_ledgers
 from tests.adversary.mutations import mutations
 from tests.adversary.pages import pages
 from tests.adversary.secrets import secrets
@@ -34,6 +35,7 @@ ATTACKS: Final[dict[str, tuple[Attack, str]]] = {
     "folders": (folders, "each file of a run damaged, each command and page asked"),
     "secrets": (secrets, "secrets of all forms, through bundle, report and page"),
     "pages": (pages, "poisoned runs in Chromium"),
+    "ledgers": (forged_ledgers, "forged ledgers, with victims of our own"),
     "serve": (serve, "half requests, slow readers, tricks, forged acts, beside a run"),
     "surroundings": (surroundings, "odd caches, locales, containerd killed"),
     "signals": (signals, "STOP 90 s, HUP, TERM, INT; in runs and searches"),

@@ -1,5 +1,6 @@
 """Output that cannot be written ends the output: the run goes on, and its exit code and summary are the same."""
 
+import json
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.stub_runs import last_run, write_scenario
+from tests.web.runs import ended
 
 pytestmark = pytest.mark.usefixtures("cache")
 
@@ -127,3 +129,19 @@ def test_closed_descriptors_are_nobody_elses(tmp_path: Path) -> None:
     )
     subprocess.run(["/bin/sh", "-c", 'exec "$@" >&- 2>&-', "sh", sys.executable, "-c", script], check=False)
     assert file.read_text() == ""
+
+
+@pytest.mark.parametrize("command", ["show", "diagnose"])
+def test_nothing_commands_the_terminal(tmp_path: Path, command: str) -> None:
+    """What a received run has in its names sets no title, clears no screen, and turns no letters round."""
+    run = ended(tmp_path / "results")
+    poison = "\x1b]0;x\x07\x1b[2Jx\x9b31m\u202etxt"
+    summary = json.loads((run.path / "summary.json").read_text())
+    (run.path / "summary.json").write_text(json.dumps(summary | {"because": poison, "left_behind": [poison]}))
+    dump = run.path / "findings" / "3" / "goroutines-0.txt"
+    dump.write_text(f"goroutine 1 [{poison}]:\n{poison}.f()\n\t/x.go:1\n")
+    words = (command, run.path if command == "show" else dump)
+    done = subprocess.run([sys.executable, "-m", "harness", *words], capture_output=True, check=False)
+    said = (done.stdout + done.stderr).decode()
+    assert "txt" in said
+    assert not {*said} & {*"\x1b\x07\x9b\u202e"}

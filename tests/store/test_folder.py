@@ -447,13 +447,13 @@ def test_a_file_is_written_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     folder = RunFolder.create(tmp_path, "s")
     folder.write_json("run.json", {"seed": 1})
 
-    def fail(path: Path, text: bytes) -> int:
-        with path.open("wb") as file:
-            file.write(text[:3])
+    def fail(descriptor: int, mode: str) -> None:
+        os.write(descriptor, mode.encode())
+        os.close(descriptor)
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "write_bytes", fail)
+        patch.setattr(os, "fdopen", fail)
         with pytest.raises(StoreError, match=r"run\.json: cannot be written: No space left on device"):
             folder.write_json("run.json", {"seed": 2})
     assert folder.read_json("run.json") == {"seed": 1}
