@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -20,7 +21,7 @@ from harness.core.errors import Interrupted, UsageError
 from harness.core.rng import first_seed
 from harness.core.units import format_duration
 from harness.experiments.minimize.attempts import Attempt, begin, locked, resume
-from harness.experiments.minimize.minimize import Minimization, MinimizeAnswer, MinimizeRequest, signature_in
+from harness.experiments.minimize.minimize import Minimization, MinimizeAnswer, MinimizeRequest, signature_in, with_kind
 from harness.experiments.minimize.sequential import Bounds
 from harness.experiments.on import runner_on
 from harness.scenario import dump, load
@@ -76,9 +77,10 @@ def minimize_(
     file, run = _named(what, results)
     scenario = load_trusted(file, settings or (), trust=trust, toolchain=daemon)
     signature = signature_in(run) if run else ""
+    with_daemon = anyio.run(partial(with_kind, scenario, *filter(None, (daemon, fixed))))  # before a folder is made
     bounds = Bounds(ratio=ratio)
     asked = MinimizeRequest(
-        scenario=scenario,
+        scenario=with_daemon,
         toolchain=daemon,
         fixed=fixed,
         seconds=time_of("--time", time) or 0.0,

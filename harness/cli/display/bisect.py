@@ -28,6 +28,8 @@ _VERBS: Final = {
     "worse": "made the {noun} come more often",
 }
 _LIKELY: Final = 0.5
+_SURELY_MORE: Final = 1.1
+"""Times the clock's seconds: hosts that looked at once, and not what is saved between two looks."""
 _SILENT_SECONDS: Final = 30.0
 """After so long a line says that a build, a download or a look still goes on."""
 
@@ -64,7 +66,7 @@ class PlainSearch:
         """Tell what is searched."""
         self._asked(state)
         if state.observations:
-            spent = format_duration(round(state.seconds))
+            spent = format_duration(round(state.took))
             self._say(f"going on after {len(state.observations)} looks and {spent}")
 
     def preparing(self, what: str) -> None:
@@ -81,7 +83,7 @@ class PlainSearch:
             "clean": f"clean, {seen.builds} builds",
             "nothing": f"says nothing: {seen.because}",
         }[seen.said]
-        line = f"{format_duration(round(state.seconds)):>8}  {name}  {told}, {observation.wall:.0f} s"
+        line = f"{format_duration(round(state.took)):>8}  {name}  {told}, {observation.wall:.0f} s"
         if seen.said == "hang" and not observation.counts:
             line += f"; another name than {state.signature}: the look is left out"
         if observation.purpose == "search":
@@ -210,7 +212,8 @@ class JsonSearch:
             chance=answer.group.mass,
             other_hangs=[asdict(other) for other in state.other_hangs],
             posterior=_posterior(state),
-            seconds=state.seconds,
+            seconds=state.took,
+            machine_seconds=state.seconds,
             folder=str(folder),
         )
 
@@ -349,8 +352,11 @@ def _spent(state: State) -> str:
     building = sum(had.seconds for had in state.had.values())
     builds = sum(seen.look.builds for seen in state.observations)
     left = _left(state)
+    hosts = (
+        f" ({format_duration(round(state.seconds))} of all hosts)" if state.seconds > _SURELY_MORE * state.took else ""
+    )
     return (
-        f"{len(state.observations)} looks, {builds} builds, {format_duration(round(state.seconds))}, of which "
+        f"{len(state.observations)} looks, {builds} builds, {format_duration(round(state.took))}{hosts}, of which "
         f"{format_duration(round(building))} building {len(state.had)} candidates{f'; {left}' if left else ''}"
     )
 

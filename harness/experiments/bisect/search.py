@@ -182,7 +182,7 @@ class BisectSearch:
         self._looks = len(state.observations)
         """How many were begun: each has a seed of its own."""
         self._began = monotonic()
-        self._before = state.seconds
+        self._before = state.took
 
     async def run(self) -> SearchAnswer:
         """Search until there is an answer, nothing more to learn, or no time left.
@@ -431,7 +431,7 @@ class BisectSearch:
         self._teller.skipped(self.state, candidate)
 
     def _keep(self, **news: Any) -> None:
-        self.state = self.state.model_copy(update=news)
+        self.state = self.state.model_copy(update={**news, "elapsed": self._spent})
         save(self.state, self.folder)
 
     def _name(self, candidate: int) -> str:

@@ -138,6 +138,8 @@ class State(_Kept):
     skipped: Mapping[int, str] = {}
     """Why a candidate cannot be tried."""
     observations: tuple[Observation, ...] = ()
+    elapsed: float | None = None
+    """Seconds of its processes by the clock; None where an earlier version began it, which made a look at a time."""
     costs: Costs | None = None
     """What looks were expected to take, at the last one; None before the good end was looked at."""
 
@@ -153,8 +155,13 @@ class State(_Kept):
 
     @property
     def seconds(self) -> float:
-        """What was spent so far on building and on looking."""
+        """What was spent so far on building and on looking, of all hosts together."""
         return sum(had.seconds for had in self.had.values()) + sum(seen.wall for seen in self.observations)
+
+    @property
+    def took(self) -> float:
+        """What it took so far, by the clock: less than was spent where several hosts looked at once."""
+        return self.seconds if self.elapsed is None else self.elapsed
 
     @property
     def words(self) -> Wording:

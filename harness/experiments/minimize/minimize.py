@@ -98,7 +98,7 @@ class Minimization:
             UsageError, InfraError: it cannot be done here.
             Interrupted: by the user; all attempts are saved.
         """
-        scenario = await self._with_kind()
+        scenario = self.asked.scenario
         attempts = Attempts(
             self.path, self.seed, self._take, self.asked.signature, known=self.known, report=self._report_attempt
         )
@@ -106,22 +106,6 @@ class Minimization:
         search = MinimizeSearch(attempts, limits, self._valid, self._around, self.report)
         found = await search.run(await case_of(scenario, self.path / "contexts"))
         return await self._conclude(found, attempts)
-
-    async def _with_kind(self) -> Scenario:
-        """Return the scenario with the kind of daemon that it is tried with, where that is not a plain buildkitd.
-
-        Both toolchains must have that daemon: else the search would be for nothing.
-        """
-        daemon = self.asked.scenario.daemon
-        kind = daemon.wanted_kind
-        if kind is None or kind in NEEDS:
-            first, *others = [await resolve(spec) for spec in (self.asked.toolchain, self.asked.fixed) if spec]
-            kind = kind or next(iter(first.kinds), "buildkitd")
-            for toolchain in (first, *others):
-                toolchain.require(kind)
-        if kind != "dockerd" or daemon.kind:
-            return self.asked.scenario
-        return self.asked.scenario.model_copy(update={"daemon": daemon.model_copy(update={"kind": kind})})
 
     async def _conclude(self, found: Minimized, attempts: Attempts) -> MinimizeAnswer:
         folder, because = self.path / RESULT, ""
@@ -207,6 +191,26 @@ class Minimization:
         for folder in folders:
             found = {finding.iteration for finding in folder.each(Finding) if finding.hunted}
             yield from around(folder.read(Iteration), folder.read(Action), found)
+
+
+async def with_kind(scenario: Scenario, *toolchains: str) -> Scenario:
+    """Return the scenario with the kind of daemon that it is tried with, where that is not a plain buildkitd.
+
+    All toolchains must be there, and have that daemon: else the search would be for nothing.
+
+    Raises:
+        UsageError, InfraError: one cannot be had, or has another daemon.
+    """
+    daemon = scenario.daemon
+    kind = daemon.wanted_kind
+    if kind is None or kind in NEEDS:
+        first, *others = [await resolve(spec) for spec in toolchains]
+        kind = kind or next(iter(first.kinds), "buildkitd")
+        for toolchain in (first, *others):
+            toolchain.require(kind)
+    if kind != "dockerd" or daemon.kind:
+        return scenario
+    return scenario.model_copy(update={"daemon": daemon.model_copy(update={"kind": kind})})
 
 
 def signature_in(folder: RunFolder) -> str:

@@ -16,3 +16,11 @@ def test_neither_scenario_nor_run(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "merged-and-kiled: no such scenario or file, and no run below" in said
     assert "did you mean 'merged-and-killed'?" in said
     assert not list(tmp_path.iterdir())
+
+
+def test_a_daemon_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is said before a folder for the result is made."""
+    asked = ["minimize", "merged-and-killed", "--daemon", "path:/nowhere", "--results", str(tmp_path)]
+    assert _exit_code(asked) == ExitCode.USAGE
+    assert "/nowhere" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

@@ -14,7 +14,7 @@ from harness.cli.display.bisect import JsonSearch, PlainSearch
 from harness.cli.kinds import VOCABULARY
 from harness.experiments.bisect.belief import CulpritGroup
 from harness.experiments.bisect.search import BisectSearch, SearchAnswer
-from harness.experiments.bisect.state import State
+from harness.experiments.bisect.state import Had, State
 from harness.experiments.short_run import ShortRun
 from harness.scenario import Scenario, load
 from tests.experiments.bisect.test_search import Pretended, bad, begun, other_at
@@ -66,6 +66,18 @@ async def test_lines_for_a_person(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert any(line.startswith("FOUND  c12 brought the hang; chance 9") for line in lines)
     assert re.fullmatch(r"\d+ looks, \d+ builds, [\dms]+, of which [\dms]+ building \d+ candidates", lines[-2])
     assert lines[-1] == str(tmp_path)
+
+
+async def test_several_hosts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where hosts look at once, what passed by the clock is told, and apart from it what all of them spent."""
+    screen = PlainSearch()
+    state = await shown(tmp_path, screen)
+    spent = sum(each.wall for each in state.observations) + sum(each.seconds for each in state.had.values())
+    assert state.seconds == pytest.approx(spent)
+    assert state.took >= spent
+    one = Had(spec="any", seconds=100.0)
+    screen.known(state.model_copy(update={"had": {0: one, 1: one, 2: one}, "elapsed": 100.0}))
+    assert "1m40s (5m50s of all hosts), of which 5m building" in capsys.readouterr().out
 
 
 async def test_lines_for_a_machine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -26,7 +26,7 @@ async def test_a_log_is_a_search(tmp_path: Path, scenario: Scenario) -> None:
     lines = [*log_of(state, {"one": "name: one\n"})]
     found = replay(tmp_path / "log", "\n".join(["", *lines]))
     assert found.scenarios == {"one": "name: one\n"}
-    assert found.state == state.model_copy(update={"had": {}, "costs": None})
+    assert found.state == state.model_copy(update={"had": {}, "costs": None, "elapsed": None})
     assert list(found.state.belief.posterior) == list(state.belief.posterior)
     assert lines[0].startswith("# pretended: 8 candidates, c0 to c7; --find introduced")
 

@@ -1,7 +1,7 @@
 """What a script is tried with: a fresh daemon of the scenario's kind, never a builder that is somebody's."""
 
+from functools import partial
 from pathlib import Path
-from unittest.mock import Mock
 
 import anyio
 import pytest
@@ -10,7 +10,7 @@ from harness.core.manifest import Binary
 from harness.experiments.minimize import measure as measuring
 from harness.experiments.minimize import minimize as minimizing
 from harness.experiments.minimize.measure import NotMeasured, measure
-from harness.experiments.minimize.minimize import Minimization, MinimizeRequest
+from harness.experiments.minimize.minimize import with_kind
 from harness.experiments.minimize.sequential import Tally
 from harness.scenario import DaemonSpec, Scenario
 from harness.toolchain import NEEDS, Toolchain
@@ -49,17 +49,16 @@ KINDS = {
 
 
 @pytest.mark.parametrize(("spec", "asked", "kind"), KINDS.values(), ids=[*KINDS])
-def test_the_kind_of_daemon(tmp_path: Path, spec: str, asked: str | None, kind: str | None) -> None:
+def test_the_kind_of_daemon(spec: str, asked: str | None, kind: str | None) -> None:
     """What the toolchain runs is in the case from the start, so that the script is for its client."""
-    found = anyio.run(minimization(tmp_path, DaemonSpec(kind=asked), spec)._with_kind)
+    found = anyio.run(partial(with_kind, of_kind(DaemonSpec(kind=asked)), spec))
     assert found.daemon.kind == kind
 
 
-def test_a_fixed_twin_of_another_kind(tmp_path: Path) -> None:
+def test_a_fixed_twin_of_another_kind() -> None:
     """A twin that cannot run the daemon is refused before any time is spent."""
-    search = minimization(tmp_path, DaemonSpec(), "dockerd", "buildkitd")
     with pytest.raises(ToolchainIncomplete, match="'buildkitd' cannot run dockerd"):
-        anyio.run(search._with_kind)
+        anyio.run(partial(with_kind, of_kind(DaemonSpec()), "dockerd", "buildkitd"))
 
 
 REFUSED = {
@@ -94,8 +93,6 @@ def test_its_attempts_are_counted(tmp_path: Path) -> None:
     assert [line.rpartition(": ")[2] for line in said] == ["HANG", "no hang", "no hang"]
 
 
-def minimization(folder: Path, daemon: DaemonSpec, spec: str, fixed: str | None = None) -> Minimization:
-    """Return one that has not begun."""
-    scenario = Scenario.model_construct(name="any", daemon=daemon)
-    asked = MinimizeRequest(scenario=scenario, toolchain=spec, fixed=fixed, seconds=1.0, attempts=1)
-    return Minimization(asked=asked, path=folder, load=Mock(return_value=scenario), report=print, seed=1)
+def of_kind(daemon: DaemonSpec) -> Scenario:
+    """Return a scenario of which the daemon alone is known."""
+    return Scenario.model_construct(name="any", daemon=daemon)
