@@ -175,7 +175,7 @@ class Exploration:
             HostFails: the host breaks.
             Interrupted: by the user; what was seen is kept.
         """
-        await self._side_by_side(self._proposed, "search", lambda: self.spent < _SEARCH * self.seconds)
+        await self._side_by_side(self._proposed, "search", lambda: self.spent < self._until * self.seconds)
         contenders = self._soonest()
         for most, runs in _HEATS:
             contenders = contenders[:most]
@@ -265,6 +265,11 @@ class Exploration:
             self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
 
     # The search
+
+    @property
+    def _until(self) -> float:
+        """The share of the time at which searching ends: all of it as long as there is nothing to choose from."""
+        return _SEARCH if any(each.hung for each in self._of("search")) else 1.0
 
     def _proposed(self) -> tuple[optuna.Trial | None, Mapping[str, float]]:
         trial = self._study.ask(self._space)
