@@ -40,6 +40,7 @@ def main() -> int:
     parser.add_argument("names", nargs="*")
     parser.add_argument("--time", default="60s")
     parser.add_argument("--set", action="append", default=[])
+    parser.add_argument("--results", type=Path, help="a folder that keeps the runs")
     options = parser.parse_intermixed_args()
     names = options.names or [file.stem for file in sorted(SCENARIOS.glob("*.yaml"))]
     print(HEAD)
@@ -50,7 +51,7 @@ def main() -> int:
             words = ["run", str(file), "--trust", "--daemon", options.toolchain, "--time", options.time]
             quick = () if name in KEPT else ("detect.export_hang=5s", "detect.stall=20s")
             settings = ["on_hang={then: renew, capture: dumps}", *quick, *options.set]
-            repro = Repro(Path(folder, Path(name).stem))
+            repro = Repro((options.results or Path(folder)) / Path(name).stem)
             code, output = repro(*words, *(part for setting in settings for part in ("--set", setting)))
             if code not in {0, 1, 125}:
                 print(f"| {name} | exit {code}: {output.strip().splitlines()[-1]} | | | | |", flush=True)
