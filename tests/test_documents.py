@@ -11,9 +11,11 @@ from pydantic import BaseModel, RootModel
 
 from harness.actors.context import stages
 from harness.actors.table import ACTORS
+from harness.cli.kinds import VOCABULARY
 from harness.cli.table import COMMANDS
 from harness.core.outcome import ExitCode, Outcome, Verdict
 from harness.core.records import Summary
+from harness.scenario import load
 from harness.scenario.load import _models
 from harness.scenario.model import _DRIVER_KINDS, ActorSpec, Scenario
 from harness.scenario.triggers import _KEYS as TRIGGERS
@@ -122,6 +124,14 @@ def test_shipped_scenarios() -> None:
     """Every shipped scenario."""
     told = first(table("scenarios/README.md", "The shipped scenarios", "scenario"))
     same(told, [file.stem for file in (_CHECKOUT / "scenarios").glob("*.yaml")])
+
+
+@pytest.mark.parametrize("file", sorted((_CHECKOUT / "scenarios").glob("*.yaml")), ids=lambda file: file.stem)
+def test_what_scenarios_are_about(file: Path) -> None:
+    """Each says it to its full stop: YAML takes what is behind ` #`, as before an issue's number, for a comment."""
+    about = load(file, VOCABULARY).about.strip()
+    assert about.endswith(".")
+    assert about.count("(") == about.count(")")
 
 
 def test_dockerfiles() -> None:
