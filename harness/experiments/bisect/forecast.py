@@ -42,6 +42,8 @@ def forecast(belief: Belief, costs: Costs, confidence: float, seed: int) -> Fore
         confidence: with which it answers.
         seed: of the futures that are drawn.
     """
+    if _next(belief, costs, confidence) is None:  # who plays futures is of plainer belief, and would look on
+        return Forecast(0.0, 0.0)
     chance = np.random.default_rng(seed % 2**SEED_BITS)
     most = min(max(_CHOICES // belief.bad.shape[1], _LOOKS[0]), _LOOKS[-1])
     seconds: list[float] = []

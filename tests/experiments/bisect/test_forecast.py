@@ -33,6 +33,20 @@ def test_it_falls_to_nothing() -> None:
     assert forecast(belief.skip(0), costs, 0.95, 1) == Forecast(0.0, 0.0)
 
 
+def test_nothing_is_left_of_a_search_that_a_plainer_belief_would_go_on_with() -> None:
+    """The looks of a search in BuildKit's history: it has its answer, though who takes it for simple is less sure."""
+    belief = Belief(hypotheses(line(36)))
+    hangs = {35: (55, 5, 13), 27: (11, 16), 23: (9,), 21: (11, 36), 20: (46,), 19: (29, 97, 6, 21)}
+    clean = {0: (45,), 18: (181, 37, 45, 44, 35, 44, 42, 43, 46, 48), 19: (58, 42)}
+    for hung, looks in ((True, hangs), (False, clean)):
+        for candidate, lengths in looks.items():
+            for trials in lengths:
+                belief = belief.saw(candidate, trials, hung=hung)
+    assert belief.answer() is not None
+    have = [0.0 if candidate in belief.seen else 164.0 for candidate in range(36)]
+    assert forecast(belief, Costs(have, 3.8, 1.2, 4.1), 0.95, 1) == Forecast(0.0, 0.0)
+
+
 def test_dear_builds_count() -> None:
     """Where a candidate takes an hour to build, a search takes about as many hours as there are halves."""
     belief, costs, _ = calibrated(Setting(0.3), 3)
