@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
 from enum import Enum
+from functools import lru_cache
 from itertools import chain
 from typing import Any, Final
 
@@ -21,6 +22,8 @@ from harness.report.redact.values import KIND, MARK
 
 REDACTED: Final = MARK.decode()
 """Plain text in YAML and JSON alike, so that what is cleaned can still be read."""
+_SHORT: Final = 256
+"""Bytes of a text that is remembered."""
 _DEPTH: Final = 3
 """How often encoded text is looked for in what was encoded."""
 _ENCODED: Final = re.compile(rb"(?:(?<=\\)[nrt])?(?P<value>[A-Za-z0-9+/_-]{16,}+={0,2})")
@@ -140,9 +143,7 @@ class Redactor:
         """Yield what is to go, apart from each other and in order."""
         found = (
             known(text, self._known),
-            named(text),
-            formed(text),
-            logins(text),
+            _by_itself(text),
             self._in_long_words(text, depth, keep),
         )
         return apart(chain(*found))
@@ -190,8 +191,18 @@ def redact(text: str, values: Iterable[str] = ()) -> str:
 def secrets_in(text: str) -> set[str]:
     """Return what by name or form is a secret in a text."""
     content = text.encode(errors="surrogatepass")
-    found = apart([*named(content), *formed(content), *logins(content)])
+    found = apart(_by_itself(content))
     return {content[each.start : each.end].decode(errors="replace") for each in found if each.kind != USER}
+
+
+def _by_itself(text: bytes) -> Iterable[Secret]:
+    """Return what is a secret by name or form, whoever's it is; runs of one scenario have the same short texts."""
+    return _of_short(text) if len(text) <= _SHORT else chain(named(text), formed(text), logins(text))
+
+
+@lru_cache(maxsize=4096)
+def _of_short(text: bytes) -> tuple[Secret, ...]:
+    return (*named(text), *formed(text), *logins(text))
 
 
 def _replaced(text: bytes, found: Iterable[Secret], keep: bool) -> bytes:
