@@ -283,7 +283,10 @@ class _Verifying:
         """
         self.hosts = frozenset(self.series.runner.hosts)
         wanted = max(self.demand.hangs, len(self.hosts))
-        while len(here := self._at_a_here()) < wanted * _LOOKS_A_HANG and not (self.known and self.late):
+        most = wanted * _LOOKS_A_HANG
+        while len(here := self._at_a_here()) < most and not (self.known and self.late):
+            if len(self.known) - len(here) >= _PATIENCE * most:  # hosts come and go
+                break
             hangs = sum(self._is_sought(seen) for seen in here)
             if hangs >= wanted or (len(here) >= _PATIENCE and not hangs):
                 break

@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from harness.cli.kinds import VOCABULARY
-from harness.experiments.series import Side
+from harness.experiments.series import SeenRun, Side
 from harness.experiments.verify import Verification, VerifyOptions, verify
 from harness.scenario import load
 from tests.support.pretended_series import Pretended
@@ -241,6 +241,23 @@ def test_a_fixed_one_on_several_hosts(tmp_path: Path, sides: tuple[Side, Side]) 
     assert len(fixed) >= 19
     assert all(each.chance is not None and each.chance <= 0.05 for each in fixed)
     assert any("count: so many are shared by 2 hosts as A's are" in each.because for each in fixed)
+
+
+def test_hosts_that_go_after_each_look(tmp_path: Path, sides: tuple[Side, Side]) -> None:
+    """Where each host is gone once it was looked at, the search for A's hang has an end, and no power."""
+
+    class Fleeting(Pretended):
+        async def look(self, side: Side, iterations: int, ahead: int = 0) -> SeenRun:
+            seen = await super().look(side, iterations, ahead)
+            self.looks[-1] = replace(seen, exposure=replace(seen.exposure, host=f"host-{seen.number}"))
+            return self.looks[-1]
+
+    series = Fleeting(tmp_path, tmp_path, 1)
+    series.pretend(1, {"A": 0.3, "B": 0.0}, {"A": "x", "B": "x"}, nothing={"A": 0.0, "B": 0.0})
+    demand = VerifyOptions(0.95, 5, ratio=1.0, iterations=500, seconds=None, age=None, also=())
+    found = anyio.run(verify, series, *sides, demand, lambda _: None)
+    assert found.verdict == "no power"
+    assert "on the hosts that are there now" in found.because
 
 
 def test_a_failure_is_called_one(tmp_path: Path, sides: tuple[Side, Side]) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 
 from harness.analysis.exposure import Exposure
 from harness.core.outcome import Ending
+from harness.experiments.runner import LocalRunner
 from harness.experiments.series import Name, SeenRun, Series, Side
 from harness.experiments.short_run import ShortRun
 
@@ -36,6 +37,8 @@ class Pretended(Series):
         Of a host: how many times the rate it has, and its shares of the looks at A and at B.
         """
         self.shares = hosts or {"": (1.0, 1.0, 1.0)}
+        self.runner = LocalRunner()
+        self.runner.hosts = tuple(self.shares)
         self.warm, self.lines = warm or {}, lines
         self.chance = np.random.default_rng(seed)
         self.rates, self.signatures, self.frames = rates, signatures, frames or {}
