@@ -18,6 +18,7 @@ The counted form (``debug=1``; runtime/pprof/pprof.go)::
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from operator import methodcaller
 from typing import Final
 
 from harness.buildkit.goroutines.model import Bucket, Frame, Goroutine
@@ -217,8 +218,7 @@ def read(lines: Iterable[bytes]) -> Iterator[Goroutine | Note]:
             one = _goroutine(head, known.wait(head[2]), stack, arguments, creator, maker, elided=elided, lock=lock)
             yield replace(one, torn=True) if lost else one
 
-    for raw in lines:
-        line = raw.rstrip(PADDING)
+    for line in filter(None, map(methodcaller("rstrip", PADDING), lines)):
         if call and (frame := known.standing(call, line)):
             frames.append(frame)
             call = b""

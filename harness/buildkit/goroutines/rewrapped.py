@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from io import BytesIO
-from itertools import chain, islice
+from itertools import chain, islice, takewhile
 from pathlib import Path
 from typing import Final
 
@@ -223,17 +223,13 @@ def _rejoined(between: tuple[bytes, ...], *, hangs: bool = False) -> Way:
     def lines(text: Text) -> Iterator[bytes]:
         ahead: list[bytes] = []
         is_whole = lru_cache(maxsize=_PIECES * 2)(whole_lines())
-        source = (_QUOTES.sub(b"", line.rstrip(b"\r\n")) for line in lines_of(text))
-        for line in chain(source, (b"",) * _PIECES):
-            ahead.append(line)
+        for each in chain(lines_of(text), (b"",) * _PIECES):
+            line = each.rstrip(b"\r\n")
+            ahead.append(_QUOTES.sub(b"", line) if line.startswith(b">") else line)
             if len(ahead) > _PIECES:
                 joined, used = _joined(ahead, between, is_whole, hangs=hangs)
                 yield joined
                 del ahead[:used]
-        while ahead:
-            joined, used = _joined(ahead, between, is_whole, hangs=hangs)
-            yield joined
-            del ahead[:used]
 
     return lines
 
@@ -246,12 +242,18 @@ def _joined(
     if not first.strip():
         return first, 1
     stands_alone = is_whole(first.strip())
+
+    def follows(piece: bytes) -> bool:
+        if not piece.strip():
+            return False
+        is_own, is_part = is_whole(piece.strip()), _is_part(piece) or _goes_on(first, piece)
+        return (is_part and not is_own) if stands_alone else (is_part or not is_own)
+
+    if not follows(ahead[1]):
+        return first, 1
     for gap in between:
         line = first.rstrip() if gap else first
-        for used, piece in enumerate(ahead[1:], 2):
-            is_own, is_part = is_whole(piece.strip()), _is_part(piece) or _goes_on(first, piece)
-            if not piece.strip() or ((is_own or not is_part) if stands_alone else (is_own and not is_part)):
-                break
+        for used, piece in enumerate(takewhile(follows, ahead[1:]), 2):
             needs = gap or (b" " if line.endswith(b",") and (hangs or not piece.startswith(b" ")) else b"")
             line += needs + (piece.strip() if gap or hangs else piece)
             if is_whole(line.strip()):
@@ -264,6 +266,7 @@ def _goes_on(first: bytes, piece: bytes) -> bool:
     return first.startswith(b"#") and not piece.startswith(b"#")
 
 
+@lru_cache(maxsize=_PIECES * 2)
 def _is_part(piece: bytes) -> bool:
     """Whether a line that could stand alone may be the end of another: it has no name of a package's, and no path.
 
