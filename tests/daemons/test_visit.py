@@ -92,6 +92,12 @@ class Engine:
         """Close nothing."""
 
 
+@pytest.fixture(autouse=True)
+def own_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have what tests leave go with their own folders."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+
 def guest_of(engine: Engine, folder: Path | None = None) -> Visit:
     """Return a visit to a daemon, in a folder of its own."""
     return Visit(engine, engine, folder or Path(tempfile.mkdtemp(prefix="repro-visit-")))  # type: ignore[arg-type]
