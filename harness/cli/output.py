@@ -15,8 +15,6 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Final, NoReturn
 
-from rich import control
-
 from harness.core.units import format_duration
 
 _GRACE_SECONDS: Final = 2.0
@@ -24,7 +22,7 @@ _DARK_SECONDS: Final = 0.3
 _SHOW_CURSOR: Final = "\x1b[?25h"
 _MOST_BYTES: Final = 2**24
 """What waits for a reader that does not read; a run's output of a night is smaller."""
-_HIDES: Final = (*range(0x80, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+HIDES: Final = (*range(0x80, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
 """What a terminal takes for a command, or by which it shows letters in another order than they stand."""
 _COMMANDS: Final = re.compile(r"\x1b(?!\[)|[\x80-\x9f\u202a-\u202e\u2066-\u2069]")
 """Those and what else than colours and the cursor's place a terminal is told by: its title, its clipboard."""
@@ -129,8 +127,6 @@ def install(*, beside: bool) -> None:
     while (spare := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass  # a descriptor that was closed when we began: else the next file opened, a database perhaps, would be it
     os.close(spare)
-    # texts that are shown are others' now and then; rich's own colours are no part of them
-    control._CONTROL_STRIP_TRANSLATE.update(dict.fromkeys((0x1B, *_HIDES)))  # noqa: SLF001 — it knows five of them
     for fd, like in ((1, sys.stdout), (2, sys.stderr)):
         _STREAMS.append(LossyOutput(fd, getattr(like, "encoding", None), beside=beside))
     sys.stdout, sys.stderr = _STREAMS

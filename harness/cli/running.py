@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Final
 
 import anyio
-from rich.console import Console
 
 from harness.analysis.merge import merge
 from harness.cli.ci import hand_to_ci, judged_by, tell_thresholds, thresholds_of
 from harness.cli.commands.merge import SUM_WIDTH, tell_sum
 from harness.cli.commands.report import report_at_the_end
+from harness.cli.console import Console
 from harness.cli.display.against import require_rate
 from harness.cli.display.json_lines import machine_line
 from harness.cli.display.run import on_signal, screen

@@ -9,12 +9,12 @@ from typing import Annotated, Any, Final
 
 import anyio
 import typer
-from rich.console import Console
 
 from harness.attach.daemon import locate, open_found
 from harness.attach.traces import Traces, look_for_traces
 from harness.buildkit.goroutines.signatures import Signature, signatures
 from harness.buildkit.known import DaemonRelease, cure, known_in, range_of, shows
+from harness.cli.console import Console
 from harness.cli.options import BadOption, complete_spec
 from harness.cli.output import on_the_way
 from harness.core.errors import Interrupted, UnknownKind

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 
 import anyio
 import typer
-from rich.console import Console
 
+from harness.cli.console import Console
 from harness.cli.display.bisect import JsonSearch, PlainSearch, SearchScreen
 from harness.cli.display.preflight import tell_limits
 from harness.cli.display.series import Also, on_interrupt

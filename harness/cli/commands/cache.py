@@ -9,7 +9,6 @@ from typing import Annotated, Any
 
 import anyio
 import typer
-from rich.console import Console
 
 from harness.attach.daemon import locate, open_found
 from harness.buildkit.cache_db import Pair, read_graph, read_pair, read_records
@@ -28,6 +27,7 @@ from harness.buildkit.cache_graph import (
     shape,
     short,
 )
+from harness.cli.console import Console
 from harness.cli.options import RESULTS, BadOption, Results
 from harness.core.errors import CaptureError, UsageError
 from harness.core.outcome import ExitCode

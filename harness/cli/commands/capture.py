@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 import anyio
 import typer
-from rich.console import Console
 
 from harness.attach.capture import Captured, capture_daemon
 from harness.attach.daemon import locate, open_found
+from harness.cli.console import Console
 from harness.cli.options import RESULTS
 from harness.cli.output import on_the_way
 from harness.core.outcome import ExitCode

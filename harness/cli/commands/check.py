@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from harness.cli.console import Console
 from harness.cli.kinds import VOCABULARY
 from harness.cli.options import RESULTS, Results, Settings, complete_scenario
 from harness.cli.overrides import ends

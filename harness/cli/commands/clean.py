@@ -1,8 +1,8 @@
 """`repro clean`: ends and removes what runs have left on this host, by their ledgers."""
 
 import anyio
-from rich.console import Console
 
+from harness.cli.console import Console
 from harness.core.errors import InfraError
 from harness.core.outcome import ExitCode
 from harness.daemons.visit import leave

@@ -8,9 +8,9 @@ from typing import Annotated, Final
 
 import anyio
 import typer
-from rich.console import Console
 
 from harness.cli.commands.report import report_at_the_end
+from harness.cli.console import Console
 from harness.cli.display.run import on_signal, screen
 from harness.cli.display.summary import tell_verdict
 from harness.cli.options import RESULTS, SPECS, Results, Seed, complete_spec

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from harness.buildkit.diagnosis import diagnose, diagnose_counted, diagnose_finding, read_dump, read_file
 from harness.buildkit.findings import diagnosis_of
@@ -18,6 +17,7 @@ from harness.buildkit.goroutines.files import other_than_text, rereadable
 from harness.buildkit.goroutines.model import Bucket
 from harness.buildkit.goroutines.reading import Dump
 from harness.cli.commands.signatures import own_files
+from harness.cli.console import Console
 from harness.cli.options import RESULTS, Results
 from harness.core.errors import UsageError
 from harness.core.outcome import ExitCode

@@ -5,9 +5,9 @@ from typing import Annotated, Final
 
 import anyio
 import typer
-from rich.console import Console
 from rich.text import Text
 
+from harness.cli.console import Console
 from harness.cli.display.json_lines import machine_line
 from harness.cli.output import on_the_way
 from harness.core.outcome import ExitCode

@@ -5,8 +5,8 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
+from harness.cli.console import Console
 from harness.cli.options import RESULTS, Results
 from harness.core.outcome import ExitCode
 from harness.report.explain.explanation import Explanation, explain

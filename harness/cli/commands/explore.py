@@ -8,8 +8,8 @@ from typing import Annotated, Any, Final
 
 import anyio
 import typer
-from rich.console import Console
 
+from harness.cli.console import Console
 from harness.cli.display.json_lines import machine_line
 from harness.cli.display.series import on_interrupt, time_of
 from harness.cli.kinds import VOCABULARY

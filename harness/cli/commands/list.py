@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from harness.cli.console import Console
 from harness.cli.kinds import VOCABULARY
 from harness.core.errors import ScenarioError
 from harness.scenario import load

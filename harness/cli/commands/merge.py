@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from harness.analysis.merge import merge
+from harness.cli.console import Console
 from harness.cli.display.against import format_against, hold_against, require_rate
 from harness.cli.options import RESULTS, AgainstOption, Results
 from harness.core.errors import StoreError, UsageError

@@ -9,8 +9,8 @@ from typing import Annotated, Final
 
 import anyio
 import typer
-from rich.console import Console
 
+from harness.cli.console import Console
 from harness.cli.display.json_lines import machine_line
 from harness.cli.display.preflight import tell_limits
 from harness.cli.display.series import on_interrupt, time_of

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 from pydantic import TypeAdapter, ValidationError
-from rich.console import Console
 
+from harness.cli.console import Console
 from harness.cli.kinds import VOCABULARY
 from harness.cli.options import BadOption, complete_scenario
 from harness.core.outcome import ExitCode

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from harness.cli.console import Console
 from harness.cli.options import RESULTS, Results, RunNames
 from harness.core.outcome import ExitCode
 from harness.core.units import format_size

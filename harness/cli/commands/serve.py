@@ -8,8 +8,8 @@ from threading import Thread
 from typing import Annotated, Final
 
 import typer
-from rich.console import Console
 
+from harness.cli.console import Console
 from harness.cli.options import RESULTS
 from harness.core.errors import UsageError
 from harness.core.outcome import ExitCode

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from harness.cli.ci import hand_to_ci, judged_by, tell_thresholds, thresholds_of
+from harness.cli.console import Console
 from harness.cli.display.against import hold_against, require_rate
 from harness.cli.display.summary import tell
 from harness.cli.options import RESULTS, AgainstOption, FailIf, JUnit, Results, RunName

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from harness.buildkit.goroutines.signatures import Signature, signatures_in, users_file
 from harness.buildkit.goroutines.signatures import signatures as known
+from harness.cli.console import Console
 from harness.cli.table import epilog
 from harness.core.errors import UnknownKind, UsageError
 

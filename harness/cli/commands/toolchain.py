@@ -4,9 +4,9 @@ from typing import Annotated
 
 import anyio
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from harness.cli.console import Console
 from harness.cli.options import complete_spec
 from harness.cli.table import epilog
 from harness.core.units import format_size

@@ -6,11 +6,11 @@ from typing import Annotated
 
 import anyio
 import typer
-from rich.console import Console
 
 from harness.attach.checks import HealthThresholds
 from harness.attach.monitor import Event, Monitor
 from harness.cli.commands.capture import OUTPUT, Output, Where, as_object
+from harness.cli.console import Console
 from harness.cli.display.json_lines import machine_line
 from harness.cli.options import BadOption, seconds_of
 from harness.core.outcome import ExitCode

@@ -7,11 +7,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final, Protocol
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from harness.buildkit.likeness import format_likeness
+from harness.cli.console import Console
 from harness.cli.display.json_lines import machine_line
 from harness.cli.output import keep_telling
 from harness.core.units import format_duration

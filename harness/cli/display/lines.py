@@ -6,8 +6,7 @@ from collections import Counter
 from dataclasses import asdict
 from typing import Any, Final
 
-from rich.console import Console
-
+from harness.cli.console import Console
 from harness.cli.display.against import hold_against
 from harness.cli.display.json_lines import machine_line
 from harness.cli.display.summary import tell, tell_details, tell_verdict

@@ -2,11 +2,11 @@
 
 from typing import Final
 
-from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from harness.cli.console import Console, Group
 from harness.cli.display.summary import tell
 from harness.cli.display.totals import Totals, time_left
 from harness.cli.output import in_order

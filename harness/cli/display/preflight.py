@@ -2,8 +2,7 @@
 
 from dataclasses import asdict
 
-from rich.console import Console
-
+from harness.cli.console import Console
 from harness.cli.display.json_lines import machine_line
 from harness.run.preflight import look_around
 

@@ -5,8 +5,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Protocol
 
-from rich.console import Console
-
+from harness.cli.console import Console
 from harness.cli.display.lines import JsonLines, PlainLines
 from harness.cli.display.live import LiveView
 from harness.cli.display.preflight import tell_limits

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
-from rich.console import Console
 
+from harness.cli.console import Console
 from harness.cli.display.json_lines import machine_line
 from harness.cli.display.preflight import tell_limits
 from harness.cli.options import BadOption, seconds_of

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from textwrap import shorten
 from typing import Final
 
-from rich.console import Console
 from rich.text import Text
 
 from harness.analysis.effects import without_effect
 from harness.buildkit.known import HUNTED, DaemonRelease, advice_on, has_fix, known_in, place_of
 from harness.buildkit.progress import plain_lines
+from harness.cli.console import Console
 from harness.cli.display.against import format_against
 from harness.cli.display.kept import kept_lines
 from harness.core.outcome import Ending, Outcome, Verdict
