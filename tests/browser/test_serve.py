@@ -223,7 +223,11 @@ def test_buttons(browser: Browser, tmp_path: Path, serve: Serve) -> None:
             keep_picture(page, "serve-buttons-390")
             page.locator(f"{stop} button").first.click()
             assert process.wait(60) == 130
-            page.goto(address)
+            for _ in range(60):  # a page is a few seconds old on a busy host
+                page.goto(address)
+                if page.locator(f"{resume} button").count():
+                    break
+                page.wait_for_timeout(500)
             page.locator(f"{resume} button").first.click()
             until(lambda: folder.is_locked and bool(holder_of(folder.path)), 60)
             page.goto(address)
