@@ -24,7 +24,7 @@ _MOST_BYTES: Final = 2**24
 """What waits for a reader that does not read; a run's output of a night is smaller."""
 HIDES: Final = (*range(0x80, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
 """What a terminal takes for a command, or by which it shows letters in another order than they stand."""
-_COMMANDS: Final = re.compile(r"\x1b(?!\[)|[\x80-\x9f\u202a-\u202e\u2066-\u2069]")
+_COMMANDS: Final = re.compile(rf"\x1b(?!\[)|[{''.join(map(chr, HIDES))}]")
 """Those and what else than colours and the cursor's place a terminal is told by: its title, its clipboard."""
 
 
