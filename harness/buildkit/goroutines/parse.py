@@ -18,6 +18,7 @@ The counted form (``debug=1``; runtime/pprof/pprof.go)::
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from operator import methodcaller
 from typing import Final
 
@@ -263,7 +264,7 @@ def whole_lines() -> Callable[[bytes], bool]:
     """Return what tells whether a line is all of what a dump has in one: a head, a call, a place, a maker, an entry."""
     known = _Frames()
 
-    def is_whole(line: bytes) -> bool:
+    def is_one(line: bytes) -> bool:
         if line.startswith(b"#"):
             return bool(_ENTRY.match(line))
         if line.endswith(b":"):
@@ -276,7 +277,8 @@ def whole_lines() -> Callable[[bytes], bool]:
             or (line.endswith(b"elided...") and _ELIDED.search(line))
         )
 
-    return is_whole
+    remembered = lru_cache(_REMEMBERED)(is_one)
+    return lambda line: remembered(line) if len(line) < _SHORT else is_one(line)
 
 
 def by_source(lines: Iterable[bytes]) -> Collection[Sequence[bytes]]:
@@ -306,6 +308,8 @@ def _note(line: bytes) -> Note | None:
 
 def _place(line: bytes) -> bytes:
     """Return the file and line that a line ends with; empty where it does not."""
+    if b":" not in line:
+        return b""
     line = line.partition(b" fp=0x")[0]
     line = line.rpartition(b" +0x")[0] or line
     file, colon, number = line.rpartition(b":")

@@ -11,7 +11,7 @@ import re
 import urllib.parse
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 from io import BytesIO
 from itertools import chain, islice, takewhile
 from pathlib import Path
@@ -70,6 +70,8 @@ _REST_OF_PLACE: Final = re.compile(rb"[\w.@%+~-][\w./@%+~-]{0,400}\.(?:go|s):\d{
 _QUOTES: Final = re.compile(rb"^(?:> ?)+")
 _PIECES: Final = 8
 """Lines that one line was torn into, at most."""
+_AT_ONCE: Final = 1_024
+"""Lines that are put together again at once."""
 
 
 def way_of_file(path: Path) -> Way:
@@ -221,17 +223,29 @@ def _rejoined(between: tuple[bytes, ...], *, hangs: bool = False) -> Way:
     """
 
     def lines(text: Text) -> Iterator[bytes]:
+        is_whole = whole_lines()
+        source = map(_unquoted, chain(lines_of(text), (b"",) * _PIECES))
         ahead: list[bytes] = []
-        is_whole = lru_cache(maxsize=_PIECES * 2)(whole_lines())
-        for each in chain(lines_of(text), (b"",) * _PIECES):
-            line = each.rstrip(b"\r\n")
-            ahead.append(_QUOTES.sub(b"", line) if line.startswith(b">") else line)
-            if len(ahead) > _PIECES:
-                joined, used = _joined(ahead, between, is_whole, hangs=hangs)
-                yield joined
-                del ahead[:used]
+        while more := [*islice(source, _AT_ONCE)]:
+            ahead += more
+            at = 0
+            while at + _PIECES < len(ahead):
+                if _follows(ahead[at], is_whole, ahead[at + 1]):
+                    joined, used = _joined(ahead[at : at + _PIECES + 1], between, is_whole, hangs=hangs)
+                    yield joined
+                    at += used
+                else:
+                    yield ahead[at]
+                    at += 1
+            del ahead[:at]
 
     return lines
+
+
+def _unquoted(line: bytes) -> bytes:
+    """Return a line without its end, and without the quotes of a mail."""
+    line = line.rstrip(b"\r\n")
+    return _QUOTES.sub(b"", line) if line.startswith(b">") else line
 
 
 def _joined(
@@ -239,26 +253,24 @@ def _joined(
 ) -> tuple[bytes, int]:
     """Return the first line, with those that it was torn from, and how many these are."""
     first = ahead[0]
-    if not first.strip():
-        return first, 1
-    stands_alone = is_whole(first.strip())
-
-    def follows(piece: bytes) -> bool:
-        if not piece.strip():
-            return False
-        is_own, is_part = is_whole(piece.strip()), _is_part(piece) or _goes_on(first, piece)
-        return (is_part and not is_own) if stands_alone else (is_part or not is_own)
-
-    if not follows(ahead[1]):
-        return first, 1
     for gap in between:
         line = first.rstrip() if gap else first
-        for used, piece in enumerate(takewhile(follows, ahead[1:]), 2):
+        for used, piece in enumerate(takewhile(partial(_follows, first, is_whole), ahead[1:]), 2):
             needs = gap or (b" " if line.endswith(b",") and (hangs or not piece.startswith(b" ")) else b"")
             line += needs + (piece.strip() if gap or hangs else piece)
             if is_whole(line.strip()):
                 return line, used
     return first, 1
+
+
+def _follows(first: bytes, is_whole: Callable[[bytes], bool], piece: bytes) -> bool:
+    """Whether a line may be a piece that the first was torn from: one of the two says nothing when it stands alone."""
+    first, stripped = first.strip(), piece.strip()
+    if not first or not stripped:
+        return False
+    if is_whole(first):
+        return not is_whole(stripped) and (_is_part(piece) or _goes_on(first, piece))
+    return not is_whole(stripped) or _is_part(piece) or _goes_on(first, piece)
 
 
 def _goes_on(first: bytes, piece: bytes) -> bool:
