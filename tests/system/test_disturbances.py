@@ -1,9 +1,11 @@
 """Disturbances of real daemons: each does what it says, is healed, and a crash in the middle of it leaves nothing."""
 
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ CGROUPS = Path("/sys/fs/cgroup")
 BACKING = "block/loop*/loop/backing_file"
 TOOLCHAIN = "debian:forky"
 MIB = 2**20
+INTERRUPTED = 130
 
 
 @pytest.fixture
@@ -45,6 +48,30 @@ def watched(process: subprocess.Popen[str], look: Callable[[], object]) -> str:
         look()
         time.sleep(0.02)
     return process.communicate()[0]
+
+
+def ended_once(process: subprocess.Popen[str], done: Callable[[], bool], look: Callable[[], object] = bool) -> str:
+    """Interrupt a run once something was seen, however long its host takes to come to that; return what it printed."""
+    seen = False
+
+    def interrupt() -> None:
+        nonlocal seen
+        look()
+        with suppress(HarnessError):
+            if not seen and (seen := done()):
+                process.send_signal(signal.SIGINT)
+
+    output = watched(process, interrupt)
+    assert seen, output
+    assert process.returncode == INTERRUPTED, output
+    return output
+
+
+def came_through_after(repro: Repro, *actors: str) -> bool:
+    """Whether a build that began after the act of each actor has succeeded."""
+    ends = {act.actor: act.ended for act in repro.folder.read(Action)}
+    began = max(ends.get(actor, inf) for actor in actors)
+    return any(build.outcome == "ok" and build.started > began for build in repro.folder.read(Iteration))
 
 
 def cgroups(repro: Repro) -> list[Path]:
@@ -98,14 +125,13 @@ def test_memory_and_quota(repro: Repro, scenario: Callable[..., str]) -> None:
         {"memory": "hold", "hold": "50%", "when": {"at": "1s", "lasting": "3s"}},
         {"cpu": "throttle", "quota": 0.7, "when": {"at": "2s", "lasting": "3s"}},
         daemon={"limits": {"memory": "600MiB", "cpus": 1.5}},
-        stop={"time": "8s"},
     )
-    output = watched(repro.start("run", written, "--daemon", TOOLCHAIN), look)
+    process = repro.start("run", written, "--daemon", TOOLCHAIN)
+    output = ended_once(process, lambda: came_through_after(repro, "hold", "throttle"), look)
     assert acts(repro)["hold"].detail == "held 300.0 MiB", output
     assert acts(repro)["throttle"].detail == "throttled to 0.7 cores"
     assert 300 * MIB <= max(held) < 320 * MIB
     assert quotas >= {"150000", "70000"}
-    assert any(build.outcome == "ok" and build.started > 5 for build in repro.folder.read(Iteration)), output
     assert not left_of(repro.folder.name)
 
 
@@ -136,11 +162,11 @@ def test_times(repro: Repro, scenario: Callable[..., str]) -> None:
 def test_full_disk(repro: Repro, scenario: Callable[..., str]) -> None:
     """While the disk is full builds fail for that reason, and before and after it they do not."""
     written = scenario(
-        {"disk": "full", "fill": "100%", "when": {"at": "4s", "lasting": "4s"}},
+        {"disk": "full", "fill": "100%", "when": {"at": "10s", "lasting": "4s"}},
         daemon={"limits": {"disk": "512MiB"}},
-        stop={"time": "16s"},
     )
-    code, output = repro("run", written, "--daemon", TOOLCHAIN)
+    process = repro.start("run", written, "--daemon", TOOLCHAIN)
+    output = ended_once(process, lambda: came_through_after(repro, "full"))
     full = acts(repro)["full"]
     assert full.acted is not None
     builds = [build for build in repro.folder.read(Iteration) if build.exited is not None]
@@ -154,8 +180,6 @@ def test_full_disk(repro: Repro, scenario: Callable[..., str]) -> None:
     after = [build for build in builds if build.started > full.ended]
     assert all(any(build.outcome == "ok" for build in some) for some in (before, after)), output
     assert not any("no space left on device" in build.error for build in before + after), output
-    failed, ok = (repro.summary.outcomes.get(outcome, 0) for outcome in ("failed", "ok"))
-    assert code == (125 if failed > ok else 0), output  # on a slow host most of its few builds met the full disk
     assert not left_of(repro.folder.name)
 
 
