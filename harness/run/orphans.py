@@ -4,6 +4,7 @@ Each build carries its iteration as an argument, so that its record says which o
 for too long after its client has ended is a finding: a hang where the solve has nothing left to do, else a stall.
 """
 
+import math
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from harness.buildkit.progress import Progress, items_in
 from harness.core.errors import CaptureError
 from harness.core.outcome import Outcome
 from harness.core.records import Iteration
+from harness.core.units import format_duration
 from harness.daemons.base import Daemon, TellsBuilds
 from harness.host.attended_clock import AttendedClock
 
@@ -24,6 +26,8 @@ _LEAST_SECONDS, _MOST_SECONDS = 1.0, 10.0
 """Bounds of the pause between two polls. One poll costs 13 ms of CPU with buildctl, 131 ms with buildx."""
 _SOON_SECONDS: Final = 0.5
 """The pause once no build begins any more, and the run waits for the result."""
+_TELL_SECONDS: Final = 2.0
+"""How long the run waits for the daemon to let go of killed builds before it says so."""
 _REFUSALS: Final = 3
 """Failed polls in a row, from the first on, after which this daemon is not polled any more."""
 
@@ -112,15 +116,36 @@ class Orphans:
         due = [self._threshold - self._waited(awaited) for awaited in self._awaited.values() if awaited.printed]
         return max(_SOON_SECONDS, min([self._pause, *due]))
 
-    async def drain(self, given_up: Callable[[], bool]) -> None:
+    async def drain(self, given_up: Callable[[], bool], doing: Callable[[str], None]) -> None:
         """Wait until every expected build has ended or become a finding, or until `given_up`; bounded in time.
 
         To be called when no build begins any more, while `keep` goes on.
+
+        Args:
+            given_up: whether the run ends anyway.
+            doing: is told what is waited for, unless it is over soon.
         """
         self._hurry.set()
+        tell_at = anyio.current_time() + _TELL_SECONDS
         with anyio.move_on_after(self._threshold + self._pause):
             while self._awaited and not given_up():
                 await anyio.sleep(_SOON_SECONDS / 10)
+                if self._awaited and anyio.current_time() >= tell_at:
+                    tell_at = math.inf
+                    doing(self._what_is_awaited())
+
+    def _what_is_awaited(self) -> str:
+        numbers = sorted(self._awaited)
+        builds = (
+            f"build {numbers[0]}, whose client was killed"
+            if len(numbers) == 1
+            else (
+                f"{len(numbers)} builds whose clients were killed ({', '.join(map(str, numbers[:3]))}"
+                f"{', …' if len(numbers) > 3 else ''})"
+            )
+        )
+        most = format_duration(round(self._threshold, 1))
+        return f"no more builds begin: waiting until the daemon lets go of {builds}, for up to {most} (`detect.orphan`)"
 
     async def _look(self, daemon: TellsBuilds) -> None:
         ended = {*self._awaited}  # the clients of these, before the daemon is asked

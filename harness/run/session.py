@@ -141,7 +141,7 @@ class Session:
                         for actor in actors:
                             if actor.builds:
                                 builds.start_soon(actor.perform, stage)
-                    await self._orphans.drain(lambda: conductor.ending is not None)
+                    await self._orphans.drain(lambda: conductor.ending is not None, conductor.observer.doing)
                     await self._weigh_growth()
                     async with conductor.capturing:  # of what was found without a client
                         pass

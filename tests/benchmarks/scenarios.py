@@ -40,7 +40,7 @@ def main() -> int:
     parser.add_argument("names", nargs="*")
     parser.add_argument("--time", default="60s")
     parser.add_argument("--set", action="append", default=[])
-    parser.add_argument("--results", type=Path, help="a folder that keeps the runs")
+    parser.add_argument("--results", type=Path, help="a folder that keeps the runs, and what each printed")
     options = parser.parse_intermixed_args()
     names = options.names or [file.stem for file in sorted(SCENARIOS.glob("*.yaml"))]
     print(HEAD)
@@ -53,6 +53,8 @@ def main() -> int:
             settings = ["on_hang={then: renew, capture: dumps}", *quick, *options.set]
             repro = Repro((options.results or Path(folder)) / Path(name).stem)
             code, output = repro(*words, *(part for setting in settings for part in ("--set", setting)))
+            repro.results.mkdir(parents=True, exist_ok=True)
+            (repro.results / "output.txt").write_text(output)
             if code not in {0, 1, 125}:
                 print(f"| {name} | exit {code}: {output.strip().splitlines()[-1]} | | | | |", flush=True)
                 broken += 1

@@ -13,6 +13,7 @@ from harness.core.records import Audit, Finding, Iteration
 from harness.daemons.base import BuildRequest, PruneRequest, RunningBuild
 from harness.host.attended_clock import AttendedClock
 from harness.host.proc import Command
+from harness.run import orphans
 from harness.run.orphans import Orphan, Orphans
 from tests.support.stub_runs import run, write_scenario
 
@@ -317,6 +318,36 @@ def test_a_record_that_ends_in_time_is_nothing(tmp_path: Path) -> None:
     assert second.released is not None
     assert second.killed is not None
     assert second.released - second.killed > 1.0
+
+
+@pytest.mark.usefixtures("cache")
+def test_what_a_run_waits_for_is_told(tmp_path: Path) -> None:
+    """A run that has begun its last iteration says whom it still waits for, how long at most, and by which key."""
+    scenario = write_scenario(
+        tmp_path,
+        build=KILLED,
+        clients={"default": "ok", "3": "orphan stall"},
+        stop={"iterations": 3, "time": "8s"},
+        detect=ORPHAN | {"orphan": "1h"},
+    )
+    _, output, folder = run(scenario)
+    summary = folder.summary()
+    assert summary is not None
+    assert summary.ending is Ending.TIME
+    assert output.count("lets go of build 3, whose client was killed, for up to 1h (`detect.orphan`)") == 1, output
+
+
+@pytest.mark.anyio
+async def test_many_that_are_waited_for_are_not_all_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three of them are enough, and what is over soon is not told at all."""
+    told: list[str] = []
+    desk = Desk(History())
+    desk.kill(1, 2, 3, 4)
+    await desk.orphans.drain(lambda: True, told.append)
+    assert told == []
+    monkeypatch.setattr(orphans, "_TELL_SECONDS", 0.0)
+    await desk.orphans.drain(lambda: bool(told), told.append)
+    assert "4 builds whose clients were killed (1, 2, 3, …), for up to 6s" in told[0]
 
 
 @pytest.mark.usefixtures("cache")

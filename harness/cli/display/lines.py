@@ -39,10 +39,13 @@ class PlainLines:
         self._scenario: Scenario | None = None
         self._over = threading.Event()
         self._counts: Counter[str] = Counter()
+        self._now = ""
+        """What is done at the moment beside building."""
         self._grouped = _ON_GITHUB and not name
 
     def doing(self, what: str) -> None:
         """Say it."""
+        self._now = what
         self._say(what)
 
     def interrupted(self, what: str) -> None:
@@ -52,7 +55,7 @@ class PlainLines:
 
     def started(self, scenario: Scenario, folder: RunFolder, facts: DaemonFacts, seed: int, past: ResumePoint) -> None:
         """Say what runs, and where its records are."""
-        self._scenario, self._totals = scenario, Totals(past)
+        self._scenario, self._totals, self._now = scenario, Totals(past), ""
         self._printed_at = past.seconds
         if self._grouped:
             self._say(f"::group::{scenario.name}")
@@ -63,6 +66,7 @@ class PlainLines:
     def iterated(self, iteration: Iteration) -> None:
         """Say what is out of the ordinary, and the sum of the rest."""
         self._totals.add(iteration)
+        self._now = ""
         if iteration.outcome in {*FAILURES, Outcome.INFRA}:
             self._say_some(iteration.outcome, f"iteration {iteration.number}: {iteration.outcome}: {iteration.error}")
         if iteration.merged:
@@ -112,7 +116,7 @@ class PlainLines:
         if scenario is None or totals.seconds - self._printed_at < _LINE_SECONDS:
             return
         self._printed_at = totals.seconds
-        left = "" if totals.hangs else f"left {time_left(scenario, totals)}"
+        left = self._now or ("" if totals.hangs else f"left {time_left(scenario, totals)}")
         merged = f"merged {totals.merged}" if totals.merged else ""
         parts = [
             totals.outcome_line(),

@@ -32,6 +32,7 @@ class LiveView:
         self._title = ""
         self._now = ""
         """What is done at the moment beside building."""
+        self._ending = False
         self._scenario: Scenario | None = None
 
     def doing(self, what: str) -> None:
@@ -44,6 +45,7 @@ class LiveView:
     def interrupted(self, what: str) -> None:
         """Leave it on the screen; the view goes on until the run has ended."""
         self._say(what, "yellow")
+        self._ending = True
         self.doing("ending")
 
     def started(self, scenario: Scenario, folder: RunFolder, facts: DaemonFacts, seed: int, past: ResumePoint) -> None:
@@ -57,6 +59,8 @@ class LiveView:
     def iterated(self, iteration: Iteration) -> None:
         """Count it; failures stay on the screen."""
         self._totals.add(iteration)
+        if not self._ending:
+            self._now = ""
         if iteration.outcome in {*FAILURES, Outcome.INFRA}:
             self._say(f"iteration {iteration.number}: {iteration.outcome}: {iteration.error}", "yellow")
 

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,12 +13,17 @@ from harness.cli.display import lines, run
 from harness.cli.display.lines import PlainLines
 from harness.cli.display.live import LiveView
 from harness.cli.display.totals import Totals, time_left
+from harness.core.manifest import DaemonFacts
 from harness.core.outcome import ExitCode, Outcome, Phase
-from harness.core.records import Action, Finding, Iteration
+from harness.core.records import Action, Finding, Iteration, Sample
 from harness.scenario import Scenario
 from harness.scenario.model import ActorSpec, Stop
+from harness.store.folder import RunFolder
+from harness.store.resume_point import NOTHING_YET
 from tests.support.eventually import until
 
+FACTS = DaemonFacts("told", "", "", "", private=True)
+SAMPLE = Sample(5.0, None, None, None, 0, 0.0, 0.0, 0.0, 0)
 HANG = Finding(7, Outcome.HANG, 9.0, "ci", {}, Phase.EXPORTED, 5.0, 1, (), hunted=True)
 
 
@@ -100,6 +106,40 @@ def test_what_is_left_is_believable() -> None:
     for number in range(1, 4):
         totals.add(iteration(number))
     assert time_left(scenario(iterations=9, time="48h"), totals) == "1m"
+
+
+def test_what_is_waited_for_stands_in_each_line(
+    plain: tuple[PlainLines, Callable[[], list[str]]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A line that sums up says what goes on in place of "left 0s", until a build ends."""
+    monkeypatch.setattr(lines, "_LINE_SECONDS", 0.0)
+    log, said = plain
+    log.started(scenario(iterations=1, time="48h"), RunFolder(tmp_path), FACTS, 7, NOTHING_YET)
+    log.iterated(iteration(1))
+    log.doing("waiting")
+    log.sampled(SAMPLE)
+    assert "; waiting; " in said()[-1]
+    assert "left" not in said()[-1]
+    log.iterated(iteration(2))
+    assert "waiting" not in said()[-1]
+
+
+def test_what_is_over_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The live view says that it builds, as soon as a build has ended; but a run that ends is not said to build."""
+    monkeypatch.setenv("NO_COLOR", "1")
+    out = io.StringIO()
+    console = Console(file=out, width=100, force_terminal=True)
+    view = LiveView(console)
+    view.doing("looking at why")
+    view.iterated(iteration(1))
+    view.leave()
+    console.print(view._draw())
+    assert "building" in out.getvalue().splitlines()[-1]
+    view.interrupted("ending, soon")
+    view.iterated(iteration(2))
+    view.leave()
+    console.print(view._draw())
+    assert "ending" in out.getvalue().splitlines()[-1]
 
 
 @pytest.mark.parametrize("width", [20, 50, 80, 140])
