@@ -1,10 +1,10 @@
 """The documents' tables, against the code: what there is stands in its table, and nothing else does."""
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, Final, get_args, get_type_hints
+from typing import Any, Final, Literal, get_args, get_origin, get_type_hints
 
 import pytest
 from pydantic import BaseModel, RootModel
@@ -79,6 +79,22 @@ def options(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
             yield from options(inner, f"{prefix}{name}.")
 
 
+def literals(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Sequence[str]]]:
+    """Yield the key paths of what a model takes, each with the words that its type lists."""
+    for name, field in model.model_fields.items():
+        for inner in _models(field.annotation):
+            yield from literals(inner, f"{prefix}{name}.")
+        yield f"{prefix}{name}", [*_words_of(field.annotation)]
+
+
+def _words_of(annotation: Any) -> Iterator[str]:
+    for inner in get_args(annotation):
+        if get_origin(annotation) is Literal:
+            yield str(inner)
+        else:
+            yield from _words_of(inner)
+
+
 def keys(record: type[Any], prefix: str = "") -> Iterator[str]:
     """Yield the keys of a record as JSON, also those of the records in it."""
     hints = get_type_hints(record)
@@ -105,6 +121,16 @@ def test_actors() -> None:
 def test_options_of_a_scenario() -> None:
     """Every key of a scenario outside of its actors."""
     same(first(table("scenarios/README.md", "The scenario", "option")), [*options(Scenario)])
+
+
+@pytest.mark.parametrize("heading", ["The scenario", *ACTORS])
+def test_values_of_options(heading: str) -> None:
+    """Each of a few words that an option takes is named beside it, but where a row says that it is as in a build."""
+    model: type[BaseModel] = ACTORS.get(heading, Scenario)
+    values = dict(literals(model))
+    for option, *cells in table("scenarios/README.md", heading, "option") if [*options(model)] else ():
+        for key in () if "in a build" in cells[-1] or "see below" in cells[-1] else words(option):
+            assert {*values.get(key, ())} <= {*words(" ".join(cells))}, key
 
 
 def test_drivers() -> None:
