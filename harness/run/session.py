@@ -328,7 +328,10 @@ class Session:
         elif outcome is Outcome.FAILED and count >= _HOPELESS_FAILURES and not conductor.succeeded:
             conductor.end(Ending.FAILING, iteration.error)
         elif outcome is Outcome.INFRA and count >= _INFRA_IN_A_ROW:
-            conductor.end(Ending.DAEMON_DIED if daemon_is_gone(iteration.error) else Ending.INFRA, iteration.error)
+            if daemon_is_gone(iteration.error):
+                conductor.end(Ending.DAEMON_DIED, iteration.error)
+            else:
+                conductor.end(Ending.INFRA, f"{count} clients in a row ended before they built: {iteration.error}")
 
     def _go_on_or_end(self) -> None:
         """After a hunted finding: end the run, or cut off all builds in flight and let the next daemon take over."""

@@ -196,6 +196,7 @@ def test_only_infra_is_no_verdict(tmp_path: Path, behaviour: str, code: int, end
     assert ended == code, output
     assert summary is not None
     assert (summary.verdict, summary.ending) == (Verdict.INCONCLUSIVE, ending)
+    assert ("5 clients in a row ended before they built: " in summary.because) is (ending is Ending.INFRA)
 
 
 def test_time_ends_the_run(tmp_path: Path) -> None:

@@ -118,12 +118,13 @@ class PlainLines:
         self._printed_at = totals.seconds
         left = self._now or ("" if totals.hangs else f"left {time_left(scenario, totals)}")
         merged = f"merged {totals.merged}" if totals.merged else ""
+        acts = "" if all(actor.builds for actor in scenario.actors) else f"acts {totals.act_line()}"
         parts = [
             totals.outcome_line(),
             merged,
             totals.rate_line(),
             left,
-            f"acts {totals.act_line()}",
+            acts,
             totals.daemon_line(),
         ]
         self._say(f"{format_duration(round(self._printed_at)):>7}  {'; '.join(part for part in parts if part)}")

@@ -114,6 +114,7 @@ def test_what_is_waited_for_stands_in_each_line(
     """A line that sums up says what goes on in place of "left 0s", until a build ends."""
     monkeypatch.setattr(lines, "_LINE_SECONDS", 0.0)
     log, said = plain
+    monkeypatch.setattr(ActorSpec, "builds", True)
     log.started(scenario(iterations=1, time="48h"), RunFolder(tmp_path), FACTS, 7, NOTHING_YET)
     log.iterated(iteration(1))
     log.doing("waiting")
@@ -122,6 +123,7 @@ def test_what_is_waited_for_stands_in_each_line(
     assert "left" not in said()[-1]
     log.iterated(iteration(2))
     assert "waiting" not in said()[-1]
+    assert "acts" not in said()[-1], "nobody acts in it"
 
 
 def test_what_is_over_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
