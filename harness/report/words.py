@@ -172,7 +172,8 @@ def growing_line(growing: Growing) -> str:
         _amount(value, growing.unit) for value in (growing.per_iteration, growing.low95, growing.high95)
     )
     more = f"; about {growing.more:,} more iterations would tell" if growing.more else ""
-    return f"{growing.verdict}: grows by {slope} an iteration, 95 % interval {low} to {high}{more}"
+    grows = "grows" if growing.per_iteration >= 0 else "changes"
+    return f"{growing.verdict}: {grows} by {slope} an iteration, 95 % interval {low} to {high}{more}"
 
 
 def _amount(value: float, unit: str) -> str:

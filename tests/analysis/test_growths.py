@@ -40,6 +40,7 @@ def test_what_grows(quantity: Any) -> None:
     assert (grown.what, grown.verdict) == (quantity.name, "yes")
     assert 0 < grown.low95 <= slope <= grown.high95
     assert growing_line(grown).startswith("yes: grows by ")
+    assert growing_line(replace(grown, per_iteration=-slope)).startswith("yes: changes by -")
     (level,) = growths_of(audits(quantity.name, quantity.pools, 0.0, quantity.matters / 10))
     assert level.verdict == "no"
 

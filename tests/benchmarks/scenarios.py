@@ -16,7 +16,7 @@ from pathlib import Path
 from harness.core.records import Finding, Summary
 from tests.system.conftest import SCENARIOS, Repro
 
-KEPT = ("dead-collector", "half-open-network", "kill-every-third", "slow-collector")
+KEPT = ("control-hang", "dead-collector", "half-open-network", "kill-every-third", "slow-collector")
 """Their thresholds are part of what they reproduce; all others get one that fits a short run."""
 HEAD = (
     "| scenario | verdict | seconds | outcomes | acts with an effect | findings | load |\n|---|---|---|---|---|---|---|"
