@@ -59,5 +59,8 @@ _BY_KIND: Final[dict[str, Wording]] = {
 
 
 def none_of(kinds: Iterable[str]) -> str:
-    """Return that nothing of these kinds came: `no hang and no stall`."""
-    return " and ".join(f"no {Wording.of([kind]).noun}" for kind in dict.fromkeys(kinds)) or "no hang"
+    """Return that nothing of these kinds came: `no hang and no stall`, `no hang, stall or death`."""
+    nouns = [Wording.of([kind]).noun for kind in dict.fromkeys(kinds)] or ["hang"]
+    if len(nouns) > 2:
+        return f"no {', '.join(nouns[:-1])} or {nouns[-1]}"
+    return " and ".join(f"no {noun}" for noun in nouns)

@@ -20,3 +20,4 @@ def test_several_kinds_are_joined() -> None:
     assert (words.counted(1), words.counted(2)) == ("1 hang or failure", "2 hangs or failures")
     assert Wording.of([""]) == Wording.of([]) == Wording.of(["hang"])
     assert none_of(["hang", "stall"]) == "no hang and no stall"
+    assert none_of(["hang", "stall", "death"]) == "no hang, stall or death"
