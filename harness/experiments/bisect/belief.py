@@ -213,18 +213,17 @@ class Belief:
         with np.errstate(divide="ignore"):
             logs = [
                 (spread, np.log(chance) + table, np.log(chance) + no_order)
-                for chance, spread in self.rates.spreads
-                for table, no_order in [self._logs(spread)]
+                for (chance, spread), each in zip(self.rates.spreads, self._looks, strict=True)
+                for table, no_order in [self._logs(each)]
             ]
         top = max(max(table.max(), no_order.max()) for _, table, no_order in logs)
         found = [Sides(spread, np.exp(table - top), np.exp(no_order - top)) for spread, table, no_order in logs]
         total = sum(sides.rates[:, WORST].sum() + sides.no_order.sum() for sides in found)
         return tuple(Sides(spread, table / total, no_order / total) for spread, table, no_order in found)
 
-    def _logs(self, spread: Spread) -> tuple[Floats, Floats]:
-        """Return the logarithms of `Sides`, for one spread, but for a constant."""
+    def _logs(self, each: Floats) -> tuple[Floats, Floats]:
+        """Return the logarithms of `Sides`, for one spread and its `_looks`, but for a constant."""
         rates, parts = self.rates, self.parts
-        each = self._looks(spread)
         good, middle, worst = (self._of_level(level, each) for level in (GOOD, MIDDLE, WORST))
         worst = worst + np.log(rates.worst) + np.log(parts.prior)[:, None]
         two = parts.two[:, None]
@@ -244,9 +243,13 @@ class Belief:
                 no_order = no_order + row.max() + np.log(np.add(*_either(row, self.bad_at_random(candidate))))
         return table, no_order
 
-    def _looks(self, spread: Spread) -> Floats:
-        """Return how likely what was seen of each candidate (rows) is with each rate, as logarithms."""
-        return np.stack([self.rates.likelihood(spread, looks) for looks in self.seen.values()] or [0 * self.rates.mean])
+    @cached_property
+    def _looks(self) -> tuple[Floats, ...]:
+        """How likely what was seen of each candidate (rows) is with each rate, as logarithms, for each spread."""
+        return tuple(
+            np.stack([self.rates.likelihood(spread, looks) for looks in self.seen.values()] or [0 * self.rates.mean])
+            for _, spread in self.rates.spreads
+        )
 
     def _of_level(self, level: int, each: Floats) -> Floats:
         """Return, of each of `parts` (rows), how likely what was seen of its candidates on a level is: of `_looks`."""
@@ -263,8 +266,8 @@ class Belief:
         near = self.rates.below * (self.rates.mean[None, :] >= _ALIKE * self.rates.mean[:, None])
         one = ~self.parts.two
         found = 0.0
-        for sides in self.sides:
-            good = self._of_level(GOOD, self._looks(sides.spread))[one]
+        for sides, each in zip(self.sides, self._looks, strict=True):
+            good = self._of_level(GOOD, each)[one]
             with np.errstate(divide="ignore"):
                 of_near, of_all = _over(good, near), _over(good, self.rates.below)
             share = np.exp(of_near - np.where(np.isfinite(of_all), of_all, 0.0))
