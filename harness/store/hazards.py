@@ -1,8 +1,11 @@
 """When a run's actors acted, by where a build stood then, and what came of it: aggregated in SQL."""
 
+import json
+import re
+from functools import lru_cache
 from typing import Final
 
-from harness.analysis.hazard import SLOTS_A_SECOND, ActSlot
+from harness.analysis.hazard import SLOTS_A_SECOND, ActSlot, together
 from harness.core.outcome import Symptom
 from harness.store.folder import RunFolder
 
@@ -10,6 +13,10 @@ MOST_ACTS: Final = 50_000
 """So many of a run, the latest; more take seconds to count."""
 _MOST: Final = 20_000
 """Slots of a run; names of steps may be as many as its builds."""
+_AN_ARG: Final = "…"
+"""What stands in a step's name for the value of a build argument."""
+_REMEMBERED: Final = 4096
+"""Names of steps, with the arguments of their builds."""
 _NO_HANGS: Final = ", ".join(f"'{each}'" for each in Symptom)
 _HANGS: Final = f"""
     hangs AS (
@@ -36,13 +43,32 @@ def hazards(folder: RunFolder) -> list[ActSlot]:
 
     An act that followed a build, or was done to one, counts once, and a hang followed it where any build hung that was
     in flight. An act that goes by the clock counts with each build in flight, and a hang followed it where that build
-    hung. What comes after a daemon's first hang has begun does not count.
+    hung. What comes after a daemon's first hang has begun does not count. A step is the same whatever its build's
+    arguments were: BuildKit names steps with their values.
     """
     query = f"""
-        WITH {_HANGS}, {_ACTS} SELECT actor, kind, point, CAST(max(since, 0) * {SLOTS_A_SECOND} AS INTEGER) AS slot,
-            count(*), sum(EXISTS (SELECT 1 FROM hangs WHERE hangs.of = acts.of
+        WITH {_HANGS}, {_ACTS} SELECT acts.actor, acts.kind, point, without_args(point, built.args) AS bare,
+            CAST(max(since, 0) * {SLOTS_A_SECOND} AS INTEGER) AS slot, count(*),
+            sum(EXISTS (SELECT 1 FROM hangs WHERE hangs.of = acts.of
                 AND CASE WHEN followed THEN hangs.started <= at ELSE hangs.iteration = acts.iteration END))
-        FROM acts LEFT JOIN first ON first.of = acts.of WHERE first.onset IS NULL OR at <= first.onset
-        GROUP BY actor, kind, point, slot ORDER BY min(acts.iteration), min(at) LIMIT {_MOST}"""  # noqa: S608 — our own words
+        FROM acts LEFT JOIN first ON first.of = acts.of LEFT JOIN iterations AS built ON built.number = acts.iteration
+        WHERE first.onset IS NULL OR at <= first.onset GROUP BY acts.actor, acts.kind, point, bare, slot
+        ORDER BY min(acts.iteration), min(at) LIMIT {_MOST}"""  # noqa: S608 — our own words
     with folder.reading() as connection:
-        return [ActSlot(*row) for row in connection.execute(query)]
+        connection.create_function("without_args", 2, lru_cache(_REMEMBERED)(_without_args), deterministic=True)
+        rows = list(connection.execute(query))
+    of = {point: bare for _, _, point, bare, *_ in rows if bare}
+    of |= {point: bare for _, _, point, bare, *_ in rows if point == bare}  # it has an argument's value by chance
+    return together([[ActSlot(actor, kind, of.get(point, point), *rest) for actor, kind, point, _, *rest in rows]])
+
+
+def _without_args(name: str, args: str | None) -> str | None:
+    """Return a step's name without the values of its build's arguments; None where the build has no record yet."""
+    if args is None:
+        return None
+    place, bracket, command = name.partition("] ")
+    values = sorted({str(each) for each in json.loads(args).values()} - {""}, key=len, reverse=True)
+    if not bracket or not values:
+        return name
+    anyone = "|".join(re.escape(each) for each in values)
+    return place + bracket + re.sub(rf"(?<!\w)(?:{anyone})(?!\w)", _AN_ARG, command)

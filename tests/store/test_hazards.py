@@ -110,3 +110,20 @@ def test_each_act_counts_as_it_should(tmp_path: Path, seed: int) -> None:
         actor: sum(n for (of, *_), n in expected.items() if of == actor) for actor in ("ci", "loop")
     }
     assert [found.hangs for found in maps] == sorted((found.hangs for found in maps), reverse=True)
+
+
+def test_a_step_is_one_whatever_its_builds_arguments_are(tmp_path: Path) -> None:
+    """BuildKit names steps with the values of arguments; what only looks like a value stays, and so does the place."""
+    folder = RunFolder.create(tmp_path, "s")
+    with folder.database() as database:
+        for number in range(1, 13):
+            args = {"_num": str(number), "N": f"v.{number}"}
+            database.add(Iteration(number, "ci", args, Outcome.OK, number, None, None, None, None, None, None))
+            points = (f'[a 1/2] RUN echo "v.{number}" > /n', f"[a 2/2] COPY f /{number}", "[b 1/1] RUN sleep 10")
+            moments = tuple(BuildMoment(number, point, 0.0, followed=False) for point in points)
+            database.add(Action("p", "prune", number, number, number, number, number, True, "", moments=moments))
+    assert [(each.point, each.acts) for each in hazards(folder)] == [
+        ('[a 1/2] RUN echo "…" > /n', 12),
+        ("[a 2/2] COPY f /…", 12),
+        ("[b 1/1] RUN sleep 10", 12),
+    ]
