@@ -9,7 +9,7 @@ import numpy as np
 from harness.analysis.rates import quantile
 from harness.core.rng import SEED_BITS
 from harness.experiments.bisect.belief import WORST, Belief
-from harness.experiments.bisect.choice import Costs, chance_to_work, next_look
+from harness.experiments.bisect.choice import Costs, chance_to_work, next_looks
 from harness.experiments.bisect.spread import Drawn
 
 _FUTURES: Final = 25
@@ -31,7 +31,7 @@ class Forecast:
     high80: float
 
 
-def forecast(belief: Belief, costs: Costs, confidence: float, seed: int) -> Forecast | None:
+def forecast(belief: Belief, costs: Costs, confidence: float, seed: int, places: int = 1) -> Forecast | None:
     """Return how many seconds a search will take until it answers, or finds nothing more to learn.
 
     None where that takes so many looks that to play them out would take too long.
@@ -41,15 +41,16 @@ def forecast(belief: Belief, costs: Costs, confidence: float, seed: int) -> Fore
         costs: what looks take.
         confidence: with which it answers.
         seed: of the futures that are drawn.
+        places: how many looks are made at once.
     """
-    if _next(belief, costs, confidence) is None:  # who plays futures is of plainer belief, and would look on
+    if not _next(belief, costs, confidence, places):  # who plays futures is of plainer belief, and would look on
         return Forecast(0.0, 0.0)
     chance = np.random.default_rng(seed % 2**SEED_BITS)
     most = min(max(_CHOICES // belief.bad.shape[1], _LOOKS[0]), _LOOKS[-1])
     seconds: list[float] = []
     looks = 0
     while len(seconds) < _FUTURES and looks < most:  # one that is begun is ended: to drop the longest would flatter
-        future = _future(belief, costs, confidence, chance)
+        future = _future(belief, costs, confidence, chance, places)
         if future is None:
             return None
         seconds.append(future.seconds)
@@ -64,36 +65,39 @@ class _Future:
     looks: int
 
 
-def _future(belief: Belief, costs: Costs, confidence: float, chance: np.random.Generator) -> _Future | None:
+def _future(
+    belief: Belief, costs: Costs, confidence: float, chance: np.random.Generator, places: int
+) -> _Future | None:
     """Play one future out; None if it seems to have no end."""
     belief = belief.plain
     hangs_at = _world(belief, chance)
     have, seconds, looks = list(costs.have), 0.0, 0
-    while (look := _next(belief, replace(costs, have=have), confidence)) is not None:
-        if looks == _ENDLESS:
+    while batch := _next(belief, replace(costs, have=have), confidence, places):
+        if looks >= _ENDLESS:
             return None
-        looks += 1
-        candidate, most = look
-        seconds += have[candidate]
-        if have[candidate] and chance.random() > chance_to_work(belief, np.array([candidate]))[0]:
-            belief = belief.skip(candidate)
-            continue
-        have[candidate] = 0.0
-        until = hangs_at(candidate)
-        hung, trials = until <= most, min(until, most)
-        seconds += costs.start + costs.trial * trials + costs.hang * hung
-        belief = belief.saw(candidate, trials, hung=hung)
+        looks += len(batch)
+        longest = 0.0
+        for candidate, most in batch:
+            seconds += have[candidate]  # one after the other: a build takes all cores
+            if have[candidate] and chance.random() > chance_to_work(belief, np.array([candidate]))[0]:
+                belief = belief.skip(candidate)
+                continue
+            have[candidate] = 0.0
+            until = hangs_at(candidate)
+            hung, trials = until <= most, min(until, most)
+            longest = max(longest, costs.start + costs.trial * trials + costs.hang * hung)
+            belief = belief.saw(candidate, trials, hung=hung)
+        seconds += longest
     return _Future(seconds, looks)
 
 
-def _next(belief: Belief, costs: Costs, confidence: float) -> tuple[int, int] | None:
-    """Return the candidate of the next look and its trials at most; None at the end of a search."""
+def _next(belief: Belief, costs: Costs, confidence: float, places: int) -> list[tuple[int, int]]:
+    """Return the candidates of the next looks, and their trials at most; none at the end of a search."""
     unsettled = belief.unsettled(confidence)
     if unsettled is not None:
-        choice = next_look(unsettled, costs)
-        return None if choice is None else (choice.candidate, choice.trials)
+        return [(choice.candidate, choice.trials) for choice in next_looks(unsettled, costs, places)]
     once = belief.hung_once(belief.groups[0])
-    return None if once is None else (once, belief.clean_needed())
+    return [] if once is None else [(once, belief.clean_needed())]
 
 
 def _world(belief: Belief, chance: np.random.Generator) -> Callable[[int], int]:

@@ -380,7 +380,7 @@ class BisectSearch:
         )
         self._keep(observations=(*self.state.observations, observation))
         if self._calibrated and purpose != "calibrate":
-            self._keep(costs=self._costs())
+            self._keep(costs=self._costs(), places=self._runner.slots)
         self._teller.saw(self.state, observation)
         return observation
 

@@ -142,6 +142,8 @@ class State(_Kept):
     """Seconds of its processes by the clock; None where an earlier version began it, which made a look at a time."""
     costs: Costs | None = None
     """What looks were expected to take, at the last one; None before the good end was looked at."""
+    places: int = 1
+    """How many looks could be made at once, at the last one."""
 
     @property
     def bad_end(self) -> int:
@@ -173,7 +175,8 @@ class State(_Kept):
         """What the search is expected to take still; None where that cannot be told yet. It takes a second to find."""
         if self.costs is None:
             return None
-        return forecast(self.belief, self.costs, self.asked.confidence, self.asked.seed + len(self.observations))
+        seed = self.asked.seed + len(self.observations)
+        return forecast(self.belief, self.costs, self.asked.confidence, seed, self.places)
 
     def of(self, candidate: int) -> list[Observation]:
         """Return the looks at a candidate with the scenario that hangs soonest."""

@@ -76,3 +76,14 @@ def test_the_same_seed_says_the_same() -> None:
     """A forecast is drawn, and yet the same each time."""
     belief, costs, _ = calibrated(Setting(0.03), 3)
     assert forecast(belief, costs, 0.95, 5) == forecast(belief, costs, 0.95, 5)
+
+
+def test_looks_that_are_made_at_once_take_the_time_of_one() -> None:
+    """Where all candidates are there, eight places make a search shorter, and no more than eight times."""
+    belief, costs, _ = calibrated(Setting(0.03), 3)
+    there = Costs([0.0] * (END + 1), costs.start, costs.trial, costs.hang)
+    alone, eight = (forecast(belief, there, 0.95, 5, places) for places in (1, 8))
+    assert alone is not None
+    assert eight is not None
+    assert alone.low80 / 8 < eight.low80 < 0.7 * alone.low80
+    assert alone.high80 / 8 < eight.high80 < 0.7 * alone.high80
