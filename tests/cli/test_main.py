@@ -190,6 +190,8 @@ def test_clean_refuses_what_a_forged_ledger_names(tmp_path: Path, cache: Path) -
     assert ended.stdout.splitlines() == [
         f"{cache}/ledgers/open.json: not believed, for others can write to it; left alone",
         f"forged: {tmp_path}/theirs is not where runs have theirs, and was left",
+        "what was left may be somebody else's: look at it (ps -fp PID, ls -la FOLDER); if it is a run's, end or remove "
+        f"it and say repro clean again; if it is not, remove the ledger that names it: {cache}/ledgers/forged.json",
     ]
     assert (tmp_path / "theirs").is_dir()
 

@@ -1,5 +1,8 @@
 """`repro clean`: ends and removes what runs have left on this host, by their ledgers."""
 
+from pathlib import Path
+from typing import Final
+
 import anyio
 
 from harness.cli.console import Console
@@ -18,9 +21,22 @@ def clean() -> int:
     return anyio.run(_clean)
 
 
+_WAS_LEFT: Final = ", and was left"
+
+
+def _what_to_do(ledgers_left: list[Path]) -> str:
+    """Return what the user can do about what runs are not shown to have made."""
+    files = ", ".join(map(str, ledgers_left))
+    return (
+        "what was left may be somebody else's: look at it (ps -fp PID, ls -la FOLDER); if it is a run's, end or remove "
+        f"it and say repro clean again; if it is not, remove the ledger that names it: {files}"
+    )
+
+
 async def _clean() -> int:
     console = Console(highlight=False, soft_wrap=True)
     code = ExitCode.CLEAN
+    doubted: list[Path] = []
     found = [*ledgers()]
     refused = [*disbelieved()]
     for why in refused:
@@ -36,10 +52,14 @@ async def _clean() -> int:
         for problem in problems:
             console.print(f"{ledger.name}: {problem}", style="red", markup=False)
             code = ExitCode.BROKEN
+        if any(problem.endswith(_WAS_LEFT) for problem in problems):
+            doubted.append(ledger.file)
         for left in ledger.told:
             console.print(f"{ledger.name}: {left}", style="yellow", markup=False)
         if not problems:
             console.print(f"{ledger.name}: ended and removed", markup=False)
+    if doubted:
+        console.print(_what_to_do(doubted), markup=False)
     if not found and not refused:
         console.print("nothing was left behind")
     return code
