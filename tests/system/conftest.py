@@ -2,16 +2,21 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 
 import psutil
 import pytest
 
-from harness.core.records import Summary
+from harness.core.errors import HarnessError
+from harness.core.records import Action, Iteration, Summary
 from harness.host.cache import cache_folder
 from harness.scenario.load import PROJECT
 from harness.store.find import find_run
@@ -19,6 +24,7 @@ from harness.store.folder import RunFolder
 from tests.support.given_back import still_in_use
 
 SCENARIOS = PROJECT / "scenarios"
+INTERRUPTED = 130
 AFTERMATH = {
     "same_build_hangs": "yes",
     "new_argument_hangs": "yes",
@@ -132,6 +138,40 @@ class Repro:
         summary = self.folder.summary()
         assert summary is not None
         return summary
+
+
+def watched(process: subprocess.Popen[str], look: Callable[[], object]) -> str:
+    """Look again and again until a run has ended; return what it printed."""
+    while process.poll() is None:
+        look()
+        time.sleep(0.02)
+    return process.communicate()[0]
+
+
+def ended_once(process: subprocess.Popen[str], done: Callable[[], bool], look: Callable[[], object] = bool) -> str:
+    """Interrupt a run once something was seen, however long its host takes to come to that; return what it printed."""
+    seen = False
+
+    def interrupt() -> None:
+        nonlocal seen
+        look()
+        with suppress(HarnessError):
+            if not seen and (seen := done()):
+                process.send_signal(signal.SIGINT)
+
+    output = watched(process, interrupt)
+    assert seen, output
+    assert process.returncode == INTERRUPTED, output
+    return output
+
+
+def came_through_after(repro: Repro, *actors: str) -> bool:
+    """Whether a build that began after the first act of each actor has succeeded."""
+    ends: dict[str, float] = {}
+    for act in repro.folder.read(Action):
+        ends.setdefault(act.actor, act.ended)
+    began = max(ends.get(actor, inf) for actor in actors)
+    return any(build.outcome == "ok" and build.started > began for build in repro.folder.read(Iteration))
 
 
 @pytest.fixture

@@ -1,11 +1,8 @@
 """Disturbances of real daemons: each does what it says, is healed, and a crash in the middle of it leaves nothing."""
 
-import signal
 import subprocess
-import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +13,12 @@ import yaml
 from harness.core.errors import HarnessError
 from harness.core.records import Action, Iteration
 from harness.host.proc import Identity
-from tests.system.conftest import Repro, left_of
+from tests.system.conftest import Repro, came_through_after, ended_once, left_of, watched
 
 CGROUPS = Path("/sys/fs/cgroup")
 BACKING = "block/loop*/loop/backing_file"
 TOOLCHAIN = "debian:forky"
 MIB = 2**20
-INTERRUPTED = 130
 
 
 @pytest.fixture
@@ -40,38 +36,6 @@ def scenario(tmp_path: Path) -> Callable[..., str]:
         return str(file)
 
     return write
-
-
-def watched(process: subprocess.Popen[str], look: Callable[[], object]) -> str:
-    """Look again and again until a run has ended; return what it printed."""
-    while process.poll() is None:
-        look()
-        time.sleep(0.02)
-    return process.communicate()[0]
-
-
-def ended_once(process: subprocess.Popen[str], done: Callable[[], bool], look: Callable[[], object] = bool) -> str:
-    """Interrupt a run once something was seen, however long its host takes to come to that; return what it printed."""
-    seen = False
-
-    def interrupt() -> None:
-        nonlocal seen
-        look()
-        with suppress(HarnessError):
-            if not seen and (seen := done()):
-                process.send_signal(signal.SIGINT)
-
-    output = watched(process, interrupt)
-    assert seen, output
-    assert process.returncode == INTERRUPTED, output
-    return output
-
-
-def came_through_after(repro: Repro, *actors: str) -> bool:
-    """Whether a build that began after the act of each actor has succeeded."""
-    ends = {act.actor: act.ended for act in repro.folder.read(Action)}
-    began = max(ends.get(actor, inf) for actor in actors)
-    return any(build.outcome == "ok" and build.started > began for build in repro.folder.read(Iteration))
 
 
 def cgroups(repro: Repro) -> list[Path]:
