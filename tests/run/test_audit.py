@@ -229,7 +229,7 @@ def test_an_audit_is_given_up_at_the_end(tmp_path: Path) -> None:
         tmp_path,
         build={"parallel": 2},
         clients={"3": "60"},
-        stop={"time": "3s"},
+        stop={"time": "5s"},
         audit={"every": 4},
         detect={"export_hang": "1s", "stall": "1m"},
     )

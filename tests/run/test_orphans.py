@@ -364,7 +364,7 @@ def test_the_end_of_time_waits_for_no_record(tmp_path: Path) -> None:
     summary = folder.summary()
     assert code == 0, output
     assert summary is not None
-    assert summary.seconds < 4
+    assert summary.seconds < 30
     assert folder.read(Finding) == []
 
 
