@@ -261,14 +261,15 @@ def test_unexpected_cache_miss(repro: Repro, scenario: Callable[..., str]) -> No
 
 @pytest.mark.parametrize("variable", ["REPRO_AFFECTED", "REPRO_FIXED"])
 def test_dead_collector(repro: Repro, variable: str) -> None:
-    """BuildKit up to v0.25 keeps clients until the daemon has given its traces up, which is found; v0.32 does not."""
+    """BuildKit before v0.31 keeps clients until it has given up their traces, which is found and named."""
     words = ("--iterations", "4", "--time", "60s", "--set", "on_hang.probe=false")
     code, output = repro("run", str(SCENARIOS / "dead-collector.yaml"), "--daemon", folder_from(variable), *words)
     minor = int(str(repro.summary.daemon["version"]).split(".")[1])
-    if 25 < minor < 32:
-        pytest.skip(f"nobody has looked whether v0.{minor} does")
     found = {finding.kind for finding in repro.folder.read(Finding)}
-    assert (code, found) == ((1, {Outcome.HANG}) if minor <= 25 else (0, set())), output
+    assert (code, found) == ((1, {Outcome.HANG}) if minor < 31 else (0, set())), output
+    if found:
+        assert repro.summary.diagnosis is not None
+        assert repro.summary.diagnosis.signature == "traces-forwarded"
 
 
 def test_full_disk_leaves_a_verdict(repro: Repro) -> None:

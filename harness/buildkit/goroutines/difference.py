@@ -102,7 +102,7 @@ def _moved(dumps: Sequence[Dump], process: ProcessFacts, known: Sequence[Signatu
         return turning
     builds = _at(tracks, lambda frame: frame.function.startswith((REQUEST, f"{_SCHEDULER}.build")))
     if not builds:
-        return deadlock(tracks, dumps, known) or turning or _without_builds(dumps)
+        return deadlock(tracks, dumps, known) or turning or _without_builds(tracks, dumps, process)
     working = _working(tracks)
     asleep = None if working or process.step_lives else _asleep(tracks, dumps)
     stuck = asleep or deadlock(tracks, dumps, known) or working or turning
@@ -293,11 +293,12 @@ def _asking(tracks: Tracks, builds: Tracks) -> Reading | None:
     )
 
 
-def _without_builds(dumps: Sequence[Dump]) -> Reading:
+def _without_builds(tracks: Tracks, dumps: Sequence[Dump], process: ProcessFacts) -> Reading:
     for dump in dumps:
         if any(frame.function.startswith(REQUEST) for each in dump for frame in each.frames):
             return Reading(Kind.SLOW, "builds have come and gone between the dumps")
-    return Reading(Kind.IDLE, "no goroutine serves a build")
+    traces = {id_: track for id_, track in tracks.items() if outside(track[0]) is Outside.COLLECTOR}
+    return _outside(traces, process) or Reading(Kind.IDLE, "no goroutine serves a build")
 
 
 def _asleep(tracks: Tracks, dumps: Sequence[Dump]) -> Reading | None:

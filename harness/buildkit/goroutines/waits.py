@@ -1,5 +1,6 @@
 """What one goroutine waits for (a process, a registry, a client, a lock), and the request it works for."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
@@ -37,6 +38,7 @@ class Outside(StrEnum):
     REGISTRY = "a registry"
     CLIENT_READS = "the client, which does not read what is sent"
     CLIENT_SENDS = "what a client is to send"
+    COLLECTOR = "a collector of traces, for clients whose builds are over"
 
 
 _PROCESS: Final = (
@@ -72,6 +74,17 @@ _BY_SESSION: Final = (
     f"{_BUILDKIT}util/resolver",
 )
 _SINKS: Final = (f"{_BUILDKIT}session/filesync.", f"{_BUILDKIT}exporter/", f"{_BUILDKIT}session/upload.")
+
+_HEALTH: Final = f"{_BUILDKIT}session.monitorHealth"
+"""What asks a client now and then whether it is there."""
+_WAITS: Final[Mapping[Outside, tuple[str | tuple[str, ...], str | tuple[str, ...]]]] = {
+    Outside.GIT: (_COMMAND, (f"{_BUILDKIT}source/git.", f"{_BUILDKIT}util/gitutil")),
+    Outside.COLLECTOR: ("go.opentelemetry.io/otel/exporters/otlp/", f"{_BUILDKIT}control.(*Controller).Export"),
+    Outside.REGISTRY: (_HTTP, _REGISTRY),
+    Outside.CLIENT_READS: (_CLIENT_READS, _SINKS),
+    Outside.CLIENT_SENDS: (_CLIENT_SENDS, _BY_SESSION),
+}
+"""What a goroutine calls that waits for each of these, and the work that it does it for."""
 
 _CARRIES: Final = (
     "golang.org/",
@@ -141,14 +154,9 @@ def outside(each: Goroutine) -> Outside | None:
     runs = _has(each, _PROCESS) or (_has(each, _COMMAND) and _has(each, f"{_BUILDKIT}executor/"))
     if runs and not copies_after_its_process(each):
         return Outside.PROCESS
-    if _has(each, _COMMAND) and _has(each, (f"{_BUILDKIT}source/git.", f"{_BUILDKIT}util/gitutil")):
-        return Outside.GIT
-    if _has(each, _HTTP) and _has(each, _REGISTRY):
-        return Outside.REGISTRY
-    if _has(each, _CLIENT_READS) and _has(each, _SINKS):
-        return Outside.CLIENT_READS
-    if _has(each, _CLIENT_SENDS) and _has(each, _BY_SESSION) and not _has(each, f"{_BUILDKIT}session.monitorHealth"):
-        return Outside.CLIENT_SENDS
+    for what, (calls, work) in _WAITS.items():
+        if _has(each, calls) and _has(each, work) and not _has(each, _HEALTH):
+            return what
     return None
 
 

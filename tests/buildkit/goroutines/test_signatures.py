@@ -64,6 +64,7 @@ GATEWAY: Final = [
     waits(22, "select", f"{EXEC}.func2", f"{GROUP}.Go.func1", parent=20),
 ]
 LEFT: Final = waits(23, "chan receive", f"{EXEC}.func2.2", f"{GROUP}.Go.func1", parent=20)
+UPLOADS: Final = "go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
 PROCESS: Final = (f"{MONITOR}.Wait", f"{BUILDKIT}executor/runcexecutor.(*runcExecutor).Run")
 LISTENER: Final = (
     f"{BUILDKIT}solver/llbsolver.(*HistoryQueue).Listen",
@@ -165,6 +166,15 @@ BUGS: Final = {
                 *("github.com/containerd/containerd/remotes.push", f"{BUILDKIT}util/push.Push"),
             )(0)
         ]
+    ),
+    "traces-forwarded": Bug(
+        [
+            waits(
+                *(3, "select", f"{UPLOADS}/internal/retry.wait", f"{UPLOADS}.(*client).UploadTraces"),
+                *(f"{BUILDKIT}util/tracing.MultiSpanExporter.ExportSpans", f"{BUILDKIT}control.(*Controller).Export"),
+            )
+        ],
+        is_a_builds=False,
     ),
     "tracer-shutdown": Bug(
         [
