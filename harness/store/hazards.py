@@ -62,13 +62,27 @@ def hazards(folder: RunFolder) -> list[ActSlot]:
     return together([[ActSlot(actor, kind, of.get(point, point), *rest) for actor, kind, point, _, *rest in rows]])
 
 
-def _without_args(name: str, args: str | None) -> str | None:
-    """Return a step's name without the values of its build's arguments; None where the build has no record yet."""
-    if args is None:
+def _without_args(name: object, args: object) -> str | None:
+    """Return a step's name without the values of its build's arguments; None where the build has no record yet.
+
+    A database that came from elsewhere may have anything in either.
+    """
+    if not isinstance(name, str) or not isinstance(args, str):
         return None
     place, bracket, command = name.partition("] ")
-    values = sorted({str(each) for each in json.loads(args).values()} - {""}, key=len, reverse=True)
+    values = _values_in(args)
     if not bracket or not values:
         return name
     anyone = "|".join(re.escape(each) for each in values)
     return place + bracket + re.sub(rf"(?<!\w)(?:{anyone})(?!\w)", _AN_ARG, command)
+
+
+@lru_cache(_REMEMBERED)
+def _values_in(args: str) -> list[str]:
+    """Return the values of a build's arguments, the longest first; none of what is no mapping."""
+    try:
+        found = json.loads(args)
+    except ValueError:
+        return []
+    values = found.values() if isinstance(found, dict) else ()
+    return sorted({str(each) for each in values} - {""}, key=len, reverse=True)

@@ -22,7 +22,7 @@ _FILL: Final = (
     drawn AS (SELECT i, i * :each AS began, abs(random() % 1000003) / 1000003.0 AS u, i % 11 = 0 AS late FROM n)
     INSERT INTO iterations (number, actor, args, outcome, started, solving, exporting, exported, exited, killed,
                             returncode, error, seen_by)
-    SELECT i, 'ci', '{"N": "' || i % 7 || '"}',
+    SELECT i, 'ci', '{"N": "' || (i % 7) || '"}',
            CASE WHEN i = :count - 5 THEN 'hang' WHEN late THEN 'timed_out' WHEN i % 9973 = 0 THEN 'failed'
                 ELSE 'ok' END,
            began, began + 0.05, began + 0.4,

@@ -127,3 +127,15 @@ def test_a_step_is_one_whatever_its_builds_arguments_are(tmp_path: Path) -> None
         ("[a 2/2] COPY f /…", 12),
         ("[b 1/1] RUN sleep 10", 12),
     ]
+
+
+@pytest.mark.parametrize("args", ["0", "[1]", "{", '{"N": null}', '{"N": {"a": []}}'])
+def test_a_database_with_anything_for_arguments(tmp_path: Path, args: str) -> None:
+    """Arguments that nobody wrote so take no map away."""
+    folder = RunFolder.create(tmp_path, "s")
+    with folder.database() as database:
+        database.add(Iteration(1, "ci", {}, Outcome.OK, 1, None, None, None, None, None, None))
+        database.connection.execute("UPDATE iterations SET args = ?", (args,))
+        moments = (BuildMoment(1, "[a 1/1] RUN true", 0.0, followed=False),)
+        database.add(Action("p", "prune", 1, 1, 1, 1, 1, True, "", moments=moments))
+    assert [(each.point, each.acts) for each in hazards(folder)] == [("[a 1/1] RUN true", 1)]
