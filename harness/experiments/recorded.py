@@ -10,7 +10,7 @@ from harness.scenario.dump import export_hang_of
 from harness.store import aggregate
 from harness.store.find import runs_at, runs_below
 from harness.store.folder import RunFolder
-from harness.store.folders import host_in
+from harness.store.folders import host_in, require_no_way_out
 
 
 class NoBuilds(UsageError):
@@ -64,6 +64,7 @@ def recorded_side(place: Path) -> RecordedSide:
 
 
 def _exposures(run: RunFolder) -> list[Exposure]:
+    require_no_way_out(run.path)
     lives = aggregate.lives(run, export_hang_of(run.scenario()))
     host = host_in(run.name) or _host(run.manifest().host)
     return [Exposure(trials, hung, host) for trials, hung in zip(lives.trials, lives.hung, strict=True) if trials]

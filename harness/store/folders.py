@@ -143,8 +143,12 @@ def lies_in(folder: Path, file: Path) -> bool:
         return False
 
 
-def require_no_way_out(folder: Path) -> None:
+def require_no_way_out(folder: Path, *, below: bool = True) -> None:
     """Make sure that a folder, and those below it, have files and folders alone, and links to what lies in it.
+
+    Args:
+        folder: that is looked at.
+        below: whether those below it are, too.
 
     Raises:
         LeadsOut: a symbolic link leads out of it.
@@ -160,6 +164,8 @@ def require_no_way_out(folder: Path) -> None:
                 raise LeadsOut(each)
             if not (S_ISREG(kind) or S_ISDIR(kind) or S_ISLNK(kind)):
                 raise NoPlainFile(each)
+        if not below:
+            break
 
 
 def named(name: str, folders: Iterable[Path]) -> list[Path]:

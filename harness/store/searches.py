@@ -15,7 +15,7 @@ from typing import Any, Final
 from harness.core.errors import StoreError
 from harness.core.files import read_json, read_text
 from harness.scenario.vary import Varied
-from harness.store.folders import Folder
+from harness.store.folders import Folder, require_no_way_out
 from harness.store.minimized import BEGUN
 
 _BEGUN: Final = (BEGUN, "state.json")
@@ -78,6 +78,7 @@ def search_of(path: Path) -> ListedSearch:
     started = datetime.strptime(stamp[2], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC) if stamp else None
     kind = (stamp[1] if stamp else None) or "bisect"
     try:
+        require_no_way_out(path, below=False)
         looks, answer = tuple(_looks(path))[:_MOST_LOOKS], _answer(path)
         damaged = ""
     except StoreError as error:

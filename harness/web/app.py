@@ -21,12 +21,13 @@ from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, R
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from harness.core.errors import StoreError
 from harness.report.door import Withheld, content_of, is_binary
 from harness.report.found import TEMPLATES
 from harness.report.overview.digest import digest_of
 from harness.report.standing import redactor_for
 from harness.store.folder import RunFolder
-from harness.store.folders import lies_in
+from harness.store.folders import lies_in, require_no_way_out
 from harness.web.acts import Buttons, CannotAct, RunControls
 from harness.web.auth import LOOPBACK, Gate, Keys, is_loopback
 from harness.web.front import Front
@@ -171,6 +172,10 @@ class _Answers:
         folder = await run_sync(self._runs.find, request.path_params["scenario"], request.path_params["name"])
         if folder is None:
             raise HTTPException(404, "there is no such run")
+        try:
+            await run_sync(require_no_way_out, folder.path)
+        except StoreError as error:
+            raise HTTPException(404, f"this run is not shown: {error}") from error
         return folder
 
 

@@ -14,6 +14,7 @@ from harness.core.outcome import Outcome
 from harness.report.standing import standing
 from harness.store import aggregate
 from harness.store.folder import RunFolder
+from harness.store.folders import require_no_way_out
 from harness.web.cached_answer import CachedAnswer, CacheSource
 from harness.web.runs import Runs, last_record
 
@@ -92,6 +93,7 @@ class _Collector(Collector):
 def _add(families: dict[str, _Family], folder: RunFolder, age: float) -> None:
     """Add a run's figures, all or none."""
     run = (folder.path.parent.name, folder.name)
+    require_no_way_out(folder.path)
     stands = standing(folder)
     if stands.state is None:
         raise StoreError(folder.path, stands.because)

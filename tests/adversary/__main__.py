@@ -19,6 +19,7 @@ from tests.adversary.disks import disks
 from tests.adversary.forms import forms
 from tests.adversary.kills import kills
 from tests.adversary.ledgers import forged_ledgers
+from tests.adversary.links import links
 from tests.adversary.mutations import mutations
 from tests.adversary.pages import pages
 from tests.adversary.secrets import secrets
@@ -33,6 +34,7 @@ ATTACKS: Final[dict[str, tuple[Attack, str]]] = {
     "forms": (forms, "reports in a hundred forms of posting"),
     "shapes": (shapes, "texts of 40 MB, of odd shapes"),
     "folders": (folders, "each file of a run damaged, each command and page asked"),
+    "links": (links, "each file and folder of a run a link to elsewhere, each command and page asked"),
     "secrets": (secrets, "secrets of all forms, through bundle, report and page"),
     "pages": (pages, "poisoned runs in Chromium"),
     "ledgers": (forged_ledgers, "forged ledgers, with victims of our own"),

@@ -189,21 +189,33 @@ def attack(run: Path, seed: int, *, files: Sequence[str] = (), damages: Sequence
                 shutil.rmtree(results)
 
 
-def _look(results: Path, name: str, whole: Path, place: Path) -> Iterator[tuple[str, str]]:
-    """Yield the commands that break, with the end of each traceback."""
+def commands(results: Path, name: str, whole: Path, place: Path) -> dict[str, list[str]]:
+    """Return the commands that look at a run, or at all of them.
+
+    Args:
+        results: where the run is, of a scenario `s`.
+        name: the run's.
+        whole: another run, to merge it with.
+        place: where what they write is to be.
+    """
     run = str(results / "s" / name)
-    commands = {
+    return {
         "show": ["show", run],
         "show --json": ["show", run, "--json"],
         "show last": ["show", "last", "--results", str(results)],
         "list": ["list"],
         "diagnose": ["diagnose", run],
+        "explain": ["explain", run],
         "bundle": ["bundle", run, "-o", str(place / "bundle.tgz")],
         "merge": ["merge", run, str(whole)],
         "report": ["report", run, "-o", str(place / "report")],
         "resume": ["resume", run, "--no-report"],
     }
-    for command, words in commands.items():
+
+
+def _look(results: Path, name: str, whole: Path, place: Path) -> Iterator[tuple[str, str]]:
+    """Yield the commands that break, with the end of each traceback."""
+    for command, words in commands(results, name, whole, place).items():
         if last := _broken(words):
             yield command, last
     page = Client(results)
@@ -219,21 +231,27 @@ def _look(results: Path, name: str, whole: Path, place: Path) -> Iterator[tuple[
 
 def _broken(words: list[str]) -> str:
     """Run a command in this process; return the end of its traceback, or nothing."""
-    told = io.StringIO()
+    return said(words)[1]
+
+
+def said(words: list[str]) -> tuple[str, str]:
+    """Run a command in this process; return all that it printed, and the end of its traceback, or nothing."""
+    told, printed = io.StringIO(), io.StringIO()
     stop = UsageError("no daemon is started here")
     with (
         _in_time(),
         patch.object(sys, "argv", ["repro", *words]),
         patch("harness.run.engine.plan_run", side_effect=stop),
         redirect_stderr(told),
-        redirect_stdout(io.StringIO()),
+        redirect_stdout(printed),
     ):
         try:
             _exit_code(words)  # all that `repro` does, but for the exit
         except BaseException as error:
-            return _end(error)
+            return printed.getvalue() + told.getvalue(), _end(error)
     lines = [line for line in told.getvalue().splitlines() if line.strip()]
-    return lines[-2] if any(line.lstrip(" |+-").startswith("Traceback") for line in lines) else ""
+    broke = any(line.lstrip(" |+-").startswith("Traceback") for line in lines)
+    return printed.getvalue() + told.getvalue(), lines[-2] if broke else ""
 
 
 @contextmanager

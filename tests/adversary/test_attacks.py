@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.adversary.links import mark, received, telling, with_link
 from tests.adversary.mutations import mutations
 from tests.adversary.world import Options, Repro, events, traceback_in
 
@@ -41,3 +42,20 @@ def test_what_is_told_is_read(tmp_path: Path) -> None:
     assert events(log) == {1: "ok"}
     assert traceback_in(broke) == "ValueError: y"
     assert traceback_in("a\nb\n") == ""
+
+
+@pytest.mark.usefixtures("cache")
+def test_what_a_link_would_tell_is_seen(tmp_path: Path) -> None:
+    """The attack's own eyes: what no link keeps away is told by commands, pages, bundle and report."""
+    run = received(tmp_path / "results")
+    mark(run)
+    seen = {each.partition(" ")[0] for each in telling(run, received(tmp_path / "other"), tmp_path)}
+    assert seen >= {"show", "diagnose", "/", "/runs/{run}/data.json", "the"}
+
+
+@pytest.mark.usefixtures("cache")
+@pytest.mark.parametrize("name", ["summary.json", "run.db", "findings"])
+def test_links_of_a_received_run(tmp_path: Path, name: str) -> None:
+    """What a link in it leads to is told by no command and no page, and goes into no bundle and no report."""
+    run = received(tmp_path / "received")
+    assert [*telling(with_link(run, name, tmp_path, relative=False), run, tmp_path)] == []

@@ -16,6 +16,7 @@ from harness.report.standing import DAMAGED, Standing, redactor_for, standing
 from harness.report.words import moment_of
 from harness.store import aggregate
 from harness.store.folder import RunFolder
+from harness.store.folders import require_no_way_out
 from harness.store.salvage import Salvage
 
 _FINDINGS: Final = 200
@@ -81,6 +82,7 @@ def named(diagnosis: Diagnosis) -> str:
 def digest_of(folder: RunFolder) -> Digest:
     """Return a run in a line: also of one that goes on, died, or cannot be read: whatever is wrong with it."""
     try:
+        require_no_way_out(folder.path)
         stands = standing(folder)
         digest = Digest(
             folder=folder,

@@ -111,8 +111,8 @@ def example_html(run: Digest, found: FindingLine, link: Link | None) -> Markup:
 
 def _hazard(search: ListedSearch, by_name: Mapping[str, Digest]) -> Markup:
     """Return which moments were deadly, over all runs of a search."""
-    runs = tuple(by_name[look.run].folder.path for look in search.looks if look.run in by_name)
-    return _hazard_of(runs)
+    runs = (by_name[look.run] for look in search.looks if look.run in by_name)
+    return _hazard_of(tuple(run.folder.path for run in runs if run.state != "damaged"))
 
 
 @lru_cache(maxsize=32)
