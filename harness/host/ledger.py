@@ -33,11 +33,13 @@ from harness.host.proof import (
     Disbelieved,
     Made,
     in_place,
+    is_signed,
+    make,
     no_cgroup_of_ours,
     no_folder_of_ours,
     no_process_of_ours,
     read_ours,
-    sign,
+    remove_draft,
 )
 
 _END_SECONDS: Final = 5.0
@@ -226,11 +228,8 @@ class Ledger:
             raise FolderTaken(folder)
         self.folders.append(folder)
         self.write()
-        folder.mkdir(parents=True, mode=0o700)
-        facts = folder.lstat()
-        self.made[str(folder)] = (facts.st_dev, facts.st_ino)
+        self.made[str(folder)] = make(folder, STARTED_BY[1])
         self.write()
-        sign(folder, STARTED_BY[1])
         return folder
 
     def own_cgroup(self, name: str) -> str:
@@ -386,6 +385,7 @@ class Ledger:
 
     async def _remove(self, folder: Path, elsewhere: GiveBack | None, others: Sequence["Ledger"]) -> list[str]:
         """Remove a folder; a folder that the ledger does not note as made is removed only if it is empty."""
+        remove_draft(folder, self.mark)
         if not os.path.lexists(folder):
             return [] if in_place(folder) or self.sees_processes else [f"{folder} cannot be seen from here"]
         if whose := [each.name for each in others if any(_overlap(folder, one) for one in each.folders)]:
@@ -393,7 +393,7 @@ class Ledger:
         made = self.made.get(str(folder))
         if why := no_folder_of_ours(folder, made, self.mark, this_boot=self.harness.boot == boot_id()):
             return [f"{folder} {why}, and was left"]
-        if made is None:
+        if made is None and not is_signed(folder, self.mark):
             try:
                 folder.rmdir()
             except OSError:

@@ -9,6 +9,7 @@ import re
 import stat
 import tempfile
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -78,10 +79,33 @@ def _in_cache(folder: Path) -> tuple[str, ...] | None:
     return folder.relative_to(cache).parts if folder.is_relative_to(cache) else None
 
 
-def sign(folder: Path, mark: str) -> None:
-    """Leave our mark in a folder that we made, where it is not in the cache, in which nobody else has any."""
-    if _in_cache(folder) is None:
-        _mark_in(folder, mark).touch(0o600)
+def make(folder: Path, mark: str) -> Made:
+    """Make a folder; one outside the cache, in which nobody else has any, comes to its name with our mark in it."""
+    draft = folder if _in_cache(folder) is not None else _draft_of(folder, mark)
+    draft.mkdir(parents=True, mode=0o700)
+    if draft != folder:
+        _mark_in(draft, mark).touch(0o600)
+        draft.rename(folder)
+    facts = folder.lstat()
+    return facts.st_dev, facts.st_ino
+
+
+def remove_draft(folder: Path, mark: str | None) -> None:
+    """Remove a folder of a harness that was killed before that came to its name: the mark is in the name it had."""
+    if mark and in_place(folder):
+        with suppress(OSError, ValueError):  # a mark that somebody else wrote may be no name
+            draft = _draft_of(folder, mark)
+            _mark_in(draft, mark).unlink(missing_ok=True)
+            draft.rmdir()
+
+
+def is_signed(folder: Path, mark: str | None) -> bool:
+    """Whether a folder shows by the mark of its harness who made it."""
+    return bool(mark) and _mark_in(folder, str(mark)).is_file()
+
+
+def _draft_of(folder: Path, mark: str) -> Path:
+    return folder.with_name(f"{folder.name}.by-{mark}")
 
 
 def _mark_in(folder: Path, mark: str) -> Path:
@@ -106,7 +130,7 @@ def no_folder_of_ours(folder: Path, made: Made | None, mark: str | None, *, this
         return f"is of user {facts.st_uid}"
     if made and (facts.st_ino != made[1] or (this_boot and facts.st_dev != made[0])):
         return "is not the folder that the run made there"
-    if _in_cache(folder) is None and not (mark and _mark_in(folder, mark).is_file()):
+    if _in_cache(folder) is None and not is_signed(folder, mark):
         return "does not show that the run made it"
     return None
 

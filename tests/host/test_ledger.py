@@ -521,6 +521,30 @@ async def test_our_own_folder_outside_the_cache() -> None:
     assert not folder.exists()
 
 
+@pytest.mark.parametrize("step", ["mkdir", "touch", "rename", "lstat"])
+async def test_a_harness_killed_as_it_makes_a_folder(monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    """Wherever that was, its folder outside the cache goes with the ledger that was read."""
+    ledger = Ledger.open("run")
+    folder = Path(tempfile.gettempdir()) / f"repro-test-{os.getpid()}"
+    done = getattr(Path, step)
+
+    def killed(self: Path, *args: Any, **words: Any) -> Any:
+        result = done(self, *args, **words)
+        if self.name.startswith(folder.name) or self.parent.name.startswith(folder.name):
+            raise KeyboardInterrupt
+        return result
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, step, killed)
+        with pytest.raises(KeyboardInterrupt):
+            ledger.own_folder(folder)
+    assert [*folder.parent.glob(f"{folder.name}*")]
+    ledger.detach()
+    [read] = ledgers()
+    assert await read.reclaim() == []
+    assert not [*folder.parent.glob(f"{folder.name}*")]
+
+
 COPIED = """
 import sys
 from pathlib import Path
