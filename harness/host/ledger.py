@@ -40,6 +40,7 @@ from harness.host.proof import (
     no_process_of_ours,
     read_ours,
     remove_draft,
+    remove_empty_cgroup,
 )
 
 _END_SECONDS: Final = 5.0
@@ -379,6 +380,7 @@ class Ledger:
     async def _remove_cgroup(self, name: str, others: Sequence["Ledger"]) -> list[str]:
         if whose := [each.name for each in others if name in each.cgroups]:
             return [f"cgroup {name} is of {whose[0]} too, and was left"]
+        remove_empty_cgroup(name)
         if not self._begun and (why := no_cgroup_of_ours(name, self.mark)):
             return [f"cgroup {name} {why}, and was left"]
         return await _remove_cgroup(name)

@@ -156,6 +156,15 @@ def no_process_of_ours(process: Identity, mark: str | None, cgroups: Iterable[st
     return "was not started by the run's harness"
 
 
+def remove_empty_cgroup(name: str) -> None:
+    """Remove a cgroup that has no process and none below it, as a harness leaves it that is killed as it makes one."""
+    with suppress(OSError):  # the kernel refuses for one that is in use
+        folders = [*folders_of(name)] if _CGROUP.fullmatch(name) else []
+        if not any((each / "cgroup.procs").read_text() or [*each.glob("*/")] for each in folders):
+            for folder in folders:
+                folder.rmdir()
+
+
 def no_cgroup_of_ours(name: str, mark: str | None) -> str | None:
     """Judge a cgroup by its name, and by the mark of the harness that made it; one that is not there is nobody's."""
     if not _CGROUP.fullmatch(name):

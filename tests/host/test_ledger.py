@@ -545,6 +545,14 @@ async def test_a_harness_killed_as_it_makes_a_folder(monkeypatch: pytest.MonkeyP
     assert not [*folder.parent.glob(f"{folder.name}*")]
 
 
+async def test_a_harness_killed_as_it_makes_a_cgroup(cache: Path, cgroup: str) -> None:
+    """A cgroup without a mark goes where nothing is in it: it was made a moment before its harness was killed."""
+    assert any(CGROUPS.glob(f"*/{cgroup}")) or (CGROUPS / cgroup).is_dir()
+    assert await forged(cache, cgroups=[cgroup]).reclaim() == []
+    assert not any(CGROUPS.glob(f"*/{cgroup}"))
+    assert not (CGROUPS / cgroup).exists()
+
+
 COPIED = """
 import sys
 from pathlib import Path
