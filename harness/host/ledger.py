@@ -380,7 +380,8 @@ class Ledger:
     async def _remove_cgroup(self, name: str, others: Sequence["Ledger"]) -> list[str]:
         if whose := [each.name for each in others if name in each.cgroups]:
             return [f"cgroup {name} is of {whose[0]} too, and was left"]
-        remove_empty_cgroup(name)
+        if name == f"repro-{self.name}":
+            remove_empty_cgroup(name)
         if not self._begun and (why := no_cgroup_of_ours(name, self.mark)):
             return [f"cgroup {name} {why}, and was left"]
         return await _remove_cgroup(name)

@@ -546,9 +546,15 @@ async def test_a_harness_killed_as_it_makes_a_folder(monkeypatch: pytest.MonkeyP
 
 
 async def test_a_harness_killed_as_it_makes_a_cgroup(cache: Path, cgroup: str) -> None:
-    """A cgroup without a mark goes where nothing is in it: it was made a moment before its harness was killed."""
-    assert any(CGROUPS.glob(f"*/{cgroup}")) or (CGROUPS / cgroup).is_dir()
-    assert await forged(cache, cgroups=[cgroup]).reclaim() == []
+    """The run's own cgroup goes without a mark where nothing is in it; an empty one of another name stays."""
+    assert await forged(cache, cgroups=[cgroup]).reclaim() == [
+        f"cgroup {cgroup} does not show that the run made it, and was left"
+    ]
+    ledger = Ledger.open(cgroup.removeprefix("repro-"))
+    ledger.own_cgroup(cgroup)
+    ledger.detach()
+    [read] = [each for each in ledgers() if each.name == ledger.name]
+    assert await read.reclaim() == []
     assert not any(CGROUPS.glob(f"*/{cgroup}"))
     assert not (CGROUPS / cgroup).exists()
 
