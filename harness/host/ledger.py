@@ -43,6 +43,8 @@ from harness.host.proof import (
     remove_empty_cgroup,
 )
 
+WAS_LEFT: Final = ", and was left"
+"""How a sentence ends on what is in a ledger and is not shown to be its run's."""
 _END_SECONDS: Final = 5.0
 _UNMOUNT_SECONDS: Final = 10.0
 _UNSEEN: Final = (
@@ -362,9 +364,9 @@ class Ledger:
         if not process.alive():
             return []
         if not self._begun and (why := no_process_of_ours(process, self.mark, self.cgroups)):
-            return [f"process {process.pid} {why}, and was left"]
+            return [f"process {process.pid} {why}{WAS_LEFT}"]
         if whose := [each.name for each in others if each.holds(process)]:
-            return [f"process {process.pid} is of {whose[0]} too, and was left"]
+            return [f"process {process.pid} is of {whose[0]} too{WAS_LEFT}"]
         return [] if await _end_tree(process) else [f"process {process.pid} did not end, even on SIGKILL"]
 
     def holds(self, process: Identity) -> bool:
@@ -379,11 +381,11 @@ class Ledger:
 
     async def _remove_cgroup(self, name: str, others: Sequence["Ledger"]) -> list[str]:
         if whose := [each.name for each in others if name in each.cgroups]:
-            return [f"cgroup {name} is of {whose[0]} too, and was left"]
+            return [f"cgroup {name} is of {whose[0]} too{WAS_LEFT}"]
         if name == f"repro-{self.name}":
             remove_empty_cgroup(name)
         if not self._begun and (why := no_cgroup_of_ours(name, self.mark)):
-            return [f"cgroup {name} {why}, and was left"]
+            return [f"cgroup {name} {why}{WAS_LEFT}"]
         return await _remove_cgroup(name)
 
     async def _remove(self, folder: Path, elsewhere: GiveBack | None, others: Sequence["Ledger"]) -> list[str]:
@@ -392,15 +394,15 @@ class Ledger:
         if not os.path.lexists(folder):
             return [] if in_place(folder) or self.sees_processes else [f"{folder} cannot be seen from here"]
         if whose := [each.name for each in others if any(_overlap(folder, one) for one in each.folders)]:
-            return [f"{folder} is of {whose[0]} too, and was left"]
+            return [f"{folder} is of {whose[0]} too{WAS_LEFT}"]
         made = self.made.get(str(folder))
         if why := no_folder_of_ours(folder, made, self.mark, this_boot=self.harness.boot == boot_id()):
-            return [f"{folder} {why}, and was left"]
+            return [f"{folder} {why}{WAS_LEFT}"]
         if made is None and not is_signed(folder, self.mark):
             try:
                 folder.rmdir()
             except OSError:
-                return [f"{folder} is not known to have been made by the run, and was left"]
+                return [f"{folder} is not known to have been made by the run{WAS_LEFT}"]
         if problems := await self._give_back_elsewhere(folder / ELSEWHERE, elsewhere):
             return problems
         return await _remove_folder(folder)

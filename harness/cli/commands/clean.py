@@ -1,7 +1,6 @@
 """`repro clean`: ends and removes what runs have left on this host, by their ledgers."""
 
 from pathlib import Path
-from typing import Final
 
 import anyio
 
@@ -9,7 +8,7 @@ from harness.cli.console import Console
 from harness.core.errors import InfraError
 from harness.core.outcome import ExitCode
 from harness.daemons.visit import leave
-from harness.host.ledger import LeftAlone, disbelieved, ledgers
+from harness.host.ledger import WAS_LEFT, LeftAlone, disbelieved, ledgers
 
 
 def clean() -> int:
@@ -19,9 +18,6 @@ def clean() -> int:
     What runs still, or may run on another host or in another pid namespace, is left alone, and named.
     """
     return anyio.run(_clean)
-
-
-_WAS_LEFT: Final = ", and was left"
 
 
 def _what_to_do(ledgers_left: list[Path]) -> str:
@@ -52,7 +48,7 @@ async def _clean() -> int:
         for problem in problems:
             console.print(f"{ledger.name}: {problem}", style="red", markup=False)
             code = ExitCode.BROKEN
-        if any(problem.endswith(_WAS_LEFT) for problem in problems):
+        if any(problem.endswith(WAS_LEFT) for problem in problems):
             doubted.append(ledger.file)
         for left in ledger.told:
             console.print(f"{ledger.name}: {left}", style="yellow", markup=False)
