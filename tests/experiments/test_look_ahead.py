@@ -68,17 +68,22 @@ def within(series: Series, host: Host, monkeypatch: pytest.MonkeyPatch, body: Ca
     return anyio.run(work)
 
 
+async def first_look(series: Series, side: Side, host: Host, ahead: int, over: int) -> None:
+    """Ask for the first look, which may end only once so many of those ahead of it are over; none counts before it."""
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(partial(series.look, side, 5, ahead))
+        while len(host.over) < over:
+            await anyio.sleep(0.01)
+        assert series.looks == []
+        host.first_may_end.set()
+
+
 def test_they_count_as_they_were_asked_for(series: Series, side: Side, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two later looks are over before the first: it counts first all the same, and nothing is made twice."""
     host = Host()
 
     async def ask() -> list[int]:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(partial(series.look, side, 5, ahead=2))
-            while len(host.over) < 2:
-                await anyio.sleep(0.01)
-            assert series.looks == []
-            host.first_may_end.set()
+        await first_look(series, side, host, ahead=2, over=2)
         for _ in range(2):
             await series.look(side, 5)
         return [seen.number for seen in series.looks]
@@ -94,11 +99,7 @@ def test_no_more_are_made_than_there_are_places(series: Series, side: Side, monk
     host = Host()
 
     async def ask() -> int:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(partial(series.look, side, 5, ahead=8))
-            while len(host.over) < 4:
-                await anyio.sleep(0.01)
-            host.first_may_end.set()
+        await first_look(series, side, host, ahead=8, over=4)
         return len(series.looks)
 
     assert within(series, host, monkeypatch, ask) == 1
@@ -113,11 +114,7 @@ def test_one_that_failed_is_missed_by_who_asks_for_it(
     host = Host(failing=2)
 
     async def ask() -> None:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(partial(series.look, side, 5, ahead=2))
-            while len(host.over) < 2:
-                await anyio.sleep(0.01)
-            host.first_may_end.set()
+        await first_look(series, side, host, ahead=2, over=2)
         assert [seen.number for seen in series.looks] == [1]
         with pytest.raises(InfraError, match="no disk"):
             await series.look(side, 5)
