@@ -10,12 +10,9 @@ shows that it is ours (`proof`).
 import json
 import os
 import re
-import shutil
-import signal
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,12 +20,11 @@ import anyio
 import anyio.to_thread
 import psutil
 
-from harness.core.errors import CommandMissing, CommandTimeout, InfraError
+from harness.core.errors import InfraError
 from harness.core.files import typed
 from harness.host.cache import CacheUnusable, cache_folder
-from harness.host.cgroup import folders_of
 from harness.host.owner import FileLock, State, has_ended, host, pid_namespace, state_of
-from harness.host.proc import STARTED_BY, Identity, boot_id, run
+from harness.host.proc import STARTED_BY, Identity, boot_id
 from harness.host.proof import (
     Disbelieved,
     Made,
@@ -42,19 +38,16 @@ from harness.host.proof import (
     remove_draft,
     remove_empty_cgroup,
 )
+from harness.host.removal import END_SECONDS, end_tree, remove_cgroup, remove_folder
 
 WAS_LEFT: Final = ", and was left"
 """How a sentence ends on what is in a ledger and is not shown to be its run's."""
-_END_SECONDS: Final = 5.0
-_UNMOUNT_SECONDS: Final = 10.0
 _UNSEEN: Final = (
     "its processes are of another pid namespace, and cannot be seen to have ended from here, so its folders were left;"
     " run `repro clean` there, or on the host itself"
 )
 _MARK: Final = re.compile(r"[\w-]{1,64}")
 _MOST_PIDS: Final = 2**31
-_OCTAL: Final = re.compile(rb"\\([0-7]{3})")
-
 
 STAGING: Final = "-staging"
 """Stands behind the name of a run in that of its ledger of what builds are made from."""
@@ -367,7 +360,7 @@ class Ledger:
             return [f"process {process.pid} {why}{WAS_LEFT}"]
         if whose := [each.name for each in others if each.holds(process)]:
             return [f"process {process.pid} is of {whose[0]} too{WAS_LEFT}"]
-        return [] if await _end_tree(process) else [f"process {process.pid} did not end, even on SIGKILL"]
+        return [] if await end_tree(process) else [f"process {process.pid} did not end, even on SIGKILL"]
 
     def holds(self, process: Identity) -> bool:
         """Whether to end a process, with all that it started, would be to end what is of this ledger."""
@@ -386,7 +379,7 @@ class Ledger:
             remove_empty_cgroup(name)
         if not self._begun and (why := no_cgroup_of_ours(name, self.mark)):
             return [f"cgroup {name} {why}{WAS_LEFT}"]
-        return await _remove_cgroup(name)
+        return await remove_cgroup(name)
 
     async def _remove(self, folder: Path, elsewhere: GiveBack | None, others: Sequence["Ledger"]) -> list[str]:
         """Remove a folder; a folder that the ledger does not note as made is removed only if it is empty."""
@@ -405,7 +398,7 @@ class Ledger:
                 return [f"{folder} is not known to have been made by the run{WAS_LEFT}"]
         if problems := await self._give_back_elsewhere(folder / ELSEWHERE, elsewhere):
             return problems
-        return await _remove_folder(folder)
+        return await remove_folder(folder)
 
     async def _give_back_elsewhere(self, file: Path, elsewhere: GiveBack | None) -> list[str]:
         if not file.exists():
@@ -486,97 +479,7 @@ def _read(file: Path) -> Ledger | None:
 
 async def _ended(namespace: int | None) -> bool:
     """Whether a pid namespace comes to its end within a while."""
-    with anyio.move_on_after(_END_SECONDS, shield=True):
+    with anyio.move_on_after(END_SECONDS, shield=True):
         while not (ended := has_ended(namespace)):
             await anyio.sleep(0.05)
     return ended
-
-
-async def _end_tree(root: Identity) -> bool:
-    """SIGKILL a process and all that it started; return whether all have ended."""
-    if not root.alive():
-        return True
-    family = [root]
-    with suppress(psutil.NoSuchProcess):
-        for process in psutil.Process(root.pid).children(recursive=True):
-            with suppress(ProcessLookupError):
-                family.append(Identity.of(process.pid))
-    for member in family:
-        with suppress(ProcessLookupError):
-            _kill(member)
-    with anyio.move_on_after(_END_SECONDS, shield=True):
-        while any(member.alive() for member in family):
-            await anyio.sleep(0.02)
-    return not any(member.alive() for member in family)
-
-
-def _kill(process: Identity) -> None:
-    """SIGKILL this very process, and none that has come to have its number.
-
-    Raises:
-        ProcessLookupError: it has ended.
-    """
-    descriptor = os.pidfd_open(process.pid)
-    try:
-        if process.alive():
-            signal.pidfd_send_signal(descriptor, signal.SIGKILL)
-    finally:
-        os.close(descriptor)
-
-
-async def _remove_folder(folder: Path) -> list[str]:
-    """Unmount what is mounted at or below `folder`, and remove it.
-
-    Tried again for a while: what was killed a moment ago may still be writing, or have a mount in use.
-    """
-    with anyio.move_on_after(_END_SECONDS, shield=True):
-        while folder.exists():
-            for mount in sorted(_mounts_below(folder), reverse=True):
-                with suppress(CommandMissing, CommandTimeout):  # it stays mounted, and is told below
-                    await run(["umount", "--lazy", mount], deadline=_UNMOUNT_SECONDS, check=False)
-            if not _mounts_below(folder):  # never remove what shows through a mount
-                await anyio.to_thread.run_sync(partial(shutil.rmtree, folder, ignore_errors=True))
-            if folder.exists():
-                await anyio.sleep(0.1)
-    mounts = _mounts_below(folder)
-    if mounts:
-        return [f"{mounts[0]} is still mounted; {folder} was left"]
-    return [f"{folder} could not be removed"] if folder.exists() else []
-
-
-def _mounts_below(folder: Path) -> list[Path]:
-    """Return the mount points at or below `folder`, a point once for each mount on it."""
-    points = []
-    for line in Path("/proc/self/mountinfo").read_bytes().split(b"\n")[:-1]:
-        # proc(5): blanks and backslashes stand as three octal digits; names are bytes, and need not be text
-        point = Path(os.fsdecode(_OCTAL.sub(lambda match: bytes([int(match[1], 8)]), line.split(b" ")[4])))
-        if point.is_relative_to(folder):
-            points.append(point)
-    return points
-
-
-async def _remove_cgroup(name: str) -> list[str]:
-    """Remove the cgroup `name` from every hierarchy; its processes are killed first."""
-    problems = []
-    for top in folders_of(name):
-        folders = sorted((path for path in (top, *top.rglob("*")) if path.is_dir()), reverse=True)
-        with anyio.move_on_after(_END_SECONDS, shield=True):
-            while folders:
-                for folder in folders:
-                    _kill_members(folder)
-                    with suppress(OSError):
-                        folder.rmdir()
-                folders = [folder for folder in folders if folder.exists()]
-                if folders:
-                    await anyio.sleep(0.05)
-        if folders:
-            problems.append(f"{folders[-1]} still has processes")
-    return problems
-
-
-def _kill_members(cgroup: Path) -> None:
-    with suppress(OSError):
-        for pid in (cgroup / "cgroup.procs").read_text().split():
-            if int(pid):  # 0 is a process of another pid namespace, and to `kill` our own group
-                with suppress(ProcessLookupError):
-                    os.kill(int(pid), signal.SIGKILL)

@@ -17,7 +17,7 @@ import pytest
 
 from harness.core.errors import InfraError
 from harness.host import cgroup as cgroup_module
-from harness.host import ledger as ledger_module
+from harness.host import removal
 from harness.host.ledger import FolderTaken, Ledger, LedgerTaken, LeftAlone, NoPlace, disbelieved, ledgers
 from harness.host.owner import host, pid_namespace
 from harness.host.proc import STARTED_BY, Completed, Identity, boot_id
@@ -269,8 +269,8 @@ async def test_a_mount_that_stays(
         return Completed(32, "", "umount: target is busy.")
 
     with monkeypatch.context() as patch:
-        patch.setattr(ledger_module, "run", refuse)
-        patch.setattr(ledger_module, "_END_SECONDS", 0.3)  # it tries for so long
+        patch.setattr(removal, "run", refuse)
+        patch.setattr(removal, "END_SECONDS", 0.3)  # it tries for so long
         assert await ledger.reclaim() == [f"{folder}/m is still mounted; {folder} was left"]
     assert (source / "file").read_text() == "kept"
     assert not (place / "free").exists()
@@ -301,8 +301,8 @@ async def test_a_mount_that_nothing_undoes(
     mount(folder / "m", "--bind", source)
     with monkeypatch.context() as patch:
         patch.setenv("PATH", str(programs))
-        patch.setattr(ledger_module, "_END_SECONDS", 0.3)
-        patch.setattr(ledger_module, "_UNMOUNT_SECONDS", 0.1)
+        patch.setattr(removal, "END_SECONDS", 0.3)
+        patch.setattr(removal, "_UNMOUNT_SECONDS", 0.1)
         assert await ledger.reclaim() == [f"{folder}/m is still mounted; {folder} was left"]
     assert (source / "file").read_text() == "kept"
     assert not (place / "first").exists()
@@ -683,7 +683,7 @@ async def test_a_ledger_that_others_can_write(tmp_path: Path, how: str) -> None:
 KILLS = """
 import sys
 from pathlib import Path
-from harness.host.ledger import _kill_members
+from harness.host.removal import _kill_members
 _kill_members(Path(sys.argv[1]))
 print("alive", flush=True)
 """
