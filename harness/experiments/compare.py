@@ -122,7 +122,7 @@ async def compare(
         a, b: with the same scenario, but for what is to be compared.
         budget: at least one of its two bounds is there.
         factor, margin: what is a difference that does not matter; see `contrast`.
-        told: hears of each look.
+        report: hears of each look.
         also: names that are one hang's, as the user says. All hangs count, whatever their names are.
 
     Raises:

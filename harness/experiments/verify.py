@@ -125,7 +125,7 @@ async def verify(
         broken: A.
         fixed: B.
         demand: how sure it is to be, and what may be spent.
-        told: hears of each look.
+        report: hears of each look.
 
     Raises:
         UsageError, InfraError, SubjectError: a look could not be begun.

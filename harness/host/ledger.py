@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import anyio
-import anyio.to_thread
 import psutil
 
 from harness.core.errors import InfraError

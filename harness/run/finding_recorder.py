@@ -194,10 +194,10 @@ class FindingRecorder:
 
         Args:
             finding: what was found.
-            said: the progress of its build, as rawjson; empty where it has none.
+            output: the progress of its build, as rawjson; empty where it has none.
             evidence: what to capture, asked for when its turn has come.
             dumps: the folder of those that there are already; it is removed.
-            had: what became of what was captured to find it.
+            results: what became of what was captured to find it.
         """
         conductor = self._conductor
         conductor.database.add(finding)

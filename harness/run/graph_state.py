@@ -26,7 +26,7 @@ def account_of_faults(folder: Path, lines: Sequence[str]) -> str:
 
     Args:
         folder: with a copy of ``cache.db``, and of ``metadata_v2.db`` where there is one.
-        told: what was told of it.
+        lines: what was told of it.
     """
     pair = read_pair(folder / "cache.db")
     found = [fault for fault in faults(pair) if str(fault) in lines]

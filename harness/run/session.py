@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Final
 
 import anyio
-import anyio.to_thread
 from anyio.abc import TaskGroup
 
 from harness.actors.base import Actor, ActorEnv, Unanswered

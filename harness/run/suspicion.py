@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-import anyio
 import anyio.to_thread
 
 from harness.buildkit.diagnosis import diagnose_finding
