@@ -252,7 +252,9 @@ def write():
         while True:
             number += 1
             database.add(Begun(number, "ci", {"N": "x" * 3000}, 0.0))
+            ready.write(b"x")
             database.add(Iteration(number, "ci", {}, Outcome.OK, 0.0, None, None, None, None, None, 0, "x" * 3000))
+            ready.write(b"x")
 
 with folder.database():
     pass
@@ -262,8 +264,9 @@ for _ in range(50):
     child = os.fork()
     if not child:
         write()
-    os.read(reader, 1)
-    time.sleep(random.uniform(0, 0.03))
+    for _ in range(random.randrange(1, 80)):  # so many records, and some of the next, however fast the host is
+        os.read(reader, 1)
+    time.sleep(random.uniform(0, 0.003))
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     os.close(reader)
