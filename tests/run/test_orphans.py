@@ -9,7 +9,7 @@ from harness.cli.display.totals import Totals
 from harness.core.errors import CaptureError
 from harness.core.manifest import DaemonFacts
 from harness.core.outcome import Ending, Outcome, Phase, Verdict
-from harness.core.records import Audit, Finding, Iteration
+from harness.core.records import Action, Audit, Finding, Iteration
 from harness.daemons.base import BuildRequest, PruneRequest, RunningBuild
 from harness.host.attended_clock import AttendedClock
 from harness.host.proc import Command
@@ -375,13 +375,14 @@ def test_records_do_not_outlive_their_daemon(tmp_path: Path) -> None:
         tmp_path,
         build=KILLED | {"when": {"interval": "50ms"}},
         clients={"default": "0.01", "2": "orphan hang"},
-        stop={"time": "5s"},
-        detect=ORPHAN,
-        actors=[{"restart": "once", "when": {"at": "1s"}}],
+        stop={"time": "9s"},
+        detect=ORPHAN | {"orphan": "4s"},
+        actors=[{"restart": "soon", "when": {"every": 3}}],
     )
     code, output, folder = run(scenario)
     assert code == 0, output
     assert folder.read(Finding) == []
+    assert any(act.succeeded for act in folder.read(Action)), output
     second = next(build for build in folder.read(Iteration) if build.number == 2)
     assert (second.outcome, second.released) == (Outcome.TIMED_OUT, None)
 
