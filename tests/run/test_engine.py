@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from harness.core.outcome import Ending, Outcome, Verdict
 from harness.core.records import Action, Finding, Iteration, Sample
 from harness.store.folder import RunFolder
 from harness.store.hazards import hazards
-from tests.support.eventually import until
+from tests.support.eventually import has_ended, until
 from tests.support.stub_runs import interrupt, last_run, repro, run, start, write_scenario
 
 pytestmark = pytest.mark.usefixtures("cache")
@@ -264,19 +265,21 @@ def test_dead_daemon_is_inconclusive(tmp_path: Path) -> None:
 def test_suspended_host_is_no_hang(tmp_path: Path) -> None:
     """Harness and client stopped together for longer than the threshold, as a suspended host would: no finding."""
     scenario = write_scenario(
-        tmp_path, clients={"1": "tail 1.5"}, stop={"iterations": 2}, detect={"export_hang": "2500ms", "stall": "3s"}
+        tmp_path, clients={"1": "tail 1.5"}, stop={"iterations": 2}, detect={"export_hang": "6s", "stall": "6s"}
     )
     process = start(scenario)
     us = psutil.Process(process.pid)
 
     def clients() -> list[psutil.Process]:
-        return [child for child in us.children(recursive=True) if child.cmdline()[:2] == ["sleep", "1.5"]]
+        with suppress(psutil.NoSuchProcess):  # others come and go meanwhile
+            return [child for child in us.children(recursive=True) if child.cmdline()[:2] == ["sleep", "1.5"]]
+        return []
 
     until(lambda: bool(clients()))
     held = [us, *clients()]
     for member in held:
         member.suspend()
-    time.sleep(4)
+    time.sleep(8)
     for member in held:
         member.resume()
     output, _ = process.communicate(timeout=60)
@@ -284,17 +287,17 @@ def test_suspended_host_is_no_hang(tmp_path: Path) -> None:
     assert process.returncode == 0, output
     assert summary is not None
     assert summary.outcomes == {"ok": 2}
-    assert summary.unattended_seconds > 2
+    assert summary.unattended_seconds > 6
 
 
 def test_same_seed_same_plan(tmp_path: Path) -> None:
     """Which builds are killed, and when, comes from the seed alone, in whatever order four lines take them."""
-    build = {"parallel": 4, "kill": {"chance": 0.4, "after": {"uniform": ["50ms", "300ms"]}}}
+    build = {"parallel": 4, "kill": {"chance": 0.4, "after": {"uniform": ["50ms", "2s"]}}}
     plans = []
     for name, seed in (("a", "7"), ("b", "7"), ("c", "8")):
         (tmp_path / name).mkdir()
         scenario = write_scenario(
-            tmp_path / name, build=build, clients={"default": "20"}, stop={"time": "4s"}, detect={"stall": "1m"}
+            tmp_path / name, build=build, clients={"default": "90"}, stop={"iterations": 12}, detect={"stall": "2m"}
         )
         scenario.write_text(scenario.read_text().replace("chance: 0.4", "chance: 1.0"))
         _, _, folder = run(scenario, "--seed", seed)
@@ -306,10 +309,9 @@ def test_same_seed_same_plan(tmp_path: Path) -> None:
             }
         )
     first, again, other = plans
-    both = first.keys() & again.keys()
-    assert len(both) > 5
-    apart = [abs(first[number] - again[number]) for number in both]
-    elsewhere = [abs(first[number] - other[number]) for number in first.keys() & other.keys()]
+    assert first.keys() == again.keys() == other.keys() == {*range(1, 13)}
+    apart = [abs(first[number] - again[number]) for number in first]
+    elsewhere = [abs(first[number] - other[number]) for number in first]
     assert sorted(apart)[len(apart) // 2] < sorted(elsewhere)[len(elsewhere) // 2] / 2
 
 
@@ -324,7 +326,7 @@ def test_killed_harness_leaves_a_readable_run_and_clean_removes_the_rest(tmp_pat
     folder = last_run(scenario)
     assert folder.summary() is None
     assert len(folder.read(Iteration)) == 3
-    until(lambda: not psutil.pid_exists(daemon) or psutil.Process(daemon).status() == psutil.STATUS_ZOMBIE)
+    until(lambda: has_ended(daemon))
     assert [*(tmp_path / "cache").glob("daemons/*")]
     cleaned = psutil.Popen([os.sys.executable, "-m", "harness", "clean"])  # type: ignore[attr-defined]
     assert cleaned.wait(60) == 0
@@ -407,7 +409,7 @@ def test_hung_daemon_is_held(tmp_path: Path) -> None:
     assert summary is not None
     assert not summary.aftermath
     assert repro("clean").returncode == 0
-    assert not psutil.pid_exists(daemon) or psutil.Process(daemon).status() == psutil.STATUS_ZOMBIE
+    assert has_ended(daemon)
     scenario = write_scenario(tmp_path, on_hang={"then": "hold"})
     code, output, folder = run(scenario)
     assert code == 0

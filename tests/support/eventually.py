@@ -3,6 +3,8 @@
 import time
 from collections.abc import Callable
 
+import psutil
+
 
 def eventually(question: Callable[[], bool], seconds: float = 60, pause: float = 0.02) -> bool:
     """Ask until the answer is yes; return whether it came.
@@ -27,3 +29,11 @@ def until(condition: Callable[[], bool], seconds: float = 60) -> None:
         AssertionError: it did not come in time.
     """
     assert eventually(condition, seconds), f"not within {seconds:g} s: {condition}"
+
+
+def has_ended(pid: int) -> bool:
+    """Whether there is no such process any more; one that its parent has not asked for has ended too."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True

@@ -17,7 +17,7 @@ import pytest
 from harness.core.outcome import Outcome, Verdict
 from harness.core.records import Action, Finding, Iteration
 from harness.toolchain import resolve
-from tests.support.eventually import until
+from tests.support.eventually import has_ended, until
 from tests.system.conftest import AFTERMATH, SCENARIOS, Repro, came_through_after, ended_once, folder_from, left_of
 
 TOOLCHAIN = "debian:forky"
@@ -165,8 +165,8 @@ def test_restarted_container_builds_on(repro: Repro, image: Path) -> None:
     The first build after a crash may fail all the same: BuildKit may miss content that it had (``NotFound``).
     """
     scenario = str(SCENARIOS / "restart-midbuild.yaml")
-    once = ("--set", "actors.crash.when={at: 8s}")  # on a slow host no build comes to its end between several
-    code, output = repro("run", scenario, *container(image), "--time", "25s", *once)
+    once = ("--set", "actors.crash.when={every: 4}", "--iterations", "7")
+    code, output = repro("run", scenario, *container(image), *once)
     assert code == 0, output
     restarts = [action for action in repro.folder.read(Action) if action.kind == "restart"]
     assert restarts
@@ -188,7 +188,7 @@ def test_killed_harness_leaves_no_container(repro: Repro, image: Path) -> None:
     code, output = repro("clean")
     assert code == 0, output
     assert not members(name)
-    assert not [pid for pid in outlived if psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie"]
+    assert all(has_ended(pid) for pid in outlived)
     assert not left_of(name)
 
 
@@ -210,10 +210,10 @@ name: frozen
 actors:
   - {build: ci, dockerfile: sleep}
   - {freeze: steps, target: runc, when: {step: "RUN sleep", of: ci, after: 1s, lasting: 1s}}
-stop: {time: 10s}
+stop: {iterations: 2}
 """)
-    code, output = repro("run", str(scenario), *container(image))
-    assert code in {0, 125}, output
+    process = repro.start("run", str(scenario), *container(image))
+    ended_once(process, lambda: bool(repro.folder.read(Action)))
     (frozen,) = repro.folder.read(Action)
     assert frozen.succeeded, frozen.detail
 
