@@ -30,7 +30,7 @@ def scenario(tmp_path: Path) -> Callable[..., str]:
     ) -> str:
         build = {"build": "ci", "dockerfile": dockerfile, "args": {"N": "{iteration}"}, **(build or {})}
         detect = {"export_hang": "30s", "stall": "1m"}
-        whole = {"name": "disturbed", "actors": [build, *actors], "stop": {"time": "1m"}, "detect": detect, **parts}
+        whole = {"name": "disturbed", "actors": [build, *actors], "stop": {"time": "4m"}, "detect": detect, **parts}
         file = tmp_path / "disturbed.yaml"
         file.write_text(yaml.safe_dump(whole))
         return str(file)
@@ -149,9 +149,10 @@ def test_full_disk(repro: Repro, scenario: Callable[..., str]) -> None:
 
 def test_freezes(repro: Repro, scenario: Callable[..., str]) -> None:
     """What is frozen is in state T while it lasts, and the build that it was frozen under comes through."""
-    targets = {"containerd": "1s", "client": "3s", "runc": "6s"}
+    targets = {"containerd": "0s", "client": "1s", "runc": "4s"}  # of the ten seconds that the step takes
     freezes = [
-        {"freeze": target, "target": target, "when": {"at": at, "lasting": "1s"}} for target, at in targets.items()
+        {"freeze": target, "target": target, "when": {"step": "RUN sleep", "of": "ci", "after": after, "lasting": "2s"}}
+        for target, after in targets.items()
     ]
     seen: set[str] = set()
     process = repro.start("run", scenario(*freezes, dockerfile="sleep", stop={"iterations": 1}), "--daemon", TOOLCHAIN)

@@ -157,7 +157,7 @@ def test_hosts_daemon_is_loaded_and_left_alone(repro: Repro, own_docker: dict[st
         code, output = on_host("run", str(SCENARIOS / "prune-race.yaml"), "--daemon", "host", env=own_docker)
         assert code == 129
         assert "--allow-host-damage" in output
-        words = ("--daemon", "host", "--allow-host-damage", "--time", "8s")
+        words = ("--daemon", "host", "--allow-host-damage", "--iterations", "4")
         code, output = on_host("run", str(SCENARIOS / "concurrent-prune.yaml"), *words, env=own_docker)
         assert code == 0, output
         assert on_host.folder.read(Iteration)
@@ -170,7 +170,8 @@ def test_hosts_daemon_is_loaded_and_left_alone(repro: Repro, own_docker: dict[st
 
 def test_restarted_daemon_builds_on(repro: Repro) -> None:
     """A dockerd that is killed in mid-build, and started again on its root: no build fails, and later ones return."""
-    code, output = repro("run", str(SCENARIOS / "restart-midbuild.yaml"), "--daemon", TOOLCHAIN, "--time", "25s")
+    once = ("--set", "actors.crash.when={every: 4}", "--iterations", "7")  # one line builds as the other's build starts
+    code, output = repro("run", str(SCENARIOS / "restart-midbuild.yaml"), "--daemon", TOOLCHAIN, *once)
     assert code == 0, output
     restarts = [action for action in repro.folder.read(Action) if action.kind == "restart"]
     assert restarts

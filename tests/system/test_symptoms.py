@@ -4,11 +4,11 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 import yaml
 
@@ -18,7 +18,7 @@ from harness.core.errors import HarnessError
 from harness.core.outcome import Outcome, Symptom
 from harness.core.records import Action, Finding, Iteration
 from tests.support.bolt import bolt
-from tests.support.eventually import until
+from tests.support.eventually import has_ended, until
 from tests.system.conftest import SCENARIOS, Repro, folder_from, left_of
 
 
@@ -51,6 +51,17 @@ def started(repro: Repro) -> bool:
         return False
 
 
+@contextmanager
+def while_down(process: subprocess.Popen[str], pid: int) -> Iterator[None]:
+    """Hold a run from when it has ended its daemon: it starts none again before that is over, however long it takes."""
+    until(lambda: process.poll() is not None or has_ended(pid))
+    process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGCONT)
+
+
 DEATHS = {
     signal.SIGSEGV: ("crashed", "SIGSEGV: segmentation violation"),
     signal.SIGABRT: ("crashed", "SIGABRT: abort"),
@@ -81,12 +92,12 @@ def test_death(repro: Repro, scenario: Callable[..., str], number: signal.Signal
 def test_death_at_a_restart(repro: Repro, scenario: Callable[..., str]) -> None:
     """A daemon that does not start again, as a database of its root was damaged while it was down, is found."""
     crash = {"restart": "crash", "gently": False, "when": {"at": "4s", "lasting": "6s"}}
-    written = scenario(crash, stop={"time": "40s", "on": ["death"]})
+    written = scenario(crash, stop={"time": "2m", "on": ["death"]})
     process = repro.start("run", written, "--daemon", folder_from("REPRO_FIXED"))
     until(lambda: process.poll() is not None or started(repro))
     daemon = repro.folder.read_json("run.json")["daemon"]
-    until(lambda: process.poll() is not None or not psutil.pid_exists(daemon["pid"]))
-    (Path(daemon["root"]) / "runc-overlayfs" / "containerdmeta.db").write_bytes(b"no database" * 4096)
+    with while_down(process, daemon["pid"]):
+        (Path(daemon["root"]) / "runc-overlayfs" / "containerdmeta.db").write_bytes(b"no database" * 4096)
     output, _ = process.communicate(timeout=100)
     assert process.returncode == 1, output
     (finding,) = repro.folder.read(Finding)
@@ -129,15 +140,15 @@ DAMAGE = {
 def test_inconsistency(repro: Repro, scenario: Callable[..., str], kind: FaultKind) -> None:
     """A cache graph that was damaged while the daemon was down, and that it then serves, is found at the next audit."""
     restart = {"restart": "crash", "gently": False, "when": {"at": "3s", "lasting": "4s"}}
-    written = scenario(restart, audit={"every": 10}, stop={"time": "60s", "on": ["inconsistency"]})
+    written = scenario(restart, audit={"every": 10}, stop={"time": "2m", "on": ["inconsistency"]})
     process = repro.start("run", written, "--daemon", folder_from("REPRO_FIXED"))
     until(lambda: process.poll() is not None or started(repro))
     daemon = repro.folder.read_json("run.json")["daemon"]
-    until(lambda: process.poll() is not None or not psutil.pid_exists(daemon["pid"]))
-    database = Path(daemon["root"]) / "cache.db"
-    graph = read_whole(database, lambda read: _whole(read.root))
-    DAMAGE[kind](graph)
-    database.write_bytes(bolt(graph))
+    with while_down(process, daemon["pid"]):
+        database = Path(daemon["root"]) / "cache.db"
+        graph = read_whole(database, lambda read: _whole(read.root))
+        DAMAGE[kind](graph)
+        database.write_bytes(bolt(graph))
     output, _ = process.communicate(timeout=100)
     assert process.returncode == 1, output
     (finding,) = repro.folder.read(Finding)
@@ -153,7 +164,7 @@ def test_request_without_an_answer(repro: Repro, scenario: Callable[..., str]) -
     written = scenario(
         {"prune": "cut", "all": True, "when": often},
         {"freeze": "still", "when": {"at": "3s", "lasting": "8s"}},
-        stop={"time": "40s", "on": ["act"]},
+        stop={"time": "2m", "on": ["act"]},
         detect={"act": "2s"},
     )
     code, output = repro("run", written, "--daemon", folder_from("REPRO_FIXED"))
@@ -188,7 +199,7 @@ def test_failure(repro: Repro, scenario: Callable[..., str]) -> None:
 def test_late_failure(repro: Repro) -> None:
     """Where the daemon can keep no record of a build whose result was exported, that is a failure after the export."""
     scenario = str(SCENARIOS / "full-at-export.yaml")
-    code, output = repro("run", scenario, "--daemon", folder_from("REPRO_FIXED"), "--iterations", "20", "--time", "40s")
+    code, output = repro("run", scenario, "--daemon", folder_from("REPRO_FIXED"), "--iterations", "20")
     assert code == 1, output
     finding = repro.folder.read(Finding)[-1]
     assert (finding.kind, finding.hunted) == (Outcome.LATE_FAILURE, True)
