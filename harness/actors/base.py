@@ -10,6 +10,7 @@ from typing import ClassVar, Final, Protocol
 
 import anyio
 
+from harness.buildkit.abilities import Ability
 from harness.buildkit.progress import Step
 from harness.client.watched_build import Watch
 from harness.core.errors import InfraError
@@ -111,8 +112,21 @@ class ActorEnv:
         return anyio.current_time() - self.began
 
 
+@dataclass(frozen=True)
+class Ask:
+    """What a part of an actor asks of the builder."""
+
+    key: str
+    """The part's, such as ``cache_to``."""
+    ability: Ability
+
+
 class Actor(ActorSpec):
     """One line of activity: it acts, and is done acting, before it acts again."""
+
+    def asks(self) -> Iterator[Ask]:
+        """Yield what it asks that not every builder can do."""
+        yield from ()
 
     @property
     def disturbs(self) -> bool:

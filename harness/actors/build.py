@@ -11,13 +11,14 @@ from typing import Annotated, ClassVar, Final, Literal
 import anyio
 from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema
 
-from harness.actors.base import ActorEnv, CouldNot
+from harness.actors.base import ActorEnv, Ask, CouldNot
 from harness.actors.cache import CacheFrom, CacheTo, ExternalCache
 from harness.actors.git_server import serving
 from harness.actors.inputs import Inputs
 from harness.actors.kill import TimeOut
 from harness.actors.template import Text, filled
 from harness.actors.verify import READABLE, place_for, readable, written_by, wrong_in
+from harness.buildkit.abilities import ARCHIVE, CACHE_EXPORT, GHA, S3, SEVERAL
 from harness.buildkit.failures import signature_of
 from harness.client.detectors.base import Detection
 from harness.client.watched_build import ClientVerdict, Watch, judge_client
@@ -165,6 +166,19 @@ class Build(Inputs):
             if any(not {*written_by(text).values()} & self.args.keys() for text in texts):
                 why = "no step of the last stage writes an argument of `args` to a file: say `verify: {FILE: TEXT}`"
                 yield Violation(("verify",), why)
+
+    def asks(self) -> Iterator[Ask]:
+        """Yield what it asks that not every builder can do, once its folders are placed."""
+        yield from super().asks()
+        if self.cache_to and self.cache_to.type != "inline":
+            yield Ask("cache_to", CACHE_EXPORT)
+        kept = (("cache_to", self.cache_to), *(("cache_from", cache) for cache in self.cache_from))
+        served = {"gha": GHA, "s3": S3}
+        yield from dict.fromkeys(Ask(key, served[cache.type]) for key, cache in kept if cache and cache.type in served)
+        if "oci" in self.exports:
+            yield Ask("export", ARCHIVE)
+        if len(self.exports) > 1:
+            yield Ask("export", SEVERAL)
 
     @property
     def exports(self) -> tuple[str, ...]:

@@ -13,10 +13,11 @@ from typing import Annotated, Final, Literal, Protocol, Self
 
 from pydantic import ConfigDict, Field
 
-from harness.actors.base import Actor
+from harness.actors.base import Actor, Ask
 from harness.actors.context import OFFLINE, find_dockerfile, find_folder, lay_base, stages, uses_base
 from harness.actors.generate import Generate, fill
 from harness.actors.template import Text
+from harness.buildkit.abilities import CONTEXTS, PLATFORMS, in_dockerfile
 from harness.core.quantities import Size
 from harness.core.rng import Dice
 from harness.core.units import parse_size
@@ -183,6 +184,17 @@ class Inputs(Actor):
             yield ResourceDemand(f"{self.name}.files", disk=sum(self.files.values()) * len(self.sources))
         if self.contexts:
             yield ResourceDemand(f"{self.name}.contexts", disk=sum(map(_size_of, self.contexts.values())))
+
+    def asks(self) -> Iterator[Ask]:
+        """Yield what it asks that not every builder can do, once its folders are placed."""
+        yield from super().asks()
+        key = next(key for key in _ONE_OF if getattr(self, key) is not None)
+        texts = [source.dockerfile for source, _ in self.sources]
+        yield from (Ask(key, each) for each in dict.fromkeys(each for text in texts for each in in_dockerfile(text)))
+        if self.contexts:
+            yield Ask("contexts", CONTEXTS)
+        if len(self.platforms) > 1:
+            yield Ask("platforms", PLATFORMS)
 
     @property
     def folders(self) -> Sequence[Path]:

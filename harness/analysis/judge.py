@@ -20,6 +20,7 @@ _CUT_SHORT: dict[Ending, str] = {
     Ending.STALLED: "the daemon completed no build any more",
     Ending.FAILING: "no build succeeded",
     Ending.DAEMON_DIED: "the daemon is gone",
+    Ending.UNABLE: "this daemon cannot be tested so",
     Ending.INFRA: "the harness or the host broke",
     Ending.INTERRUPTED: "it was interrupted",
 }
@@ -106,7 +107,7 @@ def judge(
         because = without_a_finding(hangs, hunts)
         if failures.failed:
             because += f"; {failures.failed} builds failed, {_commonest(failures)}"
-    if verdict is Verdict.INCONCLUSIVE and idle and not found and idle != because:
+    if verdict is Verdict.INCONCLUSIVE and idle and not found and idle != because and ending is not Ending.UNABLE:
         because = f"{idle}; {because}"
     total = outcomes.total()
     return Summary(

@@ -11,7 +11,7 @@ from harness.analysis.watched_rate import watched_rate
 from harness.core.outcome import Ending, ExitCode, Outcome, Verdict, gravest
 from harness.core.records import ActorTotals, FirstHang, Leak, Summary
 
-_OF_THE_DAEMON: Final = {Ending.DAEMON_DIED, Ending.STALLED, Ending.FAILING}
+_OF_THE_DAEMON: Final = {Ending.DAEMON_DIED, Ending.STALLED, Ending.FAILING, Ending.UNABLE}
 """Ways to be cut short that say something of the daemon; the others (we, the host, the user) do not."""
 
 _BY_ITSELF: Final = {Ending.ITERATIONS, Ending.TIME}

@@ -99,6 +99,8 @@ class Ending(StrEnum):
     FAILING = "failing"
     """No build has ever succeeded."""
     DAEMON_DIED = "daemon_died"
+    UNABLE = "unable"
+    """The daemon cannot do what the scenario asks."""
     INFRA = "infra"
     INTERRUPTED = "interrupted"
 

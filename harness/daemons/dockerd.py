@@ -35,6 +35,8 @@ _BUILDX_OPTIONS: Final = {
     "attest:provenance": "mode=min,inline-only=true",
 }
 """What buildx tells the frontend beside what it was told."""
+_SNAPSHOTTER: Final = "io.containerd.snapshotter.v1"
+"""The `driver-type` in ``/info`` of an engine on containerd's image store."""
 _NO_NAME: Final = "<none>:<none>"
 """What stands for the name of an image that has none."""
 
@@ -237,7 +239,8 @@ async def open_dockerd(toolchain: Toolchain, spec: DaemonSpec, site: Slot) -> As
     async with running("dockerd", home, site, command, client.answers) as service, before(socket, site) as relay:
         pprof, control = Pprof(socket), Control(socket, engine=True)
         try:
-            await _require_own_root(client, home)
+            info = await client.info()
+            _require_own_root(info, home)
             version = await client.version()
             facts = DaemonFacts(
                 kind="dockerd",
@@ -252,7 +255,7 @@ async def open_dockerd(toolchain: Toolchain, spec: DaemonSpec, site: Slot) -> As
                 root=home.root,
                 details={
                     "debug_socket": str(socket),
-                    "image_store": spec.image_store,
+                    "image_store": image_store_in(info) or spec.image_store,
                     "components": {part["Name"]: part["Version"] for part in version.get("Components", ())},
                 },
             )
@@ -265,13 +268,24 @@ async def open_dockerd(toolchain: Toolchain, spec: DaemonSpec, site: Slot) -> As
             await pprof.close()
 
 
-async def _require_own_root(client: DockerClient, home: DaemonDirs) -> None:
+def image_store_in(info: Mapping[str, Any]) -> str:
+    """Return where an engine keeps images, by its answer to ``/info``: `containerd` or `graphdriver`; empty: unknown.
+
+    Engines before 24.0 know of no other place than a graph driver, whatever they are told.
+    """
+    if "Driver" not in info:
+        return ""
+    status = {str(pair[0]): str(pair[1]) for pair in info.get("DriverStatus") or () if len(pair) == 2}
+    return "containerd" if status.get("driver-type") == _SNAPSHOTTER else "graphdriver"
+
+
+def _require_own_root(info: Mapping[str, Any], home: DaemonDirs) -> None:
     """Make sure of the daemon that answers that it lives on the root made for it: its prunes delete what is there.
 
     Raises:
         DaemonStartError: it lives elsewhere.
     """
-    root = (await client.info()).get("DockerRootDir")
+    root = info.get("DockerRootDir")
     if root is not None and Path(root).resolve() != home.root.resolve():
         why = f"it lives on {root}, not on {home.root} that was made for it, and so nothing may be pruned there"
         raise DaemonStartError("dockerd", why, home.log)

@@ -13,7 +13,7 @@ import anyio
 from harness.core.errors import UsageError
 from harness.core.manifest import DaemonFacts
 from harness.daemons.base import BuildRequest, Daemon, PruneRequest, Slot
-from harness.daemons.dockerd import DockerClient
+from harness.daemons.dockerd import DockerClient, image_store_in
 from harness.daemons.parts import BuildHistory
 from harness.daemons.visit import visit
 from harness.host.cache import cache_folder
@@ -67,7 +67,9 @@ async def open_host(toolchain: Toolchain, spec: DaemonSpec, site: Slot) -> Async
     if not await client.answers():
         raise HostUnreachable(address)
     version: dict[str, Any] = await client.version()
-    facts = DaemonFacts("dockerd", version.get("Version", ""), toolchain.spec, address, private=False)
+    store = image_store_in(await client.info())
+    details = {"image_store": store} if store else {}
+    facts = DaemonFacts("dockerd", version.get("Version", ""), toolchain.spec, address, private=False, details=details)
     guest = visit(client, site.ledger.own_folder(cache_folder("visits") / site.name))
     async with guest.going_on(site.left):
         yield HostDaemon(facts, client, guest.name)

@@ -1,4 +1,4 @@
-# A build client that only pretends. $1: ok, hang, stall, silent, fail, late, refuse, die, deaf, a number of seconds to build,
+# A build client that only pretends. $1: ok, hang, stall, silent, fail, late, unable, refuse, die, deaf, a number of seconds to build,
 # `tail` and a number of seconds that pass between the export's end and the client's, or `orphan …`, to be killed.
 step='{"vertexes":[{"digest":"sha256:1","name":"[1/1] RUN true","started":"2026-01-01T00:00:00Z"'
 export='{"vertexes":[{"digest":"sha256:2","name":"exporting to image","started":"2026-01-01T00:00:00Z"'
@@ -6,6 +6,7 @@ done=',"completed":"2026-01-01T00:00:01Z"'
 
 case $1 in
 silent) exec sleep 1000 ;;
+unable) echo "ERROR: Cache export is not supported for the docker driver."; exit 1 ;;
 refuse) echo "ERROR: failed to connect: connection refused"; exit 1 ;;
 esac
 echo "$step}]}"

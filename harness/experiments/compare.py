@@ -19,7 +19,7 @@ from harness.analysis.rates import quantile
 from harness.analysis.two_sample import ALPHA, FINAL_ALPHA, HALFWAY_ALPHA, Said, TwoSampleTest, can_differ, contrast
 from harness.buildkit.likeness import format_likeness, most_alike
 from harness.core.errors import Interrupted, UsageError
-from harness.core.outcome import ExitCode, Outcome
+from harness.core.outcome import Ending, ExitCode, Outcome
 from harness.core.records import Audit, Finding, Iteration, Leak
 from harness.core.wording import Wording
 from harness.experiments.series import Name, SeenRun, Series, Side
@@ -157,8 +157,10 @@ async def compare(
 
 
 def _silent(series: Series) -> bool:
-    """Whether a side has had its chance, and no build of it counts."""
+    """Whether a side has had its chance, and no build of it counts; or its daemon cannot do what the scenario asks."""
     of_each = [series.of("A"), series.of("B")]
+    if any(each.look.ending is Ending.UNABLE for seen in of_each for each in seen):
+        return True
     return any(len(seen) >= _SILENT and not any(each.exposure.builds for each in seen) for seen in of_each)
 
 

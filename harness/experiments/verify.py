@@ -24,7 +24,7 @@ from harness.analysis.silence import Silence
 from harness.analysis.two_sample import clean_needed, format_ratio, ratio_of
 from harness.buildkit.likeness import format_likeness, most_alike
 from harness.core.errors import Interrupted
-from harness.core.outcome import ExitCode
+from harness.core.outcome import Ending, ExitCode
 from harness.core.records import Rate
 from harness.core.units import counted, format_duration
 from harness.core.wording import Wording
@@ -288,7 +288,8 @@ class _Verifying:
             if len(self.known) - len(here) >= _PATIENCE * most:  # hosts come and go
                 break
             hangs = sum(self._is_sought(seen) for seen in here)
-            if hangs >= wanted or (len(here) >= _PATIENCE and not hangs):
+            unable = any(seen.look.ending is Ending.UNABLE for seen in here)
+            if hangs >= wanted or unable or (len(here) >= _PATIENCE and not hangs):
                 break
             self.known.append(await self.look(self.broken, self.longest, ahead=wanted - hangs - 1))
             self.hosts = frozenset(self.series.runner.hosts)
@@ -321,8 +322,8 @@ class _Verifying:
             if _hung(seen) and self.name(seen) in self.of_a:
                 return "not fixed", self.explain_not_fixed(seen)
             mute = mute + 1 if seen.look.said == "nothing" else 0
-            if mute >= _PATIENCE:
-                return "not enough", f"B says nothing, {mute} looks in a row: {seen.look.because}"
+            if mute >= _PATIENCE or seen.look.ending is Ending.UNABLE:
+                return "not enough", f"B says nothing, {counted(mute, 'look')} in a row: {seen.look.because}"
             if self.other.total() >= _PATIENCE:
                 return "another hang", self.explain_other()
         return None

@@ -42,6 +42,8 @@ def in_words(scenario: Scenario, results: Path) -> Iterator[tuple[str, str]]:
         yield name, f"{kind}, {whose}, of toolchain {spec.toolchain}{f'; {limits}' if limits else ''}{renewed}"
     for actor in _actors(scenario):
         yield actor.name, f"{actor.in_words}{f'; {_when(actor)}' if actor.when else ''}"
+    if needs := "; ".join(_needs(scenario)):
+        yield "needs", needs
     yield "finds", "; ".join(_finds(scenario))
     yield "ends", " or ".join(_ends(scenario))
     if taken := sum(each.disk for actor in _actors(scenario) for each in actor.burdens(scenario.daemon)):
@@ -52,6 +54,14 @@ def in_words(scenario: Scenario, results: Path) -> Iterator[tuple[str, str]]:
     if earlier := _earlier(scenario, results):
         run, summary = earlier
         yield "pace", f"{_pace(scenario, summary)}, as run {run.name} had it"
+
+
+def _needs(scenario: Scenario) -> Iterator[str]:
+    """Yield what not every builder can do, with who can; a daemon is asked as it comes up."""
+    for actor in _actors(scenario):
+        for ask in actor.asks():
+            if condition := ask.ability.condition:
+                yield f"to {ask.ability.what} ({actor.name}.{ask.key}): {condition}"
 
 
 def _finds(scenario: Scenario) -> Iterator[str]:

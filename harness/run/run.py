@@ -25,6 +25,7 @@ from harness.host.partition import ALL, Allocation, allocations
 from harness.host.priority import waking_at_once
 from harness.run.aftermath import Probes, examine
 from harness.run.conductor import Conductor
+from harness.run.fitness import DaemonCannot, require_able
 from harness.run.graph_state import state_of
 from harness.run.observer import Reporter
 from harness.run.plan import Plan
@@ -82,6 +83,8 @@ class Run:
                 await self._perform()
             if self.conductor and self.conductor.ending:
                 ending, detail = self.conductor.ending, self.conductor.detail
+        except* DaemonCannot as group:
+            ending, detail = Ending.UNABLE, str(first_of(group))
         except* SubjectError as group:
             ending, detail = Ending.DAEMON_DIED, str(first_of(group))
         except* InfraError as group:
@@ -160,6 +163,7 @@ class Run:
                     self.started = True
                     self._record(replace(self.manifest, daemon=daemon.facts))
                     self.audience.started(self.scenario, self.folder, daemon.facts, self.manifest.seed, self.past)
+                    require_able(daemon.facts, self.plan.actors)
                     conductor.begin()
                     since = conductor.since
                 session = Session(conductor, daemon, share, since)

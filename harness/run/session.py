@@ -1,6 +1,7 @@
 """One daemon of a run, with the builds that are on it: the `Coordinator` of its actors' stage."""
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -12,6 +13,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from harness.actors.base import Actor, ActorEnv, Unanswered
+from harness.buildkit.abilities import is_refusal
 from harness.buildkit.progress import News
 from harness.client.activity import Activity, Work, look_at
 from harness.client.detectors.base import Detection
@@ -28,6 +30,7 @@ from harness.host.partition import Allocation
 from harness.run.audit import Auditor
 from harness.run.conductor import Conductor
 from harness.run.finding_recorder import FindingRecorder
+from harness.run.fitness import advice_for
 from harness.run.growth_watch import GrowthWatch
 from harness.run.orphans import Orphan, Orphans
 from harness.run.sampler import Sampler, family
@@ -42,6 +45,8 @@ _DRAIN_POLL_SECONDS: Final = 0.05
 _HOPELESS_FAILURES: Final = 10
 """Failures in a row, with no build that ever succeeded, after which going on would only count failures."""
 _INFRA_IN_A_ROW: Final = 5
+_REFUSALS: Final = 3
+"""So many builds of an actor that never succeeded are refused for good by the daemon, or by its client."""
 _DEAD_STALLS: Final = 3
 """Stalls in a row, with no build that got through between them, after which the daemon builds nothing any more."""
 
@@ -92,6 +97,9 @@ class Session:
         threshold, attention = conductor.scenario.detect.orphan, conductor.attention
         self._orphans = Orphans(daemon, threshold, attention, self._left_running, self._released)
         self._streak: tuple[Outcome, int] = (Outcome.OK, 0)
+        self._refused = Counter[str]()
+        """Builds that were refused, by the actor; of one that built once, none count."""
+        self._able: set[str] = set()
         self._sever: Callable[[Watch], None] = _leave
         """Tells a build that the network is made to fail now."""
 
@@ -320,8 +328,15 @@ class Session:
         outcome, conductor = iteration.outcome, self._conductor
         count = self._streak[1] + 1 if outcome is self._streak[0] else 1
         self._streak = (outcome, count)
+        if outcome is Outcome.OK:
+            self._able.add(iteration.actor)
+        elif iteration.actor not in self._able:
+            self._refused[iteration.actor] += is_refusal(iteration.error)
         if self.recorder.hung:
             self._go_on_or_end()
+        elif self._refused[iteration.actor] >= _REFUSALS and iteration.actor not in self._able:
+            why = f"what {iteration.actor} asks of {self.daemon.facts.kind} {self.daemon.facts.version} is refused"
+            conductor.end(Ending.UNABLE, f"{why}: {iteration.error}\n{advice_for(self.daemon.facts)}")
         elif outcome is Outcome.STALL and count >= _DEAD_STALLS:
             conductor.end(Ending.STALLED)
         elif outcome is Outcome.FAILED and count >= _HOPELESS_FAILURES and not conductor.succeeded:

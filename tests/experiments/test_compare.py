@@ -137,6 +137,14 @@ def test_a_silent_side_ends_it(tmp_path: Path) -> None:
     assert len(looks) == 4
 
 
+def test_a_side_that_cannot_be_tested(tmp_path: Path) -> None:
+    """A side whose daemon refuses what the scenario asks ends the comparison after its first look; it is not worse."""
+    code, output, looks, _ = compare(write_scenario(tmp_path), "--set-b", "daemon.config.default=unable")
+    assert code == 125, output
+    assert "NOT ENOUGH  most looks at B said nothing: this daemon cannot be tested so: " in output
+    assert len(looks) == 2
+
+
 def test_the_time_bounds_it(tmp_path: Path) -> None:
     """No pair begins after the time is over, and the one that is under way is finished."""
     code, output, looks, _ = compare(write_scenario(tmp_path), "--time", "100ms")

@@ -203,6 +203,12 @@ class TestCommand:
         assert [line["event"] for line in lines] == ["look"] * 3 + ["verified"]
         assert lines[-1]["verdict"] == "not fixed"
 
+    def test_a_fixed_one_that_cannot_be_tested(self, tmp_path: Path) -> None:
+        """A B that refuses what the scenario asks is not fixed by that, which one look at it says."""
+        code, output = self.verify(write_scenario(tmp_path), "--set-b", "daemon.config.default=unable")
+        assert code == 125, output
+        assert "B says nothing, 1 look in a row: this daemon cannot be tested so: " in output
+
     def test_no_power(self, tmp_path: Path) -> None:
         """A broken side that does not hang ends it with 125."""
         code, output = self.verify(write_scenario(tmp_path), "--set-a", "daemon.config.2=ok")

@@ -34,6 +34,19 @@ def met(repro: Repro) -> list[Action]:
     return [act for act in actions if act.effect]
 
 
+def test_a_daemon_that_cannot(repro: Repro, scenario: Callable[..., str]) -> None:
+    """Debian's engine of 2020 exports no cache: that is told before any build, with what to do, as no verdict on it."""
+    build = {"dockerfile": "trivial", "cache_to": {"type": "local"}}
+    code, output = repro("run", scenario(build=build, stop={"iterations": 4}), "--daemon", "debian:bookworm")
+    assert code == 125, output
+    assert repro.summary.ending == "unable", output
+    assert repro.folder.read(Iteration) == [], output
+    assert "dockerd 20.10.24+dfsg1 cannot export a cache (`cache_to` of ci), which takes containerd's image" in output
+    assert "next       give --daemon docker:24.0.0 or later (debian:trixie has 26.1.5)" in output
+    assert repro.folder.read_json("run.json")["daemon"]["details"]["image_store"] == "graphdriver"
+    assert not left_of(repro.folder.name)
+
+
 FAULTS: Mapping[str, tuple[Mapping[str, Any], str]] = {
     "answer": ({"registry": "trouble", "answer": 413}, "413 Request Entity Too Large"),
     "credentials": ({"registry": "trouble", "credentials": "never"}, "authoriz|token"),

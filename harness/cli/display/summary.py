@@ -124,40 +124,59 @@ def _in_short(found: Diagnosis) -> str:
 
 def _next_steps(folder: RunFolder, summary: Summary) -> Iterator[str]:
     """Yield what to do now, as commands that can be typed: three at most."""
-    run = shlex.quote(str(folder.path))
-    found = summary.diagnosis
-    spec = shlex.quote(str(summary.daemon.get("toolchain")))
     if summary.verdict is Verdict.HANG:
-        if found and found.known and found.fixed_in and not has_fix(found, DaemonRelease.of(summary.daemon)):
-            ours = "Engine" if summary.daemon.get("kind") == "dockerd" else "BuildKit"
-            product = ours if ours in found.fixed_in else next(iter(found.fixed_in))
-            fixed = f"{'docker' if product == 'Engine' else 'buildkit'}:{found.fixed_in[product]}"
-            tried = f"`repro verify {summary.scenario} --broken {spec} --fixed {fixed}`"
-            yield f"upgrade, this is known and needs no report; {tried} shows that it helps"
-        elif found and found.kind == "frozen":
-            yield "nothing: the daemon was stopped, as a control does it, and was found"
-            return
-        else:
-            advice = f"{advice_on(found, DaemonRelease.of(summary.daemon))}; " if found and found.known else ""
-            yield f"{advice}`repro bundle {run}` makes an archive for a report, without secrets"
-        yield f"`repro explain {run}` says why, `repro diagnose {run}` shows the goroutines"
+        yield from _after_finding(folder, summary)
     elif summary.verdict is Verdict.CLEAN:
-        release = DaemonRelease.of(summary.daemon)
-        if HUNTED in {each.name for each in known_in(release)} and summary.scenario != "merged-and-killed":
-            yield f"`repro run merged-and-killed --daemon {spec}` shows the hang that {release} is known for"
-        if more := _more_of(summary) if not _is_sum(folder) else "":
-            yield f"`repro resume {run} {more}` rules out rarer hangs"
-        yield "`repro demo` shows what a hang that is found looks like"
-    elif summary.ending in {Ending.INTERRUPTED, Ending.INFRA}:
-        yield f"`repro resume {run}` goes on with it"
-    elif summary.ending is Ending.DAEMON_DIED:
-        yield f"{folder.path / 'daemon'} has the daemon's log, `repro doctor` says what this host lacks"
-    elif summary.first_stall:
-        yield f"`repro diagnose {run}` says what the daemon waits for, `repro bundle {run}` makes an archive of it"
-    elif summary.outcomes.get(Outcome.FAILED) and not without_effect(summary.actors):
-        yield f"see to what the builds fail of first; `repro show {run}` lists it, with counts"
+        yield from _after_nothing(folder, summary)
     else:
-        yield f"`repro check {shlex.quote(str(folder.path / 'scenario.yaml'))}` says what of it can have no effect"
+        yield _for_a_verdict(folder, summary)
+
+
+def _after_finding(folder: RunFolder, summary: Summary) -> Iterator[str]:
+    found, run = summary.diagnosis, shlex.quote(str(folder.path))
+    release = DaemonRelease.of(summary.daemon)
+    if found and found.known and found.fixed_in and not has_fix(found, release):
+        ours = "Engine" if summary.daemon.get("kind") == "dockerd" else "BuildKit"
+        product = ours if ours in found.fixed_in else next(iter(found.fixed_in))
+        fixed = f"{'docker' if product == 'Engine' else 'buildkit'}:{found.fixed_in[product]}"
+        tried = f"`repro verify {summary.scenario} --broken {_spec(summary)} --fixed {fixed}`"
+        yield f"upgrade, this is known and needs no report; {tried} shows that it helps"
+    elif found and found.kind == "frozen":
+        yield "nothing: the daemon was stopped, as a control does it, and was found"
+        return
+    else:
+        advice = f"{advice_on(found, release)}; " if found and found.known else ""
+        yield f"{advice}`repro bundle {run}` makes an archive for a report, without secrets"
+    yield f"`repro explain {run}` says why, `repro diagnose {run}` shows the goroutines"
+
+
+def _after_nothing(folder: RunFolder, summary: Summary) -> Iterator[str]:
+    release = DaemonRelease.of(summary.daemon)
+    if HUNTED in {each.name for each in known_in(release)} and summary.scenario != "merged-and-killed":
+        yield f"`repro run merged-and-killed --daemon {_spec(summary)}` shows the hang that {release} is known for"
+    if more := _more_of(summary) if not _is_sum(folder) else "":
+        yield f"`repro resume {shlex.quote(str(folder.path))} {more}` rules out rarer hangs"
+    yield "`repro demo` shows what a hang that is found looks like"
+
+
+def _for_a_verdict(folder: RunFolder, summary: Summary) -> str:
+    """Return what to do for a run that says nothing to say something."""
+    run = shlex.quote(str(folder.path))
+    if summary.ending in {Ending.INTERRUPTED, Ending.INFRA}:
+        return f"`repro resume {run}` goes on with it"
+    if summary.ending is Ending.UNABLE:
+        return summary.because.splitlines()[-1]
+    if summary.ending is Ending.DAEMON_DIED:
+        return f"{folder.path / 'daemon'} has the daemon's log, `repro doctor` says what this host lacks"
+    if summary.first_stall:
+        return f"`repro diagnose {run}` says what the daemon waits for, `repro bundle {run}` makes an archive of it"
+    if summary.outcomes.get(Outcome.FAILED) and not without_effect(summary.actors):
+        return f"see to what the builds fail of first; `repro show {run}` lists it, with counts"
+    return f"`repro check {shlex.quote(str(folder.path / 'scenario.yaml'))}` says what of it can have no effect"
+
+
+def _spec(summary: Summary) -> str:
+    return shlex.quote(str(summary.daemon.get("toolchain")))
 
 
 def _is_sum(folder: RunFolder) -> bool:

@@ -260,6 +260,8 @@ class BisectSearch:
                 return seen
             if seen.look.said == "clean" and purpose == "choose":
                 return None
+            if seen.look.ending is Ending.UNABLE:
+                break
         if seen.look.said == "clean":
             await self._nothing_hangs()
         if seen.look.said == "hang":
@@ -332,7 +334,7 @@ class BisectSearch:
             silent += 1
         if silent >= _TRIES and seen.look.ending is Ending.INFRA:
             raise HostBreaks(self._name(candidate), seen.look.because)
-        broken = silent and seen.look.ending in {Ending.DAEMON_DIED, Ending.FAILING}
+        broken = silent and seen.look.ending in {Ending.DAEMON_DIED, Ending.FAILING, Ending.UNABLE}
         if candidate in self.state.doubtful:
             self._teller.skipped(self.state, candidate)
         elif silent >= _TRIES or broken:

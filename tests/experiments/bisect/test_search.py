@@ -417,6 +417,25 @@ async def test_a_daemon_that_does_not_start(tmp_path: Path, scenario: Scenario) 
     assert search.state.skipped
 
 
+async def test_a_daemon_that_cannot_do_what_is_asked(tmp_path: Path, scenario: Scenario) -> None:
+    """A candidate that the scenario cannot be put to is skipped at its first look, and is neither bad nor good."""
+    line = Pretended(20, bad(*range(9, 20)))
+    line.says = {8: [{"ending": Ending.UNABLE, "because": "it cannot export a cache"}]}
+    answer, search = await searched(tmp_path, scenario, line)
+    assert 9 in answer.group.members
+    assert search.state.skipped.get(8, "it cannot export a cache") == "it cannot export a cache"
+    assert [candidate for candidate, *_ in line.looked].count(8) <= 1
+
+
+async def test_a_bad_end_that_cannot_do_what_is_asked(tmp_path: Path, scenario: Scenario) -> None:
+    """One look is enough to say so."""
+    line = Pretended(20, bad(*range(9, 20)))
+    line.says = {19: [{"ending": Ending.UNABLE, "because": "it cannot export a cache"}]}
+    with pytest.raises(ScenarioDoesNotRun, match="it cannot export a cache"):
+        await searched(tmp_path, scenario, line)
+    assert len(line.looked) == 1
+
+
 async def test_a_host_that_breaks(tmp_path: Path, scenario: Scenario) -> None:
     """Looks that come to nothing because of the host end the search, and say nothing of the candidate."""
     line = Pretended(20, bad(*range(9, 20)))
