@@ -48,7 +48,7 @@ class Node:
                 ],  # `ip netns exec` would hide the cgroups
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, "REPRO_CACHE": str(self.folder / "cache"), **self.env},
+                env={**os.environ, "REPRO_CACHE": str(self.folder / "cache"), "REPRO_HOST": self.name, **self.env},
                 start_new_session=True,
             )
         self.started.append(process)

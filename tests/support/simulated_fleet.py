@@ -90,7 +90,8 @@ class SimulatedCluster:
     async def run(self, question: Callable[..., Any], *_: Any, workers: list[str]) -> dict[str, Any]:
         """Ask a host who it is."""
         assert question is greet
-        return {address: Greeting(address.removeprefix("sim://"), __version__, address) for address in workers}
+        names = {address: address.removeprefix("sim://") for address in workers}
+        return {address: Greeting(name, __version__, address, name, boot="") for address, name in names.items()}
 
     def submit(self, *_: object, key: str, **__: object) -> _Future:
         """Have a host make a run."""

@@ -4,13 +4,14 @@ from collections.abc import Mapping
 
 from harness import __version__
 from harness.core.errors import InfraError, UsageError
+from harness.core.units import counted
 
 
 class NoWorkers(InfraError):
     """A cluster without a worker for us."""
 
     def __init__(self, address: str, seconds: float, whys: Mapping[str, str]) -> None:
-        reasons = "".join(f"; {host}: {why}" for host, why in whys.items())
+        reasons = "".join(f"; {worker}: {why}" for worker, why in whys.items())
         super().__init__(
             f"{address} has no worker that makes runs, for {seconds:g} s{reasons}; start one, as root, with `dask "
             f"worker {address} --resources repro=1` where repro-harness[fleet] {__version__} is installed"
@@ -27,11 +28,11 @@ class SchedulerGone(InfraError):
 
 
 class NeverMade(InfraError):
-    """A run that no host made."""
+    """A run that no worker made."""
 
     def __init__(self, whys: Mapping[str, str]) -> None:
-        listed = "; ".join(f"{host}: {why}" for host, why in whys.items())
-        super().__init__(f"a run was given to {len(whys)} hosts, and none made it: {listed}")
+        listed = "; ".join(f"{worker}: {why}" for worker, why in whys.items())
+        super().__init__(f"a run was given to {counted(len(whys), 'worker')}, and none made it: {listed}")
 
 
 class NotMade(Exception):

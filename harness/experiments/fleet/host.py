@@ -31,6 +31,7 @@ from harness.daemons.visit import leave
 from harness.experiments.fleet.job import SCENARIO, Delivery, Job, pack, unpack
 from harness.host.cache import cache_folder
 from harness.host.ledger import LeftAlone, ledgers
+from harness.host.proc import boot_id
 from harness.store.folders import Folder
 from harness.toolchain.base import sha256_of
 
@@ -47,31 +48,57 @@ _TOLD: Final = 2000
 _RESULTS: Final = "results"
 _UNFIT: Final = re.compile(r"[^A-Za-z0-9.-]+")
 _NAME: Final = 40
+_HOST: Final = "REPRO_HOST"
+"""Names the host that a worker counts as, instead of its machine."""
+_NAMELESS: Final = re.compile(r"localhost($|\.)|\(none\)$|$")
+"""What machines are called that nobody has named."""
 
 
 @dataclass(frozen=True)
 class Greeting:
-    """What a host says of itself."""
+    """What a worker says of itself."""
 
     name: str
     version: str
     """Of the harness there."""
     place: str
     """The machine and its cache: workers that share them share their programs."""
+    host: str
+    """The machine: what workers on it see is held apart from what others see."""
+    boot: str
+    """The machine's boot; empty where its workers were told what host they are, which may be several machines."""
 
 
 async def greet(dask_worker: Worker) -> Greeting:
-    """Return this host's name, the version of the harness on it, and where it keeps things."""
+    """Return a worker's name, the version of the harness, where it keeps things, and what host it is."""
     cache = cache_folder("fleet").stat()
-    return Greeting(_name_of(dask_worker), __version__, f"{socket.gethostname()} {cache.st_dev} {cache.st_ino}")
+    place = f"{socket.gethostname()} {cache.st_dev} {cache.st_ino}"
+    boot = "" if os.environ.get(_HOST) else boot_id()
+    return Greeting(_name_of(dask_worker), __version__, place, host_of(dask_worker.name), boot)
+
+
+def host_of(name: object) -> str:
+    """Return the host that a worker of that name counts as: what it was told, or else its machine, fit for a folder.
+
+    All workers of a machine are one host, however they are called: their looks have its cores, kernel and load. A name
+    is the host's only where the machine has none.
+    """
+    machine = socket.gethostname()
+    if _NAMELESS.match(machine) and isinstance(name, str) and "://" not in name:
+        machine = name
+    return _fit(os.environ.get(_HOST) or machine)
 
 
 def _name_of(worker: Worker) -> str:
-    """Return the name that a worker was started with, or else the host's, fit for a folder."""
+    """Return the name that a worker was started with, or else the machine's, fit for a folder."""
     given = str(worker.name)
     if isinstance(worker.name, int):
         given = f"{socket.gethostname()}-{given}"  # one of several of a local cluster
-    return _UNFIT.sub("-", socket.gethostname() if "://" in given else given).strip("-.")[:_NAME] or "host"
+    return _fit(socket.gethostname() if "://" in given else given)
+
+
+def _fit(name: str) -> str:
+    return _UNFIT.sub("-", name).strip("-.")[:_NAME] or "host"
 
 
 async def lacking(wanted: Sequence[str]) -> list[str]:

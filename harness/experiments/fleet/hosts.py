@@ -1,11 +1,14 @@
-"""The hosts of a fleet as its client sees them: present, free, or left out after failures. Asks no host."""
+"""The workers of a fleet as its client sees them: present, free, or left out after failures. Asks none of them.
+
+Several workers may be of one host: it is the host that looks are held apart by, and the worker that fails.
+"""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 MOST_FAILURES: Final = 3
-"""So many runs in a row that a host did not make, and it is left out."""
+"""So many runs in a row that a worker did not make, and it is left out."""
 
 
 @dataclass
@@ -13,13 +16,18 @@ class Worker:
     """One worker process of a host."""
 
     address: str
+    name: str
+    """Its own, by which it is told of."""
     host: str
+    """The machine that it is on, as it stands in the names of its runs."""
     slots: int
     busy: int = 0
     silent: bool = False
     """Whether its scheduler has not heard of it for long."""
     place: str = ""
     """The machine and the cache on it, which several workers may share."""
+    boot: str = ""
+    """Of the machine that has the host's name; empty where several may have it."""
     taken: int = 0
     """When it was last taken: the number of places that were before."""
 
@@ -36,13 +44,13 @@ class Hosts:
     workers: dict[str, Worker] = field(default_factory=dict)
     """Those that can be asked, by their address."""
     failures: dict[str, list[str]] = field(default_factory=dict)
-    """By host, why its runs were not made, since it made one."""
+    """By a worker's name, why its runs were not made, since it made one."""
     _taken: int = 0
 
     @property
     def left_out(self) -> Mapping[str, str]:
-        """The hosts that are not asked any more, and why the last run was not made."""
-        return {host: whys[-1] for host, whys in self.failures.items() if len(whys) >= MOST_FAILURES}
+        """The workers that are not asked any more, and why the last run was not made."""
+        return {name: whys[-1] for name, whys in self.failures.items() if len(whys) >= MOST_FAILURES}
 
     @property
     def slots(self) -> int:
@@ -50,14 +58,14 @@ class Hosts:
         return sum(worker.slots for worker in self._usable)
 
     @property
-    def names(self) -> list[str]:
+    def hosts(self) -> list[str]:
         """The hosts that can be asked."""
         return sorted({worker.host for worker in self._usable})
 
     @property
     def _usable(self) -> list[Worker]:
         left_out = self.left_out
-        return [worker for worker in self.workers.values() if worker.host not in left_out]
+        return [worker for worker in self.workers.values() if worker.name not in left_out]
 
     def take(self, avoided: Collection[str] = ()) -> Worker | None:
         """Take a place on the worker that has most of them free, of several the one not taken for longest; else None.
@@ -65,10 +73,14 @@ class Hosts:
         So all hosts have their share also where there is but one run at a time.
 
         Args:
-            avoided: hosts that are taken only where there is no other, be it busy or free.
+            avoided: names of workers. Others of their hosts are taken only where there is no other host, be it busy
+                or free, and they themselves only where there is no other worker.
         """
-        others = [worker for worker in self._usable if worker.host not in avoided]
-        free = [worker for worker in others or self._usable if worker.free > 0]
+        usable = self._usable
+        hosts = {worker.host for worker in usable if worker.name in avoided}
+        others = [worker for worker in usable if worker.host not in hosts]
+        others = others or [worker for worker in usable if worker.name not in avoided] or usable
+        free = [worker for worker in others if worker.free > 0]
         if not free:
             return None
         taken = max(free, key=lambda worker: (worker.free, -worker.taken))
@@ -80,12 +92,17 @@ class Hosts:
         """Have a place free again."""
         worker.busy -= 1
 
-    def made(self, host: str) -> None:
-        """Note a run that a host made: what was in its way before is over."""
-        self.failures.pop(host, None)
+    def is_taken(self, host: str, boot: str) -> bool:
+        """Whether another machine that is there has a host's name; one that is silent may have been this one."""
+        named = {worker.boot for worker in self.workers.values() if worker.host == host and not worker.silent}
+        return bool(boot) and bool(named - {boot, ""})
 
-    def failed(self, host: str, why: str) -> bool:
-        """Note a run that a host did not make; return whether it is left out from now on."""
-        whys = self.failures.setdefault(host, [])
+    def made(self, name: str) -> None:
+        """Note a run that a worker made: what was in its way before is over."""
+        self.failures.pop(name, None)
+
+    def failed(self, name: str, why: str) -> bool:
+        """Note a run that a worker did not make; return whether it is left out from now on."""
+        whys = self.failures.setdefault(name, [])
         whys.append(why)
         return len(whys) == MOST_FAILURES

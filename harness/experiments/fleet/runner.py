@@ -6,7 +6,7 @@
    told to the run's observer as it comes.
 4. What comes back is laid out below `results/`, under a name with its host's in it, and is the run.
 
-A run that its host did not make counts as never made, and goes to another host, twice at most. Which hosts are asked at
+A run that its worker did not make counts as never made, and goes to another, twice at most. Which workers are asked at
 all is kept by `Hosts`.
 """
 
@@ -43,7 +43,7 @@ from harness.toolchain import Toolchain, resolve
 RESOURCE: Final = "repro"
 """Of a worker: how many runs it makes at once."""
 MOST_MOVES: Final = 2
-"""So often a run that was not made goes to another host."""
+"""So often a run that was not made goes to another worker."""
 _PART_BYTES: Final = 2**23
 _BY_NAME: Final = ("buildkit", "docker", "debian", "image")
 """Kinds of toolchain that each host fetches, and checks, by itself."""
@@ -127,7 +127,7 @@ class FleetRunner:
     @property
     def hosts(self) -> Collection[str]:
         """Those that are there, and are not left out."""
-        return self.known.names
+        return self.known.hosts
 
     @property
     def _connected(self) -> bool:
@@ -158,7 +158,7 @@ class FleetRunner:
         while moves <= MOST_MOVES:
             worker = await self._free(whys)
             folder = RunFolder(place_of(options.results / scenario.name, worker.host))
-            deliver = partial(replay, reporter=reporter, scenario=scenario, folder=folder, host=worker.host)
+            deliver = partial(replay, reporter=reporter, scenario=scenario, folder=folder, host=worker.name)
             try:
                 try:
                     delivery = await self._on(worker, job, toolchain, deliver)
@@ -172,17 +172,17 @@ class FleetRunner:
                 if self._gone:
                     raise SchedulerGone(self.address) from error
                 moves += 1
-                whys[worker.host] = _brief(str(error))
-                self._failed(worker.host, whys[worker.host])
+                whys[worker.name] = _brief(str(error))
+                self._failed(worker.name, whys[worker.name])
             else:
-                self.known.made(worker.host)
+                self.known.made(worker.name)
                 return made
         raise NeverMade(whys)
 
-    def _failed(self, host: str, why: str) -> None:
-        self.say(f"{host} did not make its run, which counts as never made: {why}")
-        if self.known.failed(host, why):
-            self.say(f"{host} is left out from now on: it has failed {len(self.known.failures[host])} times in a row")
+    def _failed(self, name: str, why: str) -> None:
+        self.say(f"{name} did not make its run, which counts as never made: {why}")
+        if self.known.failed(name, why):
+            self.say(f"{name} is left out from now on: it has failed {len(self.known.failures[name])} times in a row")
 
     # Where
 
@@ -257,7 +257,7 @@ class FleetRunner:
         }
         self._greeted &= there.keys()
         for address in self.known.workers.keys() - there.keys():
-            self.say(f"{self.known.workers.pop(address).host} has left")
+            self.say(f"{self.known.workers.pop(address).name} has left")
             for attempt in self._attempts.values():
                 if attempt.worker.address == address:
                     attempt.lose("its worker has left, or was killed")
@@ -285,8 +285,17 @@ class FleetRunner:
             self._refused[greeting.name] = f"it has repro-harness {greeting.version}, and this host {__version__}"
             self.say(f"{greeting.name} is left out: {self._refused[greeting.name]}")
             return
+        if self.known.is_taken(greeting.host, greeting.boot):
+            why = f"another machine is called {greeting.host} too: set REPRO_HOST for its workers"
+            if self._refused.get(greeting.name) != why:
+                self.say(f"{greeting.name} is left out: {why}")
+            self._refused[greeting.name] = why
+            self._greeted.discard(address)  # the other one may leave
+            return
         self._refused.pop(address, None)
-        self.known.workers[address] = Worker(address, greeting.name, slots, place=greeting.place)
+        self._refused.pop(greeting.name, None)
+        worker = Worker(address, greeting.name, greeting.host, slots, place=greeting.place, boot=greeting.boot)
+        self.known.workers[address] = worker
         self.say(f"{greeting.name} has come ({slots} at once)")
         self._news()
 
@@ -333,7 +342,7 @@ class FleetRunner:
         async with self._here.setdefault(worker.place, anyio.Lock()):
             for sha256 in await self._ask(worker.address, lacking, [*programs]):
                 path = programs[sha256]
-                self.say(f"{worker.host} gets {path.name} ({path.stat().st_size / 2**20:.0f} MiB)")
+                self.say(f"{worker.name} gets {path.name} ({path.stat().st_size / 2**20:.0f} MiB)")
                 with path.open("rb") as file:
                     while part := await anyio.to_thread.run_sync(file.read, _PART_BYTES):
                         await self._ask(worker.address, keep_part, sha256, self.topic, file.tell() - len(part), part)
@@ -377,7 +386,7 @@ class FleetRunner:
         finally:
             del self._attempts[key]
         if delivery.refusal == "usage":
-            raise Refused(worker.host, delivery.because)
+            raise Refused(worker.name, delivery.because)
         if delivery.refusal:
             raise NotMade(delivery.because)
         return delivery

@@ -1,11 +1,11 @@
-"""Which host makes a run: the freest, not one that has failed at it, and none that fails again and again."""
+"""Which worker makes a run: the freest, not one that has failed at it, and none that fails again and again."""
 
 from harness.experiments.fleet.hosts import Hosts, Worker
 
 
 def hosts(**slots: int) -> Hosts:
     """Return hosts of these names, a worker each, with so many places."""
-    return Hosts({name: Worker(name, name, count) for name, count in slots.items()})
+    return Hosts({name: Worker(name, name, name, count) for name, count in slots.items()})
 
 
 def test_the_freest_is_taken_until_none_is_free() -> None:
@@ -43,14 +43,48 @@ def test_a_run_that_failed_goes_elsewhere() -> None:
     assert alone.host == "a"
 
 
-def test_three_failures_in_a_row_leave_a_host_out() -> None:
-    """The third failure is said once and leaves all workers of a host out; a run that was made ends the count."""
-    two = Hosts({"a1": Worker("a1", "a", 1), "a2": Worker("a2", "a", 1), "b": Worker("b", "b", 1)})
-    assert [two.failed("a", why) for why in ("one", "two")] == [False, False]
-    two.made("a")
-    assert [two.failed("a", why) for why in ("one", "two", "three", "four")] == [False, False, True, False]
-    assert two.left_out == {"a": "four"}
-    assert (two.slots, two.names) == (1, ["b"])
+def machines() -> Hosts:
+    """Return two workers of a host, and one of another."""
+    workers = [Worker(f"tcp://{name}", name, name[0], 1, boot=f"boot-{name[0]}") for name in ("a-0", "a-1", "b")]
+    return Hosts({worker.address: worker for worker in workers})
+
+
+def test_a_run_that_failed_goes_to_another_machine_first() -> None:
+    """What is in the way of one worker may be in the way of all of its machine: they come before it, after others."""
+    assert [worker.name if (worker := machines().take(avoided)) else None for avoided in ({"a-0"}, {"b"})] == [
+        "b",
+        "a-0",
+    ]
+    of_one = machines()
+    del of_one.workers["tcp://b"]
+    other = of_one.take({"a-0"})
+    assert other
+    assert other.name == "a-1"
+    assert of_one.take({"a-0"}) is None, "a-1 is busy, and comes before a-0 once more"
+    assert of_one.take({"a-0", "a-1"})
+
+
+def test_three_failures_in_a_row_leave_a_worker_out() -> None:
+    """The third failure is said once and leaves that worker out, no other; a run that was made ends the count."""
+    three = machines()
+    assert [three.failed("a-0", why) for why in ("one", "two")] == [False, False]
+    three.made("a-0")
+    assert [three.failed("a-0", why) for why in ("one", "two", "three", "four")] == [False, False, True, False]
+    assert three.left_out == {"a-0": "four"}
+    assert (three.slots, three.hosts) == (2, ["a", "b"])
+    for _ in range(3):
+        three.failed("a-1", "five")
+    assert (three.slots, three.hosts) == (1, ["b"])
+
+
+def test_two_machines_of_one_name() -> None:
+    """Looks would be taken as of one host; so the second is seen, unless its name was given to be shared."""
+    three = machines()
+    assert [three.is_taken("a", boot) for boot in ("boot-a", "boot-c", "")] == [False, True, False]
+    assert not three.is_taken("c", "boot-c")
+    for worker in three.workers.values():
+        worker.silent = True
+    assert not three.is_taken("a", "boot-c"), "it may have been booted anew"
 
 
 def test_a_silent_worker_is_not_asked() -> None:

@@ -1,8 +1,9 @@
-"""A fleet in one process, whose hosts do as told: what they do not make is made elsewhere, and nothing counts twice."""
+"""A fleet in one process, whose workers do as told: what one does not make another does, and nothing counts twice."""
 
 import asyncio
 import os
 import shutil
+import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -13,13 +14,17 @@ from typing import Final
 
 import anyio
 import pytest
-from distributed import get_worker
+from distributed import Worker, get_worker
 
+from harness.analysis.exposure import Exposure
+from harness.analysis.silence import Silence
+from harness.analysis.strata import strata_of
 from harness.cli.kinds import VOCABULARY
 from harness.core.outcome import Verdict
 from harness.experiments.fleet import runner as fleet_runner_module
 from harness.experiments.fleet.cluster import NotACluster, NotEncrypted, fleet
 from harness.experiments.fleet.errors import NeverMade, NoWorkers, Refused
+from harness.experiments.fleet.host import Greeting, greet
 from harness.experiments.fleet.job import Delivery, Job, pack
 from harness.experiments.fleet.runner import FleetRunner, FleetTimeouts
 from harness.experiments.recorded import runs_in
@@ -29,6 +34,7 @@ from harness.run.plan import RunOptions
 from harness.scenario import load
 from harness.store.find import runs_below
 from harness.store.folder import RunFolder
+from harness.store.folders import host_in
 from tests.support.stub_runs import write_scenario
 
 pytestmark = pytest.mark.usefixtures("cache")
@@ -37,20 +43,20 @@ QUICK: Final = FleetTimeouts(silent=60.0, workers=1.0, answer=30.0, ending=5.0, 
 HURRY: Final = replace(QUICK, silent=3.0)
 DELIVERY: Final[list[Delivery]] = []
 MADE: Final[Counter[str]] = Counter()
-"""By host, the runs that it was given."""
+"""By worker, the runs that it was given."""
 BAD: Final[dict[str, Callable[[], Awaitable[Delivery]]]] = {}
-"""What hosts do instead, by their name."""
+"""What workers do instead, by their name."""
 
 
 async def made(job: Job, key: str, topic: str) -> Delivery:  # noqa: ARG001 — as it is asked
     """Stand in for what a host does."""
     worker = get_worker()
-    host = str(worker.name)
-    MADE[host] += 1
-    message = {"key": key, "host": host, "lines": [], "ended": False}
+    name = str(worker.name)
+    MADE[name] += 1
+    message = {"key": key, "host": name, "lines": [], "ended": False}
     worker.log_event(topic, message)
-    if host in BAD:
-        return await BAD[host]()
+    if name in BAD:
+        return await BAD[name]()
     await asyncio.sleep(0.05)
     return DELIVERY[0]
 
@@ -74,6 +80,12 @@ async def breaks() -> Delivery:
 async def refuses() -> Delivery:
     """Say that it cannot be obtained as asked."""
     return Delivery(refusal="usage", because="no such toolchain")
+
+
+async def greets_of_a_boot_of_its_own(dask_worker: Worker) -> Greeting:
+    """Say that each worker is on a machine of its own."""
+    greeting = await greet(dask_worker)
+    return replace(greeting, boot=greeting.boot and f"boot {dask_worker.name}")
 
 
 @pytest.fixture(autouse=True)
@@ -115,13 +127,16 @@ def runs(folder: Path, count: int, of: int, said: list[str], patience: FleetTime
     return found
 
 
-def test_all_hosts_make_runs(tmp_path: Path) -> None:
-    """Each run is kept once, whole, below `results/`, in a folder that its host is named in."""
-    found = runs(tmp_path, 6, 3, [])
+def test_all_workers_make_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each run is kept once, whole, below `results/`, in a folder that its host is named in: all are of one here."""
+    monkeypatch.setattr(socket, "gethostname", lambda: "here")
+    said: list[str] = []
+    found = runs(tmp_path, 6, 3, said)
     assert len({run.path for run in found}) == 6
     assert {*MADE} == {"0", "1", "2"}
     assert MADE.total() == 6
-    assert {run.name.split("-")[-2] for run in found} == {"0", "1", "2"}
+    assert {host_in(run.name) for run in found} == {"here"}
+    assert {f"here-{number} has come (1 at once)" for number in range(3)} <= {*said}
     assert [*(tmp_path / "results" / "stubbed").glob(".*")] == []
     assert len(runs_below(tmp_path / "results")) == 6
     assert found[0].scenario()["actors"][0]["dockerfile"] == str(tmp_path / "dockerfiles" / "one")
@@ -155,11 +170,40 @@ def test_a_host_that_does_not_make_its_run(tmp_path: Path, does: Callable[[], Aw
     said: list[str] = []
     found = runs(tmp_path, 4, 2, said, HURRY if does is sleeps else QUICK)
     assert len(found) == len([*(tmp_path / "results").glob("*/*/summary.json")]) == 4
-    assert {run.name.split("-")[-2] for run in found} == {"0"}
-    assert any("did not make its run" in line and why in line for line in said), said
+    assert MADE["0"] == 4
+    assert any("-1 did not make its run" in line and why in line for line in said), said
 
 
-def test_a_host_that_fails_three_times_is_left_out(tmp_path: Path) -> None:
+def test_the_workers_of_a_machine_are_one_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looks of `local:N` are not held apart, and B's builds are not counted by the worker that has fewest."""
+    monkeypatch.setattr(socket, "gethostname", lambda: "here")
+
+    async def ask() -> None:
+        async with hosts(3, []) as runner:
+            while runner.slots < 3:
+                await anyio.sleep(0.05)
+            assert [*runner.hosts] == ["here"]
+
+    anyio.run(ask)
+    found = runs(tmp_path, 6, 3, [])
+    looks = [Exposure(10, True, host_in(run.name)) for run in found]
+    assert len(strata_of(looks[:3], looks[3:], 1.0)) == 1
+    assert Silence.of(looks[:3], looks[3:], ["here"]).matched == 30
+
+
+def test_two_machines_that_are_called_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second makes no run, which says how to tell them apart; what was named on purpose makes runs."""
+    monkeypatch.setattr(fleet_runner_module, "greet", greets_of_a_boot_of_its_own)
+    said: list[str] = []
+    assert len(runs(tmp_path, 4, 2, said)) == 4
+    assert len(MADE) == 1
+    assert sum("is left out: another machine is called" in line and "set REPRO_HOST" in line for line in said) == 1
+    monkeypatch.setenv("REPRO_HOST", "rack-3")
+    assert {host_in(run.name) for run in runs(tmp_path, 4, 2, said)} == {"rack-3"}
+    assert len(MADE) == 2
+
+
+def test_a_worker_that_fails_three_times_is_left_out(tmp_path: Path) -> None:
     """It is asked three times, said to be left out once, and not asked again."""
     BAD["0"] = is_full
     said: list[str] = []
@@ -171,7 +215,7 @@ def test_a_host_that_fails_three_times_is_left_out(tmp_path: Path) -> None:
 def test_what_no_host_makes(tmp_path: Path) -> None:
     """A run moves twice at most; what is refused for what was asked does not move at all."""
     BAD.update(dict.fromkeys("0123", is_full))
-    with pytest.raises(NeverMade, match="given to 3 hosts, and none made it"):
+    with pytest.raises(NeverMade, match="given to 3 workers, and none made it"):
         runs(tmp_path, 1, 4, [])
     assert MADE.total() == 3
     BAD.update(dict.fromkeys("0123", refuses))
