@@ -98,7 +98,8 @@ def _exit_code(words: list[str]) -> int:
     try:
         code = _app()(words, prog_name="repro", standalone_mode=False)
     except TyperException as error:
-        return _print_error(UsageError(f"{error.format_message()} (`repro --help` lists what there is)"))
+        asked = getattr(getattr(error, "ctx", None), "command_path", "repro")
+        return _print_error(UsageError(f"{error.format_message()} (`{asked} --help` lists what there is)"))
     except (typer.Abort, KeyboardInterrupt):
         return ExitCode.INTERRUPTED
     except BaseExceptionGroup as group:

@@ -15,6 +15,8 @@ class NoSuchRun(UsageError):
         self.is_ambiguous = bool(matching)
         several = f"it ends the names of {', '.join(path.name for path in matching)}; say more of it"
         none = f"it is no run folder, nor the end of the name of one below {results}"
+        if run == "last":
+            none = f"there is none below {results}; `repro run` makes one, and `--results` names another folder"
         super().__init__(f"no run {run!r}: {several if matching else none}")
 
 

@@ -43,6 +43,21 @@ def test_usage_errors_exit_with_129(words: list[str]) -> None:
     assert "Traceback" not in ended.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "asked"),
+    [
+        (["nothing-of-the-sort"], "repro --help"),
+        (["run"], "repro run --help"),
+        (["show", "--nothing"], "repro show --help"),
+        (["bisect", "start"], "repro bisect start --help"),
+        (["bisect", "nothing"], "repro bisect --help"),
+    ],
+)
+def test_what_is_wrong_names_the_help_that_serves(words: list[str], asked: str) -> None:
+    """Who forgets a word of a command is sent to the help of that command."""
+    assert repro(*words).stderr.rstrip().endswith(f"(`{asked}` lists what there is)")
+
+
 def test_a_command_loads_only_itself() -> None:
     """What other commands need, such as a client of Docker and a web server, is not waited for."""
     argv = [sys.executable, "-X", "importtime", "-m", "harness", "show", "--help"]

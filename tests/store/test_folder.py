@@ -524,7 +524,7 @@ def test_no_run_by_that_name(runs: Callable[..., Path], told: str, several: bool
 def test_no_run_at_all(tmp_path: Path) -> None:
     """Where there is no run yet, there is no last one."""
     (tmp_path / "s" / "half-made").mkdir(parents=True)
-    with pytest.raises(NoSuchRun):
+    with pytest.raises(NoSuchRun, match=f"there is none below {tmp_path}; `repro run` makes one, and `--results`"):
         find_run("last", tmp_path)
 
 

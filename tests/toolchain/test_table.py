@@ -7,6 +7,7 @@ import pytest
 from harness.core.errors import UnknownKind
 from harness.toolchain import resolve
 from harness.toolchain.base import BadSpec
+from harness.toolchain.table import VersionAlone
 
 pytestmark = pytest.mark.anyio
 
@@ -27,3 +28,19 @@ async def test_a_folder_means_path(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         await resolve(spec.format(tmp_path / "daemons"))
     with pytest.raises(BadSpec, match="there is no folder"):
         await resolve("./nowhere")
+
+
+@pytest.mark.parametrize(
+    ("version", "spec"),
+    [
+        ("28.3.0", "docker:28.3.0"),
+        ("v28.3.0-rc.1", "docker:28.3.0-rc.1"),
+        ("20.10", "docker:20.10"),
+        ("v0.23.2", "buildkit:v0.23.2"),
+        ("0.26.0-rc1", "buildkit:v0.26.0-rc1"),
+    ],
+)
+async def test_a_version_alone(version: str, spec: str) -> None:
+    """Who gives a version is told how to say whose it is."""
+    with pytest.raises(VersionAlone, match=f"'{version}' is a version, and does not say of what: say {spec}$"):
+        await resolve(version)
