@@ -47,6 +47,8 @@ _ESCAPED: Final = re.compile(rb"\\[nrt\"\\/u]")
 """In JSON, a text that is not written as it is."""
 _MASK: Final = b"*"
 _ILLEGIBLE: Final = bytes({*range(256)} - {*range(32, 127), 9, 10, 13})
+_LINES_OF_DATA: Final = bytes(10 if byte < 32 and byte not in b"\t\r" else byte for byte in range(256))
+"""What begins or ends a line does so beside a control byte of data as well."""
 _LEGIBLE: Final = 0.6
 """The share of letters in data that has texts in it; of what is drawn by chance, 98 of 256 are letters."""
 
@@ -79,7 +81,7 @@ class Redactor:
         keep = b"\0" in content if keep_length is None else keep_length
         if not keep:
             content = self._in_json(content)
-        looked_at = content.replace(b"\0", b"\n")  # what begins or ends a line does so in data as well
+        looked_at = content.translate(_LINES_OF_DATA) if b"\0" in content else content
         found = [*self._found(looked_at, _DEPTH, keep)]
         for each in found:
             self.taken[each.kind] += each.count

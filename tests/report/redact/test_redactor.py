@@ -131,10 +131,12 @@ def test_one_nul_byte() -> None:
     assert (cleaned[:6], cleaned[-6:]) == (content[:6], content[-6:])
 
 
-def test_every_form_among_other_data() -> None:
-    """No form survives between NUL bytes, as databases and environments have them."""
+@pytest.mark.parametrize("around", [(b"\0\1\0", b"\0\2"), (b"\0\1", b"\1\0"), (b"\0\x1f", b"\2\0")])
+def test_every_form_among_other_data(around: tuple[bytes, bytes]) -> None:
+    """No form survives between bytes that are no text, as databases and environments have them."""
     tried = samples()
-    cleaned = [Redactor().clean_bytes(b"\0\1\0" + each.text.rstrip("\n").encode() + b"\0\2") for each in tried]
+    before, after = around
+    cleaned = [Redactor().clean_bytes(before + each.text.rstrip("\n").encode() + after) for each in tried]
     assert [each.name for each, text in zip(tried, cleaned, strict=True) if each.secret.encode() in text] == []
 
 
