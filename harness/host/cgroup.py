@@ -55,6 +55,12 @@ def is_made_by(name: str, mark: str) -> bool:
     return any((folder / _by(mark)).is_dir() for folder in folders_of(name))
 
 
+def as_removed(top: Path) -> list[Path]:
+    """Return a cgroup with those below it, each before what it is in; our mark outlasts all but the top."""
+    folders = (path for path in (top, *top.rglob("*")) if path.is_dir())
+    return sorted(folders, key=lambda each: (-len(each.parts), each.name.startswith(_by(""))))
+
+
 def _by(mark: str) -> str:
     return f"by-{mark}"
 

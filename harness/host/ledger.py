@@ -397,7 +397,7 @@ class Ledger:
                 return [f"{folder} is not known to have been made by the run{WAS_LEFT}"]
         if problems := await self._give_back_elsewhere(folder / ELSEWHERE, elsewhere):
             return problems
-        return await remove_folder(folder)
+        return await remove_folder(folder, self.mark)
 
     async def _give_back_elsewhere(self, file: Path, elsewhere: GiveBack | None) -> list[str]:
         if not file.exists():
@@ -406,6 +406,8 @@ class Ledger:
             return [f"{file} names what is to be given back first: `repro clean` does"]
         given = await elsewhere(file)
         self.told += given.told
+        if not given.problems:
+            file.unlink()  # it is not asked again where we are killed before the folder has gone
         return [*given.problems]
 
 
@@ -474,6 +476,18 @@ def _read(file: Path) -> Ledger | None:
     except (OSError, ValueError, RecursionError, Disbelieved):
         return None
     return Ledger(**vars(written) | {"name": file.stem, "folders": [Path(folder) for folder in written.folders]})
+
+
+def remove_remnants() -> None:
+    """Remove what is left of ledgers that have nothing in them, where who was to write or to discard one was killed."""
+    for lock_file in cache_folder("ledgers").glob("*.lock"):
+        draft, whole = lock_file.with_suffix(".draft"), lock_file.with_suffix(".json")
+        if state_of(lock_file) != "free" or not (lock := FileLock.take(lock_file)):
+            continue
+        with suppress(OSError):
+            if draft.lstat().st_size == 0 and not whole.exists():  # a ledger comes before the first thing that it has
+                draft.unlink()
+        lock.release(remove=not os.path.lexists(draft) and not os.path.lexists(whole))
 
 
 async def _ended(namespace: int | None) -> bool:

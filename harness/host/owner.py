@@ -62,9 +62,11 @@ class FileLock:
 
     def release(self, *, remove: bool) -> None:
         """Release the lock; `remove` its file where nothing is left to lock."""
-        if remove:
-            self.file.unlink(missing_ok=True)
-        os.close(self._descriptor)
+        try:
+            if remove:
+                self.file.unlink(missing_ok=True)
+        finally:
+            os.close(self._descriptor)
 
 
 def state_of(file: Path) -> State:

@@ -6,6 +6,7 @@ environment, below a cgroup, in a folder. Each function returns why a thing is n
 
 import os
 import re
+import shutil
 import stat
 import tempfile
 from collections.abc import Iterable
@@ -91,12 +92,29 @@ def make(folder: Path, mark: str) -> Made:
 
 
 def remove_draft(folder: Path, mark: str | None) -> None:
-    """Remove a folder of a harness that was killed before that came to its name: the mark is in the name it had."""
+    """Remove an empty folder that has not come to its name, or has lost it: the mark is in the name that it has."""
     if mark and in_place(folder):
         with suppress(OSError, ValueError):  # a mark that somebody else wrote may be no name
             draft = _draft_of(folder, mark)
             _mark_in(draft, mark).unlink(missing_ok=True)
             draft.rmdir()
+
+
+def remove(folder: Path, mark: str | None) -> None:
+    """Remove a folder with all in it, as far as that goes; whose it is it shows until it has lost its name."""
+    if not is_signed(folder, mark):
+        shutil.rmtree(folder, ignore_errors=True)
+        return
+    with suppress(OSError):
+        sign = _mark_in(folder, str(mark))
+        for each in [each for each in folder.iterdir() if each != sign]:
+            if each.is_dir() and not each.is_symlink():
+                shutil.rmtree(each, ignore_errors=True)
+            else:
+                each.unlink()
+        if [*folder.iterdir()] == [sign]:
+            folder.rename(_draft_of(folder, str(mark)))
+            remove_draft(folder, mark)
 
 
 def is_signed(folder: Path, mark: str | None) -> bool:

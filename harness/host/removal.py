@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import signal
 from contextlib import suppress
 from functools import partial
@@ -14,8 +13,9 @@ import anyio.to_thread
 import psutil
 
 from harness.core.errors import CommandMissing, CommandTimeout
-from harness.host.cgroup import folders_of
+from harness.host.cgroup import as_removed, folders_of
 from harness.host.proc import Identity, run
+from harness.host.proof import remove
 
 END_SECONDS: Final = 5.0
 """How long what is killed may take to go."""
@@ -55,8 +55,8 @@ def _kill(process: Identity) -> None:
         os.close(descriptor)
 
 
-async def remove_folder(folder: Path) -> list[str]:
-    """Unmount what is mounted at or below `folder`, and remove it.
+async def remove_folder(folder: Path, mark: str | None) -> list[str]:
+    """Unmount what is mounted at or below `folder`, and remove it; outside the cache it has the mark of its harness.
 
     Tried again for a while: what was killed a moment ago may still be writing, or have a mount in use.
     """
@@ -66,7 +66,7 @@ async def remove_folder(folder: Path) -> list[str]:
                 with suppress(CommandMissing, CommandTimeout):  # it stays mounted, and is told below
                     await run(["umount", "--lazy", mount], deadline=_UNMOUNT_SECONDS, check=False)
             if not _mounts_below(folder):  # never remove what shows through a mount
-                await anyio.to_thread.run_sync(partial(shutil.rmtree, folder, ignore_errors=True))
+                await anyio.to_thread.run_sync(partial(remove, folder, mark))
             if folder.exists():
                 await anyio.sleep(0.1)
     mounts = _mounts_below(folder)
@@ -90,12 +90,13 @@ async def remove_cgroup(name: str) -> list[str]:
     """Remove the cgroup `name` from every hierarchy; its processes are killed first."""
     problems = []
     for top in folders_of(name):
-        folders = sorted((path for path in (top, *top.rglob("*")) if path.is_dir()), reverse=True)
+        folders = as_removed(top)
         with anyio.move_on_after(END_SECONDS, shield=True):
             while folders:
                 for folder in folders:
                     _kill_members(folder)
-                    with suppress(OSError):
+                with suppress(OSError):  # what comes after one that is in use stays with it
+                    for folder in folders:
                         folder.rmdir()
                 folders = [folder for folder in folders if folder.exists()]
                 if folders:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,19 @@ import pytest
 from harness.core.errors import InfraError
 from harness.host import cgroup as cgroup_module
 from harness.host import removal
-from harness.host.ledger import FolderTaken, Ledger, LedgerTaken, LeftAlone, NoPlace, disbelieved, ledgers
+from harness.host.cgroup import Cgroup
+from harness.host.ledger import (
+    ELSEWHERE,
+    FolderTaken,
+    GivenBack,
+    Ledger,
+    LedgerTaken,
+    LeftAlone,
+    NoPlace,
+    disbelieved,
+    ledgers,
+    remove_remnants,
+)
 from harness.host.owner import host, pid_namespace
 from harness.host.proc import STARTED_BY, Completed, Identity, boot_id
 from harness.host.proof import no_process_of_ours
@@ -543,6 +555,93 @@ async def test_a_harness_killed_as_it_makes_a_folder(monkeypatch: pytest.MonkeyP
     [read] = ledgers()
     assert await read.reclaim() == []
     assert not [*folder.parent.glob(f"{folder.name}*")]
+
+
+class Killed(BaseException):
+    """Stands for a SIGKILL: nothing that handles errors is to handle it."""
+
+
+@contextmanager
+def killed_before(step: int) -> Iterator[None]:
+    """Have what removes or renames something killed before its step of that number, from 1."""
+    before = iter(range(1, step))
+
+    def counted(done: Callable[..., Any]) -> Callable[..., Any]:
+        def one(*args: Any, **words: Any) -> Any:
+            if next(before, None) is None:
+                raise Killed
+            return done(*args, **words)
+
+        return one
+
+    with pytest.MonkeyPatch.context() as patched:
+        for name in ("unlink", "rmdir", "rename", "replace"):
+            patched.setattr(os, name, counted(getattr(os, name)))
+        yield
+
+
+@pytest.mark.parametrize("step", range(5, 40, 2))
+async def test_one_who_settles_is_killed(cache: Path, place: Path, cgroup: str, step: int) -> None:
+    """Wherever that was, the next one gives back the rest: what is removed shows to the last whose it is."""
+    for top in (CGROUPS / cgroup, *CGROUPS.glob(f"*/{cgroup}")):
+        with suppress(OSError):
+            top.rmdir()
+    ledger = Ledger.open(cgroup.removeprefix("repro-"))
+    outside = ledger.own_folder(Path(tempfile.gettempdir()) / cgroup)
+    for name in ("a", "z"):
+        (outside / name).touch()
+    (outside / "below").mkdir()
+    (ledger.own_folder(place / "owned") / ELSEWHERE).touch()
+    Cgroup(ledger.own_cgroup(cgroup)).leaf("daemon")
+    asked = 0
+
+    async def give_back(_file: Path) -> GivenBack:
+        nonlocal asked
+        asked += 1
+        return GivenBack()
+
+    with suppress(Killed), killed_before(step):
+        assert await ledger.reclaim(give_back) == []
+    ledger.detach()
+    for read in ledgers():
+        assert await read.reclaim(give_back) == []
+    remove_remnants()
+    assert [*(cache / "ledgers").iterdir()] == [*place.iterdir()] == [*outside.parent.glob(f"{outside.name}*")] == []
+    assert not [*CGROUPS.glob(f"*/{cgroup}"), *CGROUPS.glob(cgroup)]
+    assert asked in {1, 2}
+
+
+async def test_a_cgroup_in_use_keeps_its_mark(cgroup: str, process: Process, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whose a cgroup is that cannot be removed yet, it still shows to who tries again."""
+    for top in (CGROUPS / cgroup, *CGROUPS.glob(f"*/{cgroup}")):
+        with suppress(OSError):
+            top.rmdir()
+    ledger, member = Ledger.open("run"), process("sleep", "1000")
+    Cgroup(ledger.own_cgroup(cgroup)).adopt(member.pid)
+    with monkeypatch.context() as patched:
+        patched.setattr(removal, "END_SECONDS", 0.2)
+        patched.setattr(removal, "_kill_members", lambda _folder: None)
+        assert [each.rpartition("/")[2] for each in await ledger.reclaim()] == [f"{cgroup} still has processes"] * 2
+    [read] = ledgers()
+    assert await read.reclaim() == []
+    assert not [*CGROUPS.glob(f"*/{cgroup}"), *CGROUPS.glob(cgroup)]
+
+
+def test_a_ledger_that_was_never_written(cache: Path) -> None:
+    """Of one killed before it had anything, the empty draft goes; one that is held, or has anything, stays."""
+    held, torn = Ledger.open("held"), cache / "ledgers" / "torn.draft"
+    for name in ("locked", "empty", "torn"):
+        (cache / "ledgers" / f"{name}.lock").touch()
+    (cache / "ledgers" / "empty.draft").touch()
+    torn.write_text("{")
+    remove_remnants()
+    assert {each.name for each in (cache / "ledgers").iterdir()} == {
+        "held.json",
+        "held.lock",
+        "torn.draft",
+        "torn.lock",
+    }
+    held.discard()
 
 
 async def test_a_harness_killed_as_it_makes_a_cgroup(cache: Path, cgroup: str) -> None:

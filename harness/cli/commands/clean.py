@@ -8,7 +8,7 @@ from harness.cli.console import Console
 from harness.core.errors import InfraError
 from harness.core.outcome import ExitCode
 from harness.daemons.visit import leave
-from harness.host.ledger import WAS_LEFT, LeftAlone, disbelieved, ledgers
+from harness.host.ledger import WAS_LEFT, LeftAlone, disbelieved, ledgers, remove_remnants
 
 
 def clean() -> int:
@@ -33,6 +33,7 @@ async def _clean() -> int:
     console = Console(highlight=False, soft_wrap=True)
     code = ExitCode.CLEAN
     doubted: list[Path] = []
+    remove_remnants()
     found = [*ledgers()]
     refused = [*disbelieved()]
     for why in refused:
