@@ -62,7 +62,7 @@ async def examine(preparing: Callable[[str], None]) -> AsyncIterator[Check]:
 
 async def _limits() -> AsyncIterator[Check]:
     """Limit a cgroup, and mount a disk of a size of its own, as a scenario's `daemon.limits` would have it."""
-    name = f"repro-doctor-{secrets.token_hex(3)}"
+    name = f"doctor-{secrets.token_hex(3)}"
     ledger = Ledger.open(name)
     try:
         yield await _tried("limits", _limited(ledger, name), "limited")
@@ -75,7 +75,7 @@ async def _limits() -> AsyncIterator[Check]:
 
 
 async def _limited(ledger: Ledger, name: str) -> str:
-    cgroup = Cgroup(ledger.own_cgroup(name))
+    cgroup = Cgroup(ledger.own_cgroup(f"repro-{name}"))
     cgroup.limit(memory=_PROBE_MEMORY, cpus=_PROBE_CORES)
     cgroup.leaf("daemon")
     return "a daemon's memory and CPU can be limited (cgroup)"
