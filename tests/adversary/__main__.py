@@ -6,6 +6,7 @@ size takes about an hour on two free cores; a try that has begun is ended. Exits
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -26,6 +27,7 @@ from tests.adversary.secrets import secrets
 from tests.adversary.serve import serve
 from tests.adversary.shapes import shapes
 from tests.adversary.signals import signals
+from tests.adversary.steps import steps
 from tests.adversary.surroundings import surroundings
 from tests.adversary.world import Attack, Options, Try
 
@@ -44,6 +46,7 @@ ATTACKS: Final[dict[str, tuple[Attack, str]]] = {
     "disks": (disks, "disks of results, cache, TMPDIR full or read-only"),
     "clocks": (clocks, "wall clock jumps, time namespaces"),
     "kills": (kills, "SIGKILL at random, gone on with"),
+    "steps": (steps, "SIGKILL before single steps of a run's start and of clean"),
 }
 
 
@@ -66,6 +69,7 @@ def main() -> int:
     asked = parser.parse_args()
     if unknown := {*asked.attacks} - {*ATTACKS}:
         parser.error(f"no attack {', '.join(sorted(unknown))}; there are {', '.join(ATTACKS)}")
+    signal.signal(signal.SIGHUP, lambda *_: None)  # what `nohup` has ignored is ignored by all that is started
     until = time.monotonic() + 60 * asked.minutes
     rows, broken = [], []
     with tempfile.TemporaryDirectory(prefix="repro-adversary-", ignore_cleanup_errors=True) as temporary:

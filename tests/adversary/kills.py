@@ -54,7 +54,7 @@ def kills(options: Options) -> Iterator[Try]:
         ended = _killed(process, after)
         told = events(output)
         new = [run for run in repro.runs() if run.name not in known]
-        problems = _outlived(repro)
+        problems = outlived(repro)
         if not new:
             code, said = repro("clean")
             problems += [f"clean exits with {code}: {said[-200:]}"] if code else []
@@ -76,7 +76,7 @@ def _killed(process: "subprocess.Popen[bytes]", seconds: float) -> bool:
     return ended(process, seconds) is not None
 
 
-def _outlived(repro: Repro) -> list[str]:
+def outlived(repro: Repro) -> list[str]:
     """Return the processes that are still there some seconds after the harness has died."""
     give_up = time.monotonic() + GONE_SECONDS
     while left := [each for each in repro.left() if each.startswith("process")]:
@@ -92,7 +92,7 @@ def _go_on(repro: Repro, run: RunFolder, told: dict[int, str], chance: random.Ra
     for again in (chance.random() < 0.4, False):
         process = repro.start("resume", str(run.path), "--json", "--trust", output=output)
         if again and not _killed(process, chance.uniform(1, 15)):
-            problems += _outlived(repro)
+            problems += outlived(repro)
             continue
         if (code := ended(process, 400)) is None:
             return [*problems, "resume did not end in 400 s"]

@@ -1,12 +1,14 @@
 """A tiny part of each attack that can be quick; ``python -m tests.adversary`` is the whole."""
 
 import math
+import signal
 from pathlib import Path
 
 import pytest
 
 from tests.adversary.links import mark, received, telling, with_link
 from tests.adversary.mutations import mutations
+from tests.adversary.steps import dying
 from tests.adversary.world import Options, Repro, events, traceback_in
 
 
@@ -42,6 +44,14 @@ def test_what_is_told_is_read(tmp_path: Path) -> None:
     assert events(log) == {1: "ok"}
     assert traceback_in(broke) == "ValueError: y"
     assert traceback_in("a\nb\n") == ""
+
+
+def test_a_program_that_dies_at_a_step(tmp_path: Path) -> None:
+    """It is killed before the first thing that it would change; where there are fewer than that, it ends by itself."""
+    repro = Repro(tmp_path)
+    assert dying(repro, 1, "clean")[0] == -signal.SIGKILL
+    assert not repro.cache.exists()
+    assert dying(repro, 1000, "clean") == (0, "nothing was left behind\n")
 
 
 @pytest.mark.usefixtures("cache")
