@@ -17,8 +17,17 @@ import pytest
 from harness.core.outcome import Outcome, Verdict
 from harness.core.records import Action, Finding, Iteration
 from harness.toolchain import resolve
-from tests.support.eventually import has_ended, until
-from tests.system.conftest import AFTERMATH, SCENARIOS, Repro, came_through_after, ended_once, folder_from, left_of
+from tests.support.eventually import has_ended
+from tests.system.conftest import (
+    AFTERMATH,
+    SCENARIOS,
+    Repro,
+    came_through_after,
+    ended_once,
+    folder_from,
+    left_of,
+    reached,
+)
 
 TOOLCHAIN = "debian:forky"
 REMOTE = ("--set", "daemon.driver=remote")
@@ -126,7 +135,7 @@ def test_frozen_remote_is_a_hang(repro: Repro) -> None:
 
 def test_affected_remote_hangs(repro: Repro) -> None:
     """The hang of the report is found through buildx as it is through buildctl, and so is what comes after it."""
-    words = ("--daemon", folder_from("REPRO_AFFECTED"), *REMOTE, "--time", "60s")
+    words = ("--daemon", folder_from("REPRO_AFFECTED"), *REMOTE, "--time", "4m")
     code, output = repro("run", str(SCENARIOS / "prune-race.yaml"), *words)
     assert code == 1, output
     assert {question: answer.said for question, answer in repro.summary.aftermath.items()} == AFTERMATH
@@ -179,7 +188,11 @@ def test_restarted_container_builds_on(repro: Repro, image: Path) -> None:
 def test_killed_harness_leaves_no_container(repro: Repro, image: Path) -> None:
     """BuildKit outlives a dockerd that dies with the harness, with its shim and its steps; `repro clean` ends them."""
     process = repro.start("run", str(SCENARIOS / "kill-every-third.yaml"), *container(image))
-    until(lambda: "sleep" in members(repro.folder.name).values() if list(repro.results.glob("*/run.json")) else False)
+
+    def at_its_step() -> bool:
+        return bool([*repro.results.glob("*/*/run.json")]) and "sleep" in members(repro.folder.name).values()
+
+    reached(process, at_its_step)
     process.kill()
     process.communicate()
     name = repro.folder.name

@@ -64,7 +64,7 @@ def test_affected_buildkitd(repro: Repro) -> None:
     scenario, toolchain = str(SCENARIOS / "prune-race.yaml"), folder_from("REPRO_AFFECTED")
     keys = ("on_hang.probe=false", "detect.orphan=5m")  # of a hang behind a killed build there is no client to dump
     words = [word for key in keys for word in ("--set", key)]
-    code, output = repro("run", scenario, "--daemon", toolchain, "--time", "60s", *words)
+    code, output = repro("run", scenario, "--daemon", toolchain, "--time", "4m", *words)
     assert code == 1, output
     folder, captured = evidence(repro)
     missing = {name: reason for name, reason in captured.items() if reason != "captured"}

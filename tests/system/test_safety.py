@@ -13,7 +13,7 @@ import pytest
 from harness.core.errors import HarnessError
 from harness.core.records import Action, Iteration, Sample
 from tests.support.eventually import until
-from tests.system.conftest import SCENARIOS, Repro, left_of
+from tests.system.conftest import SCENARIOS, Repro, left_of, reached
 
 TOOLCHAIN = "debian:forky"
 SLOW = str(SCENARIOS / "kill-every-third.yaml")
@@ -48,7 +48,7 @@ def alive_in(name: str) -> list[str]:
 def test_killed_harness_takes_its_daemon_along(repro: Repro) -> None:
     """After SIGKILL in mid-build no process of the run is left, and `repro clean` gives back the rest."""
     process = repro.start("run", SLOW, "--daemon", TOOLCHAIN)
-    until(lambda: building(repro))
+    reached(process, lambda: building(repro))
     process.kill()
     process.communicate()
     name = repro.folder.name
@@ -64,7 +64,7 @@ def test_killed_harness_takes_its_daemon_along(repro: Repro) -> None:
 def test_interrupt_in_mid_build(repro: Repro) -> None:
     """Ctrl-C in mid-build exits with 130, records the build as cut off, and leaves nothing."""
     process = repro.start("run", SLOW, "--daemon", TOOLCHAIN)
-    until(lambda: building(repro))
+    reached(process, lambda: building(repro))
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 130, output
@@ -75,7 +75,7 @@ def test_interrupt_in_mid_build(repro: Repro) -> None:
 def test_daemon_that_dies_in_mid_build(repro: Repro) -> None:
     """A dockerd that is killed in mid-build ends the run as inconclusive, and that build is no failure."""
     process = repro.start("run", SLOW, "--daemon", TOOLCHAIN)
-    until(lambda: building(repro))
+    reached(process, lambda: building(repro))
     os.kill(repro.folder.read_json("run.json")["daemon"]["pid"], signal.SIGKILL)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 125, output
@@ -147,7 +147,7 @@ def test_hosts_daemon_is_loaded_and_left_alone(repro: Repro, own_docker: dict[st
         killed = Repro(tmp_path / "killed")
         until_killed = ("--daemon", "host", "--iterations", "500")
         process = killed.start("run", str(SCENARIOS / "control-clean.yaml"), *until_killed, env=of_killed)
-        until(lambda: len(recorded(killed)) >= 2)
+        reached(process, lambda: len(recorded(killed)) >= 2)
         process.kill()
         process.communicate()
         assert kept_by(own_docker) != before

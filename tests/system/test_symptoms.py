@@ -18,8 +18,8 @@ from harness.core.errors import HarnessError
 from harness.core.outcome import Outcome, Symptom
 from harness.core.records import Action, Finding, Iteration
 from tests.support.bolt import bolt
-from tests.support.eventually import has_ended, until
-from tests.system.conftest import SCENARIOS, Repro, folder_from, left_of
+from tests.support.eventually import has_ended
+from tests.system.conftest import SCENARIOS, Repro, folder_from, left_of, reached
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def started(repro: Repro) -> bool:
 @contextmanager
 def while_down(process: subprocess.Popen[str], pid: int) -> Iterator[None]:
     """Hold a run from when it has ended its daemon: it starts none again before that is over, however long it takes."""
-    until(lambda: process.poll() is not None or has_ended(pid))
+    reached(process, lambda: has_ended(pid))
     process.send_signal(signal.SIGSTOP)
     try:
         yield
@@ -74,7 +74,7 @@ def test_death(repro: Repro, scenario: Callable[..., str], number: signal.Signal
     """A buildkitd that dies is found, with its panic out of its log where it has one; nothing of it is left."""
     written = scenario(stop={"time": "2m", "on": ["death"]})
     process = repro.start("run", written, "--daemon", folder_from("REPRO_FIXED"))
-    until(lambda: process.poll() is not None or succeeded(repro))
+    reached(process, lambda: succeeded(repro))
     os.kill(repro.folder.read_json("run.json")["daemon"]["pid"], number)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 1, output
@@ -94,7 +94,7 @@ def test_death_at_a_restart(repro: Repro, scenario: Callable[..., str]) -> None:
     crash = {"restart": "crash", "gently": False, "when": {"at": "4s", "lasting": "6s"}}
     written = scenario(crash, stop={"time": "2m", "on": ["death"]})
     process = repro.start("run", written, "--daemon", folder_from("REPRO_FIXED"))
-    until(lambda: process.poll() is not None or started(repro))
+    reached(process, lambda: started(repro))
     daemon = repro.folder.read_json("run.json")["daemon"]
     with while_down(process, daemon["pid"]):
         (Path(daemon["root"]) / "runc-overlayfs" / "containerdmeta.db").write_bytes(b"no database" * 4096)
@@ -142,7 +142,7 @@ def test_inconsistency(repro: Repro, scenario: Callable[..., str], kind: FaultKi
     restart = {"restart": "crash", "gently": False, "when": {"at": "3s", "lasting": "4s"}}
     written = scenario(restart, audit={"every": 10}, stop={"time": "2m", "on": ["inconsistency"]})
     process = repro.start("run", written, "--daemon", folder_from("REPRO_FIXED"))
-    until(lambda: process.poll() is not None or started(repro))
+    reached(process, lambda: started(repro))
     daemon = repro.folder.read_json("run.json")["daemon"]
     with while_down(process, daemon["pid"]):
         database = Path(daemon["root"]) / "cache.db"
@@ -239,7 +239,7 @@ def test_a_cache_that_lies(repro: Repro, tmp_path: Path) -> None:
     file = tmp_path / "lies.yaml"
     file.write_text(yaml.safe_dump({"name": "lies", "actors": [build], "stop": stop}))
     process = repro.start("run", str(file), "--daemon", folder_from("REPRO_FIXED"))
-    until(lambda: process.poll() is not None or succeeded(repro))
+    reached(process, lambda: succeeded(repro))
     root = Path(repro.folder.read_json("run.json")["daemon"]["root"])
     while process.poll() is None:
         for written in root.glob("runc-overlayfs/snapshots/snapshots/*/fs/n"):
@@ -257,7 +257,7 @@ def test_unexpected_cache_miss(repro: Repro, scenario: Callable[..., str]) -> No
     """A step whose result somebody else has removed from the cache runs again, and that is found."""
     written = scenario(stop={"time": "90s", "on": ["miss"]})
     process = repro.start("run", written, "--daemon", folder_from("REPRO_FIXED"), "--set", "actors.ci.args.N=1")
-    until(lambda: process.poll() is not None or succeeded(repro))
+    reached(process, lambda: succeeded(repro))
     daemon = repro.folder.read_json("run.json")["daemon"]
     buildctl = str(Path(os.environ["REPRO_FIXED"]) / "buildctl")
     while process.poll() is None:  # what a build holds at that time is not removed
