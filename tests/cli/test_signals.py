@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.eventually import until
+from tests.support.eventually import reached, until
 from tests.support.stub_runs import interrupt, last_run, start, write_scenario
 
 pytestmark = pytest.mark.usefixtures("cache")
@@ -38,7 +38,7 @@ def test_outside_of_any_run(cache: Path, number: signal.Signals) -> None:
 def test_a_hang_up_on_a_run(tmp_path: Path) -> None:
     """A run that is hung up on has its verdict, as one that is interrupted has."""
     process = start(write_scenario(tmp_path, clients={"default": "30"}))
-    until(lambda: bool([*tmp_path.glob("results/*/*/run.db")]), seconds=60)
+    reached(process, lambda: bool([*tmp_path.glob("results/*/*/run.db")]))
     code, output = interrupt(process, signal.SIGHUP)
     assert code == 130, output
     assert last_run(tmp_path / "stubbed.yaml").summary() is not None

@@ -14,7 +14,7 @@ from harness.experiments.successor import HARNESS, succeed
 from harness.host.ledger import Ledger, ledgers
 from harness.host.proc import Identity
 from harness.run.reclaim import NotGivenBack
-from tests.support.eventually import until
+from tests.support.eventually import reached
 from tests.support.stub_runs import interrupt, write_scenario
 
 
@@ -89,13 +89,13 @@ def test_a_killed_comparison_goes_on(tmp_path: Path, cache: Path) -> None:
         return {folder.name for folder in (cache / "daemons").glob("*")}
 
     killed = start()
-    until(lambda: len(daemons()) == 1)
+    reached(killed, lambda: len(daemons()) == 1)
     killed.kill()
     killed.communicate(timeout=60)
     before = daemons()
     assert before
     again = start("--resume", "last")
-    until(lambda: bool(daemons()) and not daemons() & before)
+    reached(again, lambda: bool(daemons()) and not daemons() & before)
     interrupt(again)
     assert daemons() == set()
     assert [*ledgers()] == []

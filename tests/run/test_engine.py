@@ -16,7 +16,7 @@ from harness.core.outcome import Ending, Outcome, Verdict
 from harness.core.records import Action, Finding, Iteration, Sample
 from harness.store.folder import RunFolder
 from harness.store.hazards import hazards
-from tests.support.eventually import has_ended, until
+from tests.support.eventually import has_ended, reached, until
 from tests.support.stub_runs import interrupt, last_run, repro, run, start, write_scenario
 
 pytestmark = pytest.mark.usefixtures("cache")
@@ -225,7 +225,7 @@ def test_interrupt_ends_everything_and_keeps_what_was_recorded(tmp_path: Path, n
     """Ctrl-C exits with 130; the iterations so far and those in flight are in the records; nothing runs any more."""
     scenario = write_scenario(tmp_path, clients={"4": "30"}, detect={"stall": "1m"})
     process = start(scenario)
-    until(lambda: iterations(scenario) == 3)
+    reached(process, lambda: iterations(scenario) == 3)
     code, output = interrupt(process, number)
     folder = last_run(scenario)
     summary = folder.summary()
@@ -243,7 +243,7 @@ def test_hang_found_before_an_interrupt_stays_the_verdict(tmp_path: Path) -> Non
         tmp_path, clients={"1": "hang"}, stop={"time": "5m"}, build={"parallel": 2}, on_hang={"then": "renew"}
     )
     process = start(scenario)
-    until(lambda: (tmp_path / "results").exists() and bool([*tmp_path.glob("results/*/*/findings/1")]))
+    reached(process, lambda: (tmp_path / "results").exists() and bool([*tmp_path.glob("results/*/*/findings/1")]))
     code, _ = interrupt(process)
     assert code == 1
 
@@ -252,7 +252,7 @@ def test_dead_daemon_is_inconclusive(tmp_path: Path) -> None:
     """A daemon that ends by itself ends the run at once; it is neither a hang nor the harness's fault."""
     scenario = write_scenario(tmp_path, clients={"3": "30"}, detect={"stall": "1m"})
     process = start(scenario)
-    until(lambda: iterations(scenario) == 2)
+    reached(process, lambda: iterations(scenario) == 2)
     os.kill(last_run(scenario).read_json("run.json")["daemon"]["pid"], signal.SIGKILL)
     output, _ = process.communicate(timeout=60)
     summary = last_run(scenario).summary()
@@ -319,7 +319,7 @@ def test_killed_harness_leaves_a_readable_run_and_clean_removes_the_rest(tmp_pat
     """After SIGKILL the daemon is gone with the harness, the records stay, and `repro clean` removes the rest."""
     scenario = write_scenario(tmp_path, clients={"4": "30"}, detect={"stall": "1m"})
     process = start(scenario)
-    until(lambda: iterations(scenario) == 3)
+    reached(process, lambda: iterations(scenario) == 3)
     daemon = last_run(scenario).read_json("run.json")["daemon"]["pid"]
     process.kill()
     process.communicate(timeout=60)

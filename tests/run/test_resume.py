@@ -10,7 +10,7 @@ from harness.core.outcome import Ending, Outcome, Verdict
 from harness.core.records import Action, Begun, Iteration
 from harness.store.folder import RunFolder
 from harness.store.resume_point import DIED, mark_cut_off, resume_point_of
-from tests.support.eventually import until
+from tests.support.eventually import reached, until
 from tests.support.small_disk import fill, mounted_disk
 from tests.support.stub_runs import interrupt, last_run, repro, run, start, write_scenario
 
@@ -47,7 +47,7 @@ def test_a_killed_run_goes_on(tmp_path: Path) -> None:
         tmp_path, build={"parallel": 4}, clients={"default": "0.1"}, stop={"iterations": 120}, detect={"stall": "1m"}
     )
     process = start(scenario, "--seed", "7")
-    until(lambda: recorded(scenario) >= 20)
+    reached(process, lambda: recorded(scenario) >= 20)
     process.kill()
     process.communicate(timeout=60)
     folder = last_run(scenario)
@@ -89,7 +89,7 @@ def test_killed_in_its_last_iteration(tmp_path: Path, clients: dict[str, str], c
     stop = {"iterations": 8, "hangs": 2}
     scenario = write_scenario(tmp_path, clients={"8": "60", **clients}, stop=stop, on_hang={"then": "renew"})
     process = start(scenario)
-    until(lambda: any(begun.number == 8 for begun in begun_of(scenario)))
+    reached(process, lambda: any(begun.number == 8 for begun in begun_of(scenario)))
     process.kill()
     process.communicate(timeout=60)
     done = resume(scenario)
@@ -107,7 +107,7 @@ def test_an_interrupted_run_goes_on(tmp_path: Path) -> None:
     """After Ctrl-C a run has a verdict, and can be gone on with all the same."""
     scenario = write_scenario(tmp_path, clients={"default": "0.1"}, stop={"iterations": 15})
     process = start(scenario)
-    until(lambda: recorded(scenario) >= 3)
+    reached(process, lambda: recorded(scenario) >= 3)
     code, _ = interrupt(process)
     assert code == 130
     done = resume(scenario)
@@ -137,7 +137,7 @@ def test_what_was_frozen_on_a_shard(tmp_path: Path, cache: Path) -> None:
         tmp_path, clients={"default": "0.2"}, actors=[freeze], stop={"iterations": 8}, detect={"stall": "2m"}
     )
     process = start(scenario, "--shards", "2")
-    until(lambda: any("frozen" in ledger.name for ledger in (cache / "ledgers").glob("*.json")))
+    reached(process, lambda: any("frozen" in ledger.name for ledger in (cache / "ledgers").glob("*.json")))
     process.kill()
     process.communicate(timeout=60)
     ledgers = [ledger.name for ledger in (cache / "ledgers").glob("*.json")]
@@ -171,7 +171,7 @@ def test_a_run_that_goes_on_is_not_gone_on_with(tmp_path: Path) -> None:
     """Two harnesses never write one run."""
     scenario = write_scenario(tmp_path, clients={"3": "30"}, detect={"stall": "1m"})
     process = start(scenario)
-    until(lambda: recorded(scenario) == 2)
+    reached(process, lambda: recorded(scenario) == 2)
     refused = resume(scenario)
     shown = repro("show", "last", "--results", str(tmp_path / "results"))
     assert refused.returncode == 129
@@ -219,7 +219,7 @@ def test_a_disk_that_fills_up(tmp_path: Path, left: int) -> None:
             disk, build={"parallel": 2}, clients={"default": "0.1"}, stop={"iterations": 100}, detect={"stall": "1m"}
         )
         process = start(scenario)
-        until(lambda: recorded(scenario) >= 10)
+        reached(process, lambda: recorded(scenario) >= 10)
         others = fill(disk, left)
         output, _ = process.communicate(timeout=60)
         folder = last_run(scenario)

@@ -14,7 +14,7 @@ from harness.report.account import account_of
 from harness.store.folder import RunFolder
 from harness.web.found import FindingView
 from harness.web.view import view_of
-from tests.support.eventually import until
+from tests.support.eventually import reached, until
 from tests.support.stub_runs import last_run, run, start, write_scenario
 
 pytestmark = pytest.mark.usefixtures("cache")
@@ -87,7 +87,7 @@ def test_daemon_that_dies_is_a_finding(tmp_path: Path, hunted: bool) -> None:
     on = ["death"] if hunted else ["hang"]
     scenario = write_scenario(tmp_path, clients={"default": "0.2"}, stop={"iterations": 10_000, "on": on})
     process = start(scenario)
-    until(lambda: builds_of(scenario) > 2)
+    reached(process, lambda: builds_of(scenario) > 2)
     folder = last_run(scenario)
     with (folder.path / "daemon" / "daemon.log").open("a") as log:
         log.write("panic: runtime error: index out of range [7] with length 7\n\ngoroutine 7 [running]:\n")

@@ -1,5 +1,6 @@
 """Waiting for what another process or the kernel does, with a bound."""
 
+import subprocess
 import time
 from collections.abc import Callable
 
@@ -29,6 +30,19 @@ def until(condition: Callable[[], bool], seconds: float = 60) -> None:
         AssertionError: it did not come in time.
     """
     assert eventually(condition, seconds), f"not within {seconds:g} s: {condition}"
+
+
+def reached(process: subprocess.Popen[str], condition: Callable[[], bool]) -> None:
+    """Wait for what a program comes to, however long its host takes; the test's own time is the bound.
+
+    Raises:
+        AssertionError: it has ended, and so comes to nothing any more; with what it printed.
+    """
+    ended = False
+    while not condition():
+        assert not ended, process.communicate()[0]
+        ended = process.poll() is not None
+        time.sleep(0.02)
 
 
 def has_ended(pid: int) -> bool:

@@ -148,13 +148,6 @@ def watched(process: subprocess.Popen[str], look: Callable[[], object]) -> str:
     return process.communicate()[0]
 
 
-def reached(process: subprocess.Popen[str], condition: Callable[[], bool]) -> None:
-    """Wait for what a run comes to, however long its host takes; one that has ended comes to nothing any more."""
-    while not condition():
-        assert process.poll() is None, process.communicate()[0]
-        time.sleep(0.02)
-
-
 def ended_once(process: subprocess.Popen[str], done: Callable[[], bool], look: Callable[[], object] = bool) -> str:
     """Interrupt a run once something was seen, however long its host takes to come to that; return what it printed."""
     seen = False

@@ -17,7 +17,7 @@ import pytest
 from harness.core.outcome import Outcome, Verdict
 from harness.core.records import Action, Finding, Iteration
 from harness.toolchain import resolve
-from tests.support.eventually import has_ended
+from tests.support.eventually import has_ended, reached
 from tests.system.conftest import (
     AFTERMATH,
     SCENARIOS,
@@ -26,7 +26,6 @@ from tests.system.conftest import (
     ended_once,
     folder_from,
     left_of,
-    reached,
 )
 
 TOOLCHAIN = "debian:forky"

@@ -12,8 +12,8 @@ import pytest
 
 from harness.core.errors import HarnessError
 from harness.core.records import Action, Iteration, Sample
-from tests.support.eventually import until
-from tests.system.conftest import SCENARIOS, Repro, left_of, reached
+from tests.support.eventually import reached, until
+from tests.system.conftest import SCENARIOS, Repro, left_of
 
 TOOLCHAIN = "debian:forky"
 SLOW = str(SCENARIOS / "kill-every-third.yaml")

@@ -18,8 +18,8 @@ from harness.core.errors import HarnessError
 from harness.core.outcome import Outcome, Symptom
 from harness.core.records import Action, Finding, Iteration
 from tests.support.bolt import bolt
-from tests.support.eventually import has_ended
-from tests.system.conftest import SCENARIOS, Repro, folder_from, left_of, reached
+from tests.support.eventually import has_ended, reached
+from tests.system.conftest import SCENARIOS, Repro, folder_from, left_of
 
 
 @pytest.fixture
