@@ -8,7 +8,6 @@ import os
 import platform
 import re
 import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -19,6 +18,7 @@ from tenacity import retry, retry_if_exception, stop_after_attempt, wait_exponen
 from harness.core.errors import CommandError, HarnessError, InfraError, UsageError
 from harness.host.guard import guarded_group
 from harness.host.proc import Command, Completed, run, running
+from harness.host.scratch import scratch
 
 NEWEST_STABLE: Final = "trixie"
 SUITE_NAME: Final = re.compile(r"[a-z][a-z0-9-]*")
@@ -186,8 +186,8 @@ async def fetch_packages(
     if not SUITE_NAME.fullmatch(suite):
         raise UnknownSuite(suite, mirror)
     into.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".apt-", dir=into.parent) as root:
-        archive = _Archive(suite, mirror, Path(root).absolute())
+    with scratch(into.parent) as root:
+        archive = _Archive(suite, mirror, root.absolute())
         await archive.update()
         there = await archive.having((*packages, *optional))
         if lacking := set(packages) - there:
@@ -206,7 +206,8 @@ class _Archive:
         keyring = next((path for path in KEYRINGS if path.is_file()), None)
         if keyring is None:
             raise KeyringMissing(KEYRINGS)
-        for folder in ("state", "lists/partial", "cache/archives/partial", "downloads"):
+        self._temporary = root / "tmp"
+        for folder in ("tmp", "state", "lists/partial", "cache/archives/partial", "downloads"):
             (root / folder).mkdir(parents=True)
         (root / "status").touch()
         # target: the host may have apt fetch file lists, icons and translations too
@@ -236,8 +237,12 @@ class _Archive:
     )
     async def _apt(self, program: str, *arguments: str, deadline: float) -> Completed:
         argv = (program, "-q", "-c", str(self._configuration), *arguments)
+        own = {
+            "LC_ALL": "C",
+            "TMPDIR": str(self._temporary),
+        }  # what verifies signatures leaves files where it is killed
         try:
-            async with running(Command(argv, {"LC_ALL": "C"}, self.downloads)) as apt:
+            async with running(Command(argv, own, self.downloads)) as apt:
                 with guarded_group(apt.child.pid):  # its methods live on for a while where it is killed alone
                     return await apt.completed(deadline)
         except CommandError as error:
@@ -257,8 +262,8 @@ async def fetch_file(package: str, into: Path, wanted: Callable[[Path], bool]) -
         InfraError: see `fetch_packages`.
     """
     suite = suites_to_try()[0]
-    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=into.parent) as temporary:
-        tree = Path(temporary, "tree")
+    with scratch(into.parent) as folder:
+        tree = folder / "tree"
         await fetch_packages(suite, [package], tree)
         found = [path for path in tree.rglob(into.name) if path.is_file() and wanted(path)]
         if not found:

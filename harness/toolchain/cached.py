@@ -5,7 +5,6 @@ renamed, and every use checks each program against the record, so what runs is w
 """
 
 import shutil
-import tempfile
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from harness.core.errors import InfraError, UnknownKind
 from harness.core.manifest import Binary
 from harness.host.cache import cache_folder
+from harness.host.scratch import scratch
 from harness.toolchain.base import Toolchain, inspect, sha256_of, side_by_side, version_of
 
 _RECORD: Final = "toolchain.json"
@@ -88,8 +88,8 @@ async def from_cache(spec: str, gather: Callable[[Path], Awaitable[Gathered]]) -
     """
     folder = _folder_of(spec)
     if not folder.exists():
-        with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as temporary:
-            work, whole = Path(temporary, "work"), Path(temporary, "whole")
+        with scratch(folder.parent) as temporary:
+            work, whole = temporary / "work", temporary / "whole"
             work.mkdir()
             (whole / "bin").mkdir(parents=True)
             record = await _settle(await gather(work), work, whole / "bin")

@@ -144,6 +144,7 @@ class Repro:
             found += [f"folder {each}" for each in Path("/run").glob(f"*{name}*")]
         for part in ("daemons", "staging", "registries", "ledgers"):
             found += [f"{part} {each.name}" for each in (self.cache / part).glob("*")]
+        found += [f"fetched {each}" for each in self.cache.glob("*/.scratch-*")]
         return found + [f"temporary {each.name}" for each in self.tmp.glob("*")]
 
 

@@ -1,5 +1,6 @@
 """The isolated apt: which archive, what it touches, and what its failures mean."""
 
+import os
 import platform
 import shutil
 from pathlib import Path
@@ -168,6 +169,26 @@ async def test_without_apt_that_is_said(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(apt.AptMissing, match="no apt-get on this host"):
         await fetch_packages("trixie", ["runc"], tmp_path / "tree")
+
+
+async def test_temporary_files_of_apt_go_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where apt is killed, what verifies for it leaves files in its temporary folder, and that is part of ours."""
+    (tmp_path / "keys.gpg").touch()
+    (tmp_path / "bin").mkdir()
+    for name in ("apt-get", "apt-cache", "dpkg-deb"):
+        program = tmp_path / "bin" / name
+        program.write_text(f'#!/bin/sh\necho "$TMPDIR" > {tmp_path}/told; : > "$TMPDIR/apt.sig"; exit 1\n')
+        program.chmod(0o755)
+    monkeypatch.setattr(apt, "KEYRINGS", (tmp_path / "keys.gpg",))
+    monkeypatch.setenv("REPRO_DEBIAN_MIRROR", "http://127.0.0.1:9/debian")
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "bin"))
+    with pytest.raises(apt.ArchiveUnusable):
+        await fetch_packages("trixie", ["runc"], tmp_path / "tree")
+    told = Path((tmp_path / "told").read_text().strip())
+    assert told.is_relative_to(tmp_path)
+    assert {each.name for each in tmp_path.iterdir()} == {"bin", "keys.gpg", "told", "tree"}
+    assert not [*tmp_path.rglob("apt.sig")]
 
 
 @system

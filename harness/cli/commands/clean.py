@@ -8,7 +8,9 @@ from harness.cli.console import Console
 from harness.core.errors import InfraError
 from harness.core.outcome import ExitCode
 from harness.daemons.visit import leave
+from harness.host.cache import cache_top
 from harness.host.ledger import WAS_LEFT, LeftAlone, disbelieved, ledgers, remove_remnants
+from harness.host.scratch import remove_dead
 
 
 def clean() -> int:
@@ -34,6 +36,8 @@ async def _clean() -> int:
     code = ExitCode.CLEAN
     doubted: list[Path] = []
     remove_remnants()
+    for folder in cache_top().glob("*/"):  # of fetches
+        remove_dead(folder)
     found = [*ledgers()]
     refused = [*disbelieved()]
     for why in refused:
