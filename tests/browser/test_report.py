@@ -51,6 +51,11 @@ def test_the_page_tells_the_database(browser: Browser, folder: RunFolder, width:
         assert drawn == {name: counts[name] for name in ("ok", "timed_out", "failed", "hang", "stall")}
         acts = [text.split("/") for text in page.locator(".hazard td").all_inner_texts() if text.strip()]
         assert sum(int(trials) for _, trials in acts) == len(folder.read(Action))
+        step = page.locator(".hazard th span").first
+        step.evaluate("e => e.textContent = 'RUN go build ./a/long/path/of/packages && strip '.repeat(20)")
+        assert step.evaluate("e => e.scrollHeight > e.clientHeight")
+        step.focus()  # as a tap does
+        assert step.evaluate("e => e.scrollHeight <= e.clientHeight && e.scrollWidth <= e.clientWidth")
         assert page.locator("h1").first.inner_text().startswith("HANG")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         for chart in page.locator("[data-chart]").all():
