@@ -21,7 +21,7 @@ from harness.daemons.pprof import Pprof
 from harness.daemons.private import DaemonDirs, before, running, settle_in
 from harness.host.proc import Command
 from harness.scenario import DaemonSpec
-from harness.toolchain import Toolchain
+from harness.toolchain import BAKE, COMPOSE, Toolchain, is_before
 
 if TYPE_CHECKING:
     import docker
@@ -181,7 +181,9 @@ class Dockerd(OwnProcess, DebugPages, ControlledHistory, Records):
             *(part for key, value in request.client_args.items() for part in ("--build-arg", f"{key}={value}")),
             *request.targets,
         )
-        return replace(command, env={**command.env, "BUILDKIT_PROGRESS": "rawjson", COMPOSED_IMAGE: request.tag})
+        bake: Mapping[str, str] = self._facts.details.get("compose_env", {})
+        env = {**command.env, **bake, "BUILDKIT_PROGRESS": "rawjson", COMPOSED_IMAGE: request.tag}
+        return replace(command, env=env)
 
     def asked(self, request: BuildRequest) -> ApiRequest:
         """Return what it is asked for by who builds without a client: the same as buildx asks for."""
@@ -256,6 +258,7 @@ async def open_dockerd(toolchain: Toolchain, spec: DaemonSpec, site: Slot) -> As
                 details={
                     "debug_socket": str(socket),
                     "image_store": image_store_in(info) or spec.image_store,
+                    **_compose_env(toolchain),
                     "components": {part["Name"]: part["Version"] for part in version.get("Components", ())},
                 },
             )
@@ -266,6 +269,12 @@ async def open_dockerd(toolchain: Toolchain, spec: DaemonSpec, site: Slot) -> As
         finally:
             control.close()
             await pprof.close()
+
+
+def _compose_env(toolchain: Toolchain) -> dict[str, Mapping[str, str]]:
+    """Return what compose is told, for the daemon's record: to build by itself, where its bake takes a later buildx."""
+    compose, buildx = (toolchain.binaries.get(name) for name in (COMPOSE, "docker-buildx"))
+    return {"compose_env": {"COMPOSE_BAKE": "false"}} if compose and buildx and is_before(buildx, BAKE) else {}
 
 
 def image_store_in(info: Mapping[str, Any]) -> str:

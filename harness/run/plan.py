@@ -1,6 +1,5 @@
 """Step 1 of a run: obtain the toolchain, choose the kind of daemon, and protect the host's own daemon."""
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,17 +14,14 @@ from harness.daemons.table import DAEMONS, DRIVERS
 from harness.host.cache import cache_folder
 from harness.host.hostinfo import ResourceDemand, require_private_daemons
 from harness.scenario import Scenario
-from harness.toolchain import COMPOSE, NEEDS, Toolchain, equip, resolve, with_program
+from harness.toolchain import BAKE, COMPOSE, NEEDS, Toolchain, equip, is_before, number_of, resolve, with_program
 
 _STUB: Final = "stub"
 _HOST: Final = "host"
-_VERSION: Final = re.compile(r"v?(\d+)\.(\d+)(?:\.\d+)?")
 _RAWJSON: Final = (0, 13)
 """The first buildx with ``--progress=rawjson``."""
 _COMPOSE: Final = (2, 33)
 """The first compose that takes ``BUILDKIT_PROGRESS``."""
-_BAKE: Final = (0, 17)
-"""The first buildx that compose builds by."""
 
 
 class HostInDanger(UsageError):
@@ -91,7 +87,7 @@ class NoBake(UsageError):
     def __init__(self, actors: Sequence[str], buildx: Binary) -> None:
         super().__init__(
             f"compose builds by `bake` of buildx v0.17 or later, and {buildx.path} is {buildx.version}: put a later "
-            f'one in its place, or give {", ".join(actors)} `env: {{COMPOSE_BAKE: "false"}}`'
+            f"one in its place, or leave COMPOSE_BAKE out of the `env` of {', '.join(actors)}"
         )
 
 
@@ -99,9 +95,8 @@ class OldBuildx(UsageError):
     """A buildx too old to print progress that a program can read."""
 
     def __init__(self, buildx: Binary) -> None:
-        numbers = _VERSION.search(buildx.version)
         super().__init__(
-            f"buildx {numbers[0] if numbers else ''} is too old: progress that a program reads (--progress=rawjson) "
+            f"buildx {number_of(buildx)} is too old: progress that a program reads (--progress=rawjson) "
             "came with v0.13.0; put a later docker-buildx into the toolchain's folder, or in the place of "
             f"{buildx.path}"
         )
@@ -231,7 +226,7 @@ async def plan_run(name: str, scenario: Scenario, options: RunOptions, doing: Ca
     if baking and kind == "buildkitd":
         driver = "remote"
     toolchain = await equip(toolchain, driver)
-    toolchain = await _with_compose(scenario, toolchain)
+    toolchain = await _with_compose(scenario, toolchain, doing)
     if kind == "dockerd" or driver in DRIVERS:
         _require_rawjson(toolchain)
     return Plan(name, scenario, toolchain, DRIVERS.get(driver or "", DAEMONS[kind]))
@@ -269,7 +264,7 @@ def _require_rawjson(toolchain: Toolchain) -> None:
         OldBuildx: it does not.
     """
     buildx = toolchain.binaries.get("docker-buildx")
-    if buildx and _is_before(buildx, _RAWJSON):
+    if buildx and is_before(buildx, _RAWJSON):
         raise OldBuildx(buildx)
 
 
@@ -288,11 +283,11 @@ def _require_compose(scenario: Scenario, own: str) -> None:
         raise NoCompose(composing)
 
 
-async def _with_compose(scenario: Scenario, toolchain: Toolchain) -> Toolchain:
+async def _with_compose(scenario: Scenario, toolchain: Toolchain, doing: Callable[[str], None]) -> Toolchain:
     """Return the toolchain, with compose where builds go by it, that prints progress that we read.
 
     Raises:
-        OldCompose, NoBake: it does not, or takes no such buildx; those of an unknown version may.
+        OldCompose, NoBake: it does not, or is told to build by a buildx that is too old; of an unknown version it may.
         ProgramUnavailable, InfraError: there is none to be had.
     """
     composing = [actor for actor in _actors(scenario) if actor.needs_compose]
@@ -300,18 +295,13 @@ async def _with_compose(scenario: Scenario, toolchain: Toolchain) -> Toolchain:
         return toolchain
     toolchain = await with_program(toolchain, COMPOSE)
     compose, buildx = toolchain.binaries[COMPOSE], toolchain.binaries["docker-buildx"]
-    if _is_before(compose, _COMPOSE):
+    if is_before(compose, _COMPOSE):
         raise OldCompose(compose)
-    baking = [actor.name for actor in composing if actor.client_env.get("COMPOSE_BAKE", "true") != "false"]
-    if baking and _is_before(buildx, _BAKE):
-        raise NoBake(baking, buildx)
+    if is_before(buildx, BAKE):
+        if baking := [actor.name for actor in composing if actor.client_env.get("COMPOSE_BAKE", "false") != "false"]:
+            raise NoBake(baking, buildx)
+        doing("compose builds by itself (COMPOSE_BAKE=false), for buildx is older than the v0.17 that its bake takes")
     return toolchain
-
-
-def _is_before(program: Binary, version: tuple[int, int]) -> bool:
-    """Whether a program is older than a version; of an unknown version it is not."""
-    numbers = _VERSION.search(program.version)
-    return numbers is not None and tuple(map(int, numbers.groups())) < version
 
 
 def _actors(scenario: Scenario) -> list[Actor]:

@@ -1,6 +1,7 @@
 """What a toolchain is: the daemon binaries under test, each started once to learn its version, and hashed."""
 
 import hashlib
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from itertools import chain
@@ -27,6 +28,10 @@ COMPOSE: Final = "docker-compose"
 """What builds `via: compose` need beside those of a dockerd."""
 PROGRAMS: Final = tuple(dict.fromkeys((*chain.from_iterable(NEEDS.values()), *DRIVER_NEEDS.values(), COMPOSE)))
 
+BAKE: Final = (0, 17)
+"""The first buildx whose bake compose builds by."""
+
+_NUMBER: Final = re.compile(r"v?(\d+)\.(\d+)(?:\.\d+)?")
 _VERSION_ARGUMENT: Final = {"docker-buildx": "version", COMPOSE: "version", "containerd-shim-runc-v2": "-v"}
 _START_SECONDS: Final = 30.0
 Known = TypeVar("Known")
@@ -95,6 +100,18 @@ class Source(Protocol):
             InfraError: it cannot be obtained here and now.
         """
         ...
+
+
+def number_of(program: Binary) -> str:
+    """Return the number in what a program says of its version; empty where there is none."""
+    found = _NUMBER.search(program.version)
+    return found[0] if found else ""
+
+
+def is_before(program: Binary, version: tuple[int, int]) -> bool:
+    """Whether a program is older than a version; of an unknown version it is not."""
+    found = _NUMBER.search(program.version)
+    return found is not None and tuple(map(int, found.groups())) < version
 
 
 async def inspect(name: str, path: Path) -> Binary:

@@ -2,18 +2,19 @@
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
-from harness.core.manifest import DaemonFacts
+from harness.core.manifest import Binary, DaemonFacts
 from harness.daemons.base import BuildRequest, PruneRequest, Restartable, Slot
 from harness.daemons.buildkitd import Buildkitd
 from harness.daemons.buildx import Buildx, client_environment
 from harness.daemons.control import Control
 from harness.daemons.docker_container import BuilderImageUnavailable, DockerContainer, _configuration
-from harness.daemons.dockerd import DockerClient, Dockerd
+from harness.daemons.dockerd import DockerClient, Dockerd, _compose_env, image_store_in
 from harness.daemons.parts import PrivateDaemon
 from harness.daemons.pprof import Pprof
 from harness.daemons.private import DaemonDirs, Service
@@ -23,6 +24,7 @@ from harness.host.cgroup import Cgroup
 from harness.host.ledger import Ledger
 from harness.host.proc import Command, Identity
 from harness.scenario import DaemonSpec, Limits
+from harness.toolchain import Toolchain
 from tests.support.stub_runs import start, write_scenario
 
 HOME = DaemonDirs(Path("/data"), Path("/run/x"), Path("/bin-x"), Path("/records"), Cgroup("repro-x"), Limits())
@@ -169,3 +171,38 @@ def test_the_hosts_daemon_gets_no_builder_of_ours(
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 129, output
     assert said in output
+
+
+@pytest.mark.parametrize(
+    ("buildx", "with_compose", "told"),
+    [("0.13.1+ds1", True, {"COMPOSE_BAKE": "false"}), ("v0.17.0", True, {}), ("", True, {}), ("v0.13.1", False, {})],
+)
+def test_compose_builds_by_itself_beside_an_old_buildx(
+    buildx: str, *, with_compose: bool, told: dict[str, str]
+) -> None:
+    """Where compose's bake takes a later buildx, its clients are told to go without, and the run's record has it."""
+    names = ["docker-buildx", *(["docker-compose"] if with_compose else [])]
+    toolchain = Toolchain("path:/x", {name: Binary(Path("/x", name), buildx, "0" * 64) for name in names})
+    details = _compose_env(toolchain)
+    assert details.get("compose_env", {}) == told
+    facts = replace(FACTS, details=details)
+    dockerd = Dockerd(PrivateDaemon(facts, service(), HOME, PPROF, CONTROL), DockerClient("docker", "unix:///s", {}))
+    env = dockerd.composed(replace(BUILD, targets=("app",), definition=Path("/d.yaml"))).env
+    assert {key: value for key, value in env.items() if key == "COMPOSE_BAKE"} == told
+
+
+INFOS: dict[str, tuple[dict[str, object], str]] = {
+    "containerd": (
+        {"Driver": "overlayfs", "DriverStatus": [["driver-type", "io.containerd.snapshotter.v1"]]},
+        "containerd",
+    ),
+    "graph driver": ({"Driver": "overlay2", "DriverStatus": [["Backing Filesystem", "extfs"]]}, "graphdriver"),
+    "no status": ({"Driver": "vfs", "DriverStatus": None}, "graphdriver"),
+    "no answer": ({}, ""),
+}
+
+
+@pytest.mark.parametrize(("info", "store"), INFOS.values(), ids=[*INFOS])
+def test_where_an_engine_keeps_images(info: dict[str, object], store: str) -> None:
+    """What the engine itself says of its store is taken, also where it was told another."""
+    assert image_store_in(info) == store

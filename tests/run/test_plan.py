@@ -59,7 +59,14 @@ async def test_an_old_buildx(
     [
         ("dockerd", "v2.40.3", "v0.25.0", {}, ""),
         ("dockerd", "v2.40.3", "v0.13.1", {"COMPOSE_BAKE": "false"}, ""),
-        ("dockerd", "v2.40.3", "v0.13.1", {}, r"buildx v0\.17 .* /x/docker-buildx is v0\.13\.1: .*COMPOSE_BAKE"),
+        ("dockerd", "v2.40.3", "v0.13.1", {}, ""),
+        (
+            "dockerd",
+            "v2.40.3",
+            "v0.13.1",
+            {"COMPOSE_BAKE": "true"},
+            r"buildx v0\.17 .* /x/docker-buildx is v0\.13\.1: .*leave COMPOSE_BAKE out",
+        ),
         ("dockerd", "2.26.1-4", "v0.25.0", {}, r"2\.26\.1-4 is too old: .* v2\.33\.0; .* /x/docker-compose"),
         ("buildkitd", "v2.40.3", "v0.25.0", {}, "the builds of ci by compose .* go to a private dockerd's own builder"),
     ],
@@ -84,9 +91,11 @@ async def test_compose(
     monkeypatch.setattr(plan, "require_private_daemons", lambda _: None)
     build = {"dockerfile": "services", "targets": ["app"], "via": "compose", "env": env}
     scenario = load(write_scenario(tmp_path, build=build, daemon={"kind": daemon}), VOCABULARY, [])
-    planned = plan_run("", scenario, RunOptions(tmp_path), lambda _: None)
+    told: list[str] = []
+    planned = plan_run("", scenario, RunOptions(tmp_path), told.append)
     if not why:
         assert (await planned).toolchain.binaries == had
+        assert ("COMPOSE_BAKE=false" in " ".join(told)) == (buildx == "v0.13.1"), "what is chosen is said"
         return
     with pytest.raises(UsageError, match=why):
         await planned
