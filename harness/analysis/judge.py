@@ -2,17 +2,30 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from harness.analysis.effects import totals_of, without_effect
-from harness.analysis.failures import Failures, symptom_rates
+from harness.analysis.failures import Failures, Provocations, symptom_rates
 from harness.analysis.growths import growths_of
 from harness.analysis.leak import leak_of
 from harness.analysis.lifetimes import Life, Lives
 from harness.analysis.rates import excluded_rate, quantile
 from harness.analysis.watched_rate import watched_rate
 from harness.core.outcome import Ending, ExitCode, FindingKind, Outcome, Symptom, Verdict
-from harness.core.records import FORMAT, Action, AftermathAnswer, Audit, Finding, FirstHang, Iteration, Rate, Summary
+from harness.core.records import (
+    FORMAT,
+    Action,
+    AftermathAnswer,
+    Audit,
+    Finding,
+    FirstHang,
+    Growing,
+    Iteration,
+    Leak,
+    Rate,
+    Summary,
+)
 from harness.core.units import counted, one_in
 from harness.core.wording import none_of
 
@@ -29,6 +42,52 @@ _EXIT_CODES: dict[Verdict, ExitCode] = {
     Verdict.CLEAN: ExitCode.CLEAN,
     Verdict.INCONCLUSIVE: ExitCode.INCONCLUSIVE,
 }
+
+
+@dataclass
+class _Builds:
+    """What the builds of a run came to, counted one after the other."""
+
+    failures: Failures
+    outcomes: Counter[Outcome] = field(default_factory=Counter)
+    tails: list[float] = field(default_factory=list)
+    merged: int = 0
+    _error: str = ""
+    """The first that was told."""
+    _excuses: Counter[str] = field(default_factory=Counter)
+    """What of the scenario's own cut builds off."""
+
+    def add(self, build: Iteration) -> None:
+        """Count one."""
+        self.outcomes[build.outcome] += 1
+        if build.outcome is Outcome.OK and build.tail is not None:
+            self.tails.append(build.tail)
+        if build.outcome is Outcome.CUT_OFF and build.error:
+            self._excuses[build.error.partition(":")[0]] += 1
+        self._error = self._error or build.error
+        self.merged += bool(build.merged)
+        self.failures.add(build)
+
+    @property
+    def mostly_failed(self) -> bool:
+        """Whether more failed than succeeded, but for those that the scenario itself made fail."""
+        return self.failures.failed - self.failures.provoked > self.outcomes[Outcome.OK]
+
+    def which_failed(self) -> str:
+        """Return how many failed, and of what most did."""
+        failed, provoked, most = self.failures.failed, self.failures.provoked, self.failures.counts()[0]
+        beside = f" and {self.outcomes[Outcome.OK]} succeeded; " if self.mostly_failed else ", "
+        own = f"{provoked} of them in what the scenario did to their registry, " if provoked else ""
+        return f"{failed} builds failed{beside}{own}most often, {most.count} times: {most.example or 'without a word'}"
+
+    def without_a_trial(self) -> str:
+        """Return why nobody can say whether a build would have hung."""
+        what = "was left alone for long enough to be seen to hang" if self.tails else "came to the end of its export"
+        why = f"; the first error: {self._error}" if self._error else ""
+        if most := self._excuses.most_common(1):
+            [(excuse, count)] = most
+            why = f"; {self._excuses.total()} were cut off, most often ({count} times) as {excuse}"
+        return f"no build {what}{why}"
 
 
 def judge(
@@ -58,27 +117,21 @@ def judge(
     it waited after its export for longer than any that returned is unsettled (`rates.rate`).
     The verdict is ``hang`` with one hunted finding; else ``inconclusive`` if the run was cut short, a finding
     that is not hunted came, no build was a trial, an actor that acted never once took effect, or more builds failed
-    than succeeded: such a run did not load the daemon as its scenario says; else ``clean``.
+    than succeeded: such a run did not load the daemon as its scenario says; else ``clean``. Of failures, those do not
+    count that came in an export whose registry the scenario itself had made a bad one by then.
     Of `hunts`, what the scenario looks for, `because` says that it did not come.
     Of `expected`, the kinds of actors by their names, each must have acted: what they wait for was to come.
     A leak changes nothing of that. It is looked for up to the first finding: a build that hangs keeps its goroutines.
     """
     found = sorted(findings, key=lambda finding: finding.at)
     daemons = Lives(found, threshold)
-    outcomes: Counter[Outcome] = Counter()
-    tails: list[float] = []
-    error, merged = "", 0
-    failures = Failures()
-    actors = totals_of(actions, expected)
+    provocations = Provocations()
+    builds = _Builds(Failures(provocations))
+    actors = totals_of(provocations.seen(actions), expected)
     idle = without_effect(actors)
     for iteration in iterations:
         daemons.add(iteration)
-        outcomes[iteration.outcome] += 1
-        if iteration.outcome is Outcome.OK and iteration.tail is not None:
-            tails.append(iteration.tail)
-        error = error or iteration.error
-        merged += bool(iteration.merged)
-        failures.add(iteration)
+        builds.add(iteration)
     hunted = [finding for finding in found if finding.hunted]
     others = [finding for finding in found if finding.kind is not Symptom.GROWTH]
     looked = [audit for audit in audits if not others or audit.at < others[0].at]
@@ -94,21 +147,20 @@ def judge(
     elif found:
         verdict, because = Verdict.INCONCLUSIVE, f"{_finding_text(found[0])}, which this scenario does not hunt"
     elif not hangs.trials:
-        why = f"; the first error: {error}" if error else ""
-        what = "was left alone for long enough to be seen to hang" if tails else "came to the end of its export"
-        verdict, because = Verdict.INCONCLUSIVE, f"no build {what}{why}"
+        verdict, because = Verdict.INCONCLUSIVE, builds.without_a_trial()
     elif idle:
         verdict, because = Verdict.INCONCLUSIVE, idle
-    elif failures.failed > outcomes[Outcome.OK]:
-        verdict = Verdict.INCONCLUSIVE
-        because = f"{failures.failed} builds failed and {outcomes[Outcome.OK]} succeeded; {_commonest(failures)}"
+    elif builds.mostly_failed:
+        verdict, because = Verdict.INCONCLUSIVE, builds.which_failed()
     else:
         verdict = Verdict.CLEAN
-        because = without_a_finding(hangs, hunts)
-        if failures.failed:
-            because += f"; {failures.failed} builds failed, {_commonest(failures)}"
+        because = without_a_finding(hangs, hunts) + (f"; {builds.which_failed()}" if builds.failures.failed else "")
     if verdict is Verdict.INCONCLUSIVE and idle and not found and idle != because and ending is not Ending.UNABLE:
         because = f"{idle}; {because}"
+    leak, growths = leak_of(looked), growths_of(looked)
+    if verdict is Verdict.INCONCLUSIVE and ending not in _CUT_SHORT and Symptom.GROWTH not in hunts:
+        because += _growing(leak, growths)
+    outcomes, tails = builds.outcomes, builds.tails
     total = outcomes.total()
     return Summary(
         format=FORMAT,
@@ -123,11 +175,11 @@ def judge(
         outcomes={outcome.value: outcomes[outcome] for outcome in Outcome if outcomes[outcome]},
         first_hang=_first(found, Outcome.HANG),
         first_stall=_first(found, Outcome.STALL),
-        merged=merged,
+        merged=builds.merged,
         first_finding=_seen(decisive(found)),
-        failures=failures.counts(),
+        failures=builds.failures.counts(),
         hunts=tuple(hunts),
-        symptoms=symptom_rates(found, failures.ended, actors),
+        symptoms=symptom_rates(found, builds.failures.ended, actors),
         rate=hangs,
         tail_seconds={"p50": quantile(tails, 0.5), "p99": quantile(tails, 0.99), "max": quantile(tails, 1.0)},
         seconds=seconds,
@@ -135,8 +187,8 @@ def judge(
         unattended_seconds=unattended,
         aftermath=aftermath or {},
         left_behind=left_behind,
-        leak=leak_of(looked),
-        growths=growths_of(looked),
+        leak=leak,
+        growths=growths,
         actors=actors,
     )
 
@@ -150,6 +202,14 @@ def without_a_finding(rate: Rate, hunts: Iterable[str] = (Outcome.HANG,)) -> str
         what = "build was" if rate.unsettled == 1 else "builds were"
         text += f", for {rate.unsettled} {what} cut off while waiting after the export, and may have hung"
     return text
+
+
+def _growing(leak: Leak | None, growths: Sequence[Growing]) -> str:
+    """Return what grows without bound in a run that has no other verdict; nothing where nothing does."""
+    growing = ["goroutines"] if leak and leak.verdict == "yes" else []
+    growing += [each.what for each in growths if each.verdict == "yes"]
+    verb = "grows" if len(growing) == 1 else "grow"
+    return f"; by its audits {', '.join(growing)} {verb}, which this scenario does not hunt" if growing else ""
 
 
 def _after(lived: Sequence[Life]) -> str:
@@ -190,11 +250,6 @@ def _seen(finding: Finding | None) -> FirstHang | None:
         kind=finding.kind,
         seen_by=finding.seen_by,
     )
-
-
-def _commonest(failures: Failures) -> str:
-    most = failures.counts()[0]
-    return f"most often, {most.count} times: {most.example or 'without a word'}"
 
 
 def _finding_text(finding: Finding) -> str:

@@ -81,7 +81,7 @@ def _finds(scenario: Scenario) -> Iterator[str]:
     if Symptom.ACT in hunted:
         yield f"an act without an answer for {format_duration(detect.act)}"
     if scenario.audit:
-        yield f"growth, at audits after every {ordinal(scenario.audit.every)} build"
+        yield f"growth, at audits after every {ordinal(scenario.audit.every)}build"
     if scenario.looks_at_graph:
         yield "a cache graph that contradicts itself"
     if scenario.looks_at_misses:

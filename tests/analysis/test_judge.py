@@ -8,7 +8,7 @@ import pytest
 
 from harness.analysis.judge import judge
 from harness.core.outcome import Ending, ExitCode, Outcome, Phase, Verdict
-from harness.core.records import Finding, FirstHang, Iteration, Summary
+from harness.core.records import Action, Finding, FirstHang, Iteration, Summary
 
 
 def build(outcome: Outcome, *, tail: float | None = 0.005, error: str = "", number: int = 1) -> Iteration:
@@ -284,3 +284,61 @@ def test_a_clean_verdict_names_what_was_looked_for() -> None:
     summary = judged([OK] * 300, hunts=("hang", "stall"))
     assert summary.because.startswith("no hang and no stall in 300 builds; one in 101 builds or more often")
     assert summary.hunts == ("hang", "stall")
+
+
+def meddled(began: float, ended: float, *, kind: str = "registry", effect: int = 3, generation: int = 1) -> Action:
+    """Return an act of the scenario's own."""
+    return Action("bad", kind, 1, began, began, began, ended, True, "", generation, effect)
+
+
+EXPORTING = replace(FAILED, exporting=5.0, exited=7.0, error="413 Request Entity Too Large")
+"""A build that failed in its export."""
+
+
+@pytest.mark.parametrize(
+    ("failed", "acts", "verdict"),
+    [
+        (EXPORTING, [meddled(4, 6)], CLEAN),
+        (EXPORTING, [meddled(0, 1), meddled(6, 9)], CLEAN),
+        (EXPORTING, [meddled(8, 9)], OPEN),
+        (EXPORTING, [meddled(0, 4)], OPEN),
+        (EXPORTING, [meddled(4, 6, kind="prune")], OPEN),
+        (EXPORTING, [meddled(4, 6, generation=2), meddled(9, 10)], OPEN),
+        (EXPORTING, [meddled(4, 6, effect=0), meddled(9, 10)], OPEN),
+        (replace(EXPORTING, exporting=None), [meddled(4, 6)], OPEN),
+    ],
+    ids=[
+        "in it",
+        "at its end",
+        "later",
+        "before",
+        "a prune",
+        "on another daemon",
+        "met by nobody",
+        "before its export",
+    ],
+)
+def test_failures_that_the_scenario_provokes(failed: Iteration, acts: list[Action], verdict: Verdict) -> None:
+    """Exports that fail in a fault of the scenario's own registry do not speak against a run; all others do."""
+    summary = judged([OK] * 2 + [failed] * 20, actions=acts)
+    assert summary.verdict is verdict
+    assert "20 builds failed" in summary.because
+    provoked = "20 of them in what the scenario did to their registry" in summary.because
+    assert provoked == (verdict is CLEAN)
+    assert summary.failures[0].count == 20, "they are counted all the same"
+
+
+def test_failures_beside_those_that_are_provoked() -> None:
+    """Of failures that nobody provoked, more than the successes are too many, whatever else was provoked."""
+    summary = judged([OK] + [EXPORTING] * 5 + [FAILED] * 3, actions=[meddled(4, 6)])
+    assert summary.verdict is OPEN
+    assert summary.because.startswith("8 builds failed and 1 succeeded; 5 of them in what the scenario did")
+
+
+def test_builds_that_are_all_cut_off() -> None:
+    """What of the scenario cut them off is the reason that no build came through, not the error of the first."""
+    cut = replace(CUT_OFF, error="kill restarted the builder: broken pipe")
+    summary = judged([replace(cut, error="unlike: once"), *[cut] * 19])
+    assert summary.because == (
+        "no build came to the end of its export; 20 were cut off, most often (19 times) as kill restarted the builder"
+    )

@@ -13,7 +13,7 @@ from harness.buildkit.progress import plain_lines
 from harness.cli.console import Console
 from harness.cli.display.against import format_against
 from harness.cli.display.kept import kept_lines
-from harness.core.outcome import Ending, Outcome, Verdict
+from harness.core.outcome import Ending, Outcome, Symptom, Verdict
 from harness.core.records import Diagnosis, Finding, Summary
 from harness.core.units import format_duration
 from harness.report.words import facts, finding_line, headline, little_effect, rate_line, verdict_word
@@ -21,6 +21,8 @@ from harness.store.folder import RunFolder
 from harness.store.salvage import Salvage
 
 _COLOURS: Final = {Verdict.HANG: "bold red", Verdict.CLEAN: "bold green", Verdict.INCONCLUSIVE: "yellow"}
+_ENDERS: Final = {"kill", "restart", "oom", "network"}
+"""The kinds of actors that end builds, or cut them off."""
 _LAST_STEPS: Final = 6
 _FINDINGS_TOLD: Final = 5
 _BECAUSE: Final = 400
@@ -170,9 +172,24 @@ def _for_a_verdict(folder: RunFolder, summary: Summary) -> str:
         return f"{folder.path / 'daemon'} has the daemon's log, `repro doctor` says what this host lacks"
     if summary.first_stall:
         return f"`repro diagnose {run}` says what the daemon waits for, `repro bundle {run}` makes an archive of it"
+    return _in_the_scenario(folder, summary)
+
+
+def _in_the_scenario(folder: RunFolder, summary: Summary) -> str:
+    """Return what to change in a scenario whose run came to its end, and says nothing."""
+    run, scenario = (shlex.quote(str(each)) for each in (folder.path, folder.path / "scenario.yaml"))
+    growing = (summary.leak, *summary.growths)
+    if any(each and each.verdict == "yes" for each in growing) and Symptom.GROWTH not in summary.hunts:
+        hunts = ",".join((*summary.hunts, Symptom.GROWTH))
+        return f"`repro run {scenario} --set 'stop.on=[{hunts}]'` has what grows decide the verdict"
+    ended = summary.outcomes.get(Outcome.TIMED_OUT, 0) + summary.outcomes.get(Outcome.CUT_OFF, 0)
+    if not summary.rate.trials and 2 * ended > summary.iterations:
+        enders = [name for name, totals in summary.actors.items() if totals.kind in _ENDERS and totals.effective]
+        where = f"the `when` of {' or '.join(enders)}" if enders else "`kill`"
+        return f"let some builds come to their end: {where} may have a `chance` below 1, or come later"
     if summary.outcomes.get(Outcome.FAILED) and not without_effect(summary.actors):
         return f"see to what the builds fail of first; `repro show {run}` lists it, with counts"
-    return f"`repro check {shlex.quote(str(folder.path / 'scenario.yaml'))}` says what of it can have no effect"
+    return f"`repro check {scenario}` says what of it can have no effect"
 
 
 def _spec(summary: Summary) -> str:

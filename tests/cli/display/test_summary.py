@@ -12,7 +12,7 @@ from harness.analysis.judge import without_a_finding
 from harness.analysis.rates import rate
 from harness.cli.display.summary import tell
 from harness.core.outcome import Ending, ExitCode, Verdict
-from harness.core.records import FORMAT, ActorTotals, AftermathAnswer, Diagnosis, Summary
+from harness.core.records import FORMAT, ActorTotals, AftermathAnswer, Diagnosis, Leak, Summary
 from harness.report.words import rate_line
 from harness.store.folder import RunFolder
 
@@ -71,6 +71,23 @@ CASES = {
     "interrupted": LOST,
     "daemon died": DIED,
     "failed": replace(LOST, because="499 builds failed", ending=Ending.ITERATIONS, outcomes={"ok": 1, "failed": 499}),
+    "unable": replace(LOST, because="it cannot\ngive --daemon docker:24.0.0", ending=Ending.UNABLE),
+    "grows": replace(
+        LOST,
+        because="no build came to the end of its export",
+        ending=Ending.ITERATIONS,
+        outcomes={"timed_out": 30},
+        rate=rate(0, 0),
+        leak=Leak("yes", 40.0, 28.0, 42.0, None),
+    ),
+    "all killed": replace(LOST, ending=Ending.ITERATIONS, outcomes={"timed_out": 500}, rate=rate(0, 0)),
+    "all cut off": replace(
+        LOST,
+        ending=Ending.ITERATIONS,
+        outcomes={"cut_off": 500},
+        rate=rate(0, 0),
+        actors={"blow": ActorTotals("restart", 9, 9, 9, 9)},
+    ),
     "without effect": replace(LOST, because="loop never took effect", ending=Ending.ITERATIONS, actors={"loop": IDLE}),
 }
 
@@ -131,6 +148,10 @@ def test_after_a_hang_nothing_says_otherwise(folder: RunFolder, summary: Summary
         ("interrupted", "`repro resume '{}'`"),
         ("daemon died", "{}/daemon"),
         ("failed", "`repro show '{}'`"),
+        ("unable", "next       give --daemon docker:24.0.0"),
+        ("grows", "`repro run '{}/scenario.yaml' --set 'stop.on=[hang,growth]'`"),
+        ("all killed", "let some builds come to their end: `kill` may have a `chance` below 1"),
+        ("all cut off", "let some builds come to their end: the `when` of blow may have a `chance` below 1"),
         ("without effect", "`repro check '{}/scenario.yaml'`"),
     ],
 )
