@@ -6,11 +6,13 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Final
 
 import pytest
 from hypothesis import settings
 
+from harness.host.cache import CacheUnusable, cache_folder
 from tests.support.eventually import eventually
 from tests.support.given_back import still_in_use
 
@@ -46,6 +48,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return system not in item.path.parents, item.path.stem not in _LONGEST, not is_run
 
     items.sort(key=place)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def writable_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Have another cache where the user's cannot be written, as in a home that can only be read."""
+    with pytest.MonkeyPatch.context() as patch:
+        try:
+            with TemporaryFile(dir=cache_folder("tests")):
+                pass
+        except (CacheUnusable, OSError):
+            patch.setenv("REPRO_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture
