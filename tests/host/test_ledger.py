@@ -219,6 +219,7 @@ async def test_a_draft_that_was_left(process: Process, *, torn: bool) -> None:
     ledger.own_process(process("sleep", "1000").pid)
     draft = ledger.file.with_suffix(".draft")
     ledger.file.rename(draft)
+    ledger.file.touch(0o600)
     ledger.file.write_text(before)
     if torn:
         draft.write_text(draft.read_text()[:-9])
