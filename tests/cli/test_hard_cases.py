@@ -6,6 +6,7 @@ The daemon is the stub, which a host like these treats no differently; what only
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -48,7 +49,7 @@ def stubbed(tmp_path: Path, *words: str, clients: Mapping[str, str] | None = Non
 def test_read_only_results(tmp_path: Path) -> None:
     """A folder for results that cannot be written is one sentence, with the option that names another."""
     (tmp_path / "results").mkdir()
-    ended = stubbed(tmp_path, first=f"mount -t tmpfs -o ro none {tmp_path}/results")
+    ended = stubbed(tmp_path, first=f"mount -t tmpfs -o ro none {shlex.quote(str(tmp_path))}/results")
     assert ended.returncode == 255, ended.stderr
     assert re.search(r"^repro: .*/results/stubbed/\S+: Read-only file system; .* --results$", ended.stderr, re.M)
     assert "Traceback" not in ended.stderr
@@ -58,7 +59,7 @@ def test_read_only_results(tmp_path: Path) -> None:
 def test_a_full_disk(tmp_path: Path) -> None:
     """A disk that fills up as a run writes to it ends the run in time, with a verdict that says so."""
     (tmp_path / "results").mkdir()
-    full = f"mount -t tmpfs -o size=1400k none {tmp_path}/results"
+    full = f"mount -t tmpfs -o size=1400k none {shlex.quote(str(tmp_path))}/results"
     ended = stubbed(tmp_path, "--iterations", "4000", "--anyway", first=full, clients={"5": "hang"})
     assert ended.returncode == 255, ended.stderr
     assert "Traceback" not in ended.stderr
@@ -134,7 +135,7 @@ def test_a_narrow_terminal(tmp_path: Path, columns: str) -> None:
     """On a terminal of 20 columns everything is still said: the verdict, the folder, and the words of help."""
     command = [sys.executable, "-m", "harness", "run", str(write_scenario(tmp_path, clients={"2": "hang"}))]
     command += ["--results", str(tmp_path / "results"), "--no-report"]
-    script = ["script", "-qec", f"stty cols {columns} rows 24; {' '.join(command)}", "/dev/null"]
+    script = ["script", "-qec", f"stty cols {columns} rows 24; {shlex.join(command)}", "/dev/null"]
     environment = {key: value for key, value in os.environ.items() if key not in {"COLUMNS", "LINES"}}
     ended = subprocess.run(
         script, capture_output=True, text=True, check=False, timeout=90, env={**environment, "TERM": "xterm"}
@@ -154,7 +155,7 @@ def test_not_root() -> None:
     words = ("run", "prune-race", "--daemon", "path:/bin", "--results", "/nowhere/of mine")
     venv = Path(sys.executable).with_name("repro")
     command = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", str(venv), *words]
-    environment = {**os.environ, "REPRO_CACHE": str(own / "cache"), "HOME": str(own)}
+    environment = {**os.environ, "REPRO_CACHE": str(own / "cache"), "HOME": str(own), "TMPDIR": str(own)}
     environment.pop("SUDO_UID", None)
     ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=environment, cwd="/")
     shutil.rmtree(own)

@@ -139,7 +139,7 @@ DAMAGE = {
 @pytest.mark.parametrize("kind", DAMAGE, ids=lambda kind: kind.name.lower())
 def test_inconsistency(repro: Repro, scenario: Callable[..., str], kind: FaultKind) -> None:
     """A cache graph that was damaged while the daemon was down, and that it then serves, is found at the next audit."""
-    restart = {"restart": "crash", "gently": False, "when": {"at": "3s", "lasting": "4s"}}
+    restart = {"restart": "crash", "gently": False, "when": {"every": 9, "lasting": "4s"}}  # eight builds are in it
     written = scenario(restart, audit={"every": 10}, stop={"time": "2m", "on": ["inconsistency"]})
     process = repro.start("run", written, "--daemon", folder_from("REPRO_FIXED"))
     reached(process, lambda: started(repro))
@@ -149,7 +149,7 @@ def test_inconsistency(repro: Repro, scenario: Callable[..., str], kind: FaultKi
         graph = read_whole(database, lambda read: _whole(read.root))
         DAMAGE[kind](graph)
         database.write_bytes(bolt(graph))
-    output, _ = process.communicate(timeout=100)
+    output, _ = process.communicate(timeout=150)
     assert process.returncode == 1, output
     (finding,) = repro.folder.read(Finding)
     assert (finding.kind, finding.hunted) == (Symptom.INCONSISTENCY, True)
