@@ -256,7 +256,7 @@ def printing_to(descriptor: int) -> subprocess.Popen[bytes]:
 @pytest.mark.parametrize("entries", ["2026-11-25T16:00:00+0000 h dockerd[1]: msg=x", "-- No entries --", ""])
 async def test_journal(short: Path, entries: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The log of a daemon that prints to a socket is asked of the journal, by its pid; one of a pipe is of nobody."""
-    (short / "journalctl").write_text(f'#!/bin/sh\necho "$@" > {short}/asked\necho "{entries}"\n')
+    (short / "journalctl").write_text(f'#!/bin/sh\necho "$@" > "{short}/asked"\necho "{entries}"\n')
     (short / "journalctl").chmod(0o755)
     monkeypatch.setenv("PATH", f"{short}:{os.environ['PATH']}")
     ours, journal = socket.socketpair()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Callable
@@ -78,7 +79,7 @@ def test_the_line_for_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     for name in [name for name in os.environ if name.startswith("REPRO_") or "proxy" in name.lower()]:
         monkeypatch.delenv(name)
     monkeypatch.setattr("sys.argv", [".venv/bin/repro", "run", "my scenario.yaml"])
-    assert as_root() == f"sudo {tmp_path}/.venv/bin/repro run 'my scenario.yaml'"
+    assert as_root() == f"sudo {shlex.quote(f'{tmp_path}/.venv/bin/repro')} run 'my scenario.yaml'"
     monkeypatch.setenv("REPRO_CACHE", "/x y")
     monkeypatch.setenv("HTTPS_PROXY", "http://user:secret@proxy")
     monkeypatch.setattr("sys.argv", ["/src/harness/__main__.py", "doctor"])

@@ -138,7 +138,8 @@ async def test_cancelling_ends_the_whole_group(tmp_path: Path, eventually: Event
     async with anyio.create_task_group() as tasks:
 
         async def call() -> None:
-            await run(["sh", "-c", f"sleep 1000 & echo $! $$ > {told}.new; mv {told}.new {told}; wait"], deadline=600)
+            program = f"cd '{tmp_path}'; sleep 1000 & echo $! $$ > new; mv new {told.name}; wait"
+            await run(["sh", "-c", program], deadline=600)
 
         tasks.start_soon(call)
         while not told.exists():
@@ -248,7 +249,7 @@ anyio.run(lambda: run(["sh", "-c", "echo $$ >&9; exec sleep 1000"], deadline=900
 async def test_a_command_dies_with_the_harness(tmp_path: Path, process: Process, eventually: Eventually) -> None:
     """So does what is run to its end, such as apt as it fetches: nobody waits for that any more."""
     file = tmp_path / "pid"
-    harness = process("sh", "-c", 'exec "$0" -c "$1"', sys.executable, RUNS.replace(">&9", f"> {file}"))
+    harness = process("sh", "-c", 'exec "$0" -c "$1"', sys.executable, RUNS.replace(">&9", f"> '{file}'"))
     assert eventually(lambda: file.exists() and file.read_text().endswith("\n"))
     os.kill(harness.pid, signal.SIGKILL)
     assert eventually(lambda: gone(int(file.read_text())))

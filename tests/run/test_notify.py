@@ -16,7 +16,7 @@ def test_a_command_is_told(tmp_path: Path) -> None:
         tmp_path,
         build={"parallel": 2, "args": {"N": "{iteration}"}},
         clients={"3": "hang", "4": "hang"},
-        on_finding=f"cat >> {tmp_path}/told; ls $(dirname $REPRO_FINDING) >> {tmp_path}/there; echo said",
+        on_finding=f"cat >> '{tmp_path}/told'; ls \"$(dirname \"$REPRO_FINDING\")\" >> '{tmp_path}/there'; echo said",
     )
     code, output, folder = run(scenario, "--trust")
     assert code == 1, output
@@ -35,7 +35,7 @@ def test_it_is_told_no_secret(tmp_path: Path) -> None:
         tmp_path,
         build={"args": {"API_TOKEN": "geheim-{iteration}-geheim"}},
         clients={"1": "hang"},
-        on_finding=f"cat > {tmp_path}/told",
+        on_finding=f"cat > '{tmp_path}/told'",
     )
     run(scenario, "--trust")
     assert json.loads((tmp_path / "told").read_text())["finding"]["args"] == {"API_TOKEN": "<redacted>"}

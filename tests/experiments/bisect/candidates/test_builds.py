@@ -58,7 +58,7 @@ def results(cache: Path) -> list[Path]:
 
 async def test_each_commit_is_built_once(three: Repository, cache: Path) -> None:
     """A commit's daemon is that commit's own, is built when first asked for, and never again by the same command."""
-    counted = f"echo x >> {cache}/count; sh build.sh"
+    counted = f"echo x >> '{cache}/count'; sh build.sh"
     line = await found(three, counted)
     assert isinstance(line, TellsCost)
     assert line.seconds(0) is None
@@ -88,7 +88,7 @@ async def test_the_clone_is_not_touched(three: Repository) -> None:
 
 async def test_a_build_finds_the_clones_tags(three: Repository) -> None:
     """The tree is a whole checkout with tags, so that commands that ask git for a version work."""
-    ask = "git describe --tags > told && git status --porcelain >> told && cp told $REPRO_OUT"
+    ask = 'git describe --tags > told && git status --porcelain >> told && cp told "$REPRO_OUT"'
     line = await found(three, f"{ask}; sh build.sh")
     spec = await line.toolchain(2)
     assert Path(spec.removeprefix("path:"), "told").read_text() == "v2\n?? told\n"
@@ -120,7 +120,7 @@ async def test_trees_are_fresh_and_in_one_place(three: Repository) -> None:
 
 async def test_a_build_that_fails(three: Repository, cache: Path) -> None:
     """A commit that does not build says so in one sentence with the end of its log, and is not tried again."""
-    counted = f"echo x >> {cache}/count; sh build.sh"
+    counted = f"echo x >> '{cache}/count'; sh build.sh"
     line = await found(three, counted)
     for _ in range(2):
         said = r"failed with status 3: compiling \| no such type: Blob \(log: /"
@@ -136,7 +136,7 @@ async def test_failures_count_for_one_search(three: Repository, cache: Path) -> 
     """A search that goes on knows the failures of its beginning; a new one tries again, and keeps what it gets."""
     began = time.time()
     missing = cache / "compiler"
-    command = f"test -e {missing} && {BUILD}"
+    command = f"test -e '{missing}' && {BUILD}"
     with pytest.raises(CannotBeHad):
         await (await found(three, command)).toolchain(0)
     missing.touch()
@@ -150,7 +150,7 @@ async def test_failures_count_for_one_search(three: Repository, cache: Path) -> 
     ("command", "said"),
     [
         ("true", r"ended well, and put no dockerd and no buildkitd into \$REPRO_OUT"),
-        ("mkdir $REPRO_OUT/buildkitd; touch $REPRO_OUT/dockerd", "put no dockerd and no buildkitd"),
+        ('mkdir "$REPRO_OUT/buildkitd"; touch "$REPRO_OUT/dockerd"', "put no dockerd and no buildkitd"),
         ("exit 9", "failed with status 9, and without a word"),
         ("kill -9 $$", "failed with signal 9"),
         ("no-such-compiler", "status 127: .*no-such-compiler"),
@@ -172,7 +172,7 @@ async def test_a_daemon_that_does_not_start(three: Repository) -> None:
 async def test_a_build_that_hangs(three: Repository, cache: Path, eventually: Eventually) -> None:
     """At the deadline a build ends with all that it started, also what ignores SIGTERM, and that is told."""
     pids = cache / "pids"
-    command = f"trap '' TERM; sleep 1000 & echo $$ $! > {pids}; echo waiting; wait"
+    command = f"trap '' TERM; sleep 1000 & echo $$ $! > '{pids}'; echo waiting; wait"
     line = await found(three, command, build_seconds=1)
     with pytest.raises(CannotBeHad, match="did not end within 1s: waiting"):
         await line.toolchain(0)
@@ -183,7 +183,9 @@ async def test_a_build_that_hangs(three: Repository, cache: Path, eventually: Ev
 async def test_two_at_a_time(three: Repository, cache: Path) -> None:
     """Two builds at a time go on side by side, in trees of their own; one commit is built once for all who ask."""
     meet = "echo x >> count; touch met-$(git rev-parse HEAD); until [ $(ls | grep -c met-) = 2 ]; do sleep 0.05; done"
-    line = await found(three, f"(cd {cache} && export GIT_DIR=$OLDPWD/.git && {meet}) && sh build.sh", build_seconds=60)
+    line = await found(
+        three, f"(cd '{cache}' && export GIT_DIR=$OLDPWD/.git && {meet}) && sh build.sh", build_seconds=60
+    )
     async with anyio.create_task_group() as tasks:
         for index in (0, 2, 0):
             tasks.start_soon(line.toolchain, index)
@@ -194,7 +196,7 @@ async def test_two_at_a_time(three: Repository, cache: Path) -> None:
 
 async def test_cancelled(three: Repository, cache: Path) -> None:
     """A build that is given up ends at once, and leaves nothing behind."""
-    line = await found(three, f"echo $$ > {cache}/pid; sleep 1000")
+    line = await found(three, f"echo $$ > '{cache}/pid'; sleep 1000")
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(line.toolchain, 0)
         while not (cache / "pid").exists() or not (cache / "pid").read_text():
@@ -224,7 +226,7 @@ async def test_killed_in_mid_build(
 ) -> None:
     """What a harness leaves that is killed in mid-build, the build too, goes with the next one, or `repro clean`."""
     before = three.state()
-    stuck = f"test -e {cache}/go && exec sh build.sh; echo $$ > {cache}/pid; sleep 1000; true"
+    stuck = f"test -e '{cache}/go' && exec sh build.sh; echo $$ > '{cache}/pid'; sleep 1000; true"
     harness = process(sys.executable, "-c", dedent(HARNESS), three.folder, stuck)
     assert eventually(lambda: (cache / "pid").exists() and (cache / "pid").read_text() != "")
     build = Identity.of(int((cache / "pid").read_text()))
@@ -268,7 +270,7 @@ async def test_a_build_that_fills_the_disk(three: Repository, tmp_path: Path, mo
     monkeypatch.setattr(builds, "_FULL", 2**20)
     with mounted_disk(tmp_path) as disk:
         monkeypatch.setenv("REPRO_CACHE", str(disk))
-        line = await found(three, "dd if=/dev/zero of=$REPRO_OUT/large bs=1M count=64 && sh build.sh")
+        line = await found(three, 'dd if=/dev/zero of="$REPRO_OUT/large" bs=1M count=64 && sh build.sh')
         with pytest.raises(NoRoom, match="no room to build at"):
             await line.toolchain(0)
         assert results(disk) == []
