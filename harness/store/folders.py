@@ -6,10 +6,9 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from stat import S_ISDIR, S_ISLNK, S_ISREG
 from typing import Any, Final
 
 from harness.core.errors import StoreError, UsageError
@@ -154,18 +153,19 @@ def require_no_way_out(folder: Path, *, below: bool = True) -> None:
         LeadsOut: a symbolic link leads out of it.
         NoPlainFile: a pipe, a socket or a device is in it.
     """
-    for place, folders, files in os.walk(folder):
-        for each in (Path(place, name) for name in (*folders, *files)):
-            try:
-                kind = each.lstat().st_mode
-            except FileNotFoundError:  # of a run that goes on
-                continue
-            if S_ISLNK(kind) and not lies_in(folder, each):
-                raise LeadsOut(each)
-            if not (S_ISREG(kind) or S_ISDIR(kind) or S_ISLNK(kind)):
-                raise NoPlainFile(each)
-        if not below:
-            break
+    waiting = [folder]
+    while waiting:
+        entries = list[os.DirEntry[str]]()
+        with suppress(OSError), os.scandir(waiting.pop()) as found:  # what cannot be listed cannot be read either
+            entries = [*found]
+        for entry in entries:  # the list says of most what they are, so nothing else is asked
+            if entry.is_symlink():
+                if not lies_in(folder, Path(entry.path)):
+                    raise LeadsOut(Path(entry.path))
+            elif entry.is_dir(follow_symlinks=False):
+                waiting += [Path(entry.path)] if below else []
+            elif not entry.is_file(follow_symlinks=False) and os.path.lexists(entry.path):  # it has not just gone
+                raise NoPlainFile(Path(entry.path))
 
 
 def named(name: str, folders: Iterable[Path]) -> list[Path]:
