@@ -97,6 +97,8 @@ class Session:
         threshold, attention = conductor.scenario.detect.orphan, conductor.attention
         self._orphans = Orphans(daemon, threshold, attention, self._left_running, self._released)
         self._streak: tuple[Outcome, int] = (Outcome.OK, 0)
+        self._meddling, self._meddled = 0, -math.inf
+        """How many actors make the registry a bad one now, and when in the run the last of them was done with it."""
         self._refused = Counter[str]()
         """Builds that were refused, by the actor; of one that built once, none count."""
         self._able: set[str] = set()
@@ -304,9 +306,20 @@ class Session:
 
     @contextmanager
     def acting(self, actor: Actor) -> Iterator[None]:
-        """Hold nothing against the cache that an actor may have removed from it meanwhile."""
-        with self._misses.disturbed() if self._misses and actor.disturbs else nullcontext():
-            yield
+        """Hold nothing against the cache that an actor may have removed from it meanwhile; nor against builds whose
+        exports fail that nothing succeeds, while an actor makes their registry a bad one.
+        """
+        self._meddling += actor.disturbs_registry
+        try:
+            with self._misses.disturbed() if self._misses and actor.disturbs else nullcontext():
+                yield
+        finally:
+            if actor.disturbs_registry:
+                self._meddling, self._meddled = self._meddling - 1, self._now()
+
+    def _is_provoked(self, build: Iteration) -> bool:
+        """Whether a build's export met a registry that the scenario itself made a bad one."""
+        return build.exporting is not None and (self._meddling > 0 or self._meddled >= build.exporting)
 
     def record(self, record: Iteration | Action) -> None:
         """Take the record of what was done, and end the run where an iteration's outcome says so."""
@@ -327,7 +340,10 @@ class Session:
     def _weigh(self, iteration: Iteration) -> None:
         outcome, conductor = iteration.outcome, self._conductor
         count = self._streak[1] + 1 if outcome is self._streak[0] else 1
-        self._streak = (outcome, count)
+        if outcome is Outcome.FAILED and self._is_provoked(iteration):
+            count = 0
+        else:
+            self._streak = (outcome, count)
         if outcome is Outcome.OK:
             self._able.add(iteration.actor)
         elif iteration.actor not in self._able:

@@ -73,6 +73,20 @@ def test_registry_faults(repro: Repro, scenario: Callable[..., str], kind: str) 
     assert not left_of(repro.folder.name)
 
 
+def test_failures_of_the_scenarios_own(repro: Repro, scenario: Callable[..., str]) -> None:
+    """Builds that fail in a row in what was done to their registry do not end the run, nor take its verdict away."""
+    refusing = {"registry": "trouble", "answer": 413, "when": {"at": "0s", "lasting": "20s"}}
+    build = {"dockerfile": "trivial", "export": "push", "parallel": 4}
+    written = scenario(refusing, build=build, stop={"time": "35s"})
+    code, output = repro("run", written, "--daemon", folder_from("REPRO_FIXED"))
+    assert met(repro), output
+    outcomes = [build.outcome for build in repro.folder.read(Iteration)]
+    assert outcomes[:11] == [Outcome.FAILED] * 11, "else this shows nothing"
+    assert code == 0, output
+    assert "of them in what the scenario did to their registry" in repro.summary.because
+    assert not left_of(repro.folder.name)
+
+
 def test_oom(repro: Repro, scenario: Callable[..., str]) -> None:
     """The kernel kills the daemon for want of memory; it is started again, and builds; that is no death of its own."""
     written = scenario(
