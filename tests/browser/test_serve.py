@@ -138,7 +138,8 @@ def test_a_run_that_goes_on(browser: Browser, tmp_path: Path, serve: Serve) -> N
         build={"parallel": 2},
         clients={"default": "0.2", "100": "hang"},
         actors=[{"prune": "loop", "all": True, "when": {"interval": "700ms"}}],
-        stop={"iterations": 180},  # a busy host brings an update every few seconds
+        stop={"iterations": 100_000, "hangs": 2},
+        on_hang={"then": "renew"},
         detect={"export_hang": "2s", "stall": "30s"},
     )
     (scenario.parent / "results").mkdir()
@@ -151,6 +152,7 @@ def test_a_run_that_goes_on(browser: Browser, tmp_path: Path, serve: Serve) -> N
         with opened(browser, f"{address}runs/stubbed/{folder.name}/", 390) as (page, complaints):
             page.evaluate("window.neverReloaded = true")
             seen: list[tuple[int, int]] = []
+            interrupted = False
 
             def look() -> dict[str, Any]:
                 drawn: dict[str, Any] = page.evaluate(SUMS)
@@ -161,8 +163,12 @@ def test_a_run_that_goes_on(browser: Browser, tmp_path: Path, serve: Serve) -> N
 
             while page.evaluate("document.body.dataset.state") == "goes on":
                 look()
+                if len(seen) >= 3 and page.locator("h3.finding").count() and not interrupted:
+                    process.send_signal(signal.SIGINT)
+                    interrupted = True
                 page.wait_for_timeout(200)
             process.communicate(timeout=60)
+            assert process.returncode == 1
             page.wait_for_selector("body[data-state=ended]")
             drawn, counts = look(), counts_of(folder)
             assert len(seen) >= 3, seen
