@@ -116,7 +116,7 @@ class Builder:
             engine = engine_with(ability.since)
             return f"BuildKit {ability.since} or later" + (f" (Engine {engine})" if engine else "")
         if ability.store and self.graph_driver:
-            return f"containerd's image store, where dockerd builds by itself (Engine {STORE_SINCE} or later)"
+            return f"containerd's image store (Engine {STORE_SINCE} or later) where dockerd builds by itself"
         return ""
 
 

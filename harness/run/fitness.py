@@ -20,10 +20,16 @@ class DaemonCannot(SubjectError):
     """A daemon that cannot do what the scenario asks; the message's last line says what to do."""
 
     def __init__(self, facts: DaemonFacts, lacking: Sequence[tuple[Actor, Ask, str]], advice: str) -> None:
-        asked = "; nor ".join(
-            f"{ask.ability.what} (`{ask.key}` of {actor.name}), which takes {needs}" for actor, ask, needs in lacking
+        grouped: dict[str, dict[str, str]] = {}
+        for actor, ask, needs in lacking:
+            places = grouped.setdefault(needs, {})
+            before = f"{places[ask.ability.what]}, " if ask.ability.what in places else ""
+            places[ask.ability.what] = f"{before}`{ask.key}` of {actor.name}"
+        asked = (
+            f"{' or '.join(f'{what} ({where})' for what, where in places.items())}, which takes {needs}"
+            for needs, places in grouped.items()
         )
-        super().__init__(f"{facts.kind} {facts.version} cannot {asked}\n{advice}")
+        super().__init__(f"{facts.kind} {facts.version} cannot {'; nor '.join(asked)}\n{advice}")
 
 
 def require_able(facts: DaemonFacts, actors: Iterable[Actor]) -> None:

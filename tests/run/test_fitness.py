@@ -25,6 +25,20 @@ BUILDS: dict[str, tuple[dict[str, Any], str]] = {
         "read a heredoc (<<) (`dockerfile_inline` of ci)",
     ),
 }
+
+
+def test_what_takes_the_same_is_told_together(tmp_path: Path) -> None:
+    """Of several things that take the same, and of one that several keys ask for, all is said once."""
+    asked = {"cache_to": {"type": "gha"}, "cache_from": [{"type": "gha"}], "export": "oci"}
+    with pytest.raises(DaemonCannot) as told:
+        require_able(facts("28.5.2"), actors_of(tmp_path, asked))
+    assert str(told.value).splitlines()[0] == (
+        "dockerd 28.5.2 cannot export a cache (`cache_to` of ci) or keep a cache of type gha (`cache_to` of ci, "
+        "`cache_from` of ci) or export an archive of type oci (`export` of ci), which takes containerd's image store "
+        "(Engine 24.0.0 or later) where dockerd builds by itself"
+    )
+
+
 NONE: dict[str, dict[str, Any]] = {
     "inline": {"export": "push", "cache_to": {"type": "inline"}},
     "local import": {"cache_from": [{"type": "local"}]},
