@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 from textwrap import shorten
 from typing import Final
 
+from harness.analysis.leak import AUDITS_NEEDED
 from harness.analysis.rates import excluded_rate
 from harness.core.manifest import RunManifest
 from harness.core.outcome import Outcome, Symptom, Verdict
-from harness.core.records import ActorTotals, Finding, GraphState, Growing, Leak, Rate, Summary
+from harness.core.records import ActorTotals, Audit, Finding, GraphState, Growing, Leak, Rate, Summary
 from harness.core.units import counted, format_duration, format_size, one_in
 from harness.store import aggregate
 from harness.store.folder import RunFolder
@@ -70,6 +71,8 @@ def facts(folder: RunFolder, summary: Summary, manifest: RunManifest | None) -> 
         described["leak"] = leak_line(summary.leak)
     for growing in summary.growths:
         described[growing.what] = growing_line(growing)
+    if not summary.leak and not summary.growths and (audits := _audits(folder)):
+        described["audits"] = f"{audits}, and it takes {AUDITS_NEEDED} of one daemon to say what grows"
     if weak := little_effect(summary):
         described["little effect"] = weak
     if summary.unattended_seconds >= 1:
@@ -154,6 +157,10 @@ def graph_line(graph: GraphState) -> str:
         described = "; ".join(graph.faults[:_FAULTS_TOLD])
         return f"not consistent in {graph.inconsistent} of {graph.reads} reads: {described}"
     return f"consistent, {graph.reads} {'time' if graph.reads == 1 else 'times'} read"
+
+
+def _audits(folder: RunFolder) -> int:
+    return sum(1 for _ in folder.each(Audit)) if (folder.path / "run.db").exists() else 0
 
 
 def leak_line(leak: Leak) -> str:

@@ -12,7 +12,7 @@ from harness.analysis.judge import without_a_finding
 from harness.analysis.rates import rate
 from harness.cli.display.summary import tell
 from harness.core.outcome import Ending, ExitCode, Verdict
-from harness.core.records import FORMAT, ActorTotals, AftermathAnswer, Diagnosis, Leak, Summary
+from harness.core.records import FORMAT, ActorTotals, AftermathAnswer, Audit, Diagnosis, Leak, Summary
 from harness.report.words import rate_line
 from harness.store.folder import RunFolder
 
@@ -183,3 +183,12 @@ def test_figures_agree() -> None:
     assert rate_line(HANG.rate).startswith("1 in 24 builds that could have hung: from one in ")
     assert rate_line(HANG.rate).endswith("; 3 more were ended while they waited after their export, and may have hung")
     assert rate_line(rate(0, 0)) == "0 in 0 builds that could have hung"
+
+
+def test_too_few_audits_are_told(folder: RunFolder) -> None:
+    """A run whose audits do not suffice for a word on growth says how many it takes; one with that word does not."""
+    with folder.database() as database:
+        for number in range(2):
+            database.add(Audit(5 * number, 1, 1.0, 0.0, True, 60, 60, (), 40, 2**27, 0))
+    assert "audits         2, and it takes 8 of one daemon to say what grows" in told(folder, CLEAN)
+    assert "audits  " not in told(folder, replace(CLEAN, leak=Leak("no", 0.0, 0.0, 0.01, None)))
