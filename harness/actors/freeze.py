@@ -12,6 +12,7 @@ import psutil
 from harness.actors.base import ActorEnv, CouldNot, Disturbance, Effect, NothingOfTheKind
 from harness.client.watched_build import Watch
 from harness.core.manifest import DaemonFacts
+from harness.host.guard import guarded_groups
 from harness.host.ledger import Ledger
 from harness.host.proc import Identity
 from harness.scenario.triggers import Firing
@@ -31,7 +32,7 @@ RUNTIMES = frozenset({"runc", "buildkit-runc"})
 class Freeze(Disturbance):
     """Freeze the daemon or a part of it; `when.lasting` says for how long.
 
-    What is frozen can be killed all the same: its own children die with the harness, and `repro clean` ends the rest.
+    What is frozen can be killed all the same: it dies with the harness, and clients with all that they started.
     """
 
     lasts = True
@@ -73,6 +74,7 @@ class Freeze(Disturbance):
                 for watch in clients:
                     healing.enter_context(watch.held())
                 frozen += self._freeze(pids, healing, group=True)
+                healing.enter_context(guarded_groups(*frozen))
                 note(frozen)  # again, with what they started meanwhile
             if self.target in {"registry", "everything"} and stage.registry:
                 frozen += self._freeze([stage.registry.pid], healing, group=False)
@@ -94,8 +96,8 @@ class Freeze(Disturbance):
 
 @contextmanager
 def _noting(name: str) -> Iterator[Callable[[list[int]], None]]:
-    """Have a ledger for clients, with what they started, as long as they are frozen: docker's plug-in outlives it then,
-    for the kernel ends only the one that is our child, and what is stopped does not see that its parent is gone.
+    """Have a ledger for clients, with what they started, as long as they are frozen: where a harness and its guard are
+    killed, docker's plug-in lives on, for the kernel ends only our child, and what is stopped sees no parent go.
     """
     ledger = Ledger.open(f"{name}-{secrets.token_hex(2)}")  # on each shard of a run there may be one
 

@@ -15,9 +15,9 @@ from harness.core.errors import CommandMissing
 from harness.host.cgroup import ROOT
 
 _WAIT_SECONDS: Final = 2.0
-_OF_GROUP: Final = """
+_OF_GROUPS: Final = """
 read -r said && exit 0
-kill -s KILL -- "-$1"
+for leader in "$@"; do kill -s KILL -- "-$leader"; done
 """
 _OF_CGROUP: Final = """
 read -r said && exit 0
@@ -58,17 +58,17 @@ def guarded(cgroup: str) -> Iterator[None]:
 
 
 @contextmanager
-def guarded_group(leader: int) -> Iterator[None]:
-    """SIGKILL every process of a group if this process dies before leaving the context.
+def guarded_groups(*leaders: int) -> Iterator[None]:
+    """SIGKILL every process of some groups if this process dies before leaving the context.
 
     Args:
-        leader: the process that it is named after, a child of ours that is not reaped in the context: so the number is
-            no other group's.
+        leaders: the processes that they are named after, children of ours that are not reaped in the context: so the
+            numbers are no other groups'.
 
     Raises:
         CommandMissing: this host has no shell.
     """
-    with _standing_by(_OF_GROUP, str(leader)):
+    with _standing_by(_OF_GROUPS, *map(str, leaders)):
         yield
 
 

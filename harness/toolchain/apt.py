@@ -16,7 +16,7 @@ import anyio
 from tenacity import retry, retry_if_exception, stop_after_attempt, wait_exponential
 
 from harness.core.errors import CommandError, HarnessError, InfraError, UsageError
-from harness.host.guard import guarded_group
+from harness.host.guard import guarded_groups
 from harness.host.proc import Command, Completed, run, running
 from harness.host.scratch import scratch
 
@@ -243,7 +243,7 @@ class _Archive:
         }  # what verifies signatures leaves files where it is killed
         try:
             async with running(Command(argv, own, self.downloads)) as apt:
-                with guarded_group(apt.child.pid):  # its methods live on for a while where it is killed alone
+                with guarded_groups(apt.child.pid):  # its methods live on for a while where it is killed alone
                     return await apt.completed(deadline)
         except CommandError as error:
             raise diagnosed(error.output, self._suite, self._mirror) from error

@@ -61,12 +61,12 @@ def test_nobody_of_a_group_outlives_a_killed_harness(process: Process, eventuall
     """After SIGKILL of the harness the whole group of a program ends, also what does not die with its leader."""
     script = """
         import anyio
-        from harness.host.guard import guarded_group
+        from harness.host.guard import guarded_groups
         from harness.host.proc import Command, running
         async def main():
             method = "trap '' HUP PIPE; (trap '' HUP PIPE; while :; do sleep 1; done) & echo $!; wait"
             async with running(Command(("sh", "-c", method))) as program:
-                with guarded_group(program.child.pid):
+                with guarded_groups(program.child.pid):
                     while not program.out.tell():
                         await anyio.sleep(0.01)
                         program.out.seek(0, 2)

@@ -8,6 +8,8 @@ import pytest
 
 from harness.core.outcome import Ending, Outcome, Verdict
 from harness.core.records import Action, Begun, Iteration
+from harness.host.ledger import ledgers
+from harness.host.proc import Identity
 from harness.store.folder import RunFolder
 from harness.store.resume_point import DIED, mark_cut_off, resume_point_of
 from tests.support.eventually import reached, until
@@ -151,6 +153,23 @@ def test_what_was_frozen_on_a_shard(tmp_path: Path, cache: Path) -> None:
     until(lambda: not {*ledgers} & {ledger.name for ledger in (cache / "ledgers").glob("*-????.json")})
     interrupt(again)
     assert [*(cache / "ledgers").glob("*")] == []
+
+
+def test_what_was_frozen_ends_with_its_harness(tmp_path: Path) -> None:
+    """SIGKILLed while a client is frozen, a harness leaves nobody: not what the client started, which sees nothing."""
+    freeze = {"freeze": "suspended", "target": "client", "when": {"interval": "1s", "lasting": "60s"}}
+    scenario = write_scenario(tmp_path, clients={"default": "600"}, actors=[freeze], detect={"stall": "1h"})
+    process = start(scenario)
+
+    def frozen() -> list[Identity]:
+        return [each for ledger in ledgers() if "frozen" in ledger.name for each in ledger.processes]
+
+    reached(process, lambda: len(frozen()) >= 4)  # the client and what it started, noted before and after
+    members = frozen()
+    assert len({each.pid for each in members}) == 2
+    process.kill()
+    process.communicate(timeout=60)
+    until(lambda: not any(each.alive() for each in members))
 
 
 def test_a_later_end(tmp_path: Path) -> None:
