@@ -5,15 +5,15 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
 
-from harness.host.cgroup import Cgroup, CgroupError
+from harness.host.cgroup import Cgroup
 from harness.host.guard import guarded
 from harness.host.proc import Identity
+from tests.actors.stages import daemons_cgroup
 
 Eventually = Callable[[Callable[[], bool]], bool]
 Process = Callable[..., subprocess.Popen[str]]
@@ -22,16 +22,8 @@ Process = Callable[..., subprocess.Popen[str]]
 @pytest.fixture
 def cgroup() -> Iterator[Cgroup]:
     """A cgroup that can be used here; removed with the test."""
-    made = Cgroup(f"repro-test-{os.getpid()}")
-    try:
-        folders = [file.parent for file in made.leaf("daemon")]
-    except CgroupError as error:
-        pytest.skip(str(error))
-    yield made
-    for folder in folders:
-        for path in (folder, folder.parent):
-            with suppress(OSError):
-                path.rmdir()
+    with daemons_cgroup() as made:
+        yield made
 
 
 def test_nobody_outlives_a_killed_harness(cgroup: Cgroup, process: Process, eventually: Eventually) -> None:
