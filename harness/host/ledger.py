@@ -430,13 +430,12 @@ def _read_newest(name: str) -> Ledger | None:
 
 
 def disbelieved() -> Iterator[str]:
-    """Yield why a file among the ledgers is not believed, a sentence each."""
-    known = {ledger.name for ledger in ledgers()}
+    """Yield why a file among the ledgers is not believed, a sentence each; one that is written just now is let be."""
     for file in sorted(cache_folder("ledgers").iterdir()):
         if file.suffix in {".json", ".draft"}:
             try:
                 read_ours(file)
-                if file.stem not in known:
+                if state_of(file.with_suffix(".lock")) != "held" and _read_newest(file.stem) is None and file.exists():
                     yield f"{file}: not believed, for it is damaged"
             except Disbelieved as error:
                 yield str(error)

@@ -750,6 +750,16 @@ def test_a_ledger_that_no_run_wrote(cache: Path, wrong: Any) -> None:
     assert why.startswith(f"{cache}/ledgers/run.json: not believed, for it ")
 
 
+def test_a_ledger_that_is_written_just_now() -> None:
+    """Half of a ledger is no damage as long as its harness holds it."""
+    ledger = Ledger.open("run")
+    ledger.file.rename(ledger.file.with_suffix(".draft"))
+    ledger.file.with_suffix(".draft").write_text('{"name": ')
+    assert [*disbelieved()] == []
+    ledger.detach()
+    assert [*disbelieved()] == [f"{ledger.file.with_suffix('.draft')}: not believed, for it is damaged"]
+
+
 @pytest.mark.parametrize("name", ["system.slice", "repro-*", "repro-x/../docker", "", ".", "x-repro-y"])
 async def test_a_forged_cgroup(cache: Path, name: str) -> None:
     """Only a cgroup that is named as ours are is removed; a name is never a pattern or a path."""
