@@ -78,7 +78,7 @@ def tell_details(console: Console, folder: RunFolder, summary: Summary, salvage:
         seconds = "" if answer.said == "not asked" else f"  after {answer.seconds:.1f} s"
         detail = f"  ({answer.detail.splitlines()[0]})" if answer.detail else ""
         _say(console, f"    {question.replace('_', ' '):<24} {answer.said}{seconds}{detail}")
-    if len(summary.because.splitlines()) > 1:
+    if not _is_told_by_the_verdict(summary):
         _say(console, summary.because)
     for line in kept_lines(manifest):
         _say(console, line)
@@ -92,6 +92,13 @@ def tell_verdict(console: Console, folder: RunFolder, summary: Summary, against:
     console.print(Text(f"{verdict_word(summary)}  ", _COLOURS[summary.verdict]) + first, soft_wrap=True)
     for name, value in _block(folder, summary, against):
         _say(console, f"    {name:<10} {value}")
+
+
+def _is_told_by_the_verdict(summary: Summary) -> bool:
+    """Whether the reason stands whole behind the verdict and, where a daemon is unable, the advice in it as `next`."""
+    first, *others = summary.because.splitlines() or [""]
+    advised = summary.ending is Ending.UNABLE and len(others) == 1 and len(first) <= _BECAUSE
+    return advised or not others
 
 
 def _block(folder: RunFolder, summary: Summary, against: str | None) -> Iterator[tuple[str, str]]:

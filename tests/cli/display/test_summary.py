@@ -129,6 +129,12 @@ def test_the_verdict_comes_last(folder: RunFolder, summary: Summary, width: int)
     assert "rate" in names or summary.verdict is Verdict.CLEAN
 
 
+def test_what_a_daemon_is_unable_to_is_said_once(folder: RunFolder) -> None:
+    """The reason stands behind the verdict, the advice as what to do next; neither stands above as well."""
+    text = told(folder, CASES["unable"])
+    assert [text.count(part) for part in ("it cannot", "give --daemon docker:24.0.0")] == [1, 1]
+
+
 @pytest.mark.parametrize("summary", [case for case in CASES.values() if case.verdict is Verdict.HANG])
 def test_after_a_hang_nothing_says_otherwise(folder: RunFolder, summary: Summary) -> None:
     """Of a run that hung, no line says that a rate is ruled out, and none that the release is free of the hang."""
