@@ -33,8 +33,8 @@ class BoundedProtocol(H11Protocol):
     """A connection that is closed where its request does not come or its answer is not read, and the one to go where
     there are too many.
 
-    What does not read goes first, then what has waited longest without a whole request: who asks, and reads, like
-    anybody is answered before it is his turn.
+    What does not read goes first, then the oldest of the many: of those that have sent no whole request, or of those
+    that are being answered, whichever are more. So who asks, and reads, like anybody is answered before it is his turn.
     """
 
     most_connections = _MOST_CONNECTIONS
@@ -42,15 +42,15 @@ class BoundedProtocol(H11Protocol):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._deadline: asyncio.TimerHandle | None = None
-        self._is_full = False
+        self.is_full = False
+        self.since = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection, and close another where it is one too many."""
         super().connection_made(transport)
         self._await_progress()
         if len(self.connections) > self.most_connections:
-            waiting = [each for each in self.connections if isinstance(each, BoundedProtocol)]
-            min(waiting, key=lambda each: each.turn).drop()
+            self._make_room()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget it."""
@@ -66,19 +66,19 @@ class BoundedProtocol(H11Protocol):
 
     def on_response_complete(self) -> None:
         """Wait for the next request."""
-        if not self._is_full:  # else its answer is not read yet
+        if not self.is_full:  # else its answer is not read yet
             self._await_progress()
         super().on_response_complete()
 
     def pause_writing(self) -> None:
         """Wait for what was sent to be read."""
-        self._is_full = True
+        self.is_full = True
         self._await_progress()
         super().pause_writing()
 
     def resume_writing(self) -> None:
         """Send on, or wait for the next request where that was all."""
-        self._is_full = False
+        self.is_full = False
         if self.cycle.response_complete:
             self._await_progress()
         else:
@@ -86,11 +86,18 @@ class BoundedProtocol(H11Protocol):
         super().resume_writing()
 
     @property
-    def turn(self) -> tuple[bool, bool, float]:
-        """The order in which connections are closed: those that do not read, those without a whole request, the rest;
-        of each the oldest first.
-        """
-        return not self._is_full, self._deadline is None, self._since
+    def is_waiting(self) -> bool:
+        """Whether its client has to do something: to send the rest of a request, or to read."""
+        return self._deadline is not None
+
+    def _make_room(self) -> None:
+        """Close one of the connections that there are."""
+        there = [each for each in self.connections if isinstance(each, BoundedProtocol)]
+        full = [each for each in there if each.is_full]
+        waiting = [each for each in there if each.is_waiting]
+        answered = [each for each in there if not each.is_waiting]
+        most = waiting if len(waiting) >= len(answered) else answered
+        min(full or most, key=lambda each: each.since).drop()
 
     def drop(self) -> None:
         """Close the connection at once."""
@@ -99,7 +106,7 @@ class BoundedProtocol(H11Protocol):
 
     def _await_progress(self) -> None:
         self._stop_waiting()
-        self._since = self.loop.time()
+        self.since = self.loop.time()
         self._deadline = self.loop.call_later(_REQUEST_SECONDS, self.drop)
 
     def _stop_waiting(self) -> None:

@@ -16,6 +16,8 @@ from tests.support.eventually import until
 from tests.web.runs import ended
 
 _FILES = 128
+_MOST = 32
+"""Connections that there may be with so many files."""
 HALF = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Half: "
 WHOLE = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
 
@@ -111,4 +113,40 @@ def test_who_does_not_read_is_in_nobodys_way(served: Served) -> None:
         for connection in browser:
             connection.sendall(WHOLE)
         answers = [connection.recv(12) for connection in browser]
+    assert answers == [b"HTTP/1.1 200"] * 6
+
+
+ENDLESS = """
+import asyncio, resource, socket
+from harness.web.server import run_server
+
+async def app(scope, receive, send):
+    if scope["path"] == "/endless":
+        print("asked", flush=True)
+        await asyncio.sleep(1000)
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
+
+resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128))
+listener = socket.create_server(("127.0.0.1", 0))
+print(listener.getsockname()[1], flush=True)
+run_server(app, listener)
+"""
+
+
+def test_what_is_not_answered_yet_is_in_nobodys_way(tmp_path: Path) -> None:
+    """With as many as there may be who are being answered for long, a browser's six are all answered."""
+    process = subprocess.Popen([sys.executable, "-c", ENDLESS], stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    there = Served(process, int(process.stdout.readline()), tmp_path / "log")
+    with contextlib.ExitStack() as open_:
+        open_.callback(process.kill)
+        for _ in range(_MOST):
+            open_.enter_context(there.connected(b"GET /endless HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"))
+            assert process.stdout.readline() == "asked\n"
+        browser = [open_.enter_context(there.connected(b"")) for _ in range(6)]
+        for connection in browser:
+            connection.sendall(WHOLE)
+        answers = [connection.recv(12) for connection in browser]
+    process.communicate(timeout=30)
     assert answers == [b"HTTP/1.1 200"] * 6
