@@ -20,15 +20,13 @@ class DaemonCannot(SubjectError):
     """A daemon that cannot do what the scenario asks; the message's last line says what to do."""
 
     def __init__(self, facts: DaemonFacts, lacking: Sequence[tuple[Actor, Ask, str]], advice: str) -> None:
-        grouped: dict[str, dict[str, str]] = {}
+        grouped: dict[str, dict[str, list[str]]] = {}
         for actor, ask, needs in lacking:
-            places = grouped.setdefault(needs, {})
-            before = f"{places[ask.ability.what]}, " if ask.ability.what in places else ""
-            places[ask.ability.what] = f"{before}`{ask.key}` of {actor.name}"
-        asked = (
-            f"{' or '.join(f'{what} ({where})' for what, where in places.items())}, which takes {needs}"
-            for needs, places in grouped.items()
-        )
+            grouped.setdefault(needs, {}).setdefault(ask.ability.what, []).append(f"`{ask.key}` of {actor.name}")
+        asked = []
+        for needs, wanted in grouped.items():
+            what = " or ".join(f"{name} ({', '.join(places)})" for name, places in wanted.items())
+            asked.append(f"{what}, which takes {needs}")
         super().__init__(f"{facts.kind} {facts.version} cannot {'; nor '.join(asked)}\n{advice}")
 
 
