@@ -62,8 +62,8 @@ def guarded_groups(*leaders: int) -> Iterator[None]:
     """SIGKILL every process of some groups if this process dies before leaving the context.
 
     Args:
-        leaders: the processes that they are named after, children of ours that are not reaped in the context: so the
-            numbers are no other groups'.
+        leaders: the processes that they are named after, children of ours. A number can be another group's only once
+            all of the group have ended, and the leader is reaped: keep the context short where that may happen.
 
     Raises:
         CommandMissing: this host has no shell.

@@ -237,10 +237,7 @@ class _Archive:
     )
     async def _apt(self, program: str, *arguments: str, deadline: float) -> Completed:
         argv = (program, "-q", "-c", str(self._configuration), *arguments)
-        own = {
-            "LC_ALL": "C",
-            "TMPDIR": str(self._temporary),
-        }  # what verifies signatures leaves files where it is killed
+        own = {"LC_ALL": "C", "TMPDIR": str(self._temporary)}  # where gpgv is killed it leaves files
         try:
             async with running(Command(argv, own, self.downloads)) as apt:
                 with guarded_groups(apt.child.pid):  # its methods live on for a while where it is killed alone
