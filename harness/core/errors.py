@@ -89,11 +89,19 @@ class DaemonStartError(SubjectError):
 
 
 class DaemonDied(SubjectError):
-    """A daemon that ended by itself."""
+    """A daemon that ended by itself.
 
-    def __init__(self, daemon: str, status: int, log: Path | None) -> None:
+    Args:
+        daemon: its kind.
+        status: as `subprocess` has it: a signal's is negative.
+        log: where it may say why.
+        meanwhile: what we did to it at that moment, which may have ended it.
+    """
+
+    def __init__(self, daemon: str, status: int, log: Path | None, meanwhile: str = "") -> None:
         how = f"signal {-status}" if status < 0 else f"status {status}"
-        super().__init__(f"{daemon} ended by itself with {how}", log)
+        doing = f", while {meanwhile}" if meanwhile else ""
+        super().__init__(f"{daemon} ended by itself with {how}{doing}", log)
 
 
 class InfraError(HarnessError):

@@ -49,13 +49,16 @@ OF_DAEMON: Final[Stages] = (
     (LookedFor(),),  # what the dumps point to, in its memory
     (  # it is put to work, and what it is put to may hang too
         Page("cpu profile", "cpu.pprof", "/debug/pprof/profile", "its pprof is off", (("seconds", 3),), 10.0),
-        Page("execution trace", "execution.trace", "/debug/pprof/trace", "its pprof is off", (("seconds", 2),)),
         Page("cache graph", "cache-graph.txt", "/debug/cache/store", f"{_BUILDKIT}, from v0.24 on"),
         CacheList(),
         GoroutineDumps(count=0, further=(4.0, 7.0, 11.0), deadline=24.0, each=4.0, name="goroutines, later"),
     ),
 )
-"""Those that need no build, and change nothing."""
+"""Those that need no build, and change nothing.
+
+There is no execution trace (``/debug/pprof/trace``) among them: as a trace ends, a daemon built with Go 1.24 or before
+may die of ``fatal error: runtime: mcall called on m->g0 stack`` (golang/go#70454).
+"""
 
 
 DUMPS_ALONE: Final[Stages] = ((GoroutineDumps(apart=1.0),),)

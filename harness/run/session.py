@@ -404,7 +404,8 @@ class Session:
 
     async def _watch_daemon(self) -> None:
         status = await self.daemon.ended()
-        raise DaemonDied(self.daemon.facts.kind, status, self.daemon.facts.log)
+        meanwhile = "the evidence of a finding was captured" if self._conductor.capturing.locked() else ""
+        raise DaemonDied(self.daemon.facts.kind, status, self.daemon.facts.log, meanwhile)
 
     async def _sample(self) -> None:
         """Measure every few seconds, and keep the daemon's log from growing for ever."""

@@ -11,6 +11,7 @@ from harness.client.watched_build import Watch
 from harness.core.errors import CaptureError
 from harness.evidence.base import Subject
 from harness.evidence.goroutines import GoroutineDumps
+from harness.evidence.page import Page
 from harness.evidence.process import Processes
 from harness.evidence.steps import Steps
 from harness.evidence.table import OF_DAEMON, Stages, capture_all, of_build
@@ -131,6 +132,13 @@ def test_what_decides_is_had_within_six_seconds() -> None:
     looks = [capture.over for captures in OF_DAEMON[:decides] for capture in captures if isinstance(capture, Processes)]
     dumps = next(capture for capture in OF_DAEMON[decides] if isinstance(capture, GoroutineDumps))
     assert sum(looks) + (dumps.count - 1) * dumps.apart + sum(dumps.further) <= 5
+
+
+def test_nothing_that_may_end_the_daemon() -> None:
+    """No execution trace is asked for: as one ends, Go may end the program that is traced (golang/go#70454)."""
+    paths = [capture.path for captures in OF_DAEMON for capture in captures if isinstance(capture, Page)]
+    assert "/debug/pprof/profile" in paths
+    assert "/debug/pprof/trace" not in paths
 
 
 def test_order_and_names() -> None:

@@ -1,7 +1,9 @@
 """Findings that are neither hangs nor stalls: failures, deaths; through the real engine, with the stub for a daemon."""
 
 import os
+import shlex
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +108,20 @@ def test_daemon_that_dies_is_a_finding(tmp_path: Path, hunted: bool) -> None:
     assert "index out of range" in summary.diagnosis.because
     assert set(summary.outcomes) <= {"ok", "cut_off", "infra"}
     assert "DEATH" in output
+
+
+def test_death_while_evidence_is_captured_says_so(tmp_path: Path) -> None:
+    """Who reads of a daemon that died while it was being looked at must know that looking may have ended it."""
+    kills = (
+        "import json, os, sys; run = json.load(sys.stdin)['run']; "
+        "os.kill(json.load(open(run + '/run.json'))['daemon']['pid'], 9)"
+    )
+    command = f"{sys.executable} -c {shlex.quote(kills)}; sleep 20"
+    scenario = write_scenario(tmp_path, clients={"default": "hang"}, on_finding=command)
+    code, output, folder = run(scenario, "--trust")
+    assert code == 1, output
+    death = next(finding for finding in folder.read(Finding) if finding.kind is Symptom.DEATH)
+    assert death.detail.endswith("signal 9, while the evidence of a finding was captured")
 
 
 def test_hunted_death_lets_a_fresh_daemon_take_over(tmp_path: Path) -> None:
