@@ -115,7 +115,7 @@ class _served:  # noqa: N801 — a context
 
     def __exit__(self, *_: object) -> None:
         self._process.terminate()
-        self._process.communicate(timeout=60)
+        self._process.communicate(timeout=180)
 
 
 def _logged(site: Site) -> str:

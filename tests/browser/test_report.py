@@ -17,7 +17,7 @@ from tests.browser.chromium import WIDTHS, browser, keep_picture, needs_chromium
 from tests.web.runs import ended
 
 __all__ = ["browser"]  # a fixture
-pytestmark = [needs_chromium, pytest.mark.timeout(240)]
+pytestmark = needs_chromium
 
 
 @pytest.fixture(scope="module")

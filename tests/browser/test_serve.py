@@ -23,7 +23,7 @@ from tests.support.eventually import until
 from tests.support.stub_runs import last_run, start, write_scenario
 
 __all__ = ["browser"]  # a fixture
-pytestmark = [needs_chromium, pytest.mark.timeout(240)]
+pytestmark = needs_chromium
 Serve = Callable[..., str]
 
 SESAME = "open-sesame-sixteen"
@@ -63,7 +63,7 @@ def serve() -> Iterator[Serve]:
     yield serve
     for process in started:
         process.terminate()
-        process.communicate(timeout=30)
+        process.communicate(timeout=180)
         assert process.returncode == 130
 
 
@@ -167,7 +167,7 @@ def test_a_run_that_goes_on(browser: Browser, tmp_path: Path, serve: Serve) -> N
                     process.send_signal(signal.SIGINT)
                     interrupted = True
                 page.wait_for_timeout(200)
-            process.communicate(timeout=60)
+            process.communicate(timeout=180)
             assert process.returncode == 1
             page.wait_for_selector("body[data-state=ended]")
             drawn, counts = look(), counts_of(folder)
@@ -187,7 +187,7 @@ def test_a_run_that_goes_on(browser: Browser, tmp_path: Path, serve: Serve) -> N
         assert grave(complaints) == []
     finally:
         process.kill()
-        process.communicate(timeout=30)
+        process.communicate(timeout=180)
 
 
 def log_in(page: Page) -> None:
@@ -242,7 +242,7 @@ def test_buttons(browser: Browser, tmp_path: Path, serve: Serve) -> None:
         if pid := holder_of(folder.path):
             os.kill(pid, signal.SIGINT)
         process.kill()
-        process.communicate(timeout=30)
+        process.communicate(timeout=180)
 
 
 def test_a_run_is_started(browser: Browser, tmp_path: Path, serve: Serve) -> None:

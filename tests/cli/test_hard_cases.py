@@ -36,7 +36,7 @@ def repro(
     if first or options:
         command = ["unshare", "--mount", *options, "sh", "-ec", f'{first}\nexec "$@"', "sh", *command]
     environment = {**os.environ, "COLUMNS": "200", **(env or {})}
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=90, env=environment, **more)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=180, env=environment, **more)
 
 
 def stubbed(tmp_path: Path, *words: str, clients: Mapping[str, str] | None = None, **how: Any) -> Any:
@@ -109,7 +109,7 @@ def test_two_runs_at_once(tmp_path: Path) -> None:
     scenario = write_scenario(tmp_path, clients={"3": "slow"})
     runs = [start(scenario, "--no-report", "--seed", str(seed)) for seed in (1, 2)]
     cleaned = repro("clean")
-    outputs = [run.communicate(timeout=90)[0] for run in runs]
+    outputs = [run.communicate(timeout=180)[0] for run in runs]
     assert cleaned.returncode == 0, cleaned.stderr
     assert [run.returncode for run in runs] == [0, 0], outputs
     found = sorted((tmp_path / "results" / "stubbed").iterdir())
@@ -138,7 +138,7 @@ def test_a_narrow_terminal(tmp_path: Path, columns: str) -> None:
     script = ["script", "-qec", f"stty cols {columns} rows 24; {shlex.join(command)}", "/dev/null"]
     environment = {key: value for key, value in os.environ.items() if key not in {"COLUMNS", "LINES"}}
     ended = subprocess.run(
-        script, capture_output=True, text=True, check=False, timeout=90, env={**environment, "TERM": "xterm"}
+        script, capture_output=True, text=True, check=False, timeout=180, env={**environment, "TERM": "xterm"}
     )
     assert ended.returncode == 1, ended.stdout
     assert "Traceback" not in ended.stdout
@@ -157,7 +157,7 @@ def test_not_root() -> None:
     command = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", str(venv), *words]
     environment = {**os.environ, "REPRO_CACHE": str(own / "cache"), "HOME": str(own), "TMPDIR": str(own)}
     environment.pop("SUDO_UID", None)
-    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=environment, cwd="/")
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=180, env=environment, cwd="/")
     shutil.rmtree(own)
     if "Permission denied" in ended.stderr and "repro:" not in ended.stderr:
         pytest.skip("this checkout is not to be read by others")

@@ -77,7 +77,7 @@ def test_examples_can_be_typed(example: str) -> None:
 
 def test_alone_it_shows_the_tasks() -> None:
     """`repro` alone shows the help of all, and has found nothing clean: git would take 0 for a good commit."""
-    ended = subprocess.run([sys.executable, "-m", "harness"], capture_output=True, text=True, check=False, timeout=60)
+    ended = subprocess.run([sys.executable, "-m", "harness"], capture_output=True, text=True, check=False, timeout=180)
     assert ended.returncode == ExitCode.USAGE
     for task in ("see a hang now", "my builds hang now", "am I affected?", "soak overnight", "upgrade safe?"):
         assert task in ended.stdout
@@ -115,7 +115,7 @@ def test_completion(words: str, among: set[str]) -> None:
         "COMP_CWORD": str(len(typed) - 1),
     }
     argv = [sys.executable, "-m", "harness"]
-    ended = subprocess.run(argv, capture_output=True, text=True, check=False, env=environment, timeout=60)
+    ended = subprocess.run(argv, capture_output=True, text=True, check=False, env=environment, timeout=180)
     assert set(ended.stdout.split()) == among, ended.stderr
 
 
@@ -132,6 +132,6 @@ def test_what_runs_is_not_loaded_for_the_options(words: str, code: ExitCode) -> 
         "print([name for name in sys.modules if name.startswith(('harness.run', 'harness.scenario'))]); sys.exit(code)"
     )
     argv = [sys.executable, "-c", script, *words.split()]
-    ended = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
+    ended = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=180)
     assert ended.returncode == code
     assert ended.stdout.splitlines()[-1] == "[]"

@@ -21,7 +21,7 @@ ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "REPRO_RE
 def repro(*words: str) -> subprocess.CompletedProcess[bytes]:
     """Run `repro` where text is plain ASCII."""
     argv = [sys.executable, "-m", "harness", *words]
-    return subprocess.run(argv, capture_output=True, check=False, timeout=90, env=os.environ | ASCII)
+    return subprocess.run(argv, capture_output=True, check=False, timeout=180, env=os.environ | ASCII)
 
 
 def test_ascii(tmp_path: Path) -> None:

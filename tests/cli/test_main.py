@@ -20,7 +20,7 @@ def repro(*words: str, env: dict[str, str] | None = None) -> subprocess.Complete
     """Run `repro` with words."""
     environment = {**os.environ, "COLUMNS": "200", **(env or {})}
     argv = [sys.executable, "-m", "harness", *words]
-    return subprocess.run(argv, capture_output=True, text=True, check=False, env=environment, timeout=60)
+    return subprocess.run(argv, capture_output=True, text=True, check=False, env=environment, timeout=180)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_what_is_wrong_names_the_help_that_serves(words: list[str], asked: str) 
 def test_a_command_loads_only_itself() -> None:
     """What other commands need, such as a client of Docker and a web server, is not waited for."""
     argv = [sys.executable, "-X", "importtime", "-m", "harness", "show", "--help"]
-    loaded = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60).stderr
+    loaded = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=180).stderr
     modules = {line.rpartition("|")[2].strip() for line in loaded.splitlines()}
     assert "harness.cli.display.summary" in modules
     assert not {"docker", "starlette", "bokeh", "harness.actors.table"} & modules
@@ -70,7 +70,7 @@ def test_a_command_loads_only_itself() -> None:
 def test_help_loads_no_command() -> None:
     """The list of all, and a mistyped command, wait neither for what reads scenarios nor for what draws screens."""
     argv = [sys.executable, "-X", "importtime", "-m", "harness", "--help"]
-    loaded = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60).stderr
+    loaded = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=180).stderr
     modules = {line.rpartition("|")[2].strip() for line in loaded.splitlines()}
     assert "harness.cli.table" in modules
     assert not {"pydantic", "yaml", "rich", "harness.scenario"} & modules
@@ -251,7 +251,7 @@ def test_nobody_waits_in_the_dark(tmp_path: Path, at_terminal: bool) -> None:
     with os.fdopen(ours, "rb", buffering=0) as stderr:
         argv = [sys.executable, "-m", "harness", "affected", "--daemon", "buildkit:v0.23.2"]
         env = {**os.environ, "PYTHONPATH": path}
-        ended = subprocess.run(argv, env=env, stdout=subprocess.DEVNULL, stderr=theirs, timeout=60, check=False)
+        ended = subprocess.run(argv, env=env, stdout=subprocess.DEVNULL, stderr=theirs, timeout=180, check=False)
         os.set_blocking(ours, False)
         told = (stderr.read(1000) or b"").decode()
         os.close(theirs)

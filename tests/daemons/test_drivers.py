@@ -168,7 +168,7 @@ def test_the_hosts_daemon_gets_no_builder_of_ours(
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere")
     process = start(write_scenario(tmp_path, daemon=daemon), "--daemon", "host", "--trust")
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=180)
     assert process.returncode == 129, output
     assert said in output
 

@@ -91,7 +91,7 @@ def test_a_killed_comparison_goes_on(tmp_path: Path, cache: Path) -> None:
     killed = start()
     reached(killed, lambda: len(daemons()) == 1)
     killed.kill()
-    killed.communicate(timeout=60)
+    killed.communicate(timeout=180)
     before = daemons()
     assert before
     again = start("--resume", "last")

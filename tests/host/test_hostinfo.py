@@ -223,7 +223,7 @@ def test_a_run_that_this_host_cannot_bear(
 ) -> None:
     """A scenario that would take more than there is exits with 129 and the figures, before anything is made of it."""
     process = start(write_scenario(tmp_path, actors=[actor], daemon={"kind": "stub", "limits": limits}))
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=180)
     assert process.returncode == 129, output
     told = " ".join(output.split())
     assert all(part in told for part in ("the scenario would take ", " are free, and ", *parts)), output

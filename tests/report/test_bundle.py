@@ -222,7 +222,7 @@ def test_the_reproducer_runs(hung: RunFolder, tmp_path: Path) -> None:
         tar.extractall(tmp_path / "unpacked", filter="data")
     (scenario,) = (tmp_path / "unpacked").glob("*/stubbed.yaml")
     words = [sys.executable, "-m", "harness", "run", str(scenario), "--results", str(tmp_path / "again")]
-    assert subprocess.run(words, check=False, capture_output=True, timeout=60).returncode == 1
+    assert subprocess.run(words, check=False, capture_output=True, timeout=180).returncode == 1
 
 
 def test_a_run_without_a_verdict(hung: RunFolder, tmp_path: Path) -> None:

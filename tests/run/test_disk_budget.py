@@ -66,10 +66,10 @@ def test_a_run_that_will_not_fit(tmp_path: Path) -> None:
     earlier(results, 300, taken=300 * GIB)
     file = write_scenario(tmp_path, stop={"iterations": 1000})
     refused = start(file)
-    output, _ = refused.communicate(timeout=60)
+    output, _ = refused.communicate(timeout=180)
     assert refused.returncode == 129
     assert "1,000 iterations need about 1000.0 GiB of disk" in output
     assert len([*results.glob("*/*")]) == 1
     begun = start(file, "--anyway", "--time", "1s")
-    output, _ = begun.communicate(timeout=60)
+    output, _ = begun.communicate(timeout=180)
     assert begun.returncode == 0, output

@@ -254,7 +254,7 @@ def test_dead_daemon_is_inconclusive(tmp_path: Path) -> None:
     process = start(scenario)
     reached(process, lambda: iterations(scenario) == 2)
     os.kill(last_run(scenario).read_json("run.json")["daemon"]["pid"], signal.SIGKILL)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=180)
     summary = last_run(scenario).summary()
     assert process.returncode == 125, output
     assert summary is not None
@@ -282,7 +282,7 @@ def test_suspended_host_is_no_hang(tmp_path: Path) -> None:
     time.sleep(8)
     for member in held:
         member.resume()
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=180)
     summary = last_run(scenario).summary()
     assert process.returncode == 0, output
     assert summary is not None
@@ -322,7 +322,7 @@ def test_killed_harness_leaves_a_readable_run_and_clean_removes_the_rest(tmp_pat
     reached(process, lambda: iterations(scenario) == 3)
     daemon = last_run(scenario).read_json("run.json")["daemon"]["pid"]
     process.kill()
-    process.communicate(timeout=60)
+    process.communicate(timeout=180)
     folder = last_run(scenario)
     assert folder.summary() is None
     assert len(folder.read(Iteration)) == 3
@@ -506,6 +506,6 @@ def test_one_toolchain_for_several_daemons(tmp_path: Path) -> None:
     """`--daemon` is refused where it is not said which daemon it means."""
     scenario = several(tmp_path, {"one": {}, "two": {}})
     process = start(scenario, "--daemon", "debian:trixie")
-    output, _ = process.communicate(timeout=30)
+    output, _ = process.communicate(timeout=180)
     assert process.returncode == 129
     assert "daemons.one.toolchain" in output

@@ -51,7 +51,7 @@ def test_a_killed_run_goes_on(tmp_path: Path) -> None:
     process = start(scenario, "--seed", "7")
     reached(process, lambda: recorded(scenario) >= 20)
     process.kill()
-    process.communicate(timeout=60)
+    process.communicate(timeout=180)
     folder = last_run(scenario)
     before = resume_point_of(folder)
     cut = {begun.number for begun in folder.read(Begun)}
@@ -61,7 +61,7 @@ def test_a_killed_run_goes_on(tmp_path: Path) -> None:
     )
     until(lambda: recorded(scenario) >= 60)
     again.kill()
-    again.communicate(timeout=60)
+    again.communicate(timeout=180)
     cut |= {begun.number for begun in folder.read(Begun)}
     done = resume(scenario)
     summary = folder.summary()
@@ -93,7 +93,7 @@ def test_killed_in_its_last_iteration(tmp_path: Path, clients: dict[str, str], c
     process = start(scenario)
     reached(process, lambda: any(begun.number == 8 for begun in begun_of(scenario)))
     process.kill()
-    process.communicate(timeout=60)
+    process.communicate(timeout=180)
     done = resume(scenario)
     assert done.returncode == code, done.stdout + done.stderr
     summary = last_run(scenario).summary()
@@ -141,7 +141,7 @@ def test_what_was_frozen_on_a_shard(tmp_path: Path, cache: Path) -> None:
     process = start(scenario, "--shards", "2")
     reached(process, lambda: any("frozen" in ledger.name for ledger in (cache / "ledgers").glob("*.json")))
     process.kill()
-    process.communicate(timeout=60)
+    process.communicate(timeout=180)
     ledgers = [ledger.name for ledger in (cache / "ledgers").glob("*.json")]
     assert [name for name in ledgers if not name.startswith(last_run(scenario).name)] == []
     again = subprocess.Popen(
@@ -168,7 +168,7 @@ def test_what_was_frozen_ends_with_its_harness(tmp_path: Path) -> None:
     members = frozen()
     assert len({each.pid for each in members}) == 2
     process.kill()
-    process.communicate(timeout=60)
+    process.communicate(timeout=180)
     until(lambda: not any(each.alive() for each in members))
 
 
@@ -197,7 +197,7 @@ def test_a_run_that_goes_on_is_not_gone_on_with(tmp_path: Path) -> None:
     assert "still goes on" in refused.stderr
     assert "the run goes on" in shown.stdout
     process.kill()
-    process.communicate(timeout=60)
+    process.communicate(timeout=180)
     assert "the run died; `repro resume`" in repro("show", "last", "--results", str(tmp_path / "results")).stdout
 
 
@@ -240,7 +240,7 @@ def test_a_disk_that_fills_up(tmp_path: Path, left: int) -> None:
         process = start(scenario)
         reached(process, lambda: recorded(scenario) >= 10)
         others = fill(disk, left)
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=180)
         folder = last_run(scenario)
         summary = folder.summary()
         assert process.returncode == 255, output
@@ -300,7 +300,7 @@ def test_fifty_kills_in_the_middle_of_writing(tmp_path: Path) -> None:
     """Killed fifty times at any moment of writing and gone on with, every number is there once, and none is missing."""
     folder = RunFolder.create(tmp_path, "s")
     driver = subprocess.run(
-        [sys.executable, "-c", KILLER, folder.path], capture_output=True, text=True, timeout=100, check=False
+        [sys.executable, "-c", KILLER, folder.path], capture_output=True, text=True, timeout=180, check=False
     )
     assert driver.stdout == "survived\n", driver.stderr
     numbers = [iteration.number for iteration in folder.read(Iteration)]

@@ -95,7 +95,7 @@ def test_daemon_that_dies_is_a_finding(tmp_path: Path, hunted: bool) -> None:
         log.write("panic: runtime error: index out of range [7] with length 7\n\ngoroutine 7 [running]:\n")
         log.write("main.(*scheduler).dispatch(0xc000123)\n\t/src/solver/scheduler.go:12 +0x1a\n")
     os.kill(folder.read_json("run.json")["daemon"]["pid"], signal.SIGKILL)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=180)
     summary = folder.summary()
     assert summary is not None, output
     assert process.returncode == (1 if hunted else 125), output
@@ -135,7 +135,7 @@ def test_hunted_death_lets_a_fresh_daemon_take_over(tmp_path: Path) -> None:
         (pid,) = daemons_of(scenario) - killed
         killed.add(pid)
         os.kill(pid, signal.SIGKILL)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=180)
     summary = last_run(scenario).summary()
     assert summary is not None, output
     assert (process.returncode, summary.ending) == (1, Ending.FINDINGS), output

@@ -42,7 +42,7 @@ def test_builds_that_wait_for_each_other(tmp_path: Path, first: str, second: str
     """A circle of builds is refused, and said."""
     other = [{**late(phase="exited", of=second), "build": first}] if second else []
     process = start(write_scenario(tmp_path, actors=[late(phase="exited", of=first), *other]))
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=180)
     assert process.returncode == 129
     assert f"waits for itself ({' waits for '.join(filter(None, ('late', second and first, 'late')))})" in output
     assert f"let {'one of them' if second else 'it'} begin by itself" in output

@@ -35,7 +35,7 @@ def test_runs_are_added_up(tmp_path: Path) -> None:
     process.send_signal(signal.SIGSTOP)  # it goes on, and does not get far
     is_locked = repro("merge", str(clean.path), str(last_run(scenario).path))
     process.kill()
-    process.communicate(timeout=60)
+    process.communicate(timeout=180)
     killed = last_run(scenario)
     seen = killed.read(Iteration)
     assert (is_locked.returncode, "still goes on" in is_locked.stderr) == (129, True)

@@ -121,7 +121,7 @@ def test_a_killed_run_of_several_goes_on(tmp_path: Path) -> None:
     with pytest.raises(Exception, match="timed out"):
         process.wait(4)
     process.kill()
-    process.communicate(timeout=60)
+    process.communicate(timeout=180)
     done = repro("resume", "last", "--results", str(tmp_path / "results"))
     assert done.returncode == 0, done.stdout + done.stderr
     (folder,) = tmp_path.glob("results/*/*/run.db")
@@ -137,6 +137,6 @@ def test_what_cannot_be(tmp_path: Path, options: list[str], said: str) -> None:
     """There is one host's daemon, and no run without any."""
     scenario = write_scenario(tmp_path, daemon={})
     process = start(scenario, "--shards", "2", *options)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=180)
     assert process.returncode == 129
     assert said in output

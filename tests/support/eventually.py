@@ -7,7 +7,7 @@ from collections.abc import Callable
 import psutil
 
 
-def eventually(question: Callable[[], bool], seconds: float = 60, pause: float = 0.02) -> bool:
+def eventually(question: Callable[[], bool], seconds: float = 120, pause: float = 0.02) -> bool:
     """Ask until the answer is yes; return whether it came.
 
     Args:
@@ -23,7 +23,7 @@ def eventually(question: Callable[[], bool], seconds: float = 60, pause: float =
     return True
 
 
-def until(condition: Callable[[], bool], seconds: float = 60) -> None:
+def until(condition: Callable[[], bool], seconds: float = 120) -> None:
     """Wait for something that is to come.
 
     Raises:

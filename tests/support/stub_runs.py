@@ -56,7 +56,7 @@ def start(scenario: Path, *options: str) -> subprocess.Popen[str]:
 def run(scenario: Path, *options: str) -> tuple[int, str, RunFolder]:
     """Run `repro run` to its end; return its exit code, what it printed, and the run's folder."""
     process = start(scenario, *options)
-    output, _ = process.communicate(timeout=90)
+    output, _ = process.communicate(timeout=180)
     return process.returncode, output, last_run(scenario)
 
 
@@ -68,12 +68,12 @@ def last_run(scenario: Path) -> RunFolder:
 def interrupt(process: subprocess.Popen[str], number: signal.Signals = signal.SIGINT) -> tuple[int, str]:
     """Send a signal to a running `repro`; return its exit code and what it printed."""
     process.send_signal(number)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=180)
     return process.returncode, output
 
 
 def repro(*words: str) -> subprocess.CompletedProcess[str]:
     """Run another command of `repro` to its end."""
     return subprocess.run(
-        [sys.executable, "-m", "harness", *words], capture_output=True, text=True, timeout=90, check=False
+        [sys.executable, "-m", "harness", *words], capture_output=True, text=True, timeout=180, check=False
     )

@@ -51,7 +51,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if here in item.path.parents:
             item.add_marker(pytest.mark.system)
             if not item.get_closest_marker("timeout"):
-                item.add_marker(pytest.mark.timeout(300))
+                item.add_marker(pytest.mark.timeout(600))
             if reasons:
                 item.add_marker(pytest.mark.skip(reason="; ".join(reasons)))
 
@@ -121,7 +121,7 @@ class Repro:
         self.started.append(process)
         return process
 
-    def __call__(self, *words: str, env: dict[str, str] | None = None, seconds: float = 280) -> tuple[int, str]:
+    def __call__(self, *words: str, env: dict[str, str] | None = None, seconds: float = 560) -> tuple[int, str]:
         """Run `repro` to its end, which it has to come to in time; return its exit code and what it printed."""
         process = self.start(*words, env=env)
         output, _ = process.communicate(timeout=seconds)
@@ -182,4 +182,4 @@ def repro(tmp_path: Path) -> Iterator[Repro]:
     for process in repro.started:
         if process.poll() is None:
             process.terminate()
-            process.communicate(timeout=60)
+            process.communicate(timeout=180)

@@ -47,7 +47,7 @@ WRAPPER = dedent("""\
 def real() -> Path:
     """The folder of Debian's programs."""
     argv = [sys.executable, "-m", "harness", "toolchain", "add", DEBIAN]
-    subprocess.run(argv, check=True, capture_output=True, timeout=280)
+    subprocess.run(argv, check=True, capture_output=True, timeout=560)
     return cache_folder("toolchains") / DEBIAN.replace(":", "-") / "bin"
 
 

@@ -135,7 +135,7 @@ def test_watch_beside_a_load(repro: Repro, tmp_path: Path, home: dict[str, str])
         code, output = repro("watch", "--daemon", str(pid), *watch, env=home)
     finally:
         load.send_signal(signal.SIGINT)
-        load.communicate(timeout=60)
+        load.communicate(timeout=180)
     assert code == 1, output
     watching, hang, captured = output.splitlines()
     assert f"(pid {pid})" in watching
@@ -154,7 +154,7 @@ def test_watch_of_a_dockerd_that_freezes(repro: Repro, tmp_path: Path, home: dic
         assert "watching" in process.stdout.readline()
         time.sleep(5)
         with stopped(facts["pid"]):
-            output, _ = process.communicate(timeout=120)
+            output, _ = process.communicate(timeout=180)
     assert process.returncode == 125, output
     silent, captured = output.splitlines()
     assert "the daemon has not answered for" in silent

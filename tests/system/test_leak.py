@@ -1,7 +1,5 @@
 """The leak on real daemons: what leaks is found, and named; what does not is not accused."""
 
-import pytest
-
 from harness.core.outcome import Verdict
 from harness.core.records import Audit
 from tests.system.conftest import SCENARIOS, Repro, folder_from, left_of
@@ -9,7 +7,6 @@ from tests.system.conftest import SCENARIOS, Repro, folder_from, left_of
 STREAM = "google.golang.org/grpc.newClientStreamWithParams"
 
 
-@pytest.mark.timeout(300)
 def test_dockerd_leaks(repro: Repro) -> None:
     """dockerd 28.5.2 with the containerd image store keeps about one goroutine a build; that is no hang."""
     code, output = repro(

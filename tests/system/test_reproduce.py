@@ -38,7 +38,7 @@ def test_it_hangs_where_it_should(tmp_path: Path, scenario: str, act: str, varia
     done = subprocess.run(
         ["/usr/bin/env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", f"BUILDKIT_BIN={programs}", "HANG_SECONDS=5",
          f"TMPDIR={tmp_path / 'tmp'}", str(tmp_path / "result" / SCRIPT)],
-        cwd=tempfile.gettempdir(), capture_output=True, text=True, timeout=120, check=False,
+        cwd=tempfile.gettempdir(), capture_output=True, text=True, timeout=180, check=False,
     )  # fmt: skip
     assert done.returncode == code, done.stdout + done.stderr
     assert ("HANG: build first has not returned" in done.stdout) == (code == 1)

@@ -66,7 +66,7 @@ def test_interrupt_in_mid_build(repro: Repro) -> None:
     process = repro.start("run", SLOW, "--daemon", TOOLCHAIN)
     reached(process, lambda: building(repro))
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=180)
     assert process.returncode == 130, output
     assert repro.summary.outcomes == {"cut_off": 1}
     assert not left_of(repro.folder.name)
@@ -77,7 +77,7 @@ def test_daemon_that_dies_in_mid_build(repro: Repro) -> None:
     process = repro.start("run", SLOW, "--daemon", TOOLCHAIN)
     reached(process, lambda: building(repro))
     os.kill(repro.folder.read_json("run.json")["daemon"]["pid"], signal.SIGKILL)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=180)
     assert process.returncode == 125, output
     assert "dockerd ended by itself with signal 9" in output
     assert "failed" not in repro.summary.outcomes
@@ -89,7 +89,7 @@ def test_two_runs_side_by_side(repro: Repro, tmp_path: Path) -> None:
     other = Repro(tmp_path / "others")
     process = other.start("run", str(SCENARIOS / "control-clean.yaml"), "--daemon", "debian:trixie")
     code, output = repro("run", str(SCENARIOS / "control-clean.yaml"), "--daemon", TOOLCHAIN)
-    output += process.communicate(timeout=120)[0]
+    output += process.communicate(timeout=180)[0]
     assert (code, process.returncode) == (0, 0), output
     assert not left_of(repro.folder.name)
     assert not left_of(other.folder.name)

@@ -32,10 +32,10 @@ def test_two_dockerds_killed_and_resumed(repro: Repro) -> None:
             assert pid is not None
             assert os.sched_getaffinity(pid) == cores
         process.kill()
-        process.communicate(timeout=60)
+        process.communicate(timeout=180)
         assert repro.folder.read(Begun)
         process = repro.start("resume", str(repro.folder.path))
-    output, _ = process.communicate(timeout=250)
+    output, _ = process.communicate(timeout=500)
     summary = repro.summary
     assert process.returncode == 0, output
     assert (summary.ending, summary.iterations) == (Ending.ITERATIONS, 36)

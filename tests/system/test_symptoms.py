@@ -76,7 +76,7 @@ def test_death(repro: Repro, scenario: Callable[..., str], number: signal.Signal
     process = repro.start("run", written, "--daemon", folder_from("REPRO_FIXED"))
     reached(process, lambda: succeeded(repro))
     os.kill(repro.folder.read_json("run.json")["daemon"]["pid"], number)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=180)
     assert process.returncode == 1, output
     kind, because = DEATHS[number]
     assert repro.summary.diagnosis is not None
@@ -98,7 +98,7 @@ def test_death_at_a_restart(repro: Repro, scenario: Callable[..., str]) -> None:
     daemon = repro.folder.read_json("run.json")["daemon"]
     with while_down(process, daemon["pid"]):
         (Path(daemon["root"]) / "runc-overlayfs" / "containerdmeta.db").write_bytes(b"no database" * 4096)
-    output, _ = process.communicate(timeout=100)
+    output, _ = process.communicate(timeout=180)
     assert process.returncode == 1, output
     (finding,) = repro.folder.read(Finding)
     assert (finding.kind, finding.hunted) == (Symptom.DEATH, True)
@@ -245,7 +245,7 @@ def test_a_cache_that_lies(repro: Repro, tmp_path: Path) -> None:
         for written in root.glob("runc-overlayfs/snapshots/snapshots/*/fs/n"):
             written.write_text("1\n")
         time.sleep(0.1)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=180)
     assert process.returncode == 1, output
     (finding,) = repro.folder.read(Finding)
     assert finding.kind is Symptom.CONTENT
@@ -262,7 +262,7 @@ def test_unexpected_cache_miss(repro: Repro, scenario: Callable[..., str]) -> No
     buildctl = str(Path(os.environ["REPRO_FIXED"]) / "buildctl")
     while process.poll() is None:  # what a build holds at that time is not removed
         subprocess.run([buildctl, "--addr", daemon["address"], "prune", "--all"], capture_output=True, check=False)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=180)
     assert process.returncode == 1, output
     finding = repro.folder.read(Finding)[0]
     assert finding.kind is Symptom.MISS

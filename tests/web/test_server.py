@@ -58,7 +58,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     assert found
     yield Served(process, int(found[1]), folder / "log")
     process.terminate()
-    process.communicate(timeout=30)
+    process.communicate(timeout=180)
     assert process.returncode == 130
 
 
@@ -148,5 +148,5 @@ def test_what_is_not_answered_yet_is_in_nobodys_way(tmp_path: Path) -> None:
         for connection in browser:
             connection.sendall(WHOLE)
         answers = [connection.recv(12) for connection in browser]
-    process.communicate(timeout=30)
+    process.communicate(timeout=180)
     assert answers == [b"HTTP/1.1 200"] * 6

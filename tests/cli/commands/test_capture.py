@@ -19,7 +19,7 @@ def repro(*words: str) -> subprocess.CompletedProcess[str]:
     """Run `repro` with words."""
     argv = [sys.executable, "-m", "harness", *words]
     environment = {**os.environ, "COLUMNS": "200"}
-    return subprocess.run(argv, capture_output=True, text=True, check=False, env=environment, timeout=100)
+    return subprocess.run(argv, capture_output=True, text=True, check=False, env=environment, timeout=180)
 
 
 def test_capture_and_diagnose(process: Start, tmp_path: Path) -> None:

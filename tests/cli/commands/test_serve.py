@@ -54,7 +54,7 @@ def test_what_is_printed_can_be_opened(tmp_path: Path, number: signal.Signals) -
 def test_a_guessable_token_is_refused(tmp_path: Path) -> None:
     """A token that is too short ends in a usage error, and nothing listens."""
     argv = [sys.executable, "-m", "harness", "serve", str(tmp_path), "--token", "short"]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=180, check=False)
     assert done.returncode == 129
     assert "--token is shorter than" in done.stderr
 
@@ -70,6 +70,6 @@ def test_a_taken_port_is_refused(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = str(other.getsockname()[1])
         argv = [sys.executable, "-m", "harness", "serve", str(tmp_path), "--port", port]
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=180, check=False)
     assert done.returncode == 129
     assert f"cannot listen at 127.0.0.1, port {port}" in done.stderr

@@ -27,7 +27,7 @@ Start = Callable[..., subprocess.Popen[str]]
 def test_refused(words: list[str], said: str) -> None:
     """What cannot be watched, or not so, is the user's error, and says what is wrong."""
     argv = [sys.executable, "-m", "harness", "watch", *words]
-    ended = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
+    ended = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=180)
     assert ended.returncode == 129
     assert said in ended.stderr
 
