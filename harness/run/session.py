@@ -404,8 +404,11 @@ class Session:
 
     async def _watch_daemon(self) -> None:
         status = await self.daemon.ended()
-        meanwhile = "the evidence of a finding was captured" if self._conductor.capturing.locked() else ""
-        raise DaemonDied(self.daemon.facts.kind, status, self.daemon.facts.log, meanwhile)
+        facts, capturing = self.daemon.facts, self._conductor.capturing
+        meanwhile = "the evidence of a finding was captured" if capturing.locked() else ""
+        with self.outage(f"{facts.kind} has ended"):
+            async with capturing:  # what its processes are not asked for is had still
+                raise DaemonDied(facts.kind, status, facts.log, meanwhile)
 
     async def _sample(self) -> None:
         """Measure every few seconds, and keep the daemon's log from growing for ever."""

@@ -111,17 +111,19 @@ def test_daemon_that_dies_is_a_finding(tmp_path: Path, hunted: bool) -> None:
 
 
 def test_death_while_evidence_is_captured_says_so(tmp_path: Path) -> None:
-    """Who reads of a daemon that died while it was being looked at must know that looking may have ended it."""
+    """Who reads of a daemon that died while it was looked at is told that; what is captured of the hang is kept."""
     kills = (
         "import json, os, sys; run = json.load(sys.stdin)['run']; "
         "os.kill(json.load(open(run + '/run.json'))['daemon']['pid'], 9)"
     )
-    command = f"{sys.executable} -c {shlex.quote(kills)}; sleep 20"
+    command = f"{sys.executable} -c {shlex.quote(kills)}; sleep 2"
     scenario = write_scenario(tmp_path, clients={"default": "hang"}, on_finding=command)
     code, output, folder = run(scenario, "--trust")
     assert code == 1, output
     death = next(finding for finding in folder.read(Finding) if finding.kind is Symptom.DEATH)
     assert death.detail.endswith("signal 9, while the evidence of a finding was captured")
+    captured = folder.read_json("findings/1/captured.json")
+    assert captured["process"] == captured["on_finding"] == "captured"
 
 
 def test_hunted_death_lets_a_fresh_daemon_take_over(tmp_path: Path) -> None:
