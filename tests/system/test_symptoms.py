@@ -5,7 +5,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -243,7 +243,8 @@ def test_a_cache_that_lies(repro: Repro, tmp_path: Path) -> None:
     root = Path(repro.folder.read_json("run.json")["daemon"]["root"])
     while process.poll() is None:
         for written in root.glob("runc-overlayfs/snapshots/snapshots/*/fs/n"):
-            written.write_text("1\n")
+            with suppress(FileNotFoundError), written.open("r+") as step_file:
+                step_file.write("1\n")  # over what is there: a build never reads an empty file
         time.sleep(0.1)
     output, _ = process.communicate(timeout=180)
     assert process.returncode == 1, output
@@ -308,8 +309,9 @@ LISTENS: Mapping[str, tuple[tuple[str, ...], set[str]]] = {
     "s3-cache": (("--set", "actors.cleanup.when.interval=200ms"), {"cleanup"}),
     "slow-collector": (
         (
-            *("--set", "actors.slow.when={interval: 500ms, lasting: 500ms}"),
-            *("--set", "actors.refusing.when={follows: slow, after: 600ms, lasting: 300ms}"),
+            *("--iterations", "20"),
+            *("--set", "actors.slow.when={interval: 1500ms, lasting: 600ms}"),
+            *("--set", "actors.refusing.when={follows: slow, after: 700ms, lasting: 700ms}"),
         ),
         {"slow", "refusing"},
     ),
