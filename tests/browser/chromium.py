@@ -14,6 +14,8 @@ CHROMIUM: Final = shutil.which("chromium")
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH; Debian has it: apt install chromium")
 WIDTHS: Final = (390, 1440)
 """A phone's, and a desk's."""
+_PATIENCE: Final = 120_000
+"""Milliseconds that a page may take on a busy host; what fails for good fails so much later."""
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +36,7 @@ def opened(
     context = browser.new_context(
         viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light", timezone_id="Asia/Tokyo"
     )
+    context.set_default_timeout(_PATIENCE)
     try:
         page = context.new_page()
         page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)

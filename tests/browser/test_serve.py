@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, Route
 
 from harness.core.outcome import Outcome
 from harness.core.records import Action, Finding, Iteration, Sample
@@ -214,9 +214,9 @@ def test_buttons(browser: Browser, tmp_path: Path, serve: Serve) -> None:
         with opened(browser, address, 390, charts=False) as (page, _):
             log_in(page)
             stop, resume = (f"form[action='/runs/stubbed/{folder.name}/{word}']" for word in ("stop", "resume"))
-            page.once("dialog", lambda asked: asked.dismiss())
-            page.locator(f"{stop} button").first.click()  # and thought better of it
-            page.on("dialog", lambda asked: asked.accept())
+            second_thoughts = iter([True])
+            page.on("dialog", lambda asked: asked.dismiss() if next(second_thoughts, False) else asked.accept())
+            page.locator(f"{stop} button").first.click()
             page.evaluate("form => document.querySelector(form).elements.csrf.value = 'guessed'", stop)
             page.locator(f"{stop} button").first.click()
             page.wait_for_url("**/stop")
@@ -243,6 +243,33 @@ def test_buttons(browser: Browser, tmp_path: Path, serve: Serve) -> None:
             os.kill(pid, signal.SIGINT)
         process.kill()
         process.communicate(timeout=180)
+
+
+def test_what_is_typed_stays(browser: Browser, tmp_path: Path, serve: Serve) -> None:
+    """News that was asked for before somebody began to type does not take the form away."""
+    address = serve(tmp_path, "--token", SESAME)
+    with opened(browser, address, 1440, charts=False) as (page, _):
+        log_in(page)
+        page.locator("details.start summary").click()
+        typed = page.locator("#overview details.start input[name=daemon]")
+        page.evaluate("document.activeElement.blur()")
+
+        news = "**/overview.html"
+
+        def answer(route: Route) -> None:
+            route.fulfill(body="<p>all is new</p>", headers={"ETag": "news"})
+
+        def answer_late(route: Route) -> None:
+            typed.fill("buildkit:v0.25.1")
+            page.route(news, answer)
+            answer(route)
+
+        with page.expect_response(news):
+            page.route(news, answer_late)
+        page.wait_for_timeout(500)  # in which the page takes it, or does not
+        assert typed.input_value() == "buildkit:v0.25.1"
+        typed.blur()
+        page.get_by_text("all is new").wait_for()
 
 
 def test_a_run_is_started(browser: Browser, tmp_path: Path, serve: Serve) -> None:

@@ -8,7 +8,7 @@ function opened() {
   return new Map([...document.querySelectorAll("#overview details[data-keep]")].map(each => [each.dataset.keep, each.open]));
 }
 
-/** What is typed into a form stays there. */
+/** What is typed into a form stays there, also where that was begun while an answer was on its way. */
 function busy() {
   return document.activeElement?.closest("#overview form") || window.getSelection()?.type === "Range";
 }
@@ -17,10 +17,11 @@ async function follow() {
   if (!document.hidden && !busy()) {
     try {
       const answer = await fetch("/overview.html", {cache: "no-cache", headers: etag ? {"If-None-Match": etag} : {}});
-      if (answer.status === 200 && answer.headers.get("ETag") !== etag) {
+      const told = await answer.text();
+      if (answer.status === 200 && answer.headers.get("ETag") !== etag && !busy()) {
         const first = etag === null;
         etag = answer.headers.get("ETag");
-        const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+        const fresh = new DOMParser().parseFromString(told, "text/html");
         if (!first || fresh.body.textContent !== document.getElementById("overview").textContent) {
           const open = opened();
           document.getElementById("overview").replaceChildren(...fresh.body.childNodes);
