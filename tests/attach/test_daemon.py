@@ -168,7 +168,7 @@ async def serve(path: Path, answer: bytes, told: anyio.Event) -> None:
 )
 async def test_what_speaks(short: Path, answer: bytes, kind: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Docker's API and a gRPC server are told apart by their first bytes, and from everything else, in bounded time."""
-    monkeypatch.setattr("harness.attach.daemon._TELL_SECONDS", 0.5)
+    monkeypatch.setattr("harness.attach.daemon._TELL_SECONDS", 60.0 if kind else 0.5)
     async with anyio.create_task_group() as tasks:
         listening = anyio.Event()
         tasks.start_soon(serve, short / "a.sock", answer, listening)

@@ -127,13 +127,13 @@ async def test_once(scene: Scene) -> None:
     scene.start()
     scene.run("x")
     events: list[Event] = []
-    with anyio.fail_after(20):
+    with anyio.fail_after(120):
         assert await scene.watchman(str(scene.folder / "d.sock"), events.append, once=True).watch() is ExitCode.HANG
     assert [event.kind for event in events] == ["watching", "hang", "captured"]
 
 
 async def until(true: Callable[[], bool]) -> None:
     """Wait for something, for a while."""
-    with anyio.fail_after(20):
+    with anyio.fail_after(120):
         while not true():
             await anyio.sleep(0.02)

@@ -163,7 +163,6 @@ async def test_silence_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 async def test_whether_it_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A daemon answers that lists its workers; one that is silent, or not there, does not."""
-    monkeypatch.setattr("harness.daemons.control._ANSWER_SECONDS", 0.1)
     assert not await Control(tmp_path / "s").answers()
 
     async def answer(stream: Stream[bytes, bytes]) -> None:
@@ -176,6 +175,7 @@ async def test_whether_it_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     async def silent(_: Stream[bytes, bytes]) -> None:
         await anyio.sleep_forever()
 
+    monkeypatch.setattr("harness.daemons.control._ANSWER_SECONDS", 0.1)
     async with served(tmp_path, "ListWorkers", silent) as control:
         assert not await control.answers()
 

@@ -227,9 +227,10 @@ def test_also_where_the_run_breaks() -> None:
 
     async def run() -> None:
         guest = guest_of(engine)
-        with anyio.move_on_after(0.01):
+        with anyio.CancelScope() as scope:
             async with guest.going_on(left):
                 engine.cache.add("new")
+                scope.cancel()
                 await anyio.sleep_forever()
 
     anyio.run(run)

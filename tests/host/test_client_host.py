@@ -17,13 +17,13 @@ from harness.host.relay import Fault, Relay, listening, to_address
 
 root = pytest.mark.skipif(os.geteuid() != 0, reason="a network namespace needs root")
 pytestmark = pytest.mark.anyio
-SAY = 'exec 3<>/dev/tcp/${0%:*}/${0#*:}; echo hello >&3; read -r -t 5 said <&3; echo "got $said"'
+SAY = 'exec 3<>/dev/tcp/${0%:*}/${0#*:}; echo hello >&3; read -r -t 60 said <&3; echo "got $said"'
 
 
 async def said(address: str, host: ClientHost | None = None) -> str:
     """Say hello to an address, from here or from a client host, and return what came of it."""
     command = Command((shutil.which("bash") or "bash", "-c", SAY, address))
-    told = await run((host.running(command) if host else command).argv, deadline=20, check=False)
+    told = await run((host.running(command) if host else command).argv, deadline=90, check=False)
     return told.stdout.strip()
 
 

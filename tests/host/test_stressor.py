@@ -72,7 +72,7 @@ def test_a_team_ends_with_the_first_that_ends(process: Process, eventually: Even
     first, second = psutil.Process(parent.pid).children()
     other = Identity.of(second.pid)
     first.kill()
-    assert parent.wait(20) == 1
+    assert parent.wait(120) == 1
     assert eventually(lambda: not other.alive())
 
 

@@ -56,7 +56,7 @@ def start(
     """Start one that listens on `path`, with `options` on its command line, and wait until it does."""
     called: Sequence[str] = (name, __file__, str(path), *options)
     popen = process("bash", "-c", f'exec -a "$0" {sys.executable} "$@"', *called)
-    give_up = time.monotonic() + 20
+    give_up = time.monotonic() + 120
     while not _listens(path):
         assert time.monotonic() < give_up
         time.sleep(0.01)

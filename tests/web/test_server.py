@@ -30,7 +30,7 @@ class Served:
 
     def connected(self, sent: bytes) -> socket.socket:
         """Connect, and send something."""
-        connection = socket.create_connection(("127.0.0.1", self.port), timeout=20)
+        connection = socket.create_connection(("127.0.0.1", self.port), timeout=120)
         connection.sendall(sent)
         return connection
 
@@ -91,8 +91,8 @@ def test_who_has_been_answered_is_in_nobodys_way(served: Served) -> None:
     """With as many who have had an answer, and keep the connection, as there may be, a browser's six are answered."""
     with contextlib.ExitStack() as open_:
         for _ in range(_FILES):
-            open_.enter_context(served.connected(b"GET /static/page.css HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"))
-        time.sleep(0.5)
+            had = open_.enter_context(served.connected(b"GET /static/page.css HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"))
+            assert had.recv(12) == b"HTTP/1.1 200"
         browser = [open_.enter_context(served.connected(b"")) for _ in range(6)]
         for connection in browser:
             connection.sendall(WHOLE)
