@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 import yaml
-from anyio import create_task_group, sleep
+from anyio import create_task_group, sleep_forever
 
 from harness.actors.build import Build
 from harness.buildkit.messages import BuildEvent, PruneMessage
@@ -50,7 +50,7 @@ RUN echo "${N}" > /n
 
 FROM base AS slow
 ARG N
-RUN echo "${N}" > /n && sleep 4
+RUN echo "${N}" > /n && sleep 10
 
 FROM base AS quiet
 ARG N
@@ -222,7 +222,7 @@ async def test_the_control_api_says_what_the_client_says(workshop: Workshop) -> 
 
         group.start_soon(listen)
         await workshop.cached(request)
-        await sleep(10)
+        await sleep_forever()  # until the end is told
     assert [(event.kind, event.attributes[f"build-arg:{ITERATION_ARG}"]) for event in seen[:1]] == [("started", "1")]
     assert seen[-1].completed
     assert not await daemon.control.running_builds()
@@ -267,7 +267,7 @@ def test_several_targets_at_once(repro: Repro, tmp_path: Path, toolchain: str, w
         "export": "push",
         "cache_to": {"type": "registry"},
     }
-    detect = {"export_hang": "1500ms", "stall": "30s"}
+    detect = {"export_hang": "6s", "stall": "2m"}
     scenario = {"name": "three", "actors": [build], "stop": {"iterations": 2}, "detect": detect}
     file = tmp_path / "three.yaml"
     file.write_text(yaml.safe_dump(scenario))
@@ -279,7 +279,7 @@ def test_several_targets_at_once(repro: Repro, tmp_path: Path, toolchain: str, w
         assert iteration.outcome is Outcome.OK
         assert iteration.solving
         assert iteration.exported
-        assert iteration.exported - iteration.solving > 3.0, "one target takes longer than the threshold"
+        assert iteration.exported - iteration.solving > 9.0, "one target takes longer than the threshold"
     host, _, port = repro.folder.read_json("run.json")["registry"].partition(":")
     with socket.socket() as client:
         assert client.connect_ex((host, int(port))) != 0

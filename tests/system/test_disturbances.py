@@ -86,8 +86,8 @@ def test_memory_and_quota(repro: Repro, scenario: Callable[..., str]) -> None:
                     quotas.add(seen.read_text().split()[0])
 
     written = scenario(
-        {"memory": "hold", "hold": "50%", "when": {"at": "1s", "lasting": "3s"}},
-        {"cpu": "throttle", "quota": 0.7, "when": {"at": "2s", "lasting": "3s"}},
+        {"memory": "hold", "hold": "50%", "when": {"at": "1s", "lasting": "12s"}},
+        {"cpu": "throttle", "quota": 0.7, "when": {"at": "2s", "lasting": "12s"}},
         daemon={"limits": {"memory": "600MiB", "cpus": 1.5}},
     )
     process = repro.start("run", written, "--daemon", TOOLCHAIN)
@@ -126,7 +126,7 @@ def test_times(repro: Repro, scenario: Callable[..., str]) -> None:
 def test_full_disk(repro: Repro, scenario: Callable[..., str]) -> None:
     """While the disk is full builds fail for that reason, and before and after it they do not."""
     written = scenario(
-        {"disk": "full", "fill": "100%", "when": {"at": "10s", "lasting": "4s"}},
+        {"disk": "full", "fill": "100%", "when": {"at": "15s", "lasting": "20s"}},
         daemon={"limits": {"disk": "512MiB"}},
     )
     process = repro.start("run", written, "--daemon", TOOLCHAIN)

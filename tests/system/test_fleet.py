@@ -93,7 +93,7 @@ def begin(nodes: Mapping[str, Node], scheme: str = "tcp") -> dict[str, subproces
     """Start the scheduler and all workers."""
     options = ("--protocol", scheme) if scheme == "tls" else ()
     started = {"head": nodes["head"].scheduler(*options)}
-    until(lambda: "Scheduler at" in nodes["head"].said(0), 60)
+    until(lambda: "Scheduler at" in nodes["head"].said(0))
     for name in nodes.keys() - {"head"}:
         started[name] = nodes[name].worker(address(nodes, scheme))
     return started
@@ -152,9 +152,9 @@ def test_a_worker_that_is_killed(fleet: Fleet, tmp_path: Path) -> None:
     stranger = certificates(tmp_path / "other")
     words = (sys.executable, "-m", "harness", "run", str(tmp_path / "waits.yaml"), "--on", address(nodes, "tls"))
     wrong = nodes["one"].start("env", *(f"{key}={value}" for key, value in stranger.items()), *words)
-    assert wrong.wait(60) == 255
+    assert wrong.wait(180) == 255
     assert "no scheduler answers" in nodes["one"].said()
-    assert client.wait(150) == 0, nodes["head"].said()
+    assert client.wait(300) == 0, nodes["head"].said()
     back = runs(nodes)
     assert len(back) == 6
     hosts = [folder.name.split("-")[1] for folder in back]
@@ -167,7 +167,7 @@ def test_a_worker_that_is_killed(fleet: Fleet, tmp_path: Path) -> None:
     assert any("two did not make its run" in line for line in said), said
     sent = [line for line in said if " gets " in line]
     assert len(sent) == len({*sent})
-    until(lambda: not any(daemons(node) for node in nodes.values()), 30)
+    until(lambda: not any(daemons(node) for node in nodes.values()))
 
 
 @long

@@ -45,7 +45,7 @@ def test_scenario_goes_through(repro: Repro, name: str) -> None:
     others = [actor for actor in load(SCENARIOS / f"{name}.yaml", VOCABULARY).actors if not actor.builds]
     rare = [actor.name for actor in others if getattr(actor.when, "chance", 1) < 1]
     always = [word for actor in rare for word in ("--set", f"actors.{actor}.when.chance=1")]
-    for time in ("8s", "40s"):  # the longer for acts that come later, and a host that is slow
+    for time in ("8s", "40s", "3m"):  # the longer for acts that come later, and a host that is slow
         words = ("run", str(SCENARIOS / f"{name}.yaml"), "--daemon", "debian:forky", "--time", time, *always)
         code, output = repro(*words)
         if "never fires" in output:
