@@ -149,13 +149,15 @@ def test_full_disk(repro: Repro, scenario: Callable[..., str]) -> None:
 
 def test_freezes(repro: Repro, scenario: Callable[..., str]) -> None:
     """What is frozen is in state T while it lasts, and the build that it was frozen under comes through."""
-    targets = {"containerd": "0s", "client": "1s", "runc": "4s"}  # of the ten seconds that the step takes
+    targets = {"containerd": "0s", "client": "9s", "runc": "18s"}  # of the thirty seconds that the step takes
     freezes = [
-        {"freeze": target, "target": target, "when": {"step": "RUN sleep", "of": "ci", "after": after, "lasting": "2s"}}
+        {"freeze": target, "target": target, "when": {"step": "RUN sleep", "of": "ci", "after": after, "lasting": "6s"}}
         for target, after in targets.items()
     ]
     seen: set[str] = set()
-    process = repro.start("run", scenario(*freezes, dockerfile="sleep", stop={"iterations": 1}), "--daemon", TOOLCHAIN)
+    build = {"files": {"big": "1MB"}, "args": {"N": "{iteration}", "SECONDS": "30"}}
+    written = scenario(*freezes, dockerfile="merged", build=build, stop={"iterations": 1})
+    process = repro.start("run", written, "--daemon", TOOLCHAIN)
     output = watched(process, lambda: seen.update(stopped(process)))
     assert acts(repro).keys() == targets.keys(), output
     assert seen >= {"containerd", "runc", "docker"}
