@@ -33,7 +33,10 @@ WRAPPER = dedent("""\
         if [ $freezes -gt 0 ]; then
             (
                 waited=0
-                until [ -S "$socket" ] || [ $waited -ge 300 ]; do sleep 0.1; waited=$((waited + 1)); done
+                until REAL/docker --host "unix://$socket" version || [ $waited -ge 300 ]; do
+                    sleep 0.1
+                    waited=$((waited + 1))
+                done
                 sleep $freezes
                 kill -STOP $$
             ) > /dev/null 2>&1 &
@@ -76,8 +79,8 @@ def scenario(tmp_path: Path) -> Path:
     content = {
         "name": "freezes",
         "actors": [{"build": "ci", "dockerfile": str(tmp_path / "one"), "args": {"N": "{iteration}"}}],
-        "stop": {"iterations": 30, "time": "20s", "on": ["hang", "stall"]},
-        "detect": {"export_hang": "2s", "stall": "3s"},
+        "stop": {"iterations": 60, "time": "30s", "on": ["hang", "stall"]},
+        "detect": {"export_hang": "8s", "stall": "12s"},
         "on_hang": {"probe": False},
     }
     file.write_text(yaml.safe_dump(content))
@@ -122,8 +125,7 @@ def test_repro_run_under_git_bisect_run(
             #!/bin/sh
             export REPRO_OUT=$(mktemp -d {tmp_path}/out.XXXX)
             sh build.sh || exit 125
-            exec {sys.executable} -m harness run {scenario} --daemon path:$REPRO_OUT --results {repro.results} \\
-                --iterations 8
+            exec {sys.executable} -m harness run {scenario} --daemon path:$REPRO_OUT --results {repro.results}
         """)
     )
     history.git("bisect", "start", "v0.9", "v0.1")

@@ -62,6 +62,7 @@ def test_killed_builds_of_a_dockerd_are_seen_to_end(repro: Repro) -> None:
     code, output = repro(
         *("run", PRUNE_RACE, "--daemon", "debian:forky", "--iterations", "40", "--seed", "3"),
         *("--set", "actors.ci.kill.chance=0.5", "--set", "actors.ci.export=load", "--set", "audit.every=20"),
+        *("--set", "detect.export_hang=30s", "--set", "detect.orphan=30s"),
     )
     assert repro.folder.read(Finding) == [], output
     assert code == 0, output
