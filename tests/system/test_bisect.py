@@ -79,7 +79,7 @@ def scenario(tmp_path: Path) -> Path:
     content = {
         "name": "freezes",
         "actors": [{"build": "ci", "dockerfile": str(tmp_path / "one"), "args": {"N": "{iteration}"}}],
-        "stop": {"iterations": 60, "time": "30s", "on": ["hang", "stall"]},
+        "stop": {"iterations": 30, "time": "30s", "on": ["hang", "stall"]},
         "detect": {"export_hang": "8s", "stall": "12s"},
         "on_hang": {"probe": False},
     }
