@@ -117,7 +117,7 @@ class Orphans:
         return max(_SOON_SECONDS, min([self._pause, *due]))
 
     async def drain(self, given_up: Callable[[], bool], doing: Callable[[str], None]) -> None:
-        """Wait until every expected build has ended or become a finding, or until `given_up`; bounded in time.
+        """Wait until every expected build has ended or become a finding, or until `given_up`; bounded in attended time.
 
         To be called when no build begins any more, while `keep` goes on.
 
@@ -127,12 +127,12 @@ class Orphans:
         """
         self._hurry.set()
         tell_at = anyio.current_time() + _TELL_SECONDS
-        with anyio.move_on_after(self._threshold + self._pause):
-            while self._awaited and not given_up():
-                await anyio.sleep(_SOON_SECONDS / 10)
-                if self._awaited and anyio.current_time() >= tell_at:
-                    tell_at = math.inf
-                    doing(self._what_is_awaited())
+        give_up = self._attention.attended + self._threshold + self._pause  # by the clock that makes it a finding
+        while self._awaited and not given_up() and self._attention.attended < give_up:
+            await anyio.sleep(_SOON_SECONDS / 10)
+            if self._awaited and anyio.current_time() >= tell_at:
+                tell_at = math.inf
+                doing(self._what_is_awaited())
 
     def _what_is_awaited(self) -> str:
         numbers = sorted(self._awaited)

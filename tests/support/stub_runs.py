@@ -6,15 +6,18 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
+from harness.host.attended_clock import BEAT, LATE
 from harness.store.find import find_run
 from harness.store.folder import RunFolder
 
-TIGHT = {"export_hang": "1s", "stall": "1s"}
-"""Thresholds that the stub's clients meet easily, and that a test can wait for."""
+TIGHT: Final = 2.0
+"""Seconds that a test can wait for; more than one beat of the attended clock counts, however late that comes."""
+SEEN_WITHIN: Final = BEAT + LATE
+"""Attended seconds after a threshold within which a finding is seen: as many as one beat counts at most."""
 
 
 def write_scenario(
@@ -32,7 +35,7 @@ def write_scenario(
         "daemon": {"kind": "stub", "config": dict(clients or {})},
         "actors": [{"build": "ci", "dockerfile": "one", **(build or {})}, *parts.pop("actors", [])],
         "stop": {"iterations": 10},
-        "detect": TIGHT,
+        "detect": {"export_hang": f"{TIGHT:g}s", "stall": f"{TIGHT:g}s"},
         "on_hang": {"probe": False, **parts.pop("on_hang", {})},
         **parts,
     }
