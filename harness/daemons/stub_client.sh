@@ -9,13 +9,14 @@ silent) exec sleep 1000 ;;
 unable) echo "ERROR: Cache export is not supported for the docker driver."; exit 1 ;;
 refuse) echo "ERROR: failed to connect: connection refused"; exit 1 ;;
 esac
+[ "$1" != deaf ] || trap '' TERM INT HUP
 echo "$step}]}"
 case $1 in
 stall | orphan*) exec sleep 1000 ;;
 fail) echo "$step$done,\"error\":\"process did not complete successfully: exit code: 1\"}]}"
 	echo "ERROR: failed to solve: process did not complete successfully: exit code: 1"; exit 1 ;;
 die) kill -9 $$ ;;
-deaf) trap '' TERM INT HUP; while :; do sleep 1; done ;;
+deaf) while :; do sleep 1; done ;;
 [0-9]*) sleep "$1" ;;
 esac
 echo "$step$done}]}"

@@ -27,7 +27,7 @@ def test_outside_of_any_run(cache: Path, number: signal.Signals) -> None:
             text=True,
             env=os.environ | {"REPRO_BUILDKIT_MIRROR": f"http://127.0.0.1:{port}"},
         )
-        silent.settimeout(60)
+        silent.settimeout(180)
         with silent.accept()[0]:
             code, output = interrupt(process, number)
     assert code == 130, output
@@ -54,7 +54,7 @@ def test_a_hang_up_on_a_search(tmp_path: Path) -> None:
         stderr=subprocess.STDOUT,
         text=True,
     )
-    until(lambda: bool([*tmp_path.glob("results/*/*/run.db")]), seconds=60)
+    until(lambda: bool([*tmp_path.glob("results/*/*/run.db")]))
     code, output = interrupt(process, signal.SIGHUP)
     assert code == 130, output
     assert "Traceback" not in output

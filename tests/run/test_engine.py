@@ -17,7 +17,7 @@ from harness.core.records import Action, Finding, Iteration, Sample
 from harness.store.folder import RunFolder
 from harness.store.hazards import hazards
 from tests.support.eventually import has_ended, reached, until
-from tests.support.stub_runs import interrupt, last_run, repro, run, start, write_scenario
+from tests.support.stub_runs import SEEN_WITHIN, TIGHT, interrupt, last_run, repro, run, start, write_scenario
 
 pytestmark = pytest.mark.usefixtures("cache")
 
@@ -59,7 +59,7 @@ def test_first_hang_is_recorded_and_ends_the_run(tmp_path: Path) -> None:
     (finding,) = folder.read(Finding)
     assert "exporting to image" in finding.last_progress[-1]
     assert "exporting to image" in (folder.path / "findings" / "7" / "progress.jsonl").read_text()
-    assert 0 <= finding.waited - 1.0 < 1.0, "seen within one second of the threshold"
+    assert 0 <= finding.waited - TIGHT <= SEEN_WITHIN, "seen at the first beat after the threshold"
     assert "iteration 7" in output
 
 
@@ -140,14 +140,16 @@ def test_timed_out_builds_are_killed_with_all_they_started(tmp_path: Path) -> No
     assert summary.outcomes == {"ok": 2, "timed_out": 2}
     killed = [iteration.number for iteration in folder.read(Iteration) if iteration.killed is not None]
     assert killed == [2, 4]
-    assert not [
-        process for process in psutil.process_iter(["cmdline"]) if process.info["cmdline"] == ["sleep", "31"]
-    ], "no other test has its clients sleep for so long"
+
+    def left() -> list[psutil.Process]:  # no other test has its clients sleep for so long
+        return [each for each in psutil.process_iter(["cmdline"]) if each.info["cmdline"] == ["sleep", "31"]]
+
+    until(lambda: not left(), 20)
 
 
 def test_client_that_ignores_its_signal_is_killed_after_its_grace(tmp_path: Path) -> None:
     """SIGKILL follows the signal, so that no client outlives its time-out for ever."""
-    kill = {"every": 1, "after": "100ms", "grace": "200ms"}
+    kill = {"every": 1, "after": {"solving": "50ms"}, "grace": "200ms"}  # it is deaf by then
     scenario = write_scenario(tmp_path, build={"kill": kill}, clients={"default": "deaf"}, stop={"iterations": 1})
     _, output, folder = run(scenario)
     (iteration,) = folder.read(Iteration)
@@ -202,7 +204,7 @@ def test_only_infra_is_no_verdict(tmp_path: Path, behaviour: str, code: int, end
 
 def test_time_ends_the_run(tmp_path: Path) -> None:
     """At the end of its time, builds still on their way are cut off, and those are not counted."""
-    code, _, folder = run(write_scenario(tmp_path, clients={"2": "30"}, stop={"time": "4s"}, detect={"stall": "1m"}))
+    code, _, folder = run(write_scenario(tmp_path, clients={"2": "90"}, stop={"time": "12s"}, detect={"stall": "2m"}))
     summary = folder.summary()
     assert code == 0
     assert summary is not None
@@ -212,7 +214,9 @@ def test_time_ends_the_run(tmp_path: Path) -> None:
 
 def test_hang_that_begins_before_the_end_is_still_seen(tmp_path: Path) -> None:
     """A build whose export completed just before the end of the run's time is watched to its threshold."""
-    scenario = write_scenario(tmp_path, clients={"1": "hang"}, stop={"time": "2s"})
+    scenario = write_scenario(
+        tmp_path, clients={"1": "hang"}, stop={"time": "10s"}, detect={"export_hang": "12s", "stall": "1m"}
+    )
     code, _, folder = run(scenario)
     summary = folder.summary()
     assert code == 1
@@ -265,19 +269,20 @@ def test_dead_daemon_is_inconclusive(tmp_path: Path) -> None:
 def test_suspended_host_is_no_hang(tmp_path: Path) -> None:
     """Harness and client stopped together for longer than the threshold, as a suspended host would: no finding."""
     scenario = write_scenario(
-        tmp_path, clients={"1": "tail 1.5"}, stop={"iterations": 2}, detect={"export_hang": "6s", "stall": "6s"}
+        tmp_path, clients={"1": "tail 3.5"}, stop={"iterations": 2}, detect={"export_hang": "6s", "stall": "6s"}
     )
     process = start(scenario)
     us = psutil.Process(process.pid)
 
     def clients() -> list[psutil.Process]:
         with suppress(psutil.NoSuchProcess):  # others come and go meanwhile
-            return [child for child in us.children(recursive=True) if child.cmdline()[:2] == ["sleep", "1.5"]]
+            return [child for child in us.children(recursive=True) if child.cmdline()[:2] == ["sleep", "3.5"]]
         return []
 
     until(lambda: bool(clients()))
-    held = [us, *clients()]
-    for member in held:
+    us.suspend()
+    held = [us, *clients()]  # nobody gives up what has ended any more, so each is there yet
+    for member in held[1:]:
         member.suspend()
     time.sleep(8)
     for member in held:
@@ -292,7 +297,7 @@ def test_suspended_host_is_no_hang(tmp_path: Path) -> None:
 
 def test_same_seed_same_plan(tmp_path: Path) -> None:
     """Which builds are killed, and when, comes from the seed alone, in whatever order four lines take them."""
-    build = {"parallel": 4, "kill": {"chance": 0.4, "after": {"uniform": ["50ms", "2s"]}}}
+    build = {"parallel": 4, "kill": {"chance": 0.4, "after": {"uniform": ["50ms", "4s"]}}}
     plans = []
     for name, seed in (("a", "7"), ("b", "7"), ("c", "8")):
         (tmp_path / name).mkdir()
@@ -329,7 +334,7 @@ def test_killed_harness_leaves_a_readable_run_and_clean_removes_the_rest(tmp_pat
     until(lambda: has_ended(daemon))
     assert [*(tmp_path / "cache").glob("daemons/*")]
     cleaned = psutil.Popen([os.sys.executable, "-m", "harness", "clean"])  # type: ignore[attr-defined]
-    assert cleaned.wait(60) == 0
+    assert cleaned.wait(180) == 0
     assert not [*(tmp_path / "cache").glob("daemons/*")]
     assert not [*(tmp_path / "cache").glob("staging/*")]
 
@@ -364,7 +369,7 @@ def test_hang_on_a_later_daemon_ends_the_run(tmp_path: Path) -> None:
 
 def test_run_goes_on_after_hangs(tmp_path: Path) -> None:
     """A fresh daemon follows each that hung; what hangs beside its first is no hang more, and the rate is over all."""
-    clients = {"4": "hang", "5": "hang", "12": "hang", "default": "0.2"}
+    clients = {"4": "hang", "5": "hang", "12": "hang", "default": "0.4"}
     scenario = write_scenario(
         tmp_path, build={"parallel": 2}, clients=clients, stop={"iterations": 25}, on_hang={"then": "renew"}
     )
@@ -409,7 +414,7 @@ def test_hung_daemon_is_held(tmp_path: Path) -> None:
     assert summary is not None
     assert not summary.aftermath
     assert repro("clean").returncode == 0
-    assert has_ended(daemon)
+    until(lambda: has_ended(daemon), 20)
     scenario = write_scenario(tmp_path, on_hang={"then": "hold"})
     code, output, folder = run(scenario)
     assert code == 0
@@ -439,19 +444,21 @@ def test_prunes_and_samples_are_recorded(tmp_path: Path) -> None:
     """What other actors do, where builds stood then, and how daemon and harness fare, stands beside the iterations."""
     scenario = write_scenario(
         tmp_path,
-        build={"kill": {"every": 2, "after": "150ms", "grace": "1s"}},
-        clients={"default": "0.2"},
-        stop={"time": "7s"},
+        build={"kill": {"every": 2, "after": "800ms", "grace": "1s"}},
+        clients={"default": "1"},
+        stop={"time": "12s"},
+        detect={"export_hang": "1m", "stall": "1m"},
         actors=[
             {"prune": "loop", "when": {"interval": "100ms"}},
             {"prune": "follows", "when": {"step": "RUN true", "of": "ci", "after": "50ms"}},
         ],
-        detect={"export_hang": "5s", "stall": "5s"},
     )
     _, _, folder = run(scenario)
     acts, samples = folder.read(Action), folder.read(Sample)
-    following = [moment for act in acts if act.actor == "follows" for moment in act.moments]
-    assert {(moment.point, moment.followed) for moment in following} == {("[1/1] RUN true", True)}
+    followers = [act for act in acts if act.actor == "follows"]
+    following = [moment for act in followers for moment in act.moments]
+    in_time = [moment for act in followers if act.started - act.due < 0.5 for moment in act.moments]
+    assert {(moment.point, moment.followed) for moment in in_time} == {("[1/1] RUN true", True)}
     assert all(moment.since >= 0.05 for moment in following)
     actions = [act for act in acts if act.actor == "loop"]
     assert {moment.followed for act in actions for moment in act.moments} == {False}
@@ -462,7 +469,9 @@ def test_prunes_and_samples_are_recorded(tmp_path: Path) -> None:
     assert maps["follows", "prune"].acts == len(following) > 0
     assert not any(found.hangs for found in maps.values())
     assert len(actions) > 3
-    assert all(action.succeeded and action.kind == "prune" for action in actions)
+    assert all(action.succeeded or not action.attempted for action in actions)  # the run's end cuts one off
+    assert any(action.succeeded for action in actions)
+    assert {action.kind for action in actions} == {"prune"}
     assert [action.count for action in actions] == [*range(1, len(actions) + 1)]
     assert samples
     assert samples[0].own_rss > 0

@@ -46,7 +46,7 @@ def test_a_killed_run_goes_on(tmp_path: Path) -> None:
     clock go on, and nothing is left on the host.
     """
     scenario = write_scenario(
-        tmp_path, build={"parallel": 4}, clients={"default": "0.1"}, stop={"iterations": 120}, detect={"stall": "1m"}
+        tmp_path, build={"parallel": 4}, clients={"default": "0.3"}, stop={"iterations": 120}, detect={"stall": "1m"}
     )
     process = start(scenario, "--seed", "7")
     reached(process, lambda: recorded(scenario) >= 20)
@@ -88,8 +88,10 @@ def test_a_killed_run_goes_on(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("clients", "code"), [({}, 0), ({"2": "hang"}, 1)], ids=["clean", "hang"])
 def test_killed_in_its_last_iteration(tmp_path: Path, clients: dict[str, str], code: int) -> None:
     """A run that was killed once all of its iterations had begun has its verdict as soon as it is gone on with."""
-    stop = {"iterations": 8, "hangs": 2}
-    scenario = write_scenario(tmp_path, clients={"8": "60", **clients}, stop=stop, on_hang={"then": "renew"})
+    stop, detect = {"iterations": 8, "hangs": 2}, {"export_hang": "2s", "stall": "2m"}
+    scenario = write_scenario(
+        tmp_path, clients={"8": "60", **clients}, stop=stop, on_hang={"then": "renew"}, detect=detect
+    )
     process = start(scenario)
     reached(process, lambda: any(begun.number == 8 for begun in begun_of(scenario)))
     process.kill()
@@ -107,7 +109,7 @@ def test_killed_in_its_last_iteration(tmp_path: Path, clients: dict[str, str], c
 
 def test_an_interrupted_run_goes_on(tmp_path: Path) -> None:
     """After Ctrl-C a run has a verdict, and can be gone on with all the same."""
-    scenario = write_scenario(tmp_path, clients={"default": "0.1"}, stop={"iterations": 15})
+    scenario = write_scenario(tmp_path, clients={"default": "0.4"}, stop={"iterations": 15})
     process = start(scenario)
     reached(process, lambda: recorded(scenario) >= 3)
     code, _ = interrupt(process)
@@ -136,7 +138,7 @@ def test_what_was_frozen_on_a_shard(tmp_path: Path, cache: Path) -> None:
     """SIGKILLed while clients are frozen, on one of several daemons: what goes on gives their ledgers back as well."""
     freeze = {"freeze": "suspended", "target": "client", "when": {"interval": "200ms", "lasting": "60s"}}
     scenario = write_scenario(
-        tmp_path, clients={"default": "0.2"}, actors=[freeze], stop={"iterations": 8}, detect={"stall": "2m"}
+        tmp_path, clients={"default": "2"}, actors=[freeze], stop={"iterations": 8}, detect={"stall": "2m"}
     )
     process = start(scenario, "--shards", "2")
     reached(process, lambda: any("frozen" in ledger.name for ledger in (cache / "ledgers").glob("*.json")))

@@ -45,7 +45,7 @@ def test_failures_are_counted_by_their_kind(tmp_path: Path) -> None:
     assert "3 builds failed, most often, 2 times" in summary.because
 
 
-PATTERN = {"export_hang": "1s", "stall": "1s", "failure": ["does not exist: not found"]}
+PATTERN = {"export_hang": "1m", "stall": "1m", "failure": ["does not exist: not found"]}
 HUNTS: dict[str, tuple[dict[str, Any], Symptom | Outcome]] = {
     "a pattern": ({"detect": PATTERN, "stop": {"iterations": 10, "on": ["failure"]}}, Symptom.FAILURE),
     "any failure": ({"stop": {"iterations": 10, "on": ["failure"]}}, Symptom.FAILURE),
@@ -128,7 +128,7 @@ def test_death_while_evidence_is_captured_says_so(tmp_path: Path) -> None:
 
 def test_hunted_death_lets_a_fresh_daemon_take_over(tmp_path: Path) -> None:
     """Where the scenario goes on after its findings, the run does, on the next daemon, and counts the deaths."""
-    stop = {"iterations": 10_000, "time": "60s", "hangs": 2, "on": ["death"]}
+    stop = {"iterations": 10_000, "time": "20m", "hangs": 2, "on": ["death"]}
     scenario = write_scenario(tmp_path, clients={"default": "0.1"}, stop=stop, on_hang={"then": "renew"})
     process = start(scenario)
     killed: set[int] = set()
@@ -166,9 +166,7 @@ def test_act_that_does_not_come_back_is_a_finding(tmp_path: Path, hunted: bool) 
     stop = {"iterations": 30, "on": ["act"] if hunted else ["hang"]}
     prune = {"prune": "cut", "when": {"interval": "100ms"}}
     clients = {"default": "0.1", "prune": "exec sleep 1000"}
-    scenario = write_scenario(
-        tmp_path, clients=clients, actors=[prune], stop=stop, detect={"export_hang": "1s", "act": "500ms"}
-    )
+    scenario = write_scenario(tmp_path, clients=clients, actors=[prune], stop=stop, detect={"act": "500ms"})
     code, output, folder, summary = ran(scenario)
     assert code == (1 if hunted else 125), output
     finding = folder.read(Finding)[0]
@@ -186,7 +184,7 @@ def test_acts_that_come_back_are_no_findings(tmp_path: Path) -> None:
     prune = {"prune": "cut", "when": {"interval": "50ms"}}
     for how, told in (("sleep 0.1; echo Total: 5kB", "Total: 5kB"), ("echo no such thing; exit 3", "no such thing")):
         clients = {"default": "0.1", "prune": how}
-        detect = {"export_hang": "1s", "act": "30s"}
+        detect = {"act": "2m"}
         _, output, folder, _ = ran(write_scenario(tmp_path, clients=clients, actors=[prune], detect=detect))
         assert folder.read(Finding) == [], output
         assert told in [act.detail for act in folder.read(Action)], output

@@ -27,7 +27,7 @@ def test_a_build_follows_another(tmp_path: Path) -> None:
     assert all(each.started >= first for each in late_ones)
 
 
-@pytest.mark.parametrize("stop", [{"iterations": 3}, {"time": "2s"}], ids=["iterations", "time"])
+@pytest.mark.parametrize("stop", [{"iterations": 3}, {"time": "6s"}], ids=["iterations", "time"])
 def test_no_line_waits_in_vain(tmp_path: Path, stop: dict[str, object]) -> None:
     """A line whose trigger never comes ends with the others."""
     code, output, folder = run(write_scenario(tmp_path, actors=[late(step="never", of="ci")], stop=stop))

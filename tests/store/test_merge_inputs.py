@@ -25,7 +25,7 @@ def test_runs_are_added_up(tmp_path: Path) -> None:
     folder that can be shown; the same again is refused, and so is a sum with one of its parts.
     """
     scenario = write_scenario(
-        tmp_path, clients={"8": "hang", "default": "0.3"}, detect={"stall": "1m", "export_hang": "1s"}
+        tmp_path, clients={"8": "hang", "default": "0.3"}, detect={"stall": "1m", "export_hang": "2s"}
     )
     _, _, clean = run(scenario, "--iterations", "5", "--seed", "1")
     _, _, hung = run(scenario, "--seed", "2")

@@ -112,7 +112,7 @@ def test_hangs_are_counted_over_all(tmp_path: Path) -> None:
 def test_a_killed_run_of_several_goes_on(tmp_path: Path) -> None:
     """Resumed after SIGKILL, it has as many daemons as before, and every iteration once."""
     scenario = write_scenario(
-        tmp_path, build={"parallel": 2}, clients={"default": "0.1"}, stop={"iterations": 150}, detect={"stall": "1m"}
+        tmp_path, build={"parallel": 2}, clients={"default": "0.3"}, stop={"iterations": 150}, detect={"stall": "1m"}
     )
     process = start(scenario, "--shards", "2")
     while not [*tmp_path.glob("results/*/*/run.db")]:

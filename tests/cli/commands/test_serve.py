@@ -47,7 +47,7 @@ def test_what_is_printed_can_be_opened(tmp_path: Path, number: signal.Signals) -
             assert browser.get(address).status_code == 200
         assert httpx.get(found[0]).status_code == 401
         process.send_signal(number)
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=180)
         assert (process.returncode, "Traceback" in errors) == (130, False)
 
 

@@ -43,6 +43,6 @@ def test_interrupted(process: Start, tmp_path: Path) -> None:
         event = json.loads(watch.stdout.readline())
         assert (event["event"], str(daemon.pid) in event["text"]) == ("watching", True)
         watch.send_signal(signal.SIGINT)
-        assert watch.wait(timeout=20) == 130
+        assert watch.wait(timeout=180) == 130
         assert not watch.stdout.read()
     assert daemon.poll() is None
