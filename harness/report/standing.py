@@ -1,6 +1,7 @@
 """How a run stands: ended, going on, dead, or damaged; what was read of it has no secrets in it."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -62,7 +63,23 @@ def _redactor(path: Path, _: tuple[int, ...]) -> Redactor:
     return redactor_of(path)
 
 
-def traces(folder: RunFolder) -> object:
+@dataclass(frozen=True)
+class Traces:
+    """What changes with whatever there is to see of a run."""
+
+    goes_on: bool
+    files: Mapping[str, tuple[int, int]]
+    """Each file's time, in nanoseconds, and its size in bytes."""
+    findings: Mapping[str, int]
+    """When the evidence of each finding was captured, in nanoseconds."""
+
+    @property
+    def turn(self) -> object:
+        """What differs when something has come that nobody should wait for: a finding, the end, all that follows it."""
+        return self.findings if self.goes_on else self
+
+
+def traces(folder: RunFolder) -> Traces:
     """Return what changes with whatever there is to see of a run.
 
     Raises:
@@ -71,6 +88,5 @@ def traces(folder: RunFolder) -> object:
     with os.scandir(folder.path) as entries:  # its files are replaced, or grow; whoever reads makes SQLite's others
         stats = {each.name: each.stat(follow_symlinks=False) for each in entries if each.name != "run.db-shm"}
     seen = {name: (stat.st_mtime_ns, stat.st_size) for name, stat in stats.items() if stat.st_size}
-    if "findings" in stats:
-        seen |= {str(file): (file.lstat().st_mtime_ns, 0) for file in folder.path.glob("findings/*/captured.json")}
-    return folder.is_locked, seen
+    captured = folder.path.glob("findings/*/captured.json") if "findings" in stats else ()
+    return Traces(folder.is_locked, seen, {file.parent.name: file.lstat().st_mtime_ns for file in captured})

@@ -30,9 +30,11 @@ class Front:
         """Return it, with its tag."""
         return await self._kept.get(CacheSource(traces=lambda: self._traces(actor), make=self._make))
 
-    def _traces(self, actor: RunControls) -> object:
+    def _traces(self, actor: RunControls) -> tuple[object, object]:
         started = [(each.code, each.last_output) for each in actor.started] if self._buttons else []
-        return self._runs.traces(), started
+        runs, searches = self._runs.traces()
+        turns = [run and run.turn for run in runs], [code for code, _ in started]
+        return (runs, searches, started), turns
 
     def _make(self) -> tuple[Markup, str]:
         found = overview_html(

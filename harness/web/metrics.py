@@ -45,7 +45,7 @@ class Metrics:
 
     def __init__(self, runs: Runs) -> None:
         self._source = CacheSource(
-            traces=time.monotonic, make=lambda: metrics_of(runs)
+            traces=lambda: (time.monotonic(), None), make=lambda: metrics_of(runs)
         )  # a run's age is another each time
         self._kept: CachedAnswer[bytes] = CachedAnswer()
 

@@ -10,7 +10,7 @@ from typing import Final, Generic, TypeVar
 from urllib.parse import quote
 
 from harness.report.overview.digest import Digest, digest_of
-from harness.report.standing import traces
+from harness.report.standing import Traces, traces
 from harness.store.find import runs_below
 from harness.store.folder import RunFolder
 from harness.store.searches import ListedSearch, search_folders, search_of
@@ -45,8 +45,8 @@ class Runs:
                 return RunFolder(path)
         return next((run for run in self.folders() if (run.path.parent.name, run.name) == (scenario, name)), None)
 
-    def traces(self) -> object:
-        """Return what changes with whatever there is to see of any of them."""
+    def traces(self) -> tuple[list[Traces | None], list[Traces | None]]:
+        """Return what changes with whatever there is to see of each run, and of each search."""
         return [_traces(folder.path) for folder in self.folders()], [_traces(path) for path in self._search_folders()]
 
     def digests(self) -> list[Digest]:
@@ -81,7 +81,7 @@ class _Memory(Generic[V]):
         return [value for _, value in self._kept.values()]
 
 
-def _traces(path: Path) -> object:
+def _traces(path: Path) -> Traces | None:
     """Return what changes with whatever there is to see of a folder; None where it is gone."""
     try:
         return traces(RunFolder(path))

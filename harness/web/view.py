@@ -18,7 +18,7 @@ from harness.report.found import diagnosis_html
 from harness.report.hazard_figure import hazard_figure
 from harness.report.progress import progress_of
 from harness.report.redact import Redactor, redact
-from harness.report.standing import Standing, redactor_for, standing, traces
+from harness.report.standing import Standing, Traces, redactor_for, standing, traces
 from harness.report.words import facts, facts_so_far, finding_line, leak_line
 from harness.store import aggregate
 from harness.store.folder import RunFolder
@@ -57,11 +57,15 @@ class Views:
             self._kept.popitem(last=False)
         return await kept.get(
             CacheSource(
-                traces=lambda: traces(folder),
+                traces=lambda: _traces(folder),
                 make=lambda: _view(folder, found),
-                is_over=(folder.path / "summary.json").exists,
             )
         )
+
+
+def _traces(folder: RunFolder) -> tuple[Traces, object]:
+    seen = traces(folder)
+    return seen, seen.turn
 
 
 def _view(folder: RunFolder, found: FindingView) -> View:
