@@ -14,7 +14,7 @@ from harness.store.folder import RunFolder
 from harness.store.resume_point import DIED, mark_cut_off, resume_point_of
 from tests.support.eventually import reached, until
 from tests.support.small_disk import fill, mounted_disk
-from tests.support.stub_runs import interrupt, last_run, repro, run, start, write_scenario
+from tests.support.stub_runs import interrupt, last_run, recorded, repro, run, start, write_scenario
 
 MIB = 2**20
 pytestmark = pytest.mark.usefixtures("cache")
@@ -26,14 +26,6 @@ def begun_of(scenario: Path) -> list[Begun]:
         return last_run(scenario).read(Begun)
     except Exception:
         return []
-
-
-def recorded(scenario: Path) -> int:
-    """Return how many iterations the newest run has recorded; 0 before it has a database."""
-    try:
-        return len(last_run(scenario).read(Iteration))
-    except Exception:
-        return 0
 
 
 def resume(scenario: Path, *options: str) -> subprocess.CompletedProcess[str]:

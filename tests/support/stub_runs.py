@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import yaml
 
+from harness.core.records import Iteration
 from harness.host.attended_clock import BEAT, LATE
 from harness.store.find import find_run
 from harness.store.folder import RunFolder
@@ -66,6 +67,14 @@ def run(scenario: Path, *options: str) -> tuple[int, str, RunFolder]:
 def last_run(scenario: Path) -> RunFolder:
     """Return the newest run of a scenario that `start` was given."""
     return find_run("last", scenario.parent / "results")
+
+
+def recorded(scenario: Path) -> int:
+    """Return how many iterations the newest run has recorded; 0 before it has a database."""
+    try:
+        return len(last_run(scenario).read(Iteration))
+    except Exception:
+        return 0
 
 
 def interrupt(process: subprocess.Popen[str], number: signal.Signals = signal.SIGINT) -> tuple[int, str]:

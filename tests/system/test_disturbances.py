@@ -116,7 +116,7 @@ def test_times(repro: Repro, scenario: Callable[..., str]) -> None:
     assert [build.outcome for build in builds] == ["timed_out", "timed_out"], output
     late = [build.killed - build.exporting - 0.1 for build in builds if build.killed and build.exporting]
     assert len(late) == 2
-    assert all(0 <= each < 1 for each in late), late
+    assert all(0 <= each < 6 for each in late), late  # at once, but for a host that stands still
     dues = [action.due for action in repro.folder.read(Action)]
     assert dues
     assert [2 * due for due in dues] == pytest.approx([round(2 * due) for due in dues], abs=1e-3)

@@ -49,7 +49,8 @@ def test_two_dockerds_killed_and_resumed(repro: Repro) -> None:
 def test_rate_of_an_affected_buildkitd(repro: Repro) -> None:
     """On a release that hangs, a run that goes on after its hangs finds one on each of three daemons."""
     affected = folder_from("REPRO_AFFECTED")
-    renewed = ("--set", "on_hang.then=renew", "--set", "on_hang.probe=false", "--set", "stop.hangs=3")
+    keys = ("on_hang.then=renew", "on_hang.probe=false", "stop.hangs=3", "detect.orphan=5m")  # each by its own client
+    renewed = [word for key in keys for word in ("--set", key)]
     code, output = repro("run", RACE, "--daemon", affected, *renewed)
     assert code == 1, output
     assert repro.summary.rate.hangs == 3
