@@ -37,7 +37,7 @@ def surroundings(options: Options) -> Iterator[Try]:
 
 
 def _ran(options: Options, repro: Repro, env: Mapping[str, str]) -> list[str]:
-    words = ("run", "control-clean", "--daemon", options.daemon, "--iterations", "3", "--results", str(repro.results))
+    words = ("run", "control-clean", "--daemon", options.daemon, "--iterations", "10", "--results", str(repro.results))
     code, said = repro(*words, env=env)
     problems = [f"run exits with {code}: {traceback_in(said) or said[-300:]}"] if code else []
     for run in repro.runs():
