@@ -55,14 +55,22 @@ def is_made_by(name: str, mark: str) -> bool:
     return any((folder / _by(mark)).is_dir() for folder in folders_of(name))
 
 
-def as_removed(top: Path) -> list[Path]:
-    """Return a cgroup with those below it, each before what it is in; our mark outlasts all but the top."""
-    folders = (path for path in (top, *top.rglob("*")) if path.is_dir())
-    return sorted(folders, key=lambda each: (-len(each.parts), each.name.startswith(_by(""))))
+def as_removed(name: str) -> list[list[Path]]:
+    """Return a cgroup of each hierarchy with those below it, each before what it is in; our mark is the last.
+
+    Those without a mark come first: in hierarchies that we do not use, what runs in ours makes cgroups of that name.
+    """
+    trees = [[path for path in (top, *top.rglob("*")) if path.is_dir()] for top in folders_of(name)]
+    trees.sort(key=lambda tree: any(map(_is_mark, tree)))
+    return [sorted(tree, key=lambda each: (-len(each.parts), _is_mark(each))) for tree in trees]
 
 
 def _by(mark: str) -> str:
     return f"by-{mark}"
+
+
+def _is_mark(folder: Path) -> bool:
+    return folder.name.startswith(_by(""))
 
 
 @dataclass(frozen=True)

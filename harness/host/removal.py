@@ -13,7 +13,7 @@ import anyio.to_thread
 import psutil
 
 from harness.core.errors import CommandMissing, CommandTimeout
-from harness.host.cgroup import as_removed, folders_of
+from harness.host.cgroup import as_removed
 from harness.host.proc import Identity, run
 from harness.host.proof import remove
 
@@ -88,9 +88,8 @@ def _mounts_below(folder: Path) -> list[Path]:
 
 async def remove_cgroup(name: str) -> list[str]:
     """Remove the cgroup `name` from every hierarchy; its processes are killed first."""
-    problems = []
-    for top in folders_of(name):
-        folders = as_removed(top)
+    for tree in as_removed(name):
+        folders = tree
         with anyio.move_on_after(END_SECONDS, shield=True):
             while folders:
                 for folder in folders:
@@ -101,9 +100,9 @@ async def remove_cgroup(name: str) -> list[str]:
                 folders = [folder for folder in folders if folder.exists()]
                 if folders:
                     await anyio.sleep(0.05)
-        if folders:
-            problems.append(f"{folders[-1]} still has processes")
-    return problems
+        if folders:  # the mark, in another hierarchy, stays with them
+            return [f"{folders[-1]} still has processes"]
+    return []
 
 
 def _kill_members(cgroup: Path) -> None:

@@ -594,6 +594,9 @@ async def test_one_who_settles_is_killed(cache: Path, place: Path, cgroup: str, 
     (outside / "below").mkdir()
     (ledger.own_folder(place / "owned") / ELSEWHERE).touch()
     Cgroup(ledger.own_cgroup(cgroup)).leaf("daemon")
+    for hierarchy in CGROUPS.glob("*/"):  # as runc makes one in each, without our mark
+        if hierarchy.is_mount() and not (hierarchy / cgroup).exists():
+            (hierarchy / cgroup / "buildkit").mkdir(parents=True)
     asked = 0
 
     async def give_back(_file: Path) -> GivenBack:
@@ -622,7 +625,7 @@ async def test_a_cgroup_in_use_keeps_its_mark(cgroup: str, process: Process, mon
     with monkeypatch.context() as patched:
         patched.setattr(removal, "END_SECONDS", 0.2)
         patched.setattr(removal, "_kill_members", lambda _folder: None)
-        assert [each.rpartition("/")[2] for each in await ledger.reclaim()] == [f"{cgroup} still has processes"] * 2
+        assert [each.rpartition("/")[2] for each in await ledger.reclaim()] == [f"{cgroup} still has processes"]
     [read] = ledgers()
     assert await read.reclaim() == []
     assert not [*CGROUPS.glob(f"*/{cgroup}"), *CGROUPS.glob(cgroup)]
